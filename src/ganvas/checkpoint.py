@@ -1,0 +1,315 @@
+"""The run folder and the model file: what a run is, its saves, and its log.
+
+    runs/NAME/run.json                              what rebuilds everything, readable
+    runs/NAME/log.jsonl                             one line per report
+    runs/NAME/step-00001000/weights.safetensors     the networks; its header holds run.json's facts: a model file
+    runs/NAME/step-00001000/resume.pt               the optimisers; only to go on
+
+Nothing here is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
+"""
+
+import dataclasses
+import io
+import json
+import pickle
+import platform
+import shutil
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+import ganvas
+from ganvas import methods, settings
+from ganvas.data.batch import Spec
+from ganvas.errors import DivergedError, ModelError, SettingError
+from ganvas.files import make_folder, write_folder, write_whole
+from ganvas.methods._base import BaseConfig, Method
+from ganvas.runtime import Precision
+
+WEIGHTS, RESUME, RUN, LOG = "weights.safetensors", "resume.pt", "run.json", "log.jsonl"
+KEPT = 2  # saves; the newest, and one before it in case the disk breaks the newest
+
+_HEADER = "ganvas"  # the key of the facts in a model file's header
+
+
+# --- facts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What rebuilds a run: run.json, and the header of a model file.
+
+    Attributes:
+        method: its name, and `config` its settings.
+        spec: the shape of the data.
+        data: the source as typed, made absolute where it is a folder; `pictures` says how many it held.
+        seed: of the first weights and of every step.
+        flip: whether half of the pictures are mirrored.
+        precision: fp32 or bf16.
+        command: what was typed; `versions` of what ran it.
+    """
+
+    method: str
+    config: BaseConfig
+    spec: Spec
+    data: str
+    pictures: int
+    seed: int
+    flip: bool
+    precision: Precision
+    command: str = ""
+    versions: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {
+            "ganvas": ganvas.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        }
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON values; the inverse of `from_json`."""
+        return {
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "config": settings.to_json(self.config),
+            "spec": settings.to_json(self.spec),
+            "versions": dict(self.versions),
+        }
+
+    @staticmethod
+    def from_json(facts: Any, *, where: Path) -> "Facts":
+        """Facts read from a file, each held to its type.
+
+        Raises:
+            ModelError: if something is missing, unknown or does not fit.
+        """
+        try:
+            config = settings.from_json(methods.get(str(facts["method"])).Config, facts["config"])
+            read = Facts(**{**facts, "config": config, "spec": settings.from_json(Spec, facts["spec"])})
+            settings.check(read)
+        except (SettingError, KeyError, TypeError) as error:
+            raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
+        return read
+
+    def differences(self, other: "Facts") -> list[str]:
+        """A line for each thing that must be equal for one run to go on as the other."""
+        mine, theirs = self._identity(), other._identity()
+        return [f"{name} is {mine.get(name)}, not {theirs.get(name)}" for name in settings.differences(mine, theirs)]
+
+    def _identity(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("method", "data", "seed", "flip", "precision")}
+        return own | settings.to_json(self.config) | settings.to_json(self.spec)
+
+
+def build(facts: Facts) -> Method:
+    """The method that the facts describe, with fresh weights."""
+    method = methods.get(facts.method)
+    assert isinstance(facts.config, method.Config)
+    return method(facts.config, facts.spec)
+
+
+# --- the run folder -------------------------------------------------------------------------------------------------
+
+
+def read_run(run: Path) -> Facts | None:
+    """The facts of a run folder; None where there is none yet.
+
+    Raises:
+        ModelError: if `run` is a file or a folder of something else, or its run.json is damaged.
+    """
+    if not run.exists():
+        return None
+    if not run.is_dir():
+        raise ModelError(f"--run {run} is a file; a run is a folder, so choose another name")
+    if not (run / RUN).exists():
+        if any(run.iterdir()):
+            raise ModelError(f"--run {run} holds other things and no {RUN}; choose a new folder")
+        return None
+    try:
+        facts = json.loads((run / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{run / RUN}: cannot be read ({error}); restore it, or train into another folder") from error
+    return Facts.from_json(facts, where=run / RUN)
+
+
+def enter_run(run: Path, facts: Facts) -> None:
+    """Make a run folder, or make sure that this one is the same run, and clear what a kill left half-written.
+
+    Raises:
+        ModelError: if it is another run, naming what differs.
+        SaveError: if it cannot be made.
+    """
+    found = read_run(run)
+    if found is None:
+        make_folder(run)
+        write_whole(run / RUN, json.dumps(facts.to_json(), indent=1).encode())
+    elif different := found.differences(facts):
+        raise ModelError(
+            f"--run {run} is another run: there {'; '.join(different)}. Choose another --run to start anew"
+        )
+    for half in run.glob("*.tmp"):
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def saves(run: Path) -> list[Path]:
+    """The saved steps of a run, oldest first."""
+    return sorted(path for path in run.glob("step-*") if path.is_dir() and path.suffix != ".tmp")
+
+
+def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) -> Path:
+    """Save the networks and optimisers as they are after `step` steps and `seconds` of training; keep the newest few.
+
+    Raises:
+        DivergedError: if a weight is not finite; nothing is written.
+        SaveError: if it cannot be written; the saves before it are still there.
+    """
+    folder = run / f"step-{step:08d}"
+    if folder.exists():
+        return folder
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise DivergedError(f"{broken[0]} is not finite after step {step}")
+    state = io.BytesIO()
+    optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
+    torch.save({"step": step, "seconds": seconds, "optimizers": optimizers}, state)
+    header = {_HEADER: json.dumps({**facts.to_json(), "step": step})}
+    write_folder(folder, {WEIGHTS: safetensors.torch.save(weights, header), RESUME: state.getvalue()})
+    for old in saves(run)[:-KEPT]:
+        gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
+        shutil.rmtree(gone, ignore_errors=True)
+    return folder
+
+
+def resume(run: Path, method: Method) -> tuple[int, float]:
+    """Put back the newest save into `method`; returns its step and seconds, (0, 0.0) where there is none.
+
+    Raises:
+        ModelError: if the newest save is damaged.
+    """
+    if not (found := saves(run)):
+        return 0, 0.0
+    folder = found[-1]
+    _load_weights(method, folder / WEIGHTS)
+    try:
+        state = torch.load(folder / RESUME, map_location="cpu", weights_only=True)
+        for name, optimizer in method.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        return int(state["step"]), float(state["seconds"])
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{folder / RESUME}: damaged ({_first(error)}); remove {folder} to go on from before"
+        ) from error
+
+
+# --- the model file -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained method, ready to draw: in evaluation mode."""
+
+    method: Method
+    facts: Facts
+    step: int
+
+
+def load(path: Path, device: torch.device) -> Model:
+    """A model from a run folder (its newest save), a folder of a save, or a model file.
+
+    Raises:
+        ModelError: if there is none, or it is damaged or something else.
+    """
+    file = _weights_file(path)
+    facts, step = _read_header(file)
+    with torch.device("meta"):  # costs no memory, so a header that lies about sizes is found out before it hurts
+        _hold_to(file, build(facts))
+    method = build(facts)
+    _load_weights(method, file)
+    return Model(method.to(device).eval(), facts, step)
+
+
+def _weights_file(path: Path) -> Path:
+    if not path.exists():
+        raise ModelError(f"{path}: no such run or model file; `ganvas train` makes one")
+    if not path.is_dir():
+        return path
+    if (path / WEIGHTS).exists():
+        return path / WEIGHTS
+    read_run(path)
+    if not (found := saves(path)):
+        raise ModelError(f"{path}: a folder without a saved step; train it with `ganvas train METHOD --run {path}`")
+    return found[-1] / WEIGHTS
+
+
+def _read_header(file: Path) -> tuple[Facts, int]:
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            header = (opened.metadata() or {}).get(_HEADER)
+    except (OSError, safetensors.SafetensorError, struct.error) as error:
+        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+    if header is None:
+        raise ModelError(f"{file}: holds weights, but not of ganvas; expected a file that `ganvas train` made")
+    try:
+        facts = json.loads(header)
+        step = int(facts.pop("step"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error
+    return Facts.from_json(facts, where=file), step
+
+
+def _hold_to(file: Path, method: nn.Module) -> None:
+    expected = {name: list(tensor.shape) for name, tensor in method.state_dict().items()}
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            held = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+    if different := settings.differences(expected, held):
+        name = different[0]
+        raise ModelError(f"{file}: {name} is {held.get(name, 'missing')}, expected {expected.get(name, 'nothing')}")
+
+
+def _load_weights(method: nn.Module, file: Path) -> None:
+    _hold_to(file, method)
+    method.load_state_dict(safetensors.torch.load_file(file))
+
+
+def _first(error: Exception) -> str:
+    return str(error).split("\n")[0]
+
+
+# --- the log --------------------------------------------------------------------------------------------------------
+
+
+def append_log(run: Path, record: Mapping[str, float]) -> None:
+    """Add a line to log.jsonl."""
+    with (run / LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def read_log(run: Path, *, until: int | None = None) -> list[dict[str, float]]:
+    """The lines of log.jsonl, up to a step; a last line that a kill cut short is passed over."""
+    if not (run / LOG).exists():
+        return []
+    records = []
+    for line in (run / LOG).read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and (until is None or record.get("step", 0) <= until):
+            records.append(record)
+    return records
+
+
+def rewind_log(run: Path, *, step: int) -> None:
+    """Take back the lines after `step`, which a run that goes on from there will write again."""
+    lines = [json.dumps(record) + "\n" for record in read_log(run, until=step)]
+    write_whole(run / LOG, "".join(lines).encode())

@@ -1,0 +1,117 @@
+"""What flows from the data to the methods: the shape of the data, and batches as types."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from ganvas.errors import SettingError
+from ganvas.images import to_signed
+
+SIZES = (16, 28, 32, 64, 128, 256)
+
+
+def check_size(size: int) -> None:
+    """Raise SettingError for a size that no picture here has."""
+    if size not in SIZES:
+        raise SettingError(f"--size {size}: pictures are squares of {', '.join(map(str, SIZES))} pixels")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the data tells a network about its shape, so that nobody types it twice.
+
+    Attributes:
+        size: height and width in pixels.
+        channels: 1 for grey, 3 for colour.
+        classes: the names of the classes, in the order of the labels; empty where there are none.
+    """
+
+    size: int
+    channels: int
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        if self.channels not in (1, 3):
+            raise SettingError(f"--channels {self.channels}: pictures have 1 (grey) or 3 (colour)")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors that belong together, row by row."""
+
+    def over(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with every tensor in it changed in the same way."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+
+@dataclass(frozen=True)
+class Images(Batch):
+    """Single pictures.
+
+    Attributes:
+        images: (N, C, H, W); uint8 in 0..255 at rest, float in -1..1 after `signed`.
+        labels: (N,) int64, indices into `Spec.classes`; None where there are none.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def signed(self) -> "Images":
+        """The batch as networks see it: float in -1..1."""
+        return replace(self, images=to_signed(self.images))
+
+    def mirrored(self, which: Tensor) -> "Images":
+        """The batch with the rows that `which` (N,) bool names turned left to right."""
+        return replace(self, images=self.images.where(~which[:, None, None, None], self.images.flip(-1)))
+
+
+class Pictures(Protocol):
+    """A set too large for the memory: decoded one by one, in worker processes."""
+
+    batch: type[Images]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> "tuple[Images, str | None]":
+        """Row `index` as a batch of one, and the name of the file that turned out broken in its place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named set of pictures, opened.
+
+    Attributes:
+        name: what the user typed.
+        spec: the shape of every picture in it.
+        pictures: all of them, decoded (uint8), or the means to decode them one by one.
+        left_out: a line for each file that could not be used.
+    """
+
+    name: str
+    spec: Spec
+    pictures: Images | Pictures
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def first(self, n: int) -> Images:
+        """The first `n` pictures, or all where there are fewer; uint8."""
+        n = min(n, len(self))
+        if isinstance(self.pictures, Images):
+            return self.pictures.over(lambda t: t[:n])
+        return Images(torch.cat([self.pictures[i][0].images for i in range(n)]))
+
+    @property
+    def batch(self) -> type[Images]:
+        """The type of the batches it gives."""
+        return type(self.pictures) if isinstance(self.pictures, Images) else self.pictures.batch

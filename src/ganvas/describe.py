@@ -1,0 +1,58 @@
+"""A method's networks layer by layer: output shapes, parameters and multiply-adds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torchinfo import summary
+
+from ganvas.data.batch import Images
+from ganvas.methods._base import Method
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network.
+
+    Attributes:
+        name: its class.
+        output: the shape it puts out for one picture, without the batch.
+        parameters: trainable ones.
+        multiply_adds: for one picture, forward.
+    """
+
+    name: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
+    """Each network of a method by name, with its layers in the order in which they run.
+
+    What goes into a network is seen by letting the method take a step on noise, so a method need not tell.
+    """
+    seen: dict[str, tuple[Any, ...]] = {}
+    hooks = [
+        network.register_forward_pre_hook(lambda _, inputs, name=name: seen.setdefault(name, inputs))
+        for name, network in method.named_children()
+    ]
+    spec = method.spec
+    labels = torch.zeros(2, dtype=torch.int64) if spec.classes else None
+    method.training_step(Images(torch.rand(2, spec.channels, spec.size, spec.size) * 2 - 1, labels), 0)
+    for hook in hooks:
+        hook.remove()
+    for name, network in method.named_children():
+        if name in seen:
+            yield name, _layers(network.eval(), [tensor[:1].detach() for tensor in seen[name]])
+
+
+def _layers(network: nn.Module, inputs: list[torch.Tensor]) -> list[Layer]:
+    report = summary(network, input_data=inputs, verbose=0)
+    return [
+        Layer(row.class_name, tuple(row.output_size[1:]), row.trainable_params, row.macs)
+        for row in report.summary_list
+        if row.is_leaf_layer
+    ]

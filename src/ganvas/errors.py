@@ -1,0 +1,51 @@
+"""What can go wrong, as one tree; the command line prints these as one line, without a traceback.
+
+GanvasError                something failed that is nobody's mistake                exit status 1
+├── DivergedError          a loss or a weight is no longer a number
+├── SaveError              a file could not be written whole (disk full, a limit)
+├── Interrupted            stopped by Ctrl-C or SIGTERM, and saved                  exit status 130
+└── UsageError             what was asked for, or given, cannot be used             exit status 2
+    ├── SettingError       a setting has a value that it cannot have
+    ├── DataError          pictures that are missing, broken or not enough
+    └── ModelError         a run folder or a model file that cannot be used
+
+Every message names what was given, what was expected and what to do.
+"""
+
+
+class GanvasError(Exception):
+    """The root; catch this to catch everything that ganvas raises on purpose."""
+
+    exit_status = 1
+
+
+class DivergedError(GanvasError):
+    """A loss or a weight is not finite any more."""
+
+
+class SaveError(GanvasError):
+    """A file could not be written whole; what was there before is still there."""
+
+
+class Interrupted(GanvasError):
+    """Stopped from outside; what was done is saved."""
+
+    exit_status = 130
+
+
+class UsageError(GanvasError):
+    """What was asked for, or given, cannot be used."""
+
+    exit_status = 2
+
+
+class SettingError(UsageError):
+    """A setting has a value that it cannot have."""
+
+
+class DataError(UsageError):
+    """Pictures that are missing, broken or not enough."""
+
+
+class ModelError(UsageError):
+    """A run folder or a model file that cannot be used."""

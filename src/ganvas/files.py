@@ -1,0 +1,80 @@
+"""Files and folders are written whole or not at all: whenever the power goes, the old content is there or the new."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from ganvas.errors import SaveError
+
+
+def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
+    """Write a file beside `path`, flush it to the disk, and move it into place.
+
+    Without `flush` only a crash of the machine, not one of the program, can lose it: right for what can be
+    made again, and much quicker for thousands of files.
+
+    Raises:
+        SaveError: if it cannot be written; the old content is still there.
+    """
+    half = path.with_name(path.name + ".tmp")
+    try:
+        _write(half, content, flush=flush)
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise _save_error(path, error) from error
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write several files as one new folder, by the same rule.
+
+    Raises:
+        SaveError: if it cannot be written; nothing of it is left.
+    """
+    half = path.with_name(path.name + ".tmp")
+    try:
+        shutil.rmtree(half, ignore_errors=True)  # what a kill left behind
+        half.mkdir(parents=True)
+        for name, content in files.items():
+            _write(half / name, content)
+        half.replace(path)
+        _flush_names(path.parent)
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        raise _save_error(path, error) from error
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above it, where there is none.
+
+    Raises:
+        SaveError: if it cannot be made, or something else has that name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _save_error(path, error) from error
+    return path
+
+
+def _write(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _flush_names(folder: Path) -> None:
+    """A new name is on the disk only when its folder is; Windows does that by itself and cannot open folders."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _save_error(path: Path, error: OSError) -> SaveError:
+    return SaveError(f"cannot write {path} ({error.strerror or error}); free some space or choose another place")

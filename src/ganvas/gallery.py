@@ -1,0 +1,112 @@
+"""What a run shows of itself: sheets of the same seeds as it learns, their film, and the curves of its losses."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ganvas import images
+from ganvas.checkpoint import read_log
+from ganvas.data.batch import Source
+from ganvas.errors import SaveError
+from ganvas.files import make_folder, write_whole
+from ganvas.methods._base import Generates, Method
+from ganvas.runtime import evaluating
+
+SAMPLES, FILM, CURVES = "samples", "timelapse.gif", "losses.png"
+
+
+def columns(size: int) -> int:
+    """How many pictures of `size` pixels go side by side on a sheet, so that it fits a screen."""
+    return 8 if size <= 64 else 4
+
+
+def worth_a_look(step: int) -> bool:
+    """Whether to take a sheet after `step` steps: evenly in its logarithm, ten to each factor of ten.
+
+    Most is learned early: so a film of a long run is short, and shows the beginning slowly.
+    """
+    if step < 10:
+        return step == 0
+    tenth = round(10 * math.log10(step))
+    return step == round(10 ** (tenth / 10))
+
+
+def show_data(run: Path, source: Source) -> Path:
+    """Put a sheet of the first pictures to learn from into the run folder, to hold the others against."""
+    across = columns(source.spec.size)
+    pictures = source.first(across**2)
+    path = make_folder(run / SAMPLES) / "data.png"
+    images.write(path, images.grid(images.enlarge(pictures.images), columns=across))
+    return path
+
+
+def take_sheet(run: Path, method: Method, step: int) -> Path | None:
+    """Draw the first seeds and put the sheet into the run folder; None for a method that does not generate."""
+    if not isinstance(method, Generates):
+        return None
+    across = columns(method.spec.size)
+    with evaluating(method):
+        pictures = images.to_bytes(method.generate(list(range(across**2)))).cpu()
+    path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
+    images.write(path, images.grid(images.enlarge(pictures), columns=across))
+    return path
+
+
+def make_film(run: Path) -> Path | None:
+    """The sheets so far as one GIF; None where there is none."""
+    sheets = sorted((run / SAMPLES).glob("step-*.png"))
+    if not sheets:
+        return None
+    frames = []
+    for sheet in sheets:
+        with Image.open(sheet) as picture:
+            pixels = torch.from_numpy(np.array(picture))
+        frames.append(pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1))
+    images.write_film(run / FILM, frames, milliseconds=250, hold=12)
+    return run / FILM
+
+
+def draw_curves(run: Path) -> Path | None:
+    """The losses over the steps, smoothed, with what they really were behind; None where nothing is logged."""
+    records = [record for record in read_log(run) if "step" in record]
+    if len(records) < 2:
+        return None
+    from matplotlib.figure import Figure  # half a second to import, for this picture alone
+
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    names = sorted({name for record in records for name in record} - {"step", "seconds", "images_per_second"})
+    for name in names:
+        steps = np.array([record["step"] for record in records if name in record])
+        values = np.array([record[name] for record in records if name in record])
+        (line,) = axes.plot(steps, values, alpha=0.25, linewidth=1)
+        axes.plot(steps, _smooth(values), color=line.get_color(), label=name)
+    axes.set(xlabel="step", ylabel="loss", title=run.name)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_whole(run / CURVES, picture.getvalue())
+    return run / CURVES
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """A moving mean over a twentieth of the curve, shorter at its ends."""
+    width = max(1, len(values) // 20)
+    kernel = np.ones(width)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+
+
+def show_all(run: Path) -> list[Path]:
+    """Make film and curves anew; those that could be made. A full disk costs the pictures, not the run."""
+    made = []
+    for make in (make_film, draw_curves):
+        try:
+            made.append(make(run))
+        except SaveError:
+            continue
+    return [path for path in made if path]

@@ -1,0 +1,131 @@
+"""The first GAN: two multilayer perceptrons, one that draws and one that judges.
+
+Goodfellow et al. 2014, "Generative Adversarial Nets", algorithm 1 with the non-saturating generator loss.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.data.batch import Images, Spec
+from ganvas.losses import discriminator_cross_entropy, generator_cross_entropy, r1_penalty
+from ganvas.methods import _base
+from ganvas.runtime import Seed, adam, follow, noise, update
+from ganvas.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig(_base.BaseConfig):
+    """The settings of `gan`; the defaults are our best recipe for the minutes it takes."""
+
+    latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
+    generator: tuple[int, ...] = setting((512, 512, 512), "widths of the generator's hidden layers", low=1, high=65536)
+    discriminator: tuple[int, ...] = setting((512, 512, 512), "widths of the discriminator's", low=1, high=65536)
+    activation: Literal["leaky_relu", "relu"] = setting("leaky_relu", "between the layers; leaky slope 0.2")
+    batch_norm: bool = setting(True, "normalise the generator's hidden layers over the batch")
+    dropout: float = setting(0.0, "share of the discriminator's hidden units left out at random", low=0, high=0.95)
+    learning_rate: float = setting(2e-4, "Adam's step size, for both networks", low=0, high=1)
+    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
+    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
+    discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
+    average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
+    r1: float = setting(0.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+    ema: float = setting(
+        0.999, "decay of the averaged generator that draws; 0 draws with the last one", low=0, high=0.99999
+    )
+
+
+_TEXTBOOK = GanConfig(batch_norm=False, beta1=0.9, beta2=0.999, r1=0.0, ema=0.0)
+
+
+class Gan(_base.Method):
+    """Generator G: z -> x and discriminator D: x -> logit, both dense."""
+
+    config: GanConfig
+    Config = GanConfig
+    batch = Images
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "blog": replace(
+            _TEXTBOOK, batch=32, epochs=100, latent=100, generator=(128, 256), discriminator=(256, 128),
+            average_losses=True,
+        ),
+        "lecture": replace(
+            _TEXTBOOK, batch=128, epochs=10, latent=100, generator=(128, 256, 512), discriminator=(512, 256, 128),
+            activation="relu", learning_rate=1e-4,
+        ),
+        "book": replace(
+            _TEXTBOOK, batch=512, epochs=200, latent=128, generator=(256, 512, 1024),
+            discriminator=(1024, 512, 256), dropout=0.3,
+        ),
+    }  # fmt: skip
+
+    def __init__(self, config: GanConfig, spec: Spec):
+        super().__init__(config, spec)
+        shape = (spec.channels, spec.size, spec.size)
+        pixels = spec.channels * spec.size**2
+        self.generator = nn.Sequential(
+            *_layers((config.latent, *config.generator), config.activation, batch_norm=config.batch_norm),
+            nn.Linear((config.latent, *config.generator)[-1], pixels),
+            nn.Tanh(),
+            nn.Unflatten(1, shape),  # (N, C, H, W)
+        )
+        self.discriminator = nn.Sequential(
+            nn.Flatten(),  # (N, C * H * W)
+            *_layers((pixels, *config.discriminator), config.activation, dropout=config.dropout),
+            nn.Linear((pixels, *config.discriminator)[-1], 1),  # a logit; the textbooks' sigmoid is inside the loss
+        )
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self.optimizers = {
+            name: adam(network.parameters(), learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
+            for name, network in {"generator": self.generator, "discriminator": self.discriminator}.items()
+        }
+
+    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+        """One step of the discriminator, and at every k-th one of the generator, on the same fake pictures."""
+        config, real = self.config, batch.images  # (N, C, H, W)
+        z = torch.randn(len(real), config.latent, device=real.device)
+        fake = self.generator(z)  # (N, C, H, W)
+
+        # one call for both halves: without batch norm the rows do not see each other
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake.detach()])).float().chunk(2)
+        loss = discriminator_cross_entropy(real_logits, fake_logits)
+        losses = {"discriminator": loss.detach()}
+        if config.average_losses:
+            loss = loss / 2
+        if config.r1:
+            loss = loss + config.r1 * r1_penalty(self.discriminator, real)
+        update(self.optimizers["discriminator"], loss)
+
+        if (step + 1) % config.discriminator_steps == 0:
+            loss = generator_cross_entropy(self.discriminator(fake).float())
+            update(self.optimizers["generator"], loss)
+            losses["generator"] = loss.detach()
+            if self.average is not None:
+                follow(self.average, self.generator, decay=config.ema, step=step)
+        return losses
+
+    def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1, one for each seed."""
+        generator = self.generator if self.average is None else self.average
+        device = next(generator.parameters()).device
+        pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device))
+        return pictures
+
+
+def _layers(
+    widths: tuple[int, ...], activation: str, *, batch_norm: bool = False, dropout: float = 0.0
+) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers.append(nn.Linear(before, after))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(after))
+        layers.append(nn.ReLU() if activation == "relu" else nn.LeakyReLU(0.2))
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return layers

@@ -1,0 +1,180 @@
+"""What a step runs on: device, precision, chance, and the one way in which weights change."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganvas.errors import UsageError
+
+Precision = Literal["fp32", "bf16"]
+
+
+# --- where ----------------------------------------------------------------------------------------------------------
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """The device of that name; `auto` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        UsageError: where the one asked for is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, here in present.items() if here)
+    if not present.get(name, False):
+        here = ", ".join(kind for kind, there in present.items() if there)
+        raise UsageError(f"--device {name}: there is none that PyTorch can use here; use {here} or auto")
+    return torch.device(name)
+
+
+def choose_precision(device: torch.device, name: str = "auto") -> Precision:
+    """The number format of products and convolutions; weights, losses and optimisers stay in fp32.
+
+    `auto` asks the hardware rather than a list of names: on the CPU it times one matrix product in both
+    formats (a few milliseconds), for bf16 is several times slower than fp32 where the processor lacks it.
+    """
+    if name in ("fp32", "bf16"):
+        return cast(Precision, name)
+    if device.type == "cpu":
+        return "bf16" if _product_seconds(torch.bfloat16) < 0.8 * _product_seconds(torch.float32) else "fp32"
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    a, b = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    best = math.inf
+    for _ in range(8):  # the first also pays for setting up; the quickest is the one nothing else disturbed
+        start = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
+    """Run the step's products in `precision`.
+
+    The cache of casted weights is off: it would outlive an update within the step, and the generator would
+    then learn from the discriminator of the step before.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
+
+
+# --- chance ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Between:
+    """A point on the way from one seed's noise to another's; `way` runs from 0 to 1."""
+
+    start: int
+    end: int
+    way: float
+
+
+Seed = int | Between
+
+
+class Purpose(IntEnum):
+    """What a derived seed is for, so that no two uses of one seed share their chance."""
+
+    WEIGHTS = 1
+    STEP = 2
+    ORDER = 3
+    FLIP = 4
+
+
+def derive(seed: int, purpose: Purpose, number: int = 0) -> int:
+    """A seed of its own (63 bits) for each (seed, purpose, number): a function of these three alone."""
+    return int(np.random.SeedSequence([seed, purpose, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def seed_weights(seed: int) -> None:
+    """Seed the first weights of a network about to be made."""
+    torch.manual_seed(derive(seed, Purpose.WEIGHTS))
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed everything a training step draws, so that chance is a function of (seed, step) and nothing is saved."""
+    torch.manual_seed(derive(seed, Purpose.STEP, step))
+
+
+def noise(seeds: Sequence[Seed], shape: Sequence[int], *, device: torch.device) -> Tensor:
+    """Standard normal noise, (N, *shape), whose row i is a function of `seeds[i]` alone.
+
+    Drawn on the CPU, so that a seed is the same picture on every device. A `Between` is taken along the great
+    circle (Shoemake 1985): on a straight line the noise would be shorter than any the generator was trained on.
+    """
+    return torch.stack([_draw(seed, shape) for seed in seeds]).to(device)
+
+
+def _draw(seed: Seed, shape: Sequence[int]) -> Tensor:
+    if isinstance(seed, Between):
+        return slerp(_draw(seed.start, shape), _draw(seed.end, shape), seed.way)
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def slerp(start: Tensor, end: Tensor, way: float) -> Tensor:
+    """Spherical interpolation between two tensors of one shape; exact at both ends."""
+    if way in (0, 1):
+        return end if way else start
+    cosine = torch.dot(start.flatten(), end.flatten()) / (start.norm() * end.norm())
+    angle = torch.arccos(cosine.clamp(-1, 1))
+    if angle.sin() < 1e-4:  # (anti)parallel: the circle is a line, or any circle would do
+        return torch.lerp(start, end, way)
+    return (torch.sin((1 - way) * angle) * start + torch.sin(way * angle) * end) / torch.sin(angle)
+
+
+# --- weights --------------------------------------------------------------------------------------------------------
+
+
+def adam(weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
+    """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel."""
+    return torch.optim.Adam(weights, learning_rate, betas=betas, fused=True)
+
+
+def update(optimizer: Optimizer, loss: Tensor) -> None:
+    """Take one step down `loss`, with gradients of this optimiser's own weights only.
+
+    So no gradient is left over from another loss, the generator's loss cannot leak into the discriminator,
+    and its weight gradients are not even computed. A weight that `loss` does not depend on is an error of
+    the method, raised at once.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+        weight.grad = gradient
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Move `average` towards `network`: an exponential moving average of its weights and its statistics.
+
+    The decay grows from 0 with the step, so that a young average does not remember the random start:
+    min(decay, (1 + step) / (10 + step)), as in TensorFlow's ExponentialMovingAverage.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    slow = [*average.parameters(), *(b for b in average.buffers() if b.is_floating_point())]
+    fast = [*network.parameters(), *(b for b in network.buffers() if b.is_floating_point())]
+    torch._foreach_lerp_(slow, fast, weight)
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Run the block in evaluation mode and without gradients, then put back the mode there was."""
+    mode = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        network.train(mode)

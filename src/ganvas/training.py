@@ -1,0 +1,179 @@
+"""The loop: a run and its data in, the run further on out; an iterator that everyone consumes."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganvas import checkpoint, gallery
+from ganvas.checkpoint import Facts
+from ganvas.data.batch import Source
+from ganvas.data.stream import batches
+from ganvas.errors import DataError, DivergedError, SettingError
+from ganvas.methods._base import Method
+from ganvas.runtime import autocast, seed_step, seed_weights
+
+REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
+SAVE_SECONDS = 60  # what a kill may cost
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train in all, what earlier commands did included: so many steps, or so many seconds."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.steps is None) != (self.seconds is None)
+        if not (self.steps or self.seconds or 0) > 0:
+            raise SettingError("no time to train in: --steps, --epochs or --minutes must be more than 0")
+
+    def spent(self, step: int, seconds: float) -> float:
+        """The share that is used up, 0 to 1."""
+        share = step / self.steps if self.steps else seconds / (self.seconds or math.inf)
+        return min(1.0, share)
+
+
+def budget_of(
+    facts: Facts, *, steps: int | None = None, epochs: float | None = None, minutes: float | None = None
+) -> Budget:
+    """The budget in whichever unit is given; in none, the epochs of the method's settings.
+
+    Raises:
+        SettingError: if it is not more than zero.
+    """
+    if minutes is not None:
+        return Budget(seconds=minutes * 60)
+    if steps is not None:
+        return Budget(steps=steps)
+    epochs = facts.config.epochs if epochs is None else epochs
+    return Budget(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
+
+
+def start(run: Path, source: Source, facts: Facts) -> Method:
+    """The method with its first weights, and the run folder, made only once nothing is left to object to.
+
+    Raises:
+        DataError: if there are fewer pictures than a batch takes.
+        SettingError: if the method cannot make pictures of this shape.
+        ModelError: if the folder is another run, or not a run.
+        SaveError: if it cannot be made.
+    """
+    if facts.config.batch > len(source):
+        raise DataError(
+            f"--batch {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
+            f"use --batch {len(source)} or fewer"
+        )
+    seed_weights(facts.seed)
+    method = checkpoint.build(facts)
+    checkpoint.enter_run(run, facts)
+    return method
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        step: steps done.
+        seconds: of training, those of earlier commands included.
+        spent: the share of the budget that is used up, 0 to 1.
+        losses: means since the last report.
+        images_per_second: since the last report.
+    """
+
+    step: int
+    seconds: float
+    spent: float
+    losses: dict[str, float]
+    images_per_second: float
+
+
+def train(
+    run: Path,
+    source: Source,
+    method: Method,
+    *,
+    facts: Facts,
+    device: torch.device,
+    budget: Budget,
+    save_every: int | None = None,
+) -> Generator[Progress, None, None]:
+    """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
+
+    Leaving the iterator stops between two steps and saves. What is drawn in a step depends on (seed, step)
+    alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to the bit.
+
+    Raises:
+        DivergedError: when a loss or a weight is not finite; the last save is untouched.
+        ModelError: if the newest save is damaged.
+        SaveError: if the disk is full; the last save is untouched.
+    """
+    method.to(device).train()
+    step, before = checkpoint.resume(run, method)
+    checkpoint.rewind_log(run, step=step)
+    if step == 0:
+        gallery.show_data(run, source)
+        gallery.take_sheet(run, method, 0)
+    start = reported = saved = time.monotonic()
+    losses: dict[str, list[Tensor]] = defaultdict(list)
+    last = Progress(step, before, budget.spent(step, before), {}, 0.0)
+    yield last
+    if last.spent >= 1:
+        return
+    for batch in batches(source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip):
+        seed_step(facts.seed, step)
+        with autocast(device, facts.precision):
+            for name, loss in method.training_step(batch, step).items():
+                losses[name].append(loss)
+        step += 1
+
+        now = time.monotonic()
+        seconds = before + now - start
+        spent = budget.spent(step, seconds)
+        due = spent >= 1 or (step % save_every == 0 if save_every else now - saved >= SAVE_SECONDS)
+        if due or now - reported >= REPORT_SECONDS:
+            means = _means(losses, step, run)
+            speed = (step - last.step) * facts.config.batch / (now - reported)
+            last, reported = Progress(step, seconds, spent, means, speed), now
+            losses.clear()
+            checkpoint.append_log(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
+        if spent >= 1 or gallery.worth_a_look(step):
+            gallery.take_sheet(run, method, step)
+        if due:
+            checkpoint.save(run, method, facts, step=step, seconds=seconds)
+            saved = time.monotonic()
+        if last.step == step:
+            try:
+                yield last
+            except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
+                checkpoint.save(run, method, facts, step=step, seconds=seconds)
+                raise
+        if spent >= 1:
+            return
+
+
+def _means(losses: dict[str, list[Tensor]], step: int, run: Path) -> dict[str, float]:
+    """The mean of each loss since the last report; here is the one place that waits for the device.
+
+    Raises:
+        DivergedError: if one was not finite, naming its step.
+    """
+    means = {}
+    for name, values in losses.items():
+        history = torch.stack(values).float().cpu()
+        if not history.isfinite().all():
+            first = step - len(history) + int((~history.isfinite()).nonzero()[0])
+            kept = checkpoint.saves(run)
+            raise DivergedError(
+                f"the {name} loss is {history[~history.isfinite()][0]} at step {first}; the last whole save is "
+                f"{kept[-1] if kept else 'none'}. Try a smaller --learning-rate, or --precision fp32, in a new --run"
+            )
+        means[name] = float(history.mean())
+    return means
