@@ -1,6 +1,6 @@
 """A method's networks layer by layer: output shapes, parameters and multiply-adds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,14 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
     What goes into a network is seen by letting the method take a step on noise, so a method need not tell.
     """
     seen: dict[str, tuple[Any, ...]] = {}
-    hooks = [
-        network.register_forward_pre_hook(lambda _, inputs, name=name: seen.setdefault(name, inputs))
-        for name, network in method.named_children()
-    ]
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def remember(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            seen.setdefault(name, inputs)
+
+        return remember
+
+    hooks = [network.register_forward_pre_hook(watch(name)) for name, network in method.named_children()]
     spec = method.spec
     labels = torch.zeros(2, dtype=torch.int64) if spec.classes else None
     method.training_step(Images(torch.rand(2, spec.channels, spec.size, spec.size) * 2 - 1, labels), 0)

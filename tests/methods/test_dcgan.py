@@ -1,0 +1,46 @@
+"""What is special to DCGAN: the textbook networks layer by layer."""
+
+import torch
+from conftest import noise_source
+from torch import nn
+
+from ganvas import methods
+from ganvas.describe import networks
+from ganvas.methods.dcgan import Dcgan
+
+
+def build(preset, size, channels=1):
+    return Dcgan(methods.config("dcgan", preset), noise_source(n=2, size=size, channels=channels).spec)
+
+
+def test_mnist28_has_the_tutorials_parameters_and_shapes():
+    shown = dict(networks(build("mnist28", 28)))
+    assert sum(layer.parameters for layer in shown["generator"]) == 2_305_472
+    maps = [layer.output for layer in shown["generator"] if layer.name == "ConvTranspose2d"]
+    assert maps == [(128, 7, 7), (64, 14, 14), (1, 28, 28)]
+    assert [layer.output for layer in shown["discriminator"] if layer.name == "Conv2d"] == [(64, 14, 14), (128, 7, 7)]
+
+
+def test_paper64_is_figure_1_of_the_paper_and_its_rules():
+    method = build("paper64", 64, channels=3)
+    shown = dict(networks(method))
+    maps = [layer.output for layer in shown["generator"] if layer.name == "ConvTranspose2d"]
+    assert maps == [(512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
+    kinds = [type(layer) for layer in (*method.generator, *method.discriminator)]
+    assert not any(issubclass(kind, nn.MaxPool2d | nn.AvgPool2d) for kind in kinds)
+    assert kinds[-2:] == [nn.Flatten, nn.Linear]
+    assert isinstance(method.discriminator[1], nn.LeakyReLU)  # no norm at the discriminator's input
+    assert isinstance(method.generator[-2], nn.ConvTranspose2d)  # nor at the generator's output
+    for layer in (*method.generator, *method.discriminator):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            assert abs(float(layer.weight.detach().std()) - 0.02) < 0.002
+
+
+def test_ours_grows_with_the_picture_up_to_its_widest():
+    config = methods.config("dcgan")
+    for size in (16, 28, 256):
+        method = Dcgan(config, noise_source(n=2, size=size).spec)
+        widest = max(layer.out_channels for layer in method.discriminator if isinstance(layer, nn.Conv2d))
+        assert widest <= config.max_width
+        with torch.no_grad():
+            assert method.eval().generate([0]).shape == (1, 1, size, size)

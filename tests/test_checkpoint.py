@@ -1,0 +1,202 @@
+"""A save is whole or not at all; what is no save is refused; nothing that is loaded runs."""
+
+import json
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+import torch
+from conftest import facts_of, noise_source, same_weights, small_config, train_to
+
+from ganvas import checkpoint, training
+from ganvas.errors import DivergedError, ModelError, SaveError
+
+CPU = torch.device("cpu")
+TRAIN = ["train", "gan", "--data", "digits", "--batch", "32", "--generator", "32", "--discriminator", "32"]
+
+
+def test_kill_9_and_the_same_command_ends_with_the_weights_of_an_unbroken_run(tmp_path, ganvas):
+    words = [*TRAIN, "--steps", 1500, "--save-every", 100, "--run"]
+    assert ganvas(*words, tmp_path / "unbroken").returncode == 0
+    killed = subprocess.Popen([sys.executable, "-m", "ganvas", *map(str, words), str(tmp_path / "killed")])
+    while len(checkpoint.saves(tmp_path / "killed")) < 2:
+        assert killed.poll() is None, "it finished before it could be killed"
+        time.sleep(0.005)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    at = checkpoint.load(tmp_path / "killed", CPU).step
+    assert 100 <= at < 1500
+    assert ganvas(*words, tmp_path / "killed").returncode == 0
+    one, other = (checkpoint.load(tmp_path / name, CPU) for name in ("unbroken", "killed"))
+    assert one.step == other.step == 1500
+    assert same_weights(one.method, other.method)
+    steps = [record["step"] for record in checkpoint.read_log(tmp_path / "killed")]
+    assert steps == sorted(set(steps))
+
+
+def test_a_disk_that_is_full_during_a_save_leaves_the_former_one(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    before = train_to(tmp_path, 3, source=source, facts=facts)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # larger files fail half-way, as on a full disk
+    try:
+        with pytest.raises(SaveError, match="step-00000009"):
+            checkpoint.save(tmp_path, before, facts, step=9, seconds=1.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000003"]
+    assert not list(tmp_path.glob("*.tmp"))
+    assert same_weights(checkpoint.load(tmp_path, CPU).method, before)
+
+
+def test_what_a_kill_left_half_written_is_passed_over_and_cleared(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 3, source=source, facts=facts)
+    half = tmp_path / "step-00000007.tmp"
+    half.mkdir()
+    (half / checkpoint.WEIGHTS).write_bytes(b"half")
+    log = tmp_path / checkpoint.LOG
+    log.write_text(log.read_text() + '{"step": 5, "discr')
+    assert checkpoint.load(tmp_path, CPU).step == 3
+    train_to(tmp_path, 5, source=source, facts=facts)
+    assert not half.exists()
+    assert checkpoint.load(tmp_path, CPU).step == 5
+
+
+def test_a_few_saves_are_kept(tmp_path):
+    source = noise_source()
+    train_to(tmp_path, 6, source=source, facts=facts_of(source), save_every=1)
+    assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000005", "step-00000006"]
+
+
+def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 3, source=source, facts=facts)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    train_to(tmp_path, 2, source=source, facts=facts)
+    assert checkpoint.load(tmp_path, CPU).step == 3
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "log.jsonl"}
+    assert kept == {path: at for path, at in written.items() if path.name != "log.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed is 0, not 1"),
+        ({"flip": True}, "flip is False, not True"),
+        ({"precision": "bf16"}, "precision is fp32, not bf16"),
+        ({"config": small_config("gan", latent=7)}, "latent is 64, not 7"),
+    ],
+)
+def test_another_run_in_the_folder_is_refused_naming_what_differs(tmp_path, changes, named):
+    source = noise_source()
+    train_to(tmp_path, 1, source=source, facts=facts_of(source))
+    with pytest.raises(ModelError, match=named):
+        training.start(tmp_path, source, facts_of(source, **changes))
+    with pytest.raises(ModelError, match="method is gan, not dcgan"):
+        training.start(tmp_path, source, facts_of(source, "dcgan"))
+
+
+def test_a_folder_of_other_things_is_not_a_run(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    source = noise_source()
+    with pytest.raises(ModelError, match="holds other things"):
+        training.start(tmp_path, source, facts_of(source))
+    with pytest.raises(ModelError, match="is a file"):
+        training.start(tmp_path / "thesis.txt", source, facts_of(source))
+
+
+def test_a_model_is_one_file_that_tells_everything(digits_run, tmp_path):
+    (file,) = digits_run.glob("step-*/" + checkpoint.WEIGHTS)
+    moved = file.rename(tmp_path / "model.safetensors")
+    model = checkpoint.load(moved, CPU)
+    assert (model.step, model.facts.method, model.facts.spec.size, model.facts.data) == (4, "gan", 16, "digits")
+    assert model.facts.spec.classes == tuple("0123456789")
+    assert not model.method.training
+
+
+def damage(content):
+    facts = json.loads(content)
+    facts["config"]["latent"] = 10**12
+    return json.dumps(facts)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda t: t[: len(t) // 2], lambda t: "[]", lambda t: "{}", lambda t: t.replace("gan", "nosuch"), damage]
+)
+def test_a_corrupt_run_json_is_refused(digits_run, spoil):
+    path = digits_run / checkpoint.RUN
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(ModelError, match=r"run\.json") as error:
+        checkpoint.read_run(digits_run)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def header(**changes):
+    return {"ganvas": json.dumps({**facts_of(noise_source()).to_json(), "step": 1, **changes})}
+
+
+HUGE = {**facts_of(noise_source()).to_json()["config"], "generator": [65536] * 64}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a model file"),
+        (b"\xff" * 4096, "not a model file"),
+        (safetensors.torch.save({"x": torch.zeros(2)}), "not of ganvas"),
+        (safetensors.torch.save({"x": torch.zeros(2)}, {"ganvas": "{"}), "header is damaged"),
+        (safetensors.torch.save({"x": torch.zeros(2)}, header(method="nosuch")), "nosuch"),
+        (safetensors.torch.save({"x": torch.zeros(2)}, header()), "expected"),
+        (safetensors.torch.save({"x": torch.zeros(2)}, header(config=HUGE)), "expected"),  # a terabyte, if it were made
+        (pickle.dumps({"weights": 1}), "not a model file"),
+    ],
+    ids=["empty", "noise", "foreign", "bad-json", "unknown-method", "other-shapes", "huge", "pickle"],
+)
+def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path, content, words):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=words) as error:
+        checkpoint.load(path, CPU)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.RESUME])
+def test_a_truncated_save_is_refused_by_name(digits_run, name):
+    (file,) = digits_run.glob("step-*/" + name)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=name) as error:
+        checkpoint.resume(digits_run, checkpoint.build(facts_of(noise_source())))
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_resume_state_never_runs_code(digits_run, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "it-ran"), "w"))
+
+    (file,) = digits_run.glob("step-*/" + checkpoint.RESUME)
+    torch.save({"step": Bomb()}, file)
+    facts = checkpoint.read_run(digits_run)
+    with pytest.raises(ModelError, match=r"resume\.pt"):
+        checkpoint.resume(digits_run, checkpoint.build(facts))
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_weights_that_are_not_numbers_are_not_saved(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    method = train_to(tmp_path, 1, source=source, facts=facts)
+    with torch.no_grad():
+        method.generator[0].weight[0, 0] = float("nan")
+    with pytest.raises(DivergedError, match=r"generator\.0\.weight"):
+        checkpoint.save(tmp_path, method, facts, step=2, seconds=0.0)
+    assert checkpoint.load(tmp_path, CPU).step == 1

@@ -1,0 +1,156 @@
+"""The contract, over every method in the folder: it is what CONTRIBUTING.md says a method is."""
+
+import dataclasses
+
+import pytest
+import torch
+from conftest import facts_of, noise_source, same_weights, small_config, train_to
+from torch import Tensor
+
+from ganvas import checkpoint, methods, training
+from ganvas.data.batch import SIZES, Images
+from ganvas.errors import SettingError
+from ganvas.methods._base import BaseConfig, Generates, Method
+
+CPU = torch.device("cpu")
+every_method = pytest.mark.parametrize("name", methods.names())
+every_preset = pytest.mark.parametrize(
+    ("name", "preset"), [(name, preset) for name in methods.names() for preset in (None, *methods.get(name).presets)]
+)
+
+
+def small(name, source=None, **settings):
+    source = source or noise_source()
+    torch.manual_seed(0)
+    return methods.get(name)(small_config(name, **settings), source.spec)
+
+
+def step(method, source=None, n=0):
+    source = source or noise_source()
+    torch.manual_seed(n)
+    return method.training_step(source.first(8).signed(), n)
+
+
+def test_there_are_methods_and_one_that_is_none_is_refused():
+    assert {"gan", "dcgan"} <= set(methods.names())
+    with pytest.raises(SettingError, match=r"nosuch.*dcgan"):
+        methods.get("nosuch")
+    with pytest.raises(SettingError, match=r"--preset nosuch.*gan has"):
+        methods.config("gan", "nosuch")
+
+
+@every_method
+def test_it_says_what_it_is(name):
+    method = methods.get(name)
+    assert issubclass(method, Method)
+    assert method.name() == name
+    assert issubclass(method.batch, Images)
+    assert 20 < len(methods.summary(name)) < 120
+    assert dataclasses.is_dataclass(method.Config)
+    assert issubclass(method.Config, BaseConfig)
+    assert method.Config.__dataclass_params__.frozen
+    assert all(field.metadata["help"] for field in dataclasses.fields(method.Config))
+
+
+@every_preset
+def test_a_preset_builds_and_learns_at_the_size_that_is_its_own(name, preset):
+    config = methods.config(name, preset)
+    source = noise_source(n=8, size=28 if 28 in config.sizes else config.sizes[0])
+    method = methods.get(name)(config, source.spec)
+    assert step(method, source)
+
+
+@every_method
+def test_every_trainable_weight_is_in_exactly_one_optimizer(name):
+    method = small(name)
+    owned = [weight for o in method.optimizers.values() for group in o.param_groups for weight in group["params"]]
+    assert len(owned) == len({id(weight) for weight in owned})
+    assert {id(weight) for weight in owned} == {id(w) for w in method.parameters() if w.requires_grad}
+
+
+@every_method
+def test_a_step_moves_every_kernel_and_gives_finite_scalars(name):
+    method = small(name)
+    before = {key: value.clone() for key, value in method.named_parameters() if value.requires_grad}
+    losses = step(method)
+    assert losses
+    for loss in losses.values():
+        assert isinstance(loss, Tensor)
+        assert loss.dim() == 0
+        assert loss.isfinite()
+        assert not loss.requires_grad
+    still = [key for key, value in method.named_parameters() if key in before and torch.equal(value, before[key])]
+    assert not [key for key in still if before[key].dim() > 1]
+
+
+@every_method
+def test_chance_is_a_function_of_the_seed(name):
+    one, other = small(name), small(name)
+    for n in range(3):
+        step(one, n=n)
+        step(other, n=n)
+    assert same_weights(one, other)
+
+
+@every_method
+@pytest.mark.parametrize("changes", [{}, {"flip": True, "precision": "bf16"}], ids=["plain", "bf16-flipped"])
+def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
+    source = noise_source()
+    facts = facts_of(source, name, **changes)
+    unbroken = train_to(tmp_path / "unbroken", 7, source=source, facts=facts)
+    train_to(tmp_path / "broken", 3, source=source, facts=facts)
+    resumed = train_to(tmp_path / "broken", 7, source=source, facts=facts)
+    assert same_weights(unbroken, resumed)
+
+
+@every_method
+def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    source = noise_source()
+    facts = facts_of(source, name)
+    events = training.train(
+        tmp_path, source, training.start(tmp_path, source, facts),
+        facts=facts, device=CPU, budget=training.Budget(steps=9),
+    )  # fmt: skip
+    for event in events:
+        if event.step == 4:
+            break
+    events.close()
+    assert checkpoint.load(tmp_path, CPU).step == 4
+    resumed = train_to(tmp_path, 9, source=source, facts=facts)
+    assert same_weights(resumed, train_to(tmp_path / "unbroken", 9, source=source, facts=facts))
+
+
+@every_method
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_size_grey_and_colour(name, size, channels):
+    source = noise_source(n=8, size=size, channels=channels, classes=("a", "b"))
+    method = small(name, source)
+    if isinstance(method, Generates):
+        pictures = method.eval().generate([0, 1])
+        assert pictures.shape == (2, channels, size, size)
+        assert pictures.abs().max() <= 1
+    if size <= 64:
+        assert step(method.train(), source)
+
+
+@every_method
+def test_a_picture_is_its_seed_whatever_stands_beside_it(name):
+    method = small(name)
+    if not isinstance(method, Generates):
+        pytest.skip("does not draw from noise")
+    step(method)
+    method.eval()
+    together = method.generate([3, 4, 5, 3])
+    assert torch.equal(together[0], together[3])
+    assert not torch.allclose(together[0], together[1], atol=1e-3)
+    torch.testing.assert_close(method.generate([4])[0], together[1], atol=1e-5, rtol=0)
+
+
+@every_preset
+def test_a_size_that_cannot_be_made_is_refused(name, preset):
+    config = methods.config(name, preset)
+    for size in set(SIZES) - set(config.sizes):
+        with pytest.raises(SettingError, match=f"--size {size}.*{name}"):
+            methods.get(name)(config, noise_source(n=8, size=size).spec)

@@ -1,0 +1,207 @@
+"""Pictures are read as a person sees them, and written whole."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from conftest import photograph
+from PIL import Image, ImageCms
+
+from ganvas import images
+from ganvas.errors import DataError, SaveError, UsageError
+
+
+def save(tmp_path, image, name, **options):
+    image.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def mean(pixels):
+    return pixels.float().mean((-1, -2)).tolist()
+
+
+def test_every_byte_survives_the_way_to_the_network_and_back():
+    bytes_ = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    signed = images.to_signed(bytes_)
+    assert signed.min() == -1
+    assert signed.max() == 1
+    assert torch.equal(images.to_bytes(signed), bytes_)
+    assert torch.equal(images.to_bytes(signed.bfloat16().float()).sort().values.unique()[[0, -1]], torch.tensor([0, 255]))
+
+
+def test_values_out_of_range_are_clipped_and_halves_rounded():
+    assert images.to_bytes(torch.tensor([-9.0, 9.0, 0.001])).tolist() == [0, 255, 128]
+
+
+@pytest.mark.parametrize("ending", sorted(images.EXTENSIONS))
+def test_every_format_is_read_as_it_was_drawn(tmp_path, ending):
+    picture = photograph(seed=1, width=48, height=48)
+    path = save(tmp_path, picture, "x" + ending)
+    read = images.read_square(path, size=48, channels=3)
+    drawn = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    assert (read.float() - drawn.float()).abs().mean() < 12  # gif's palette and jpeg's loss
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 32), (32, 60), (33, 32)])
+def test_the_largest_centred_square_is_cut_out(tmp_path, width, height):
+    pixels = np.zeros((height, width), np.uint8)
+    top, left = (height - 32) // 2, (width - 32) // 2
+    pixels[top : top + 32, left : left + 32] = 255
+    path = save(tmp_path, Image.fromarray(pixels), "x.png")
+    assert images.read_square(path, size=32, channels=1).float().mean() > 250
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, orientation):
+    upright = Image.new("RGB", (32, 32))
+    upright.paste((255, 0, 0), (0, 0, 16, 16))  # red top left
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that the orientation undoes
+    stored = upright.transpose(Image.Transpose(back[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, stored, "x.jpg", exif=exif, quality=95)
+    read = images.read_square(path, size=32, channels=3)
+    assert mean(read[0, :14, :14]) > 200
+    assert mean(read[0, 18:, 18:]) < 50
+
+
+def test_16_bit_grey_keeps_its_range(tmp_path):
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    for name in ("x.png", "x.tif"):
+        path = save(tmp_path, Image.fromarray(ramp), name)
+        assert images.read_header(path).grey
+        read = images.read_square(path, size=32, channels=1)[0]
+        assert (read.float() - torch.from_numpy(ramp / 257).float()).abs().max() <= 0.51
+
+
+def test_float_grey_is_taken_as_0_to_1(tmp_path):
+    path = save(tmp_path, Image.fromarray(np.full((16, 16), 0.5, np.float32)), "x.tif")
+    assert images.read_square(path, size=16, channels=1).unique().tolist() == [128]
+
+
+def test_transparency_lies_on_white(tmp_path):
+    clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+    assert images.read_square(save(tmp_path, clear, "a.png"), size=16, channels=3).unique().tolist() == [255]
+    half = Image.new("LA", (16, 16), (0, 128))
+    assert images.read_square(save(tmp_path, half, "b.png"), size=16, channels=1).unique().tolist() == [127]
+    palette = Image.new("P", (16, 16), 1)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    path = save(tmp_path, palette, "c.png", transparency=1)
+    assert images.read_square(path, size=16, channels=3).unique().tolist() == [255]
+
+
+def test_palette_1_bit_and_cmyk_are_read_right(tmp_path):
+    palette = photograph(seed=2, width=32, height=32).quantize(16)
+    read = images.read_square(save(tmp_path, palette, "p.png"), size=32, channels=3)
+    assert torch.equal(read, torch.from_numpy(np.array(palette.convert("RGB"))).permute(2, 0, 1))
+    one_bit = Image.new("1", (16, 16), 1)
+    assert images.read_square(save(tmp_path, one_bit, "1.png"), size=16, channels=1).unique().tolist() == [255]
+    ink = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow: red
+    red, green, blue = mean(images.read_square(save(tmp_path, ink, "c.jpg", quality=95), size=16, channels=3))
+    assert (red > 200, green < 60, blue < 60) == (True, True, True)
+
+
+def test_a_colour_profile_is_applied(tmp_path):
+    """A picture in a space with red and blue exchanged comes out exchanged: the profile was used."""
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    tagged = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(tagged, "png", icc_profile=lab.tobytes())
+    (tmp_path / "same.png").write_bytes(tagged.getvalue())
+    assert mean(images.read_square(tmp_path / "same.png", size=16, channels=3)) == [200, 30, 30]
+    path = save(tmp_path, Image.new("RGB", (16, 16), (200, 30, 30)), "wrong.png", icc_profile=b"not a profile")
+    assert mean(images.read_square(path, size=16, channels=3)) == [200, 30, 30]
+
+
+def test_a_films_first_frame_is_read(tmp_path):
+    first, second = Image.new("RGB", (16, 16), "white"), Image.new("RGB", (16, 16), "black")
+    path = save(tmp_path, first, "x.gif", save_all=True, append_images=[second])
+    assert images.read_square(path, size=16, channels=3).unique().tolist() == [255]
+
+
+def bomb():
+    """A PNG whose header promises 30,000 x 30,000 pixels."""
+    encoded = io.BytesIO()
+    Image.new("1", (16, 16)).save(encoded, "png")
+    content = bytearray(encoded.getvalue())
+    content[16:24] = (30000).to_bytes(4, "big") * 2
+    import zlib
+
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.jpg", b"this is no picture", "not a picture"),
+        ("empty.png", b"", "not a picture"),
+        ("bomb.png", bomb(), "million pixels"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    for read in (images.read_header, lambda path: images.read_square(path, size=16, channels=3)):
+        with pytest.raises(DataError, match=words) as error:
+            read(tmp_path / name)
+        assert name in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_truncated_picture_is_broken(tmp_path):
+    for ending in ("jpg", "png"):
+        path = save(tmp_path, photograph(seed=0, width=64, height=64), f"x.{ending}")
+        path.write_bytes(path.read_bytes()[:-200])
+        images.read_header(path)
+        with pytest.raises(DataError, match="broken"):
+            images.read_square(path, size=32, channels=3)
+
+
+def test_a_picture_of_one_pixel_is_too_small(tmp_path):
+    with pytest.raises(DataError, match="1x1 pixels"):
+        images.read_header(save(tmp_path, Image.new("RGB", (1, 1)), "x.png"))
+
+
+def test_resizing_up_and_down_keeps_the_picture():
+    flat = torch.full((2, 3, 32, 32), 77, dtype=torch.uint8)
+    assert images.resize(flat, 16).unique().tolist() == [77]
+    assert images.resize(flat, 64).shape == (2, 3, 64, 64)
+    assert images.resize(flat, 32) is flat
+
+
+def test_a_grid_holds_every_picture_in_its_place():
+    pictures = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 4, 4)
+    sheet = images.grid(pictures, columns=3, gap=2)
+    assert sheet.shape == (1, 2 * 6 + 2, 3 * 6 + 2)
+    assert [int(sheet[0, 2 + i // 3 * 6, 2 + i % 3 * 6]) for i in range(5)] == [0, 1, 2, 3, 4]
+    assert sheet[0, -3, -3] == 255  # the place that stays empty
+
+
+def test_enlarging_repeats_pixels():
+    picture = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8)
+    assert images.enlarge(picture, side=5).tolist() == [[[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]]
+    assert torch.equal(images.enlarge(picture, side=1), picture)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_written_is_read_back(tmp_path, channels):
+    picture = torch.randint(0, 256, (channels, 20, 20), dtype=torch.uint8)
+    images.write(tmp_path / "x.png", picture)
+    assert images.read_header(tmp_path / "x.png").grey == (channels == 1)
+    assert torch.equal(images.read_square(tmp_path / "x.png", size=20, channels=channels), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_film_has_all_its_frames(tmp_path):
+    images.write_film(tmp_path / "x.gif", [torch.full((1, 8, 8), 50 * i, dtype=torch.uint8) for i in range(4)], milliseconds=50)
+    with Image.open(tmp_path / "x.gif") as film:
+        assert film.n_frames == 4
+        assert film.info["loop"] == 0
+
+
+def test_unknown_endings_and_missing_folders_are_said(tmp_path):
+    picture = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(UsageError, match=r"\.xyz.*png"):
+        images.write(tmp_path / "x.xyz", picture)
+    with pytest.raises(SaveError, match="cannot write"):
+        images.write(tmp_path / "missing" / "x.png", picture)

@@ -1,0 +1,118 @@
+import pytest
+import torch
+from torch import nn
+
+from ganvas.errors import UsageError
+from ganvas.runtime import (
+    Between, Purpose, adam, autocast, choose_precision, derive, evaluating, find_device, follow, noise, slerp, update,
+)  # fmt: skip
+
+CPU = torch.device("cpu")
+
+
+def test_an_update_moves_its_own_weights_and_leaves_no_gradient_behind():
+    mine, other = nn.Linear(3, 2), nn.Linear(2, 1)
+    before = [p.clone() for p in (*mine.parameters(), *other.parameters())]
+    update(adam(mine.parameters(), learning_rate=0.1, betas=(0.9, 0.99)), other(mine(torch.ones(4, 3))).square().mean())
+    moved = [not torch.equal(a, b) for a, b in zip(before, (*mine.parameters(), *other.parameters()), strict=True)]
+    assert moved == [True, True, False, False]
+    assert all(p.grad is None for p in (*mine.parameters(), *other.parameters()))
+
+
+def test_an_update_is_adams():
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(3, 1), nn.Linear(3, 1)
+    theirs.load_state_dict(ours.state_dict())
+    optimizer, reference = adam(ours.parameters(), learning_rate=0.1, betas=(0.5, 0.9)), torch.optim.Adam(
+        theirs.parameters(), 0.1, betas=(0.5, 0.9)
+    )  # fmt: skip
+    for _ in range(3):
+        x = torch.randn(8, 3)
+        update(optimizer, ours(x).square().mean())
+        reference.zero_grad()
+        theirs(x).square().mean().backward()
+        reference.step()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_a_weight_that_the_loss_does_not_see_is_an_error():
+    used, dead = nn.Linear(2, 1), nn.Linear(2, 1)
+    optimizer = adam([*used.parameters(), *dead.parameters()], learning_rate=0.1, betas=(0.9, 0.99))
+    with pytest.raises(RuntimeError, match="not have been used"):
+        update(optimizer, used(torch.ones(1, 2)).sum())
+
+
+def test_autocast_does_not_keep_the_weights_of_before_an_update():
+    layer = nn.Linear(4, 4)
+    with autocast(CPU, "bf16"):
+        x = torch.ones(1, 4)
+        first = layer(x)
+        with torch.no_grad():
+            layer.weight.add_(1)
+        assert not torch.equal(layer(x), first)
+
+
+def test_noise_is_a_function_of_its_own_seed():
+    rows = noise([5, 17, 5], (3, 2), device=CPU)
+    assert rows.shape == (3, 3, 2)
+    assert torch.equal(rows[0], rows[2])
+    assert not torch.equal(rows[0], rows[1])
+    assert torch.equal(rows[1], noise([17], (3, 2), device=CPU)[0])
+
+
+def test_the_walk_between_two_seeds_starts_and_ends_at_them_and_keeps_to_the_sphere():
+    start, end = noise([1, 2], (100,), device=CPU)
+    way = noise([Between(1, 2, t / 8) for t in range(9)], (100,), device=CPU)
+    assert torch.equal(way[0], start)
+    assert torch.equal(way[-1], end)
+    steps = (way[1:] - way[:-1]).norm(dim=1)
+    assert steps.max() < 1.2 * steps.min()
+    assert way.norm(dim=1).min() > 0.99 * min(start.norm(), end.norm())
+
+
+def test_slerp_is_shoemakes_on_the_unit_circle():
+    east, north = torch.tensor([1.0, 0]), torch.tensor([0, 1.0])
+    torch.testing.assert_close(slerp(east, north, 1 / 3), torch.tensor([3**0.5 / 2, 0.5]))
+    assert slerp(east, -east, 0.25).isfinite().all()
+    assert torch.equal(slerp(east, east, 0.5), east)
+
+
+def test_derived_seeds_differ_by_seed_purpose_and_number():
+    seeds = {derive(s, p, n) for s in range(9) for p in Purpose for n in range(9)}
+    assert len(seeds) == 9 * len(Purpose) * 9
+    assert max(seeds) < 2**63
+
+
+def test_the_average_takes_in_weights_and_statistics_with_a_decay_that_grows():
+    network, average = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    nn.init.zeros_(average.weight)
+    expected = 0.0
+    for step in range(6):
+        nn.init.constant_(network.weight, step + 1)
+        network.running_mean.fill_(step + 1)
+        follow(average, network, decay=0.3, step=step)
+        decay = min(0.3, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * (step + 1)
+        assert average.weight[0].item() == pytest.approx(expected)
+        assert average.running_mean[0].item() == pytest.approx(expected)
+
+
+def test_evaluating_puts_the_mode_back():
+    network = nn.Dropout()
+    with evaluating(network):
+        assert not network.training
+        assert not torch.is_grad_enabled()
+    assert network.training
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps", "tpu"])
+def test_a_device_that_is_not_there_is_named(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=f"--device {name}.*cpu"):
+        find_device(name)
+
+
+def test_precision_is_what_was_asked_for_or_one_of_the_two():
+    assert choose_precision(CPU, "bf16") == "bf16"
+    assert choose_precision(CPU) in ("fp32", "bf16")
