@@ -143,7 +143,7 @@ def enter_run(run: Path, facts: Facts) -> None:
 
     Raises:
         ModelError: if it is another run, naming what differs.
-        SaveError: if it cannot be made.
+        UsageError: if it cannot be made.
     """
     found = read_run(run)
     if found is None:

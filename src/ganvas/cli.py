@@ -264,7 +264,9 @@ def generate(
             f"--count {count}: more than {MOST_ON_A_SHEET} on one sheet are too small to see; leave out --grid"
         )
     one_file = grid or interpolate
-    if not one_file and out.suffix.lower() in images.EXTENSIONS:
+    if one_file:
+        images.format_of(out)
+    elif out.suffix.lower() in images.EXTENSIONS:
         raise UsageError(f"--out {out}: {count} pictures go into a folder; name one, or add --grid")
     seeds = range(seed, seed + count)
     names = [out] if one_file else [out / f"{number:06d}.png" for number in seeds]

@@ -32,11 +32,12 @@ def tell(text: str) -> None:
     out.print(text, soft_wrap=True, markup=False)
 
 
-def track(items: Iterable[T], *, total: int, description: str) -> Iterable[T]:
+def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
     """Pass the items through under a progress bar."""
-    from rich.progress import track as rich_track
+    from rich.progress import Progress as Bar
 
-    return rich_track(items, description=description, total=total, console=err, transient=True)
+    with Bar(console=err, transient=True, disable=not err.is_terminal) as bar:
+        yield from bar.track(items, total=total, description=description)
 
 
 def follow(events: "Iterable[Progress]", *, stop: "Stop") -> "Progress":

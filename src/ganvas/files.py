@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from ganvas.errors import SaveError
+from ganvas.errors import SaveError, UsageError
 
 
 def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
@@ -49,12 +49,12 @@ def make_folder(path: Path) -> Path:
     """Make a folder, and those above it, where there is none.
 
     Raises:
-        SaveError: if it cannot be made, or something else has that name.
+        UsageError: if it cannot be made there, or something else has that name.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _save_error(path, error) from error
+        raise UsageError(f"cannot make the folder {path} ({error.strerror}); choose another place") from error
     return path
 
 

@@ -166,6 +166,19 @@ def enlarge(pictures: Tensor, *, side: int = 64) -> Tensor:
     return pictures.repeat_interleave(times, -2).repeat_interleave(times, -1)
 
 
+def format_of(path: Path) -> str:
+    """Pillow's name of the format that a file's ending stands for.
+
+    Raises:
+        UsageError: for an ending that is none of `EXTENSIONS`.
+    """
+    ending = path.suffix.lower()
+    if ending not in EXTENSIONS:
+        known = ", ".join(sorted(EXTENSIONS))
+        raise UsageError(f"{path}: cannot write {ending or 'a picture without an ending'}; end it in {known}")
+    return Image.registered_extensions()[ending]
+
+
 def write(path: Path, picture: Tensor) -> None:
     """Write a uint8 picture (C, H, W) in the format that the ending names, whole or not at all.
 
@@ -195,12 +208,6 @@ def _to_pillow(picture: Tensor) -> Image.Image:
 
 
 def _save(path: Path, image: Image.Image, **options: object) -> None:
-    if path.suffix.lower() not in EXTENSIONS:
-        raise UsageError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use {_listed(EXTENSIONS)}")
     encoded = io.BytesIO()
-    image.save(encoded, Image.registered_extensions()[path.suffix.lower()], **options)
+    image.save(encoded, format_of(path), **options)
     write_whole(path, encoded.getbuffer(), flush=False)
-
-
-def _listed(endings: Iterable[str]) -> str:
-    return ", ".join(sorted(ending.lstrip(".") for ending in endings))

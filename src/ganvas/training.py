@@ -63,7 +63,7 @@ def start(run: Path, source: Source, facts: Facts) -> Method:
         DataError: if there are fewer pictures than a batch takes.
         SettingError: if the method cannot make pictures of this shape.
         ModelError: if the folder is another run, or not a run.
-        SaveError: if it cannot be made.
+        UsageError: if it cannot be made.
     """
     if facts.config.batch > len(source):
         raise DataError(

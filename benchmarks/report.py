@@ -1,0 +1,33 @@
+"""What every benchmark writes beside its figures: the machine and the date."""
+
+import datetime
+import platform
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+
+
+def machine() -> str:
+    """One line: processor, cores, versions and the day."""
+    names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
+    extra = ", ".join(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags)
+    return (
+        f"{names[0] if names else platform.processor()}{f' ({extra})' if extra else ''}, {torch.get_num_threads()} cores, "
+        f"Python {platform.python_version()}, torch {torch.__version__.split('+')[0]}, {datetime.date.today().isoformat()}"
+    )
+
+
+def write(name: str, text: str) -> Path:
+    """Write docs/results/NAME with the machine under it."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / name
+    path.write_text(f"{text.rstrip()}\n\n---\nMeasured on: {machine()}.\n", encoding="utf-8")
+    return path
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []

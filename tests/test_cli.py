@@ -1,0 +1,237 @@
+"""Every command, in process and as a process: what it does, what it says, how it exits."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import photograph
+from PIL import Image
+
+from ganvas import checkpoint, methods
+from ganvas.cli import main
+
+HELP = Path(__file__).parent / "help"
+SMALL_GAN = ["--generator", "16", "--discriminator", "16", "--batch", "8"]
+pages = pytest.mark.parametrize(
+    "words", [[], ["methods"], ["describe"], ["train"], ["generate"], ["demo"], *(["train", m] for m in methods.names())],
+    ids=lambda words: "-".join(["ganvas", *words]),
+)  # fmt: skip
+
+
+def train(run, *more, data="digits", method="gan"):
+    small = SMALL_GAN if method == "gan" else []
+    return main(["train", method, "--data", str(data), "--run", str(run), "--device", "cpu", *small, *map(str, more)])
+
+
+@pages
+def test_help_is_what_the_kept_pages_say(words, capsys, monkeypatch):
+    """`GANVAS_KEEP_HELP=1 pytest -k help` writes them anew; a changed flag then shows in the diff."""
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main([*words, "--help"]) == 0
+    shown = re.sub(r"[ \t]+$", "", capsys.readouterr().out, flags=re.MULTILINE)
+    page = HELP / ("-".join(["ganvas", *words]) + ".txt")
+    if os.environ.get("GANVAS_KEEP_HELP"):
+        page.write_text(shown)
+    assert shown == page.read_text()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["methods"], ["methods", "--json"], ["--version"]])
+def test_looking_around_is_quick_and_loads_no_torch(words, ganvas):
+    code = f"import sys; from ganvas.cli import main; main({words!r}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert ganvas(*words).returncode == 0
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.6  # 0.2 s on a quiet machine; benchmarks/startup.py holds it to 0.3
+
+
+def test_methods_are_listed_for_people_and_for_machines(capsys):
+    assert main(["methods"]) == 0
+    assert "dcgan" in capsys.readouterr().out
+    assert main(["methods", "--json"]) == 0
+    assert [method["name"] for method in json.loads(capsys.readouterr().out)] == methods.names()
+
+
+def test_describe_shows_the_books_table(capsys):
+    assert main(["describe", "gan", "--preset", "book"]) == 0
+    shown = capsys.readouterr().out
+    assert "1,493,520" in shown
+    assert "1,460,225" in shown
+    assert main(["describe", "dcgan", "--preset", "paper64", "--channels", "3", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["generator"]
+    assert layers[-1]["output"] == [3, 64, 64]
+    assert main(["describe", "gan", "--latent", "7", "--generator", "5", "6", "--size", "16", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["generator"]
+    assert [x["parameters"] for x in layers if x["name"] == "Linear"] == [7 * 5 + 5, 5 * 6 + 6, 6 * 256 + 256]
+
+
+def test_train_generate_and_go_on(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(run, "--steps", 5) == 0
+    said = capsys.readouterr().out
+    assert "5 steps, 40 pictures" in said
+    assert f"ganvas generate {run}" in said
+    assert train(run, "--steps", 8) == 0
+    assert checkpoint.load(run, torch.device("cpu")).step == 8
+
+    assert main(["generate", str(run), "--count", "3", "--seed", "4", "--out", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000004.png", "000005.png", "000006.png"]
+    assert main(["generate", str(run), "--count", "1", "--seed", "5", "--out", str(tmp_path / "one")]) == 0
+    assert (tmp_path / "one/000005.png").read_bytes() == (tmp_path / "out/000005.png").read_bytes()
+
+    assert main(["generate", str(run), "--count", "10", "--grid", "--out", str(tmp_path / "sheet.png")]) == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (4 * 66 + 2, 3 * 66 + 2)
+    assert main(["generate", str(run), "--count", "2", "--interpolate", "--out", str(tmp_path / "walk.gif")]) == 0
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames > 16
+
+    weights = next(run.glob("step-00000008/weights.safetensors")).rename(tmp_path / "model.safetensors")
+    assert main(["generate", str(weights), "--count", "1", "--seed", "5", "--out", str(tmp_path / "two")]) == 0
+    assert (tmp_path / "two/000005.png").read_bytes() == (tmp_path / "out/000005.png").read_bytes()
+
+
+def test_a_folder_of_class_folders_in_colour(tmp_path):
+    for i in range(12):
+        folder = tmp_path / "animals" / ("cat" if i % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        photograph(seed=i, width=40, height=30).save(folder / f"{i}.jpg")
+    options = ["--size", 32, "--steps", 3, "--batch", 4, "--width", 4, "--flip"]
+    assert train(tmp_path / "run", *options, data=tmp_path / "animals", method="dcgan") == 0
+    assert main(["generate", str(tmp_path / "run"), "--count", "4", "--grid", "--out", str(tmp_path / "x.png")]) == 0
+    with Image.open(tmp_path / "x.png") as sheet:
+        assert sheet.mode == "RGB"
+
+
+def test_demo_teaches_and_says_what_to_try(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ganvas.cli.DEMO_MINUTES", 0.02)
+    assert main(["demo", "--run", str(tmp_path / "demo")]) == 0
+    assert capsys.readouterr().out.count("  ganvas ") >= 3
+    assert {"timelapse.gif", "losses.png", "samples"} <= {path.name for path in (tmp_path / "demo").iterdir()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
+    words = ["train", "gan", "--data", "digits", *SMALL_GAN, "--steps", "1000000", "--run", str(tmp_path / "run")]
+    process = subprocess.Popen([sys.executable, "-m", "ganvas", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run/log.jsonl").exists() or not (tmp_path / "run/log.jsonl").read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    step = checkpoint.load(tmp_path / "run", torch.device("cpu")).step
+    assert f"stopped at step {step:,} and saved; the same command goes on from there" in err
+    assert "Traceback" not in err
+    assert "ganvas generate" in out
+
+
+@pytest.fixture
+def bad(tmp_path, photos):
+    """A place with everything that can be wrong in it."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.txt").write_text("words")
+    (tmp_path / "single").mkdir()
+    photograph(seed=0, width=32, height=32).save(tmp_path / "single/a.png")
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "corrupt").mkdir()
+    (tmp_path / "corrupt/run.json").write_text("{")
+    (tmp_path / "broken.safetensors").write_bytes(b"broken")
+    (tmp_path / "there.png").write_bytes(b"mine")
+    return tmp_path
+
+
+TRAIN = "train gan --run {}/new --data "
+GENERATE = "generate {}/digits-run --out {}/"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nosuch", "nosuch"),
+        ("train", "--method"),
+        ("train gan", "--data"),
+        ("train nosuch --data digits", "no such method; there are"),
+        ("train gan --preset nosuch --data digits", "no such preset; there are blog, lecture, book"),
+        ("describe gan --preset=nosuch", "no such preset"),
+        (TRAIN + "nosuch", "no folder of that name"),
+        (TRAIN + "{}/empty", "no pictures"),
+        (TRAIN + "{}/texts", "no pictures"),
+        (TRAIN + "{}/single", "holds 1 picture"),
+        (TRAIN + "{}/photos --size 64", "--batch"),
+        (TRAIN + "digits --size 17", "--size 17"),
+        (TRAIN + "digits --size 0", "--size"),
+        (TRAIN + "digits --batch 100000", "65536"),
+        (TRAIN + "digits --batch 2000", "1500 pictures"),
+        (TRAIN + "digits --steps 0", "--steps"),
+        (TRAIN + "digits --steps 1.5", "1.5"),
+        (TRAIN + "digits --minutes 0", "more than 0"),
+        (TRAIN + "digits --steps 3 --minutes 3", "--steps and --minutes"),
+        (TRAIN + "digits --latent 0", "--latent"),
+        (TRAIN + "digits --learning-rate nan", "--learning-rate"),
+        (TRAIN + "digits --activation swish", "--activation"),
+        (TRAIN + "digits --latnt 3", "--latent"),
+        (TRAIN + "digits --seed -1", "--seed"),
+        (TRAIN + "digits --device cuda", "--device cuda"),
+        (TRAIN + "digits --device abacus", "--device"),
+        ("train dcgan --run {}/new --data digits --preset paper64 --size 32", "--size 32"),
+        ("train gan --data digits --steps 1 --run {}/file", "is a file"),
+        ("train gan --data digits --steps 1 --run {}/file/below", "cannot"),
+        ("train gan --data digits --steps 1 --run {}/texts", "holds other things"),
+        ("train gan --data digits --steps 1 --run {}/corrupt", "run.json"),
+        ("train gan --data digits --steps 1 --run {}/digits-run --latent 9", "latent is 64, not 9"),
+        ("train dcgan --data digits --steps 1 --run {}/digits-run", "method is gan, not dcgan"),
+        ("generate {}/nosuch --out {}/x", "no such run"),
+        ("generate {}/broken.safetensors --out {}/x", "not a model file"),
+        ("generate {}/empty --out {}/x", "without a saved step"),
+        (GENERATE + "x --count 0", "--count"),
+        (GENERATE + "x.png --count 4", "add --grid"),
+        (GENERATE + "x.doc --count 4 --grid", "x.doc"),
+        (GENERATE + "x.png --interpolate", ".gif"),
+        (GENERATE + "there.png --grid", "already there"),
+        (GENERATE + "file/x.png --grid", "cannot"),
+        (GENERATE + "x.png --grid --count 5000", "too small to see"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(line, words, bad, digits_run, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = {path: path.stat().st_mtime_ns for path in bad.rglob("*")}
+    assert main(line.replace("{}", str(bad)).split()) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.err.startswith("ganvas: ")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert {path: path.stat().st_mtime_ns for path in bad.rglob("*")} == before
+
+
+def test_nothing_there_is_replaced_unless_asked(digits_run, tmp_path):
+    words = ["generate", str(digits_run), "--count", "2", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    (tmp_path / "out/000001.png").write_bytes(b"mine now")
+    assert main(words) == 2
+    assert (tmp_path / "out/000001.png").read_bytes() == b"mine now"
+    assert main([*words, "--overwrite"]) == 0
+    assert (tmp_path / "out/000001.png").read_bytes() != b"mine now"
+
+
+def test_data_root_comes_from_the_environment(tmp_path, capsys, monkeypatch):
+    import torchvision.datasets.mnist as module
+
+    def no_network(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(module, "download_and_extract_archive", no_network)
+    monkeypatch.setenv("GANVAS_DATA", str(tmp_path / "datasets"))
+    assert train(tmp_path / "run", "--steps", 1, data="kmnist") == 2
+    assert str(tmp_path / "datasets/KMNIST/raw") in capsys.readouterr().err

@@ -1,0 +1,101 @@
+"""The loop: budgets, what it logs, and how it stops when something goes wrong."""
+
+import itertools
+import json
+
+import pytest
+import torch
+from conftest import facts_of, noise_source, small_config, train_to
+from PIL import Image
+
+from ganvas import checkpoint, gallery, training
+from ganvas.errors import DataError, DivergedError, SettingError
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"epochs": 0}, {"minutes": 0}, {"minutes": float("nan")}, {"epochs": -1}])
+def test_no_time_to_train_in_is_refused(wrong):
+    with pytest.raises(SettingError, match="more than 0"):
+        training.budget_of(facts_of(noise_source()), **wrong)
+
+
+def test_epochs_become_steps_and_the_recipe_says_how_many_where_nobody_does():
+    facts = facts_of(noise_source(n=32), config=small_config("gan", batch=10, epochs=5))
+    assert training.budget_of(facts) == training.Budget(steps=16)
+    assert training.budget_of(facts, epochs=0.5) == training.Budget(steps=2)
+    assert training.budget_of(facts, minutes=2) == training.Budget(seconds=120)
+
+
+def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(tmp_path):
+    source = noise_source(n=4)
+    with pytest.raises(DataError, match="--batch 8 is more than the 4 pictures"):
+        training.start(tmp_path / "run", source, facts_of(source))
+    assert not (tmp_path / "run").exists()
+
+
+def test_minutes_end_a_run(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    method = training.start(tmp_path, source, facts)
+    budget = training.budget_of(facts, minutes=1 / 600)
+    *_, last = training.train(tmp_path, source, method, facts=facts, device=CPU, budget=budget)
+    assert last.spent == 1
+    assert 0.1 <= last.seconds < 5
+    assert checkpoint.load(tmp_path, CPU).step == last.step
+
+
+def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    source = noise_source()
+    facts = facts_of(source)
+    method = training.start(tmp_path, source, facts)
+    events = list(
+        training.train(tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=5))
+    )
+    assert [event.step for event in events] == [0, 1, 2, 3, 4, 5]
+    assert events[-1].spent == 1
+    assert events[2].losses.keys() == {"generator", "discriminator"}
+    assert all(event.images_per_second > 0 for event in events[1:])
+    assert [record["step"] for record in checkpoint.read_log(tmp_path)] == [1, 2, 3, 4, 5]
+
+
+def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
+    source = noise_source()
+    train_to(tmp_path, 30, source=source, facts=facts_of(source), save_every=10)
+    made = gallery.show_all(tmp_path)
+    assert [path.name for path in made] == ["timelapse.gif", "losses.png"]
+    sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
+    assert sheets == ["data", *(f"step-{step:08d}" for step in (0, 10, 13, 16, 20, 25, 30))]
+    with Image.open(made[0]) as film:
+        assert film.n_frames == 7
+    with Image.open(tmp_path / "samples/step-00000030.png") as sheet:
+        assert sheet.size == ((64 + 2) * 8 + 2,) * 2
+    assert json.loads((tmp_path / "run.json").read_text())["config"]["batch"] == 8
+
+
+def test_sheets_are_taken_evenly_in_the_logarithm_of_the_step():
+    taken = [step for step in range(100_001) if gallery.worth_a_look(step)]
+    assert taken[:6] == [0, 10, 13, 16, 20, 25]
+    assert taken[-1] == 100_000
+    assert len(taken) == 42
+    assert all(b / a < 1.35 for a, b in itertools.pairwise(taken[1:]))
+
+
+def test_a_loss_that_is_not_a_number_stops_with_its_step_and_the_last_save(tmp_path, monkeypatch):
+    source = noise_source()
+    facts = facts_of(source)
+    method = training.start(tmp_path, source, facts)
+    step = type(method).training_step
+
+    def sick(self, batch, n):
+        losses = step(self, batch, n)
+        return {name: loss * float("nan") for name, loss in losses.items()} if n == 6 else losses
+
+    monkeypatch.setattr(type(method), "training_step", sick)
+    events = training.train(
+        tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=20), save_every=4
+    )
+    with pytest.raises(DivergedError, match=r"is nan at step 6.*step-00000004.*--learning-rate"):
+        list(events)
+    assert checkpoint.load(tmp_path, CPU).step == 4
