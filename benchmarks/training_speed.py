@@ -67,9 +67,7 @@ def ganvas_loop(root: Path, run: Path, precision: str) -> Iterator[int]:
     )  # fmt: skip
     method = training.start(run, source, facts)
     step = 0
-    for event in training.train(
-        run, source, method, facts=facts, device=CPU, budget=training.Budget(steps=10**9)
-    ):
+    for event in training.train(run, source, method, facts=facts, device=CPU, budget=training.Budget(steps=10**9)):
         yield (event.step - step) * BATCH
         step = event.step
 
@@ -112,7 +110,8 @@ def main() -> None:
         "# Training speed: `gan --preset book` on MNIST\n\n"
         "The same networks and batches of 512; `benchmarks/training_speed.py` says what the plain loop is. "
         f"{options.rounds} rounds, in each of which every loop ran for {options.seconds:g} seconds.\n\n"
-        "| loop | pictures a second (median) | ratio to the plain loop (median, range) |\n|---|---|---|\n" + "\n".join(rows),
+        "| loop | pictures a second (median) | ratio to the plain loop (median, range) |\n|---|---|---|\n"
+        + "\n".join(rows),
     )
 
 

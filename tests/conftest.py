@@ -96,5 +96,3 @@ def photograph(*, seed, width, height):
     """A smooth colour picture: low frequencies, as in a photograph, so that lossy formats keep it."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-
-

@@ -83,7 +83,9 @@ def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     train_to(tmp_path, 2, source=source, facts=facts)
     assert checkpoint.load(tmp_path, CPU).step == 3
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "log.jsonl"}
+    kept = {
+        path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "log.jsonl"
+    }
     assert kept == {path: at for path, at in written.items() if path.name != "log.jsonl"}
 
 

@@ -19,10 +19,8 @@ from ganvas.cli import main
 
 HELP = Path(__file__).parent / "help"
 SMALL_GAN = ["--generator", "16", "--discriminator", "16", "--batch", "8"]
-pages = pytest.mark.parametrize(
-    "words", [[], ["methods"], ["describe"], ["train"], ["generate"], ["demo"], *(["train", m] for m in methods.names())],
-    ids=lambda words: "-".join(["ganvas", *words]),
-)  # fmt: skip
+PAGES = [[], ["methods"], ["describe"], ["train"], ["generate"], ["demo"], *(["train", m] for m in methods.names())]
+pages = pytest.mark.parametrize("words", PAGES, ids=lambda words: "-".join(["ganvas", *words]))
 
 
 def train(run, *more, data="digits", method="gan"):
@@ -122,7 +120,9 @@ def test_demo_teaches_and_says_what_to_try(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
     words = ["train", "gan", "--data", "digits", *SMALL_GAN, "--steps", "1000000", "--run", str(tmp_path / "run")]
-    process = subprocess.Popen([sys.executable, "-m", "ganvas", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ganvas", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     while not (tmp_path / "run/log.jsonl").exists() or not (tmp_path / "run/log.jsonl").read_text():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)

@@ -27,7 +27,9 @@ def test_every_byte_survives_the_way_to_the_network_and_back():
     assert signed.min() == -1
     assert signed.max() == 1
     assert torch.equal(images.to_bytes(signed), bytes_)
-    assert torch.equal(images.to_bytes(signed.bfloat16().float()).sort().values.unique()[[0, -1]], torch.tensor([0, 255]))
+    assert torch.equal(
+        images.to_bytes(signed.bfloat16().float()).sort().values.unique()[[0, -1]], torch.tensor([0, 255])
+    )
 
 
 def test_values_out_of_range_are_clipped_and_halves_rounded():
@@ -193,7 +195,9 @@ def test_what_is_written_is_read_back(tmp_path, channels):
 
 
 def test_a_film_has_all_its_frames(tmp_path):
-    images.write_film(tmp_path / "x.gif", [torch.full((1, 8, 8), 50 * i, dtype=torch.uint8) for i in range(4)], milliseconds=50)
+    images.write_film(
+        tmp_path / "x.gif", [torch.full((1, 8, 8), 50 * i, dtype=torch.uint8) for i in range(4)], milliseconds=50
+    )
     with Image.open(tmp_path / "x.gif") as film:
         assert film.n_frames == 4
         assert film.info["loop"] == 0

@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import photograph
+import torch
+from conftest import noise_source, photograph
 from test_every_source import data_root  # noqa: F401  # a fixture
 
 from ganvas.cli import main
@@ -24,25 +25,45 @@ def commands(document):
                 yield line
 
 
+def programs(document):
+    """The Python blocks of a document, in order."""
+    return re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_commands_of_a_document_run(document, tmp_path, monkeypatch, data_root):  # noqa: F811
+def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ganvas.cli.DEMO_MINUTES", 0.01)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
     for i in range(8):
         (tmp_path / f"photos/{'cat' if i % 2 else 'dog'}").mkdir(parents=True, exist_ok=True)
         photograph(seed=i, width=40, height=32).save(tmp_path / f"photos/{'cat' if i % 2 else 'dog'}/{i}.jpg")
-    ran = 0
     for line in commands(document):
         words = shlex.split(line)[1:]
         for i, word in enumerate(words):
             if word in SHORTER:
                 words[i : i + 2] = [SHORTER[word], "2"]
         if words[0] == "train":
-            words = [word for i, word in enumerate(words) if "--batch" not in words[max(0, i - 1) : i + 1]] + ["--batch", "4"]
+            words = [word for i, word in enumerate(words) if "--batch" not in words[max(0, i - 1) : i + 1]] + [
+                "--batch",
+                "4",
+            ]
         assert main(words) == 0, line
-        ran += 1
-    assert ran or document.name != "README.md"
+    names = {}
+    for program in programs(document):
+        exec(program, names)
+
+
+def test_the_method_that_contributing_shows_is_one():
+    (program,) = programs(ROOT / "CONTRIBUTING.md")
+    names = {"__name__": "ganvas.methods.lsgan"}
+    exec(program, names)
+    source = noise_source()
+    method = names["Lsgan"](names["LsganConfig"](), source.spec)
+    before = method.generator[0].weight.clone()
+    assert method.training_step(source.first(8).signed(), 0).keys() == {"generator", "discriminator"}
+    assert not torch.equal(method.generator[0].weight, before)
+    assert method.eval().generate([0, 1]).shape == (2, 1, 16, 16)
 
 
 def test_the_readme_starts_with_the_two_lines_that_do_everything():

@@ -4,7 +4,18 @@ from torch import nn
 
 from ganvas.errors import UsageError
 from ganvas.runtime import (
-    Between, Purpose, adam, autocast, choose_precision, derive, evaluating, find_device, follow, noise, slerp, update,
+    Between,
+    Purpose,
+    adam,
+    autocast,
+    choose_precision,
+    derive,
+    evaluating,
+    find_device,
+    follow,
+    noise,
+    slerp,
+    update,
 )  # fmt: skip
 
 CPU = torch.device("cpu")

@@ -20,8 +20,8 @@ class Settings:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"count": 0}, {"count": 10}, {"count": 1.5}, {"count": True}, {"count": "3"}, {"rate": -1}, {"rate": float("nan")},
-        {"rate": float("inf")}, {"kind": "c"}, {"widths": (0,)}, {"widths": [1]}, {"widths": ("x",)}, {"on": 1},
+        {"count": 0}, {"count": 10}, {"count": 1.5}, {"count": True}, {"count": "3"},
+        {"rate": -1}, {"rate": float("nan")}, {"rate": float("inf")}, {"kind": "c"}, {"widths": (0,)}, {"widths": [1]}, {"widths": ("x",)}, {"on": 1},
     ],
     ids=str,
 )  # fmt: skip

@@ -14,7 +14,9 @@ from ganvas.errors import DataError, DivergedError, SettingError
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"epochs": 0}, {"minutes": 0}, {"minutes": float("nan")}, {"epochs": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"epochs": 0}, {"minutes": 0}, {"minutes": float("nan")}, {"epochs": -1}]
+)
 def test_no_time_to_train_in_is_refused(wrong):
     with pytest.raises(SettingError, match="more than 0"):
         training.budget_of(facts_of(noise_source()), **wrong)
@@ -50,9 +52,7 @@ def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
     source = noise_source()
     facts = facts_of(source)
     method = training.start(tmp_path, source, facts)
-    events = list(
-        training.train(tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=5))
-    )
+    events = list(training.train(tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=5)))
     assert [event.step for event in events] == [0, 1, 2, 3, 4, 5]
     assert events[-1].spent == 1
     assert events[2].losses.keys() == {"generator", "discriminator"}

@@ -48,7 +48,10 @@ def test_it_learns_a_simple_distribution():
     from ganvas.data.batch import Images
 
     torch.manual_seed(0)
-    method = Gan(small_config("gan", generator=(32, 32), discriminator=(32, 32), ema=0.9, learning_rate=2e-3), noise_source().spec)
+    method = Gan(
+        small_config("gan", generator=(32, 32), discriminator=(32, 32), ema=0.9, learning_rate=2e-3),
+        noise_source().spec,
+    )
     for step in range(400):
         greys = torch.tensor([-0.6, 0.6])[torch.randint(2, (32,))]
         method.training_step(Images(greys[:, None, None, None].expand(32, 1, 16, 16).contiguous()), step)
