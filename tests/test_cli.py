@@ -135,6 +135,28 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
     assert "ganvas generate" in out
 
 
+def test_ctrl_c_reaches_workers_too_and_the_step_is_still_finished(tmp_path, photos):
+    program = f"""
+import sys
+from ganvas.cli import main
+from ganvas.data import folder
+
+folder.RESIDENT_BYTES = 0
+words = ["--size", "16", "--steps", "1000000", "--batch", "4", "--width", "4", "--save-every", "5"]
+sys.exit(main(["train", "dcgan", "--data", {str(photos)!r}, "--run", {str(tmp_path / "run")!r}, *words]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not checkpoint.saves(tmp_path / "run"):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+
+
 @pytest.fixture
 def bad(tmp_path, photos):
     """A place with everything that can be wrong in it."""
@@ -159,6 +181,7 @@ GENERATE = "generate {}/digits-run --out {}/"
     ("line", "words"),
     [
         ("nosuch", "nosuch"),
+        ("train --data digits gan", "the method comes first"),
         ("train", "--method"),
         ("train gan", "--data"),
         ("train nosuch --data digits", "no such method; there are"),

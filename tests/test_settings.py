@@ -21,7 +21,8 @@ class Settings:
     "wrong",
     [
         {"count": 0}, {"count": 10}, {"count": 1.5}, {"count": True}, {"count": "3"},
-        {"rate": -1}, {"rate": float("nan")}, {"rate": float("inf")}, {"kind": "c"}, {"widths": (0,)}, {"widths": [1]}, {"widths": ("x",)}, {"on": 1},
+        {"rate": -1}, {"rate": float("nan")}, {"rate": float("inf")}, {"kind": "c"}, {"on": 1},
+        {"widths": (0,)}, {"widths": [1]}, {"widths": ("x",)},
     ],
     ids=str,
 )  # fmt: skip

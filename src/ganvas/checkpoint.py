@@ -29,7 +29,7 @@ import ganvas
 from ganvas import methods, settings
 from ganvas.data.batch import Spec
 from ganvas.errors import DivergedError, ModelError, SettingError
-from ganvas.files import make_folder, write_folder, write_whole
+from ganvas.files import add_line, make_folder, write_folder, write_whole
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.runtime import Precision
 
@@ -49,7 +49,7 @@ class Facts:
     Attributes:
         method: its name, and `config` its settings.
         spec: the shape of the data.
-        data: the source as typed, made absolute where it is a folder; `pictures` says how many it held.
+        data: the source's name; `pictures` says how many it held.
         seed: of the first weights and of every step.
         flip: whether half of the pictures are mirrored.
         precision: fp32 or bf16.
@@ -289,9 +289,12 @@ def _first(error: Exception) -> str:
 
 
 def append_log(run: Path, record: Mapping[str, float]) -> None:
-    """Add a line to log.jsonl."""
-    with (run / LOG).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    """Add a line to log.jsonl.
+
+    Raises:
+        SaveError: if it cannot be written.
+    """
+    add_line(run / LOG, json.dumps(record))
 
 
 def read_log(run: Path, *, until: int | None = None) -> list[dict[str, float]]:

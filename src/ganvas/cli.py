@@ -7,7 +7,7 @@ import math
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
@@ -19,7 +19,7 @@ from ganvas.errors import GanvasError, Interrupted, UsageError
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
     from ganvas.checkpoint import Facts
-    from ganvas.methods import _base
+    from ganvas.methods._base import BaseConfig
     from ganvas.training import Progress
 
 DEMO_MINUTES = 1.5
@@ -41,7 +41,8 @@ Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
 Flag = Annotated[bool, Parameter(negative="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
-Config = Annotated[Any, Parameter(parse=False)]  # put in by `_with_settings`
+Hidden = Parameter(parse=False)  # put in by `_with_settings`, not typed
+Config = Annotated[Any, Hidden]  # a BaseConfig; cyclopts would look the name up, and find it only once torch is loaded
 
 
 # --- looking around -------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ def describe(
     from ganvas.data.batch import Spec
     from ganvas.describe import networks
 
-    config = config or methods.config(method, preset)
+    config = _named_first(config)
     size = size or (28 if 28 in config.sizes else config.sizes[0])
     built = methods.get(method)(config, Spec(size, channels, tuple(map(str, range(classes)))))
     shown = dict(networks(built))
@@ -117,6 +118,7 @@ def train(
     data_root: DataRoot = Path("~/.cache/ganvas"),
     save_every: Count | None = None,
     config: Config = None,
+    typed: Annotated[str, Hidden] = "",
 ) -> None:
     """Train a method on a data set or a folder of pictures.
 
@@ -147,7 +149,7 @@ def train(
     from ganvas.data import open_source
     from ganvas.runtime import choose_precision, find_device
 
-    config = config or methods.config(method, preset)
+    config = _named_first(config)
     run = run or Path("runs") / f"{Path(data).name}-{method}"
     found = checkpoint.read_run(run)
     where = find_device(device)
@@ -166,7 +168,7 @@ def train(
         seed=seed,
         flip=flip,
         precision=found.precision if found and precision == "auto" else choose_precision(where, precision),
-        command=shlex.join(["ganvas", *sys.argv[1:]]),
+        command=typed,
     )
     budget = training.budget_of(facts, steps=steps, epochs=epochs, minutes=minutes)
     learner = training.start(run, source, facts)
@@ -215,7 +217,10 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
         seed: of the first weights and of all chance in training
     """
     console.say("dcgan learns from 1,500 real handwritten digits; this takes under two minutes on two cores")
-    train("dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, size=16)
+    train(
+        "dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed,
+        config=methods.config("dcgan"), typed="ganvas demo",
+    )  # fmt: skip
     console.tell("or other pictures:\n  ganvas train dcgan --data FOLDER --size 64 --flip")
 
 
@@ -290,35 +295,39 @@ def generate(
 # --- putting it together --------------------------------------------------------------------------------------------
 
 
-def _with_settings(command: Callable[..., None], config: "_base.BaseConfig") -> Callable[..., None]:
+def _with_settings(command: Callable[..., None], config: "BaseConfig", typed: str) -> Callable[..., None]:
     """The command with the settings of a method as further flags, whose defaults are those of `config`."""
-    own = inspect.signature(command, eval_str=True).parameters
+    own = inspect.signature(command).parameters
     sentences = settings.help_of(type(config))
-    extra = [
-        parameter.replace(
-            annotation=Annotated[parameter.annotation, _parse(parameter.annotation, sentences[parameter.name])]
-        )
+    extra = {
+        parameter.name: parameter.replace(annotation=Annotated[parameter.annotation, _parse(parameter, sentences)])
         for parameter in settings.parameters(config)
         if parameter.name not in own
-    ]
+    }
+    hidden = {name: value for name, value in (("config", config), ("typed", typed)) if name in own}
 
     @functools.wraps(command)
     def call(*args: Any, **flags: Any) -> None:
-        chosen = {parameter.name: flags.pop(parameter.name) for parameter in extra if parameter.name in flags}
-        command(*args, **flags, config=dataclasses.replace(config, **chosen))
+        chosen = {name: flags.pop(name) for name in extra if name in flags}
+        command(*args, **flags, **hidden | {"config": dataclasses.replace(config, **chosen)})
 
-    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*(parameter for name, parameter in own.items() if name != "config"), *extra]
-    )
+    shown = [parameter for name, parameter in own.items() if name not in hidden]
+    call.__signature__ = inspect.Signature([*shown, *extra.values()])  # type: ignore[attr-defined]
     return call
 
 
-def _parse(hint: Any, sentence: str) -> Parameter:
-    is_list = get_origin(hint) is tuple
+def _named_first(config: "BaseConfig | None") -> "BaseConfig":
+    if config is None:
+        raise UsageError("the method comes first, before the flags: ganvas train METHOD --data ...")
+    return config
+
+
+def _parse(setting: inspect.Parameter, sentences: Mapping[str, str]) -> Parameter:
+    is_list = get_origin(setting.annotation) is tuple
     return Parameter(
-        help=sentence,
+        help=sentences[setting.name],
         group="Settings of the method",
-        converter=_whole if hint is int else None,
+        converter=_whole if setting.annotation is int else None,
         consume_multiple=True if is_list else None,
         negative="" if is_list else None,
     )
@@ -341,7 +350,8 @@ def make_app(tokens: Sequence[str]) -> App:
     for function, name in ((demo, None), (show_methods, "methods"), (describe, None), (train, None), (generate, None)):
         name = name or function.__name__
         if name == command and name in ("describe", "train") and method and not method.startswith("-"):
-            app.command(_with_settings(function, methods.config(method, _value_of("--preset", tokens))), name=name)
+            config = methods.config(method, _value_of("--preset", tokens))
+            app.command(_with_settings(function, config, shlex.join(["ganvas", *tokens])), name=name)
         else:
             app.command(function, name=name)
     return app

@@ -45,6 +45,19 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         raise _save_error(path, error) from error
 
 
+def add_line(path: Path, line: str) -> None:
+    """Add a line to a file; after a kill the last one may be cut short.
+
+    Raises:
+        SaveError: if it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise _save_error(path, error) from error
+
+
 def make_folder(path: Path) -> Path:
     """Make a folder, and those above it, where there is none.
 

@@ -90,7 +90,7 @@ class Source:
     """A named set of pictures, opened.
 
     Attributes:
-        name: what the user typed.
+        name: of the data set, or the full path of the folder.
         spec: the shape of every picture in it.
         pictures: all of them, decoded (uint8), or the means to decode them one by one.
         left_out: a line for each file that could not be used.

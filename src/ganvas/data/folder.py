@@ -41,7 +41,7 @@ def open_folder(path: Path, *, size: int | None = None, track: Track = silently)
     spec = Spec(size or _own_size(known), 1 if all(header.grey for header in known) else 3, classes)
     lazily = LazyPictures(tuple(files), spec)
     if len(files) * spec.channels * spec.size**2 > RESIDENT_BYTES:
-        return Source(str(path), spec, lazily, tuple(left_out))
+        return Source(str(path.resolve()), spec, lazily, tuple(left_out))
 
     pictures, broken = _readable(files, lazily.decode, track, "reading the pictures")
     left_out += broken
@@ -51,7 +51,7 @@ def open_folder(path: Path, *, size: int | None = None, track: Track = silently)
         raise DataError(f"{path}: holds {len(whole)} picture; learning takes many, so give a folder with more")
     pixels = torch.stack([picture for picture in pictures if picture is not None])
     labels = torch.tensor([lazily.label(i) for i in whole]) if classes else None
-    return Source(str(path), spec, Images(pixels, labels), tuple(left_out))
+    return Source(str(path.resolve()), spec, Images(pixels, labels), tuple(left_out))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -84,6 +85,7 @@ def _streamed(pictures: Pictures, name: str, *, batch: int, seed: int, first: in
         batch_sampler=_Rows(n=n, batch=batch, seed=seed, first=first),
         num_workers=min(8, os.cpu_count() or 1),
         collate_fn=_collate,
+        worker_init_fn=_leave_ctrl_c_to_the_main_process,
         pin_memory=pinned,
     )
     for rows, complaints in loader:
@@ -93,6 +95,10 @@ def _streamed(pictures: Pictures, name: str, *, batch: int, seed: int, first: in
                 _log.warning("left out %s", complaint)
         refuse_if_many(len(broken), n, name=name, example=next(iter(broken), ""))
         yield rows
+
+
+def _leave_ctrl_c_to_the_main_process(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which finishes its step, for which it needs the workers, and saves
 
 
 def _collate(rows: list[tuple[Images, str | None]]) -> tuple[Images, list[str]]:
