@@ -3,6 +3,7 @@
 import json
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import safetensors.torch
 import torch
 from conftest import facts_of, noise_source, same_weights, small_config, train_to
 
-from ganvas import checkpoint, training
+from ganvas import checkpoint, gallery, log, training
 from ganvas.errors import DivergedError, ModelError, SaveError
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ def test_kill_9_and_the_same_command_ends_with_the_weights_of_an_unbroken_run(tm
     one, other = (checkpoint.load(tmp_path / name, CPU) for name in ("unbroken", "killed"))
     assert one.step == other.step == 1500
     assert same_weights(one.method, other.method)
-    steps = [record["step"] for record in checkpoint.read_log(tmp_path / "killed")]
+    steps = [record["step"] for record in log.read(tmp_path / "killed")]
     assert steps == sorted(set(steps))
 
 
@@ -62,11 +63,12 @@ def test_what_a_kill_left_half_written_is_passed_over_and_cleared(tmp_path):
     half = tmp_path / "step-00000007.tmp"
     half.mkdir()
     (half / checkpoint.WEIGHTS).write_bytes(b"half")
-    log = tmp_path / checkpoint.LOG
-    log.write_text(log.read_text() + '{"step": 5, "discr')
+    lines = tmp_path / log.LOG
+    lines.write_text(lines.read_text() + '{"step": 5, "discr')
+    (tmp_path / "samples/step-00000005.png.tmp").write_bytes(b"half")
     assert checkpoint.load(tmp_path, CPU).step == 3
     train_to(tmp_path, 5, source=source, facts=facts)
-    assert not half.exists()
+    assert not list(tmp_path.rglob("*.tmp"))
     assert checkpoint.load(tmp_path, CPU).step == 5
 
 
@@ -112,6 +114,9 @@ def test_a_folder_of_other_things_is_not_a_run(tmp_path):
     source = noise_source()
     with pytest.raises(ModelError, match="holds other things"):
         training.start(tmp_path, source, facts_of(source))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/run.json.tmp").write_text("killed while making it")
+    training.start(tmp_path / "new", source, facts_of(source))
     with pytest.raises(ModelError, match="is a file"):
         training.start(tmp_path / "thesis.txt", source, facts_of(source))
 
@@ -202,3 +207,54 @@ def test_weights_that_are_not_numbers_are_not_saved(tmp_path):
     with pytest.raises(DivergedError, match=r"generator\.0\.weight"):
         checkpoint.save(tmp_path, method, facts, step=2, seconds=0.0)
     assert checkpoint.load(tmp_path, CPU).step == 1
+
+
+def test_a_folder_that_only_looks_like_a_save_is_none(tmp_path):
+    source = noise_source()
+    train_to(tmp_path, 3, source=source, facts=facts_of(source), save_every=1)
+    shutil.copytree(tmp_path / "step-00000002", tmp_path / "step-best")
+    train_to(tmp_path, 5, source=source, facts=facts_of(source), save_every=1)
+    assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000004", "step-00000005"]
+    assert (tmp_path / "step-best").exists()
+
+
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.RESUME])
+def test_where_the_disk_broke_the_newest_save_the_one_before_it_is_taken(tmp_path, name, caplog):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 3, source=source, facts=facts, save_every=1)
+    (tmp_path / "step-00000003" / name).unlink()
+    assert checkpoint.load(tmp_path, CPU).step == (2 if name == checkpoint.WEIGHTS else 3)
+    resumed = train_to(tmp_path, 5, source=source, facts=facts)
+    assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, facts=facts))
+    assert "step-00000003" in caplog.text
+    assert (tmp_path / "step-00000003.damaged").exists()
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    first, second = (
+        training.train(
+            tmp_path, source, training.start(tmp_path, source, facts),
+            facts=facts, device=CPU, budget=training.Budget(steps=9),
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    next(first)
+    with pytest.raises(ModelError, match="another ganvas is training there"):
+        next(second)
+    first.close()
+    train_to(tmp_path, 2, source=source, facts=facts)
+
+
+def test_a_damaged_log_or_sheet_costs_lines_and_frames_but_no_run(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 30, source=source, facts=facts, save_every=10)
+    with (tmp_path / log.LOG).open("ab") as file:
+        file.write(b'{"step": null}\n{"step": 30, "generator": "low"}\n[1]\n\xff\xfe\n{"generator": 1.0}\n')
+    (tmp_path / "samples/step-00000013.png").write_bytes(b"")
+    train_to(tmp_path, 40, source=source, facts=facts)
+    assert [record["step"] for record in log.read(tmp_path)] == [10, 20, 30, 40]
+    assert len(gallery.show_all(tmp_path)) == 2

@@ -78,6 +78,8 @@ def test_train_generate_and_go_on(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "5 steps, 40 pictures" in said
     assert f"ganvas generate {run}" in said
+    assert train(run, "--steps", 5) == 0
+    assert "nothing was trained" in capsys.readouterr().out
     assert train(run, "--steps", 8) == 0
     assert checkpoint.load(run, torch.device("cpu")).step == 8
 
@@ -132,7 +134,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
     step = checkpoint.load(tmp_path / "run", torch.device("cpu")).step
     assert f"stopped at step {step:,} and saved; the same command goes on from there" in err
     assert "Traceback" not in err
-    assert "ganvas generate" in out
+    assert f"run: {step:,} steps" in out
 
 
 def test_ctrl_c_reaches_workers_too_and_the_step_is_still_finished(tmp_path, photos):
@@ -157,6 +159,18 @@ sys.exit(main(["train", "dcgan", "--data", {str(photos)!r}, "--run", {str(tmp_pa
     assert "Traceback" not in err
 
 
+def test_ctrl_c_while_drawing_is_one_line_and_leaves_no_half_file(digits_run, tmp_path):
+    words = ["generate", str(digits_run), "--count", "1000000", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([sys.executable, "-m", "ganvas", *words], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out/000003.png").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "ganvas: interrupted; what was finished is kept\n")
+    assert not list((tmp_path / "out").glob("*.tmp"))
+
+
 @pytest.fixture
 def bad(tmp_path, photos):
     """A place with everything that can be wrong in it."""
@@ -170,6 +184,7 @@ def bad(tmp_path, photos):
     (tmp_path / "corrupt/run.json").write_text("{")
     (tmp_path / "broken.safetensors").write_bytes(b"broken")
     (tmp_path / "there.png").write_bytes(b"mine")
+    (tmp_path / "empty.png").mkdir()
     return tmp_path
 
 
@@ -196,6 +211,12 @@ GENERATE = "generate {}/digits-run --out {}/"
         (TRAIN + "digits --size 0", "--size"),
         (TRAIN + "digits --batch 100000", "65536"),
         (TRAIN + "digits --batch 2000", "1500 pictures"),
+        (TRAIN + "digits --batch 1", "--batch"),
+        (TRAIN + "digits --epochs inf", "--epochs"),
+        (TRAIN + "digits --seed 99999999999999999999", "--seed"),
+        (TRAIN + "x" * 300, "File name too long"),
+        ("train gan --data digits --steps 1 --run {}/" + "x" * 300, "File name too long"),
+        ("train gan --data {}/empty --run {}/digits-run --seed 3", "seed is 0, not 3"),
         (TRAIN + "digits --steps 0", "--steps"),
         (TRAIN + "digits --steps 1.5", "1.5"),
         (TRAIN + "digits --minutes 0", "more than 0"),
@@ -223,6 +244,8 @@ GENERATE = "generate {}/digits-run --out {}/"
         (GENERATE + "x.png --interpolate", ".gif"),
         (GENERATE + "there.png --grid", "already there"),
         (GENERATE + "file/x.png --grid", "cannot"),
+        (GENERATE + "empty.png --grid --overwrite", "Is a directory"),
+        (GENERATE + "x.gif --interpolate --count 1000", "too long"),
         (GENERATE + "x.png --grid --count 5000", "too small to see"),
     ],
 )  # fmt: skip

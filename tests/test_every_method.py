@@ -1,6 +1,7 @@
 """The contract, over every method in the folder: it is what CONTRIBUTING.md says a method is."""
 
 import dataclasses
+import inspect
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from conftest import facts_of, noise_source, same_weights, small_config, train_t
 from torch import Tensor
 
 from ganvas import checkpoint, methods, training
-from ganvas.data.batch import SIZES, Images
+from ganvas.cli import train
+from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.errors import SettingError
 from ganvas.methods._base import BaseConfig, Generates, Method
 
@@ -154,3 +156,10 @@ def test_a_size_that_cannot_be_made_is_refused(name, preset):
     for size in set(SIZES) - set(config.sizes):
         with pytest.raises(SettingError, match=f"--size {size}.*{name}"):
             methods.get(name)(config, noise_source(n=8, size=size).spec)
+
+
+def test_no_setting_is_called_like_a_flag_of_the_command_or_a_fact_of_the_data():
+    flags = set(inspect.signature(train).parameters) - {"epochs"}  # the recipe's epochs are the flag's default
+    for name in methods.names():
+        fields = {field.name for field in dataclasses.fields(methods.get(name).Config)}
+        assert not fields & (flags | {field.name for field in dataclasses.fields(Spec)} | {"pictures", "command"})

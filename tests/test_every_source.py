@@ -55,6 +55,17 @@ def opened(request, data_root, photos, tmp_path, monkeypatch):
     return *twice, *known.get(request.param, (10, 1, 10))
 
 
+def test_a_named_set_too_large_for_the_memory_is_scaled_when_asked_for(data_root, monkeypatch):
+    resident = open_source("mnist", root=data_root, size=64)
+    monkeypatch.setattr(named, "RESIDENT_BYTES", 0)
+    streamed = open_source("mnist", root=data_root, size=64)
+    assert not isinstance(streamed.pictures, Images)
+    row, complaint = streamed.pictures[3]
+    assert complaint is None
+    assert torch.equal(row.images[0], resident.pictures.images[3])
+    assert row.labels.tolist() == [3]
+
+
 def everything(source):
     return source.first(len(source))
 
@@ -129,7 +140,7 @@ def test_data_that_cannot_be_had_says_which_files_to_put_where(tmp_path, monkeyp
 
 def test_a_broken_local_copy_is_said(data_root):
     (data_root / "MNIST/raw/train-images-idx3-ubyte").write_bytes(b"short")
-    with pytest.raises(DataError, match="MNIST is not whole"):
+    with pytest.raises(DataError, match="mnist is not whole"):
         named.open_named("mnist", root=data_root)
 
 

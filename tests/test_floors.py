@@ -13,12 +13,12 @@ FLOORS = [
     {"data"},
     {"nets", "losses", "metrics"},
     {"methods"},
-    {"checkpoint"},
+    {"checkpoint", "log"},
     {"gallery", "training"},
     {"describe", "inference", "stylize"},
     {"evaluation"},
     {"report"},
-    {"cli", "console", "studio", "__main__"},
+    {"cli", "console", "flags", "studio", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,6 +1,7 @@
 """Pictures are read as a person sees them, and written whole."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from conftest import photograph
 from PIL import Image, ImageCms
 
 from ganvas import images
-from ganvas.errors import DataError, SaveError, UsageError
+from ganvas.errors import DataError, UsageError
 
 
 def save(tmp_path, image, name, **options):
@@ -77,9 +78,10 @@ def test_16_bit_grey_keeps_its_range(tmp_path):
         assert (read.float() - torch.from_numpy(ramp / 257).float()).abs().max() <= 0.51
 
 
-def test_float_grey_is_taken_as_0_to_1(tmp_path):
-    path = save(tmp_path, Image.fromarray(np.full((16, 16), 0.5, np.float32)), "x.tif")
-    assert images.read_square(path, size=16, channels=1).unique().tolist() == [128]
+@pytest.mark.parametrize(("value", "expected"), [(0.5, 128), (120.0, 120), (32896.0, 128), (float("nan"), 0)])
+def test_floats_are_taken_for_what_they_seem_to_hold(tmp_path, value, expected):
+    path = save(tmp_path, Image.fromarray(np.full((16, 16), value, np.float32)), "x.tif")
+    assert images.read_square(path, size=16, channels=1).unique().tolist() == [expected]
 
 
 def test_transparency_lies_on_white(tmp_path):
@@ -104,15 +106,34 @@ def test_palette_1_bit_and_cmyk_are_read_right(tmp_path):
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
 
 
-def test_a_colour_profile_is_applied(tmp_path):
-    """A picture in a space with red and blue exchanged comes out exchanged: the profile was used."""
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    tagged = io.BytesIO()
-    Image.new("RGB", (16, 16), (200, 30, 30)).save(tagged, "png", icc_profile=lab.tobytes())
-    (tmp_path / "same.png").write_bytes(tagged.getvalue())
-    assert mean(images.read_square(tmp_path / "same.png", size=16, channels=3)) == [200, 30, 30]
-    path = save(tmp_path, Image.new("RGB", (16, 16), (200, 30, 30)), "wrong.png", icc_profile=b"not a profile")
-    assert mean(images.read_square(path, size=16, channels=3)) == [200, 30, 30]
+def swapped_profile():
+    """An sRGB profile in which red and blue are exchanged, under another name."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    table = range(132, 132 + 12 * int.from_bytes(content[128:132], "big"), 12)  # of tags: name, offset, length
+    at = {bytes(content[i : i + 4]): int.from_bytes(content[i + 4 : i + 8], "big") for i in table}
+    red, blue = at[b"rXYZ"], at[b"bXYZ"]
+    content[red : red + 20], content[blue : blue + 20] = content[blue : blue + 20], content[red : red + 20]
+    return bytes(content).replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        (swapped_profile(), (30, 30, 200)),
+        (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), (200, 30, 30)),
+        (b"not a profile", (200, 30, 30)),
+    ],
+    ids=["swapped", "srgb", "broken"],
+)
+def test_a_colour_profile_is_applied(tmp_path, profile, expected):
+    path = save(tmp_path, Image.new("RGB", (16, 16), (200, 30, 30)), "x.png", icc_profile=profile)
+    assert mean(images.read_square(path, size=16, channels=3)) == pytest.approx(expected, abs=3)
+
+
+def test_a_gif_of_greys_is_grey(tmp_path):
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    assert images.read_header(save(tmp_path, grey, "grey.gif")).grey
+    assert not images.read_header(save(tmp_path, photograph(seed=0, width=16, height=16), "colour.gif")).grey
 
 
 def test_a_films_first_frame_is_read(tmp_path):
@@ -127,8 +148,6 @@ def bomb():
     Image.new("1", (16, 16)).save(encoded, "png")
     content = bytearray(encoded.getvalue())
     content[16:24] = (30000).to_bytes(4, "big") * 2
-    import zlib
-
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     return bytes(content)
 
@@ -207,5 +226,5 @@ def test_unknown_endings_and_missing_folders_are_said(tmp_path):
     picture = torch.zeros(1, 8, 8, dtype=torch.uint8)
     with pytest.raises(UsageError, match=r"\.xyz.*png"):
         images.write(tmp_path / "x.xyz", picture)
-    with pytest.raises(SaveError, match="cannot write"):
+    with pytest.raises(UsageError, match="cannot write"):
         images.write(tmp_path / "missing" / "x.png", picture)

@@ -8,18 +8,22 @@ import torch
 from conftest import facts_of, noise_source, small_config, train_to
 from PIL import Image
 
-from ganvas import checkpoint, gallery, training
+from ganvas import checkpoint, gallery, log, training
 from ganvas.errors import DataError, DivergedError, SettingError
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"epochs": 0}, {"minutes": 0}, {"minutes": float("nan")}, {"epochs": -1}]
-)
-def test_no_time_to_train_in_is_refused(wrong):
-    with pytest.raises(SettingError, match="more than 0"):
-        training.budget_of(facts_of(noise_source()), **wrong)
+@pytest.mark.parametrize("unit", ["steps", "epochs", "minutes"])
+@pytest.mark.parametrize("length", [0, -1, float("nan")])
+def test_no_time_to_train_in_is_refused(unit, length):
+    with pytest.raises(SettingError, match="--epochs"):
+        training.budget_of(facts_of(noise_source()), **{unit: length})
+
+
+def test_endless_epochs_are_refused():
+    with pytest.raises(SettingError, match="--epochs inf"):
+        training.budget_of(facts_of(noise_source()), epochs=float("inf"))
 
 
 def test_epochs_become_steps_and_the_recipe_says_how_many_where_nobody_does():
@@ -57,7 +61,7 @@ def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
     assert events[-1].spent == 1
     assert events[2].losses.keys() == {"generator", "discriminator"}
     assert all(event.images_per_second > 0 for event in events[1:])
-    assert [record["step"] for record in checkpoint.read_log(tmp_path)] == [1, 2, 3, 4, 5]
+    assert [record["step"] for record in log.read(tmp_path)] == [1, 2, 3, 4, 5]
 
 
 def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
@@ -96,6 +100,18 @@ def test_a_loss_that_is_not_a_number_stops_with_its_step_and_the_last_save(tmp_p
     events = training.train(
         tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=20), save_every=4
     )
-    with pytest.raises(DivergedError, match=r"is nan at step 6.*step-00000004.*--learning-rate"):
+    with pytest.raises(DivergedError, match=r"is nan in step 7;.*step-00000004.*--learning-rate"):
         list(events)
     assert checkpoint.load(tmp_path, CPU).step == 4
+
+
+def test_precision_reaches_the_networks(tmp_path):
+    source = noise_source()
+    seen = {}
+    for precision in ("fp32", "bf16"):
+        facts = facts_of(source, precision=precision)
+        method = training.start(tmp_path / precision, source, facts)
+        method.generator[0].register_forward_hook(lambda *args, p=precision: seen.update({p: args[2].dtype}))
+        budget = training.Budget(steps=1)
+        list(training.train(tmp_path / precision, source, method, facts=facts, device=CPU, budget=budget))
+    assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -1,25 +1,28 @@
-"""The run folder and the model file: what a run is, its saves, and its log.
+"""The run folder and the model file: what a run is, and its saves.
 
     runs/NAME/run.json                              what rebuilds everything, readable
-    runs/NAME/log.jsonl                             one line per report
     runs/NAME/step-00001000/weights.safetensors     the networks; its header holds run.json's facts: a model file
     runs/NAME/step-00001000/resume.pt               the optimisers; only to go on
 
 Nothing here is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
+import logging
 import pickle
 import platform
+import re
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import safetensors
 import safetensors.torch
 import torch
@@ -29,13 +32,15 @@ import ganvas
 from ganvas import methods, settings
 from ganvas.data.batch import Spec
 from ganvas.errors import DivergedError, ModelError, SettingError
-from ganvas.files import add_line, make_folder, write_folder, write_whole
+from ganvas.files import make_folder, write_folder, write_whole
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.runtime import Precision
 
-WEIGHTS, RESUME, RUN, LOG = "weights.safetensors", "resume.pt", "run.json", "log.jsonl"
+WEIGHTS, RESUME, RUN, LOCK = "weights.safetensors", "resume.pt", "run.json", ".lock"
 KEPT = 2  # saves; the newest, and one before it in case the disk breaks the newest
 
+_log = logging.getLogger("ganvas")
+_SAVE = re.compile(r"step-\d{8,}")
 _HEADER = "ganvas"  # the key of the facts in a model file's header
 
 
@@ -126,10 +131,10 @@ def read_run(run: Path) -> Facts | None:
     if not run.exists():
         return None
     if not run.is_dir():
-        raise ModelError(f"--run {run} is a file; a run is a folder, so choose another name")
+        raise ModelError(f"{run} is a file; a run is a folder, so choose another name")
     if not (run / RUN).exists():
-        if any(run.iterdir()):
-            raise ModelError(f"--run {run} holds other things and no {RUN}; choose a new folder")
+        if any(path.suffix != ".tmp" for path in run.iterdir()):
+            raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
         return None
     try:
         facts = json.loads((run / RUN).read_text(encoding="utf-8"))
@@ -139,7 +144,7 @@ def read_run(run: Path) -> Facts | None:
 
 
 def enter_run(run: Path, facts: Facts) -> None:
-    """Make a run folder, or make sure that this one is the same run, and clear what a kill left half-written.
+    """Make a run folder, or make sure that this one is the same run.
 
     Raises:
         ModelError: if it is another run, naming what differs.
@@ -149,17 +154,47 @@ def enter_run(run: Path, facts: Facts) -> None:
     if found is None:
         make_folder(run)
         write_whole(run / RUN, json.dumps(facts.to_json(), indent=1).encode())
-    elif different := found.differences(facts):
-        raise ModelError(
-            f"--run {run} is another run: there {'; '.join(different)}. Choose another --run to start anew"
-        )
-    for half in run.glob("*.tmp"):
-        shutil.rmtree(half, ignore_errors=True)
+    else:
+        require_same(run, found, facts)
+
+
+def require_same(run: Path, found: Facts, facts: Facts) -> None:
+    """Raise ModelError, naming what differs, unless the run that was found can go on as `facts` say."""
+    if different := found.differences(facts):
+        there = "; ".join(different)
+        raise ModelError(f"--run {run} is another run: there {there}. Choose another --run to start anew")
+
+
+@contextlib.contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Within the block nobody else trains in this run; what a kill left half-written is cleared first.
+
+    Raises:
+        ModelError: if somebody does already.
+    """
+    lock = filelock.FileLock(run / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise ModelError(f"--run {run}: another ganvas is training there; wait for it, or choose another") from error
+    try:
+        for half in [*run.glob("*.tmp"), *run.glob("*/*.tmp")]:
+            if half.is_dir():
+                shutil.rmtree(half, ignore_errors=True)
+            else:
+                half.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
 
 
 def saves(run: Path) -> list[Path]:
     """The saved steps of a run, oldest first."""
-    return sorted(path for path in run.glob("step-*") if path.is_dir() and path.suffix != ".tmp")
+    return sorted((path for path in run.glob("step-*") if _SAVE.fullmatch(path.name)), key=_step_of)
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) -> Path:
@@ -175,7 +210,7 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if broken:
-        raise DivergedError(f"{broken[0]} is not finite after step {step}")
+        raise diverged(run, f"{broken[0]} holds what is not a number after step {step}")
     state = io.BytesIO()
     optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
     torch.save({"step": step, "seconds": seconds, "optimizers": optimizers}, state)
@@ -187,25 +222,48 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     return folder
 
 
+def diverged(run: Path, what: str) -> DivergedError:
+    """The error that says what is not finite any more, what is still whole, and what to try."""
+    kept = saves(run)
+    return DivergedError(
+        f"{what}; the last whole save is {kept[-1] if kept else 'none'}. "
+        "Try a smaller --learning-rate, or --precision fp32, in a new --run"
+    )
+
+
 def resume(run: Path, method: Method) -> tuple[int, float]:
-    """Put back the newest save into `method`; returns its step and seconds, (0, 0.0) where there is none.
+    """Put back the newest whole save into `method`; returns its step and seconds, (0, 0.0) where there is none.
+
+    One that the disk has damaged is set aside, and the one before it taken.
 
     Raises:
-        ModelError: if the newest save is damaged.
+        ModelError: if every save is damaged.
     """
-    if not (found := saves(run)):
-        return 0, 0.0
-    folder = found[-1]
-    _load_weights(method, folder / WEIGHTS)
+    damaged: ModelError | None = None
+    for folder in reversed(saves(run)):
+        try:
+            _load_weights(method, folder / WEIGHTS)
+            step, seconds = _load_state(method, folder / RESUME)
+        except ModelError as error:
+            damaged = damaged or error
+            continue
+        for later in saves(run)[saves(run).index(folder) + 1 :]:
+            later.replace(later.with_name(later.name + ".damaged"))
+            _log.warning("%s; set aside, going on from %s", damaged, folder.name)
+        return step, seconds
+    if damaged:
+        raise damaged
+    return 0, 0.0
+
+
+def _load_state(method: Method, file: Path) -> tuple[int, float]:
     try:
-        state = torch.load(folder / RESUME, map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
         for name, optimizer in method.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         return int(state["step"]), float(state["seconds"])
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{folder / RESUME}: damaged ({_first(error)}); remove {folder} to go on from before"
-        ) from error
+        raise ModelError(f"{file}: damaged ({_first(error)})") from error
 
 
 # --- the model file -------------------------------------------------------------------------------------------------
@@ -226,7 +284,17 @@ def load(path: Path, device: torch.device) -> Model:
     Raises:
         ModelError: if there is none, or it is damaged or something else.
     """
-    file = _weights_file(path)
+    newest, *older = _weights_files(path)
+    try:
+        return _load_file(newest, device)
+    except ModelError as error:
+        if not older:
+            raise
+        _log.warning("%s; taking the save before it", error)
+        return _load_file(older[0], device)
+
+
+def _load_file(file: Path, device: torch.device) -> Model:
     facts, step = _read_header(file)
     with torch.device("meta"):  # costs no memory, so a header that lies about sizes is found out before it hurts
         _hold_to(file, build(facts))
@@ -235,17 +303,18 @@ def load(path: Path, device: torch.device) -> Model:
     return Model(method.to(device).eval(), facts, step)
 
 
-def _weights_file(path: Path) -> Path:
+def _weights_files(path: Path) -> list[Path]:
+    """The model file that is meant, or those of a run's saves, newest first."""
     if not path.exists():
         raise ModelError(f"{path}: no such run or model file; `ganvas train` makes one")
     if not path.is_dir():
-        return path
+        return [path]
     if (path / WEIGHTS).exists():
-        return path / WEIGHTS
+        return [path / WEIGHTS]
     read_run(path)
     if not (found := saves(path)):
         raise ModelError(f"{path}: a folder without a saved step; train it with `ganvas train METHOD --run {path}`")
-    return found[-1] / WEIGHTS
+    return [folder / WEIGHTS for folder in reversed(found)]
 
 
 def _read_header(file: Path) -> tuple[Facts, int]:
@@ -283,36 +352,3 @@ def _load_weights(method: nn.Module, file: Path) -> None:
 
 def _first(error: Exception) -> str:
     return str(error).split("\n")[0]
-
-
-# --- the log --------------------------------------------------------------------------------------------------------
-
-
-def append_log(run: Path, record: Mapping[str, float]) -> None:
-    """Add a line to log.jsonl.
-
-    Raises:
-        SaveError: if it cannot be written.
-    """
-    add_line(run / LOG, json.dumps(record))
-
-
-def read_log(run: Path, *, until: int | None = None) -> list[dict[str, float]]:
-    """The lines of log.jsonl, up to a step; a last line that a kill cut short is passed over."""
-    if not (run / LOG).exists():
-        return []
-    records = []
-    for line in (run / LOG).read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and (until is None or record.get("step", 0) <= until):
-            records.append(record)
-    return records
-
-
-def rewind_log(run: Path, *, step: int) -> None:
-    """Take back the lines after `step`, which a run that goes on from there will write again."""
-    lines = [json.dumps(record) + "\n" for record in read_log(run, until=step)]
-    write_whole(run / LOG, "".join(lines).encode())

@@ -1,21 +1,19 @@
 """The command line: flags end here, and what goes wrong becomes one line and an exit status."""
 
 import dataclasses
-import functools
-import inspect
 import math
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import App, CycloptsError, Parameter, Token
-from cyclopts.validators import Number
+from cyclopts import App, CycloptsError
 
-from ganvas import __version__, console, methods, settings
+from ganvas import __version__, console, methods
 from ganvas.errors import GanvasError, Interrupted, UsageError
+from ganvas.flags import Config, Count, DataRoot, Device, Flag, Seed, Typed, value_of, with_settings
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
     from ganvas.checkpoint import Facts
@@ -25,24 +23,7 @@ if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs 
 DEMO_MINUTES = 1.5
 FRAMES = 16  # from one picture to the next of a walk: one second at 60 ms a frame
 MOST_ON_A_SHEET = 1024
-
-
-def _whole(_: Any, tokens: Sequence[Token]) -> int:
-    """A whole number; 1e4 is one, 1.5 is not (and is not rounded)."""
-    number = float(tokens[0].value)
-    if not number.is_integer():
-        raise ValueError
-    return int(number)
-
-
-Whole = Annotated[int, Parameter(converter=_whole)]
-Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
-Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
-Flag = Annotated[bool, Parameter(negative="")]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
-Hidden = Parameter(parse=False)  # put in by `_with_settings`, not typed
-Config = Annotated[Any, Hidden]  # a BaseConfig; cyclopts would look the name up, and find it only once torch is loaded
+MOST_ON_A_WALK = 64
 
 
 # --- looking around -------------------------------------------------------------------------------------------------
@@ -68,7 +49,6 @@ def describe(
     preset: str | None = None,
     size: Count | None = None,
     channels: Count = 1,
-    classes: Seed = 0,
     json: Flag = False,
     config: Config = None,
 ) -> None:
@@ -79,7 +59,6 @@ def describe(
         preset: settings of a paper or a course, by name
         size: pictures are squares of 16, 28, 32, 64, 128 or 256 pixels [default: 28, or what the preset makes]
         channels: 1 for grey, 3 for colour
-        classes: how many classes the data have
         json: for machines
     """
     from ganvas.data.batch import Spec
@@ -87,7 +66,7 @@ def describe(
 
     config = _named_first(config)
     size = size or (28 if 28 in config.sizes else config.sizes[0])
-    built = methods.get(method)(config, Spec(size, channels, tuple(map(str, range(classes)))))
+    built = methods.get(method)(config, Spec(size, channels))
     shown = dict(networks(built))
     if json:
         console.print_json({name: [dataclasses.asdict(layer) for layer in layers] for name, layers in shown.items()})
@@ -118,7 +97,7 @@ def train(
     data_root: DataRoot = Path("~/.cache/ganvas"),
     save_every: Count | None = None,
     config: Config = None,
-    typed: Annotated[str, Hidden] = "",
+    typed: Typed = "",
 ) -> None:
     """Train a method on a data set or a folder of pictures.
 
@@ -142,19 +121,50 @@ def train(
         data_root: where named data sets are looked for, and downloaded to
         save_every: steps between saves [default: one minute's]
     """
-    given = [name for name, value in (("steps", steps), ("epochs", epochs), ("minutes", minutes)) if value is not None]
+    lengths = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    given = [name for name, value in lengths.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
+    run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
+    _train(
+        method, _named_first(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
+        seed=seed, flip=flip, device=device, precision=precision, data_root=data_root, save_every=save_every,
+        typed=typed,
+    )  # fmt: skip
+    _tell_what_next(run, "the training command again with more --steps, --epochs or --minutes, to go on from here")
+
+
+def _train(
+    method: str,
+    config: "BaseConfig",
+    *,
+    data: str,
+    run: Path,
+    typed: str,
+    size: int | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    flip: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    data_root: Path = Path("~/.cache/ganvas"),
+    save_every: int | None = None,
+) -> None:
     from ganvas import checkpoint, training
     from ganvas.data import open_source
     from ganvas.runtime import choose_precision, find_device
 
-    config = _named_first(config)
-    run = run or Path("runs") / f"{Path(data).name}-{method}"
-    found = checkpoint.read_run(run)
     where = find_device(device)
     if size is None and len(config.sizes) == 1:
         size = config.sizes[0]
+    if size is not None:
+        methods.get(method).require_size(config, size)
+    found = checkpoint.read_run(run)
+    if found:  # what can be refused before reading the data is
+        now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip)
+        checkpoint.require_same(run, found, now)
     source = open_source(data, root=data_root.expanduser(), size=size, track=console.track)
     _tell_left_out(source.left_out)
     if found and found.pictures != len(source):
@@ -199,14 +209,23 @@ def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
     )
     if last.losses:
         console.tell("losses at the end: " + ", ".join(f"{name} {loss:.3f}" for name, loss in last.losses.items()))
+    elif last.step:
+        console.tell("that was there already, and is as much as was asked for: nothing was trained now")
     for path in gallery.show_all(run):
         console.tell(f"  {path}")
-    console.tell(
-        f"""next:
-  ganvas generate {shlex.quote(str(run))} --count 64 --grid --out {run.name}.png
-  ganvas generate {shlex.quote(str(run))} --count 8 --interpolate --out {run.name}.gif
-  the training command again with more --steps, --epochs or --minutes, to go on from here""",
-    )
+
+
+def _tell_what_next(run: Path, *more: str) -> None:
+    def line(*words: str) -> str:
+        return shlex.join(["ganvas", "generate", str(run), *words])
+
+    console.tell("next:")
+    for step in (
+        line("--count", "64", "--grid", "--out", f"{run.name}.png"),
+        line("--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
+        *more,
+    ):
+        console.tell(f"  {step}")
 
 
 def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
@@ -216,12 +235,13 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
         run: where everything goes
         seed: of the first weights and of all chance in training
     """
+    from ganvas.methods.dcgan import DcganConfig
+
     console.say("dcgan learns from 1,500 real handwritten digits; this takes under two minutes on two cores")
-    train(
-        "dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed,
-        config=methods.config("dcgan"), typed="ganvas demo",
-    )  # fmt: skip
-    console.tell("or other pictures:\n  ganvas train dcgan --data FOLDER --size 64 --flip")
+    # smaller pictures than the default recipe was made for: less penalty leaves them sharper
+    config = DcganConfig(r1=0.3)
+    _train("dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, config=config, typed="ganvas demo")
+    _tell_what_next(run, "ganvas train dcgan --data FOLDER_OF_YOUR_PICTURES --size 64 --flip --minutes 30")
 
 
 # --- drawing --------------------------------------------------------------------------------------------------------
@@ -266,19 +286,22 @@ def generate(
         raise UsageError(f"--out {out}: a film is a .gif; name it so")
     if grid and count > MOST_ON_A_SHEET:
         raise UsageError(
-            f"--count {count}: more than {MOST_ON_A_SHEET} on one sheet are too small to see; leave out --grid"
+            f"--count {count}: more than {MOST_ON_A_SHEET} on one sheet are too small to see; leave --grid out"
         )
+    if interpolate and count > MOST_ON_A_WALK:
+        raise UsageError(f"--count {count}: a film of more than {MOST_ON_A_WALK} stations is too long; give fewer")
     one_file = grid or interpolate
     if one_file:
         images.format_of(out)
     elif out.suffix.lower() in images.EXTENSIONS:
         raise UsageError(f"--out {out}: {count} pictures go into a folder; name one, or add --grid")
     seeds = range(seed, seed + count)
-    names = [out] if one_file else [out / f"{number:06d}.png" for number in seeds]
-    if not overwrite and (there := next((name for name in names if name.exists()), None)):
-        raise UsageError(f"{there} is already there; choose another --out, or add --overwrite")
+    if not overwrite and out.exists():
+        places = [out] if one_file else (out / _numbered(number) for number in seeds)
+        if there := next((place for place in places if place.exists()), None):
+            raise UsageError(f"{there} is already there; choose another --out, or add --overwrite")
 
-    drawn = draw(load(model, find_device(device)), walk(seeds, frames=FRAMES) if interpolate else list(seeds))
+    drawn = draw(load(model, find_device(device)), walk(seeds, frames=FRAMES) if interpolate else seeds)
     make_folder(out.parent if one_file else out)
     shown = console.track(drawn, total=count * (FRAMES if interpolate else 1), description="drawing")
     if interpolate:
@@ -287,50 +310,22 @@ def generate(
         columns = math.isqrt(count - 1) + 1
         images.write(out, images.grid(images.enlarge(torch.stack(list(shown))), columns=columns))
     else:
-        for name, picture in zip(names, shown, strict=True):
-            images.write(name, picture)
+        for number, picture in zip(seeds, shown, strict=True):
+            images.write(out / _numbered(number), picture)
     console.tell(f"{count:,} pictures in {out}" if not one_file else str(out))
 
 
+def _numbered(seed: int) -> str:
+    return f"{seed:06d}.png"
+
+
 # --- putting it together --------------------------------------------------------------------------------------------
-
-
-def _with_settings(command: Callable[..., None], config: "BaseConfig", typed: str) -> Callable[..., None]:
-    """The command with the settings of a method as further flags, whose defaults are those of `config`."""
-    own = inspect.signature(command).parameters
-    sentences = settings.help_of(type(config))
-    extra = {
-        parameter.name: parameter.replace(annotation=Annotated[parameter.annotation, _parse(parameter, sentences)])
-        for parameter in settings.parameters(config)
-        if parameter.name not in own
-    }
-    hidden = {name: value for name, value in (("config", config), ("typed", typed)) if name in own}
-
-    @functools.wraps(command)
-    def call(*args: Any, **flags: Any) -> None:
-        chosen = {name: flags.pop(name) for name in extra if name in flags}
-        command(*args, **flags, **hidden | {"config": dataclasses.replace(config, **chosen)})
-
-    shown = [parameter for name, parameter in own.items() if name not in hidden]
-    call.__signature__ = inspect.Signature([*shown, *extra.values()])  # type: ignore[attr-defined]
-    return call
 
 
 def _named_first(config: "BaseConfig | None") -> "BaseConfig":
     if config is None:
         raise UsageError("the method comes first, before the flags: ganvas train METHOD --data ...")
     return config
-
-
-def _parse(setting: inspect.Parameter, sentences: Mapping[str, str]) -> Parameter:
-    is_list = get_origin(setting.annotation) is tuple
-    return Parameter(
-        help=sentences[setting.name],
-        group="Settings of the method",
-        converter=_whole if setting.annotation is int else None,
-        consume_multiple=True if is_list else None,
-        negative="" if is_list else None,
-    )
 
 
 def make_app(tokens: Sequence[str]) -> App:
@@ -344,26 +339,18 @@ def make_app(tokens: Sequence[str]) -> App:
         version=__version__,
         help="Train image generators on your own pictures, and draw with them. Start with `ganvas demo`.",
         help_format="markdown",
+        suppress_keyboard_interrupt=False,
         help_epilogue="`ganvas COMMAND --help` says more; `ganvas train METHOD --help` shows its settings too.",
     )
     command, method = [*tokens, "", ""][:2]
     for function, name in ((demo, None), (show_methods, "methods"), (describe, None), (train, None), (generate, None)):
         name = name or function.__name__
         if name == command and name in ("describe", "train") and method and not method.startswith("-"):
-            config = methods.config(method, _value_of("--preset", tokens))
-            app.command(_with_settings(function, config, shlex.join(["ganvas", *tokens])), name=name)
+            config = methods.config(method, value_of("--preset", tokens))
+            app.command(with_settings(function, config, shlex.join(["ganvas", *tokens])), name=name)
         else:
             app.command(function, name=name)
     return app
-
-
-def _value_of(flag: str, tokens: Sequence[str]) -> str | None:
-    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
-        if token == flag:
-            return after
-        if token.startswith(flag + "="):
-            return token.removeprefix(flag + "=")
-    return None
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -378,8 +365,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_status)
     except CycloptsError as error:
         return _fail(str(error), UsageError.exit_status)
+    except OSError as error:  # such as a path that may not be looked at, or is too long to be one
+        return _fail(f"{error.filename or ''}: {error.strerror or error}", UsageError.exit_status)
     except KeyboardInterrupt:
-        return _fail("interrupted", Interrupted.exit_status)
+        return _fail("interrupted; what was finished is kept", Interrupted.exit_status)
     return 0
 
 

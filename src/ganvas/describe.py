@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
-from torchinfo import summary
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ganvas.data.batch import Images
 from ganvas.methods._base import Method
+from ganvas.runtime import evaluating
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Layer:
         name: its class.
         output: the shape it puts out for one picture, without the batch.
         parameters: trainable ones.
-        multiply_adds: for one picture, forward.
+        multiply_adds: of its products and convolutions, for one picture, forward.
     """
 
     name: str
@@ -50,13 +51,23 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
         hook.remove()
     for name, network in method.named_children():
         if name in seen:
-            yield name, _layers(network.eval(), [tensor[:1].detach() for tensor in seen[name]])
+            yield name, _layers(network, [tensor[:1].detach() for tensor in seen[name]])
 
 
-def _layers(network: nn.Module, inputs: list[torch.Tensor]) -> list[Layer]:
-    report = summary(network, input_data=inputs, verbose=0)
-    return [
-        Layer(row.class_name, tuple(row.output_size[1:]), row.trainable_params, row.macs)
-        for row in report.summary_list
-        if row.is_leaf_layer
-    ]
+def _layers(network: nn.Module, inputs: list[Tensor]) -> list[Layer]:
+    layers = []
+
+    def note(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        with FlopCounterMode(display=False) as counter:
+            layer.forward(*inputs)  # not layer(...): that would call this hook again
+        parameters = sum(weight.numel() for weight in layer.parameters() if weight.requires_grad)
+        # a multiply-add is two operations
+        layers.append(Layer(type(layer).__name__, tuple(output.shape[1:]), parameters, counter.get_total_flops() // 2))
+
+    leaves = [layer for layer in network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(note) for layer in leaves]
+    with evaluating(network):
+        network(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return layers

@@ -1,11 +1,17 @@
 """Files and folders are written whole or not at all: whenever the power goes, the old content is there or the new."""
 
+import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from ganvas.errors import SaveError, UsageError
+from ganvas.errors import GanvasError, SaveError, UsageError
+
+_NOT_THERE = {  # what no free space would help
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
@@ -15,21 +21,26 @@ def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) 
     made again, and much quicker for thousands of files.
 
     Raises:
+        UsageError: if nothing can be written there.
         SaveError: if it cannot be written; the old content is still there.
     """
     half = path.with_name(path.name + ".tmp")
     try:
         _write(half, content, flush=flush)
         half.replace(path)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise _save_error(path, error) from error
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            half.unlink()
+        if isinstance(error, OSError):
+            raise _explained(path, error) from error
+        raise
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Write several files as one new folder, by the same rule.
 
     Raises:
+        UsageError: if nothing can be written there.
         SaveError: if it cannot be written; nothing of it is left.
     """
     half = path.with_name(path.name + ".tmp")
@@ -38,24 +49,28 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         half.mkdir(parents=True)
         for name, content in files.items():
             _write(half / name, content)
+        _flush_names(half)
         half.replace(path)
         _flush_names(path.parent)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(half, ignore_errors=True)
-        raise _save_error(path, error) from error
+        if isinstance(error, OSError):
+            raise _explained(path, error) from error
+        raise
 
 
 def add_line(path: Path, line: str) -> None:
     """Add a line to a file; after a kill the last one may be cut short.
 
     Raises:
+        UsageError: if nothing can be written there.
         SaveError: if it cannot be written.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
     except OSError as error:
-        raise _save_error(path, error) from error
+        raise _explained(path, error) from error
 
 
 def make_folder(path: Path) -> Path:
@@ -89,5 +104,8 @@ def _flush_names(folder: Path) -> None:
             os.close(handle)
 
 
-def _save_error(path: Path, error: OSError) -> SaveError:
-    return SaveError(f"cannot write {path} ({error.strerror or error}); free some space or choose another place")
+def _explained(path: Path, error: OSError) -> GanvasError:
+    """The error as one line that says what to do."""
+    if error.errno in _NOT_THERE:
+        return UsageError(f"cannot write {path} ({error.strerror}); choose another place")
+    return SaveError(f"cannot write {path} ({error.strerror or error}); free some space and give the command again")

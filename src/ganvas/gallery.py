@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ganvas import images
-from ganvas.checkpoint import read_log
+from ganvas import images, log
 from ganvas.data.batch import Source
 from ganvas.errors import SaveError
 from ganvas.files import make_folder, write_whole
@@ -58,21 +57,23 @@ def take_sheet(run: Path, method: Method, step: int) -> Path | None:
 
 def make_film(run: Path) -> Path | None:
     """The sheets so far as one GIF; None where there is none."""
-    sheets = sorted((run / SAMPLES).glob("step-*.png"))
-    if not sheets:
-        return None
     frames = []
-    for sheet in sheets:
-        with Image.open(sheet) as picture:
-            pixels = torch.from_numpy(np.array(picture))
+    for sheet in sorted((run / SAMPLES).glob("step-*.png")):
+        try:
+            with Image.open(sheet) as picture:
+                pixels = torch.from_numpy(np.array(picture))
+        except OSError:  # a power cut may have left it empty
+            continue
         frames.append(pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1))
+    if not frames:
+        return None
     images.write_film(run / FILM, frames, milliseconds=250, hold=12)
     return run / FILM
 
 
 def draw_curves(run: Path) -> Path | None:
     """The losses over the steps, smoothed, with what they really were behind; None where nothing is logged."""
-    records = [record for record in read_log(run) if "step" in record]
+    records = log.read(run)
     if len(records) < 2:
         return None
     from matplotlib.figure import Figure  # half a second to import, for this picture alone

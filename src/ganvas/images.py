@@ -58,7 +58,14 @@ def read_header(path: Path) -> Header:
         DataError: if it cannot be opened as a picture, or is too large or too small.
     """
     with _opened(path) as image:
-        return Header(image.width, image.height, image.mode in _GREY_MODES)
+        return Header(image.width, image.height, _is_grey(image))
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):  # as GIFs are: grey if every colour of the palette is
+        colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in _GREY_MODES
 
 
 def read_square(path: Path, *, size: int, channels: int) -> Tensor:
@@ -112,13 +119,17 @@ def _upright(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """16-bit grey by its full range (Pillow's own conversion clips at 255); float pictures are taken as 0..1."""
-    values = np.asarray(image).astype(np.float64)
-    if image.mode == "F":
+    """Grey of 16 bits by its full range (Pillow's own conversion clips at 255); of 32, by what it seems to hold.
+
+    Files of floats hold 0..1, those of 32-bit integers 0..255, and either may hold 0..65535.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    largest = values.max(initial=0)
+    if image.mode == "F" and largest <= 1:
         values = values * 255
-    elif image.mode != "I" or values.max(initial=0) > 255:  # mode I is 32-bit; files in it hold 8 or 16 bits
+    elif image.mode not in ("F", "I") or largest > 255:
         values = values / 257
-    return Image.fromarray(np.nan_to_num(values).round().clip(0, 255).astype(np.uint8))
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -142,8 +153,13 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     """Scale square uint8 pictures (N, C, H, H) to (N, C, size, size), bicubic with antialiasing."""
     if pixels.shape[-1] == size:
         return pixels
-    scaled = torch.nn.functional.interpolate(pixels.float(), (size, size), mode="bicubic", antialias=True)
-    return scaled.round_().clamp_(0, 255).to(torch.uint8)
+    out = pixels.new_empty((*pixels.shape[:2], size, size))
+    for part, place in zip(
+        torch.split(pixels, 256), torch.split(out, 256), strict=True
+    ):  # floats take four times the memory
+        scaled = torch.nn.functional.interpolate(part.float(), (size, size), mode="bicubic", antialias=True)
+        place.copy_(scaled.round_().clamp_(0, 255))
+    return out
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

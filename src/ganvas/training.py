@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganvas import checkpoint, gallery
+from ganvas import checkpoint, gallery, log, methods
 from ganvas.checkpoint import Facts
 from ganvas.data.batch import Source
 from ganvas.data.stream import batches
-from ganvas.errors import DataError, DivergedError, SettingError
+from ganvas.errors import DataError, SettingError
 from ganvas.methods._base import Method
 from ganvas.runtime import autocast, seed_step, seed_weights
 
@@ -53,6 +53,8 @@ def budget_of(
     if steps is not None:
         return Budget(steps=steps)
     epochs = facts.config.epochs if epochs is None else epochs
+    if not math.isfinite(epochs):
+        raise SettingError(f"--epochs {epochs}: expected a number of passes over the data")
     return Budget(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
 
 
@@ -65,6 +67,8 @@ def start(run: Path, source: Source, facts: Facts) -> Method:
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
     """
+    if source.batch is not methods.get(facts.method).batch:
+        raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
     if facts.config.batch > len(source):
         raise DataError(
             f"--batch {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
@@ -112,17 +116,30 @@ def train(
 
     Raises:
         DivergedError: when a loss or a weight is not finite; the last save is untouched.
-        ModelError: if the newest save is damaged.
+        ModelError: if every save is damaged, or somebody else is training in this folder.
         SaveError: if the disk is full; the last save is untouched.
     """
+    with checkpoint.alone_in(run):
+        yield from _loop(run, source, method, facts, device, budget, save_every)
+
+
+def _loop(
+    run: Path,
+    source: Source,
+    method: Method,
+    facts: Facts,
+    device: torch.device,
+    budget: Budget,
+    save_every: int | None,
+) -> Generator[Progress, None, None]:
     method.to(device).train()
     step, before = checkpoint.resume(run, method)
-    checkpoint.rewind_log(run, step=step)
+    log.rewind(run, step=step)
     if step == 0:
         gallery.show_data(run, source)
         gallery.take_sheet(run, method, 0)
     start = reported = saved = time.monotonic()
-    losses: dict[str, list[Tensor]] = defaultdict(list)
+    losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
     last = Progress(step, before, budget.spent(step, before), {}, 0.0)
     yield last
     if last.spent >= 1:
@@ -131,7 +148,7 @@ def train(
         seed_step(facts.seed, step)
         with autocast(device, facts.precision):
             for name, loss in method.training_step(batch, step).items():
-                losses[name].append(loss)
+                losses[name].append((step + 1, loss))
         step += 1
 
         now = time.monotonic()
@@ -139,11 +156,11 @@ def train(
         spent = budget.spent(step, seconds)
         due = spent >= 1 or (step % save_every == 0 if save_every else now - saved >= SAVE_SECONDS)
         if due or now - reported >= REPORT_SECONDS:
-            means = _means(losses, step, run)
+            means = _means(losses, run)
             speed = (step - last.step) * facts.config.batch / (now - reported)
             last, reported = Progress(step, seconds, spent, means, speed), now
             losses.clear()
-            checkpoint.append_log(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
+            log.append(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
         if spent >= 1 or gallery.worth_a_look(step):
             gallery.take_sheet(run, method, step)
         if due:
@@ -159,21 +176,17 @@ def train(
             return
 
 
-def _means(losses: dict[str, list[Tensor]], step: int, run: Path) -> dict[str, float]:
+def _means(losses: dict[str, list[tuple[int, Tensor]]], run: Path) -> dict[str, float]:
     """The mean of each loss since the last report; here is the one place that waits for the device.
 
     Raises:
         DivergedError: if one was not finite, naming its step.
     """
     means = {}
-    for name, values in losses.items():
-        history = torch.stack(values).float().cpu()
-        if not history.isfinite().all():
-            first = step - len(history) + int((~history.isfinite()).nonzero()[0])
-            kept = checkpoint.saves(run)
-            raise DivergedError(
-                f"the {name} loss is {history[~history.isfinite()][0]} at step {first}; the last whole save is "
-                f"{kept[-1] if kept else 'none'}. Try a smaller --learning-rate, or --precision fp32, in a new --run"
-            )
-        means[name] = float(history.mean())
+    for name, history in losses.items():
+        values = torch.stack([value for _, value in history]).float().cpu()
+        if not values.isfinite().all():
+            first = int((~values.isfinite()).nonzero()[0])
+            raise checkpoint.diverged(run, f"the {name} loss is {values[first]} in step {history[first][0]}")
+        means[name] = float(values.mean())
     return means

@@ -44,3 +44,16 @@ def test_ours_grows_with_the_picture_up_to_its_widest():
         assert widest <= config.max_width
         with torch.no_grad():
             assert method.eval().generate([0]).shape == (1, 1, size, size)
+
+
+def test_multiply_adds_are_counted_as_pytorch_counts_them():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    method = Dcgan(methods.config("dcgan"), noise_source(n=2, size=28).spec)
+    shown = dict(networks(method))
+    with FlopCounterMode(display=False) as counter:
+        method.eval().generator(torch.zeros(1, method.config.latent))
+    assert sum(layer.multiply_adds for layer in shown["generator"]) == counter.get_total_flops() // 2
+    by_hand = {"ConvTranspose2d": 7 * 7 * 64 * 32 * 16, "Linear": 64 * 512}  # each input pixel meets every kernel once
+    for name, expected in by_hand.items():
+        assert next(layer for layer in shown["generator"] if layer.name == name).multiply_adds == expected

@@ -10,6 +10,7 @@ from torch import Tensor
 from ganvas.errors import SettingError
 from ganvas.images import to_signed
 
+RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
 SIZES = (16, 28, 32, 64, 128, 256)
 
 
@@ -37,6 +38,11 @@ class Spec:
         check_size(self.size)
         if self.channels not in (1, 3):
             raise SettingError(f"--channels {self.channels}: pictures have 1 (grey) or 3 (colour)")
+
+    @property
+    def bytes(self) -> int:
+        """What one picture takes in memory, as uint8."""
+        return self.channels * self.size**2
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,6 @@ class Images(Batch):
 class Pictures(Protocol):
     """A set too large for the memory: decoded one by one, in worker processes."""
 
-    batch: type[Images]
-
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> "tuple[Images, str | None]":
@@ -114,4 +118,4 @@ class Source:
     @property
     def batch(self) -> type[Images]:
         """The type of the batches it gives."""
-        return type(self.pictures) if isinstance(self.pictures, Images) else self.pictures.batch
+        return Images

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import RESIDENT_BYTES, Images, Source, Spec
 from ganvas.data.progress import Track, silently
 from ganvas.data.stream import refuse_if_many
 from ganvas.errors import DataError
@@ -18,8 +18,7 @@ from ganvas.images import EXTENSIONS, Header, read_header, read_square
 
 T = TypeVar("T")
 
-RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
-DEFAULT_SIZE = 64  # what a laptop learns in an hour; pictures that are all smaller keep their own size
+DEFAULT_SIZE = 64  # pixels: what a laptop learns in an hour
 
 _SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 
@@ -27,8 +26,8 @@ _SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 def open_folder(path: Path, *, size: int | None = None, track: Track = silently) -> Source:
     """Open a folder of pictures: the largest centred square of each, scaled to `size`.
 
-    Grey if every file is grey, else colour. Without `size`: the pictures' own where they all share a small
-    square one, else 64.
+    Grey if every file is grey, else colour. Without `size`: that of the pictures, if they are all squares of
+    16, 28, 32 or 64 pixels, else 64.
 
     Raises:
         DataError: if there are no pictures, fewer than two, or more than 1 % of them cannot be read.
@@ -40,7 +39,7 @@ def open_folder(path: Path, *, size: int | None = None, track: Track = silently)
     known = [header for header in headers if header]
     spec = Spec(size or _own_size(known), 1 if all(header.grey for header in known) else 3, classes)
     lazily = LazyPictures(tuple(files), spec)
-    if len(files) * spec.channels * spec.size**2 > RESIDENT_BYTES:
+    if spec.bytes * len(files) > RESIDENT_BYTES:
         return Source(str(path.resolve()), spec, lazily, tuple(left_out))
 
     pictures, broken = _readable(files, lazily.decode, track, "reading the pictures")
@@ -65,7 +64,6 @@ class LazyPictures:
 
     files: tuple[Path, ...]
     spec: Spec
-    batch = Images
 
     def __len__(self) -> int:
         return len(self.files)

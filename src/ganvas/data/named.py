@@ -1,6 +1,6 @@
 """Well-known data sets by name: digits (scikit-learn), mnist, fashion-mnist, kmnist and cifar10 (torchvision)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,31 +9,20 @@ import torch
 from torch import Tensor
 
 from ganvas import images
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import RESIDENT_BYTES, Images, Source, Spec
 from ganvas.errors import DataError
 
 Split = Literal["train", "test"]
 
 
-@dataclass(frozen=True)
-class _Torchvision:
-    """Where torchvision keeps a data set: its class, and the files it looks for below the root."""
-
-    cls: str
-    folder: str
-    files: str
-
-
-_IDX = (
-    "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (or their .gz)"
-)
-_TORCHVISION = {
-    "mnist": _Torchvision("MNIST", "MNIST/raw", _IDX),
-    "fashion-mnist": _Torchvision("FashionMNIST", "FashionMNIST/raw", _IDX),
-    "kmnist": _Torchvision("KMNIST", "KMNIST/raw", _IDX),
-    "cifar10": _Torchvision("CIFAR10", ".", "cifar-10-python.tar.gz"),
+_IDX = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (or .gz)"
+_FILES = {  # what torchvision looks for, and where below the root
+    "mnist": (_IDX, "MNIST/raw"),
+    "fashion-mnist": (_IDX, "FashionMNIST/raw"),
+    "kmnist": (_IDX, "KMNIST/raw"),
+    "cifar10": ("cifar-10-python.tar.gz", "."),
 }
-NAMES = ("digits", *_TORCHVISION)
+NAMES = ("digits", *_FILES)
 
 _DIGITS_HELD_OUT = 297  # of 1797; the last ones, written by people whose hands the others do not show
 
@@ -44,11 +33,30 @@ def open_named(name: str, *, root: Path, size: int | None = None, split: Split =
     Raises:
         DataError: if it is neither there nor to be had, saying which files to put where.
     """
-    pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(_TORCHVISION[name], root, split)
-    native = pixels.shape[-1]
-    size = size or max(16, native)
-    spec = Spec(size, pixels.shape[1], classes)
-    return Source(name, spec, Images(images.resize(pixels, size), labels))
+    pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(name, root, split)
+    spec = Spec(size or max(16, pixels.shape[-1]), pixels.shape[1], classes)
+    scaled = LazilyScaled(Images(pixels, labels), spec.size)
+    return Source(name, spec, scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all())
+
+
+@dataclass(frozen=True)
+class LazilyScaled:
+    """Pictures kept at their own size, and scaled to another when asked for."""
+
+    pictures: Images
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Images, None]:
+        """Row `index`; none can be broken."""
+        row = self.pictures.over(lambda t: t[index : index + 1])
+        return replace(row, images=images.resize(row.images, self.size)), None
+
+    def all(self) -> Images:
+        """Every row at once."""
+        return replace(self.pictures, images=images.resize(self.pictures.images, self.size))
 
 
 def _digits(split: Split) -> tuple[Tensor, Tensor, tuple[str, ...]]:
@@ -60,20 +68,20 @@ def _digits(split: Split) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     return pixels[:, None], torch.from_numpy(digits.target[rows]).long(), tuple("0123456789")
 
 
-def _from_torchvision(known: _Torchvision, root: Path, split: Split) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    import torchvision.datasets  # seconds to import, for these sets alone
+def _from_torchvision(name: str, root: Path, split: Split) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    from torchvision.datasets import CIFAR10, KMNIST, MNIST, FashionMNIST  # seconds to import, for these sets alone
 
-    cls = getattr(torchvision.datasets, known.cls)
+    dataset = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "kmnist": KMNIST, "cifar10": CIFAR10}[name]
     try:
         try:
-            found = cls(root, train=split == "train", download=False)
+            found = dataset(root, train=split == "train", download=False)
         except RuntimeError:  # its way of saying that the files are not there
-            found = cls(root, train=split == "train", download=True)
+            found = dataset(root, train=split == "train", download=True)
     except Exception as error:  # a broken copy, no network, no right to write: torchvision raises about anything
-        place = root / known.folder
+        files, folder = _FILES[name]
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{known.cls} is not whole under {root} and cannot be downloaded ({reason}); put {known.files} into {place}"
+            f"{name} is not whole under {root} and cannot be downloaded ({reason}); put {files} into {root / folder}"
         ) from error
     pixels = torch.as_tensor(found.data)
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()

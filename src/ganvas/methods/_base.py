@@ -52,10 +52,15 @@ class Method(nn.Module):
             SettingError: if these settings cannot make pictures of that size.
         """
         super().__init__()
-        if spec.size not in config.sizes:
-            can = ", ".join(map(str, config.sizes))
-            raise SettingError(f"--size {spec.size}: {self.name()} with these settings makes {can}; give one of these")
+        self.require_size(config, spec.size)
         self.config, self.spec = config, spec
+
+    @classmethod
+    def require_size(cls, config: BaseConfig, size: int) -> None:
+        """Raise SettingError if these settings cannot make pictures of that size."""
+        if size not in config.sizes:
+            can = ", ".join(map(str, config.sizes))
+            raise SettingError(f"--size {size}: {cls.name()} with these settings makes {can}; give one of these")
 
     @classmethod
     def name(cls) -> str:

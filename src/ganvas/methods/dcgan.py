@@ -28,6 +28,7 @@ PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and
 class DcganConfig(_base.BaseConfig):
     """The settings of `dcgan`; the defaults are our best recipe for the minutes it takes."""
 
+    batch: int = setting(64, "pictures a step; batch norm takes two or more", low=2, high=65536)
     layers: Layers = setting("scaled", "the networks: ours, scaled to the picture, or those of a textbook")
     latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
     width: int = setting(
@@ -35,7 +36,7 @@ class DcganConfig(_base.BaseConfig):
     )
     max_width: int = setting(512, "channels at most (`scaled` only)", low=4, high=4096)
     hidden: int = setting(
-        256,
+        512,
         "units of the dense layer before the generator's convolutions and after the discriminator's (`scaled` only)",
         low=1,
         high=65536,

@@ -25,7 +25,7 @@ PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and
 class GanConfig(_base.BaseConfig):
     """The settings of `gan`; the defaults are our best recipe for the minutes it takes."""
 
-    batch: int = setting(128, "pictures a step", low=1, high=65536)
+    batch: int = setting(128, "pictures a step; batch norm takes two or more", low=2, high=65536)
     latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
     generator: tuple[int, ...] = setting((512, 512, 512), "widths of the generator's hidden layers", low=1, high=65536)
     discriminator: tuple[int, ...] = setting((512, 512, 512), "widths of the discriminator's", low=1, high=65536)
