@@ -12,7 +12,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import report
@@ -31,7 +31,7 @@ BATCH = 512
 CPU = torch.device("cpu")
 
 
-def plain_loop(root: Path, gan: Gan) -> Iterator[int]:
+def plain_loop(root: Path, gan: Gan) -> Generator[int, None, None]:
     """Train as the textbooks do; yields the number of pictures after each step."""
     to_range = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
     loader = DataLoader(datasets.MNIST(root, train=True, transform=to_range), batch_size=BATCH, shuffle=True)
@@ -58,7 +58,7 @@ def plain_loop(root: Path, gan: Gan) -> Iterator[int]:
             yield len(real)
 
 
-def ganvas_loop(root: Path, run: Path, precision: str) -> Iterator[int]:
+def ganvas_loop(root: Path, run: Path, precision: str) -> Generator[int, None, None]:
     """Train as `ganvas train gan --preset book --data mnist` does; yields the pictures since the last event."""
     source = open_source("mnist", root=root)
     facts = Facts(
@@ -97,6 +97,8 @@ def main() -> None:
         for loop in loops.values():
             speed(loop, 2)  # warm up
         rounds = [{name: speed(loop, options.seconds) for name, loop in loops.items()} for _ in range(options.rounds)]
+        for loop in loops.values():
+            loop.close()
     rows = []
     for name in loops:
         ratios = [r[name] / r["plain loop, fp32"] for r in rounds]

@@ -20,9 +20,9 @@ def commands(document):
     """The ganvas command lines of a document's `sh` blocks, in order."""
     for block in re.findall(r"```sh\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            line = line.partition("#")[0].strip()
-            if line.startswith("ganvas "):
-                yield line
+            for command in line.partition("#")[0].split("&&"):
+                if command.strip().startswith("ganvas "):
+                    yield command.strip()
 
 
 def programs(document):

@@ -12,10 +12,10 @@ from ganvas.runtime import (
     derive,
     evaluating,
     find_device,
-    follow,
     noise,
     slerp,
     update,
+    update_average,
 )  # fmt: skip
 
 CPU = torch.device("cpu")
@@ -101,7 +101,7 @@ def test_the_average_takes_in_weights_and_statistics_with_a_decay_that_grows():
     for step in range(6):
         nn.init.constant_(network.weight, step + 1)
         network.running_mean.fill_(step + 1)
-        follow(average, network, decay=0.3, step=step)
+        update_average(average, network, decay=0.3, step=step)
         decay = min(0.3, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * (step + 1)
         assert average.weight[0].item() == pytest.approx(expected)

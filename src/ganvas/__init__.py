@@ -1,3 +1,3 @@
-"""ganvas trains, runs and compares image generators; importing it is quick, for torch is loaded where it is needed."""
+"""ganvas trains image generators and draws with them; importing it is quick, for torch is loaded where it is needed."""
 
 __version__ = "0.1.0"

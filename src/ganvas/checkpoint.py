@@ -177,6 +177,8 @@ def alone_in(run: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise ModelError(f"--run {run}: another ganvas is training there; wait for it, or choose another") from error
+    except NotImplementedError as error:
+        raise ModelError(f"--run {run}: that file system cannot lock files; choose another place") from error
     try:
         for half in [*run.glob("*.tmp"), *run.glob("*/*.tmp")]:
             if half.is_dir():
@@ -214,11 +216,13 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     state = io.BytesIO()
     optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
     torch.save({"step": step, "seconds": seconds, "optimizers": optimizers}, state)
-    header = {_HEADER: json.dumps({**facts.to_json(), "step": step})}
+    shared = dataclasses.replace(facts, data=Path(facts.data).name, command="")  # a model file is passed on: no paths
+    header = {_HEADER: json.dumps({**shared.to_json(), "step": step})}
     write_folder(folder, {WEIGHTS: safetensors.torch.save(weights, header), RESUME: state.getvalue()})
     for old in saves(run)[:-KEPT]:
-        gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
-        shutil.rmtree(gone, ignore_errors=True)
+        with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
+            gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
+            shutil.rmtree(gone, ignore_errors=True)
     return folder
 
 
@@ -248,7 +252,9 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
             damaged = damaged or error
             continue
         for later in saves(run)[saves(run).index(folder) + 1 :]:
-            later.replace(later.with_name(later.name + ".damaged"))
+            aside = later.with_name(later.name + ".damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            later.replace(aside)
             _log.warning("%s; set aside, going on from %s", damaged, folder.name)
         return step, seconds
     if damaged:
@@ -299,7 +305,7 @@ def _load_file(file: Path, device: torch.device) -> Model:
     with torch.device("meta"):  # costs no memory, so a header that lies about sizes is found out before it hurts
         _hold_to(file, build(facts))
     method = build(facts)
-    _load_weights(method, file)
+    method.load_state_dict(safetensors.torch.load_file(file))
     return Model(method.to(device).eval(), facts, step)
 
 

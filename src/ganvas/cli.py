@@ -5,7 +5,7 @@ import math
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 
 from ganvas import __version__, console, methods
 from ganvas.errors import GanvasError, Interrupted, UsageError
-from ganvas.flags import Config, Count, DataRoot, Device, Flag, Seed, Typed, value_of, with_settings
+from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Typed, value_of, with_settings
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
     from ganvas.checkpoint import Facts
@@ -45,12 +45,13 @@ def show_methods(*, json: Flag = False) -> None:
 
 def describe(
     method: str,
+    /,
     *,
     preset: str | None = None,
     size: Count | None = None,
     channels: Count = 1,
     json: Flag = False,
-    config: Config = None,
+    config: Prepared = None,
 ) -> None:
     """Show a method's networks layer by layer: output shapes, parameters, multiply-adds.
 
@@ -64,7 +65,7 @@ def describe(
     from ganvas.data.batch import Spec
     from ganvas.describe import networks
 
-    config = _named_first(config)
+    config = _with_a_method(config)
     size = size or (28 if 28 in config.sizes else config.sizes[0])
     built = methods.get(method)(config, Spec(size, channels))
     shown = dict(networks(built))
@@ -82,6 +83,7 @@ def describe(
 
 def train(
     method: str,
+    /,
     *,
     data: str,
     run: Path | None = None,
@@ -96,7 +98,7 @@ def train(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
     save_every: Count | None = None,
-    config: Config = None,
+    config: Prepared = None,
     typed: Typed = "",
 ) -> None:
     """Train a method on a data set or a folder of pictures.
@@ -117,7 +119,7 @@ def train(
         seed: of the first weights and of all chance in training
         flip: mirror half of the pictures left to right; not for writing
         device: auto takes the best there is
-        precision: auto takes bf16 where this machine computes it quicker
+        precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
         data_root: where named data sets are looked for, and downloaded to
         save_every: steps between saves [default: one minute's]
     """
@@ -127,7 +129,7 @@ def train(
         raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
     run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
     _train(
-        method, _named_first(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
+        method, _with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
         seed=seed, flip=flip, device=device, precision=precision, data_root=data_root, save_every=save_every,
         typed=typed,
     )  # fmt: skip
@@ -188,7 +190,7 @@ def _train(
         events.close()  # saves, where it was stopped
     _tell_how_it_went(run, facts, last)
     if stop and last.spent < 1:
-        raise Interrupted(f"stopped at step {last.step:,} and saved; the same command goes on from there")
+        raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
 
 
 def _tell_left_out(left_out: Sequence[str]) -> None:
@@ -209,7 +211,7 @@ def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
     )
     if last.losses:
         console.tell("losses at the end: " + ", ".join(f"{name} {loss:.3f}" for name, loss in last.losses.items()))
-    elif last.step:
+    elif last.spent >= 1:
         console.tell("that was there already, and is as much as was asked for: nothing was trained now")
     for path in gallery.show_all(run):
         console.tell(f"  {path}")
@@ -237,7 +239,7 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
     """
     from ganvas.methods.dcgan import DcganConfig
 
-    console.say("dcgan learns from 1,500 real handwritten digits; this takes under two minutes on two cores")
+    console.say("dcgan learns from 1,545 real handwritten digits; this takes under two minutes on two cores")
     # smaller pictures than the default recipe was made for: less penalty leaves them sharper
     config = DcganConfig(r1=0.3)
     _train("dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, config=config, typed="ganvas demo")
@@ -249,6 +251,7 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
 
 def generate(
     model: Path,
+    /,
     *,
     out: Path,
     count: Count = 16,
@@ -264,7 +267,7 @@ def generate(
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a save)
-        out: a folder for numbered PNG files; with --grid a picture file, with --interpolate a .gif
+        out: a folder for numbered PNG files; a picture file for --grid or --count 1, a .gif for --interpolate
         count: how many pictures; with --interpolate, how many to visit
         seed: of the first picture; the others follow
         grid: all on one sheet
@@ -290,10 +293,11 @@ def generate(
         )
     if interpolate and count > MOST_ON_A_WALK:
         raise UsageError(f"--count {count}: a film of more than {MOST_ON_A_WALK} stations is too long; give fewer")
-    one_file = grid or interpolate
+    named_as_picture = out.suffix.lower() in images.EXTENSIONS
+    one_file = grid or interpolate or (count == 1 and named_as_picture)
     if one_file:
         images.format_of(out)
-    elif out.suffix.lower() in images.EXTENSIONS:
+    elif named_as_picture:
         raise UsageError(f"--out {out}: {count} pictures go into a folder; name one, or add --grid")
     seeds = range(seed, seed + count)
     if not overwrite and out.exists():
@@ -311,7 +315,7 @@ def generate(
         images.write(out, images.grid(images.enlarge(torch.stack(list(shown))), columns=columns))
     else:
         for number, picture in zip(seeds, shown, strict=True):
-            images.write(out / _numbered(number), picture)
+            images.write(out if one_file else out / _numbered(number), picture)
     console.tell(f"{count:,} pictures in {out}" if not one_file else str(out))
 
 
@@ -322,10 +326,19 @@ def _numbered(seed: int) -> str:
 # --- putting it together --------------------------------------------------------------------------------------------
 
 
-def _named_first(config: "BaseConfig | None") -> "BaseConfig":
+def _with_a_method(config: "BaseConfig | None") -> "BaseConfig":
     if config is None:
         raise UsageError("the method comes first, before the flags: ganvas train METHOD --data ...")
     return config
+
+
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "demo": (demo, "[OPTIONS]"),
+    "methods": (show_methods, "[--json]"),
+    "describe": (describe, "METHOD [OPTIONS]"),
+    "train": (train, "METHOD --data SOURCE [OPTIONS]"),
+    "generate": (generate, "MODEL --out PATH [OPTIONS]"),
+}
 
 
 def make_app(tokens: Sequence[str]) -> App:
@@ -343,24 +356,21 @@ def make_app(tokens: Sequence[str]) -> App:
         help_epilogue="`ganvas COMMAND --help` says more; `ganvas train METHOD --help` shows its settings too.",
     )
     command, method = [*tokens, "", ""][:2]
-    for function, name in ((demo, None), (show_methods, "methods"), (describe, None), (train, None), (generate, None)):
-        name = name or function.__name__
-        if name == command and name in ("describe", "train") and method and not method.startswith("-"):
+    for name, (function, words) in COMMANDS.items():
+        if name == command and "METHOD" in words and method and not method.startswith("-"):
             config = methods.config(method, value_of("--preset", tokens))
-            app.command(with_settings(function, config, shlex.join(["ganvas", *tokens])), name=name)
-        else:
-            app.command(function, name=name)
+            function = with_settings(function, config, shlex.join(["ganvas", *tokens]))
+        app.command(function, name=name, usage=f"Usage: ganvas {name} {words}")
     return app
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted."""
     tokens = sys.argv[1:] if tokens is None else tokens
-    warnings.filterwarnings(
-        "ignore", module="PIL"
-    )  # of oddities in files, which say nothing to those who typed a command
     try:
-        make_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # of oddities in files that can be read all the same
+            make_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except GanvasError as error:
         return _fail(str(error), error.exit_status)
     except CycloptsError as error:

@@ -57,6 +57,7 @@ def follow(events: "Iterable[Progress]", *, stop: "Stop") -> "Progress":
                 told = event.seconds
                 say(f"{event.spent:4.0%}  {text}")
             if stop:
+                say("stopping after this step and saving; once more to stop at once")
                 break
     assert event is not None
     return event
@@ -80,8 +81,7 @@ def stopping_gently() -> Iterator[Stop]:
     def ask(number: int, frame: types.FrameType | None) -> None:
         if stop:
             raise KeyboardInterrupt
-        stop.signals.append(number)
-        say("stopping after this step and saving; once more to stop at once")
+        stop.signals.append(number)  # and no word: whoever is being interrupted may be in the middle of a line
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ganvas.errors import GanvasError, SaveError, UsageError
 
-_NOT_THERE = {  # what no free space would help
+_WRONG_PLACE = {  # what no free space would help
     errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
 
@@ -78,11 +78,12 @@ def make_folder(path: Path) -> Path:
 
     Raises:
         UsageError: if it cannot be made there, or something else has that name.
+        SaveError: if the disk is full.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {path} ({error.strerror}); choose another place") from error
+        raise _explained(path, error) from error
     return path
 
 
@@ -100,12 +101,15 @@ def _flush_names(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks have nothing to flush
+                raise
         finally:
             os.close(handle)
 
 
 def _explained(path: Path, error: OSError) -> GanvasError:
     """The error as one line that says what to do."""
-    if error.errno in _NOT_THERE:
+    if error.errno in _WRONG_PLACE:
         return UsageError(f"cannot write {path} ({error.strerror}); choose another place")
     return SaveError(f"cannot write {path} ({error.strerror or error}); free some space and give the command again")

@@ -34,7 +34,7 @@ Flag = Annotated[bool, Parameter(negative="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
 Typed = Annotated[str, Parameter(parse=False)]  # this and the next are put in by `with_settings`, not typed
-Config = Annotated[Any, Parameter(parse=False)]  # a BaseConfig, which cyclopts could look up only with torch loaded
+Prepared = Annotated[Any, Parameter(parse=False)]  # a BaseConfig, which cyclopts could look up only with torch loaded
 
 
 def with_settings(command: Callable[..., None], config: "BaseConfig", typed: str) -> Callable[..., None]:

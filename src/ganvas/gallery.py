@@ -10,7 +10,7 @@ from PIL import Image
 
 from ganvas import images, log
 from ganvas.data.batch import Source
-from ganvas.errors import SaveError
+from ganvas.errors import SaveError, UsageError
 from ganvas.files import make_folder, write_whole
 from ganvas.methods._base import Generates, Method
 from ganvas.runtime import evaluating
@@ -108,6 +108,6 @@ def show_all(run: Path) -> list[Path]:
     for make in (make_film, draw_curves):
         try:
             made.append(make(run))
-        except SaveError:
+        except (SaveError, UsageError):
             continue
     return [path for path in made if path]

@@ -95,9 +95,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; make it smaller first") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not a picture, whatever its name says") from error
-    except (
-        Exception
-    ) as error:  # on broken files Pillow's decoders raise about anything: OSError, struct.error, KeyError
+    except Exception as error:  # Pillow's decoders raise about anything: OSError, struct.error, KeyError, ...
         raise DataError(f"{path}: broken ({error})") from error
 
 
@@ -154,9 +152,8 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     if pixels.shape[-1] == size:
         return pixels
     out = pixels.new_empty((*pixels.shape[:2], size, size))
-    for part, place in zip(
-        torch.split(pixels, 256), torch.split(out, 256), strict=True
-    ):  # floats take four times the memory
+    parts = zip(torch.split(pixels, 256), torch.split(out, 256), strict=True)  # floats take four times the memory
+    for part, place in parts:
         scaled = torch.nn.functional.interpolate(part.float(), (size, size), mode="bicubic", antialias=True)
         place.copy_(scaled.round_().clamp_(0, 255))
     return out

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and costs little (Karras et al. 2020, 3.1)
+
 
 def discriminator_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     """What the discriminator minimises, from logits (N, 1): -E log D(x) - E log(1 - D(G(z))).

@@ -149,14 +149,16 @@ def update(optimizer: Optimizer, loss: Tensor) -> None:
     the method, raised at once.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+    with torch.autocast(loss.device.type, enabled=False):  # each product goes back in the format it came in
+        gradients = torch.autograd.grad(loss, weights)
+    for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = gradient
     optimizer.step()
     optimizer.zero_grad()
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
     """Move `average` towards `network`: an exponential moving average of its weights and its statistics.
 
     The decay grows from 0 with the step, so that a young average does not remember the random start:

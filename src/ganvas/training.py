@@ -138,7 +138,7 @@ def _loop(
     if step == 0:
         gallery.show_data(run, source)
         gallery.take_sheet(run, method, 0)
-    start = reported = saved = time.monotonic()
+    start = reported = saved = time.perf_counter()
     losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
     last = Progress(step, before, budget.spent(step, before), {}, 0.0)
     yield last
@@ -151,7 +151,7 @@ def _loop(
                 losses[name].append((step + 1, loss))
         step += 1
 
-        now = time.monotonic()
+        now = time.perf_counter()
         seconds = before + now - start
         spent = budget.spent(step, seconds)
         due = spent >= 1 or (step % save_every == 0 if save_every else now - saved >= SAVE_SECONDS)
@@ -165,7 +165,7 @@ def _loop(
             gallery.take_sheet(run, method, step)
         if due:
             checkpoint.save(run, method, facts, step=step, seconds=seconds)
-            saved = time.monotonic()
+            saved = time.perf_counter()
         if last.step == step:
             try:
                 yield last

@@ -5,8 +5,7 @@ import torch
 from conftest import noise_source, small_config
 
 from ganvas import methods
-from ganvas.losses import discriminator_cross_entropy, r1_penalty
-from ganvas.methods.gan import PENALTY_EVERY
+from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, r1_penalty
 
 both = pytest.mark.parametrize("name", ["gan", "dcgan"])
 

@@ -57,3 +57,9 @@ def test_multiply_adds_are_counted_as_pytorch_counts_them():
     by_hand = {"ConvTranspose2d": 7 * 7 * 64 * 32 * 16, "Linear": 64 * 512}  # each input pixel meets every kernel once
     for name, expected in by_hand.items():
         assert next(layer for layer in shown["generator"] if layer.name == name).multiply_adds == expected
+
+
+def test_paper64_draws_its_noise_from_the_papers_uniform_distribution():
+    z = build("paper64", 64).generator[0](torch.randn(100_000, generator=torch.Generator().manual_seed(0)))
+    shares = torch.histc(z, bins=10, min=-1, max=1) / len(z)
+    torch.testing.assert_close(shares, torch.full((10,), 0.1), atol=0.005, rtol=0)

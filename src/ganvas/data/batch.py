@@ -54,6 +54,10 @@ class Batch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
 
+    def pin_memory(self) -> Self:
+        """The batch in memory from which a GPU copies by itself; the DataLoader calls this."""
+        return self.over(Tensor.pin_memory)
+
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
 

@@ -53,7 +53,7 @@ def batches(
     else:
         raw = _streamed(pictures, source.name, batch=batch, seed=seed, first=first, pinned=device.type == "cuda")
     for k, rows in enumerate(raw, first):
-        signed = rows.over(lambda t: t.to(device, non_blocking=True)).signed()
+        signed = rows.over(lambda t: t.to(device, non_blocking=device.type == "cuda")).signed()
         yield signed.mirrored(_coins(k, batch=batch, seed=seed).to(device)) if flip else signed
 
 
@@ -85,7 +85,7 @@ def _streamed(pictures: Pictures, name: str, *, batch: int, seed: int, first: in
         batch_sampler=_Rows(n=n, batch=batch, seed=seed, first=first),
         num_workers=min(8, os.cpu_count() or 1),
         collate_fn=_collate,
-        worker_init_fn=_leave_ctrl_c_to_the_main_process,
+        worker_init_fn=_leave_stopping_to_the_main_process,
         pin_memory=pinned,
     )
     for rows, complaints in loader:
@@ -97,8 +97,9 @@ def _streamed(pictures: Pictures, name: str, *, batch: int, seed: int, first: in
         yield rows
 
 
-def _leave_ctrl_c_to_the_main_process(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which finishes its step, for which it needs the workers, and saves
+def _leave_stopping_to_the_main_process(_: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # terminals and schedulers send them to every process
+        signal.signal(number, signal.SIG_IGN)  # the main one finishes its step, with what the workers have, and saves
 
 
 def _collate(rows: list[tuple[Images, str | None]]) -> tuple[Images, list[str]]:

@@ -5,6 +5,7 @@ Adversarial Networks".
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.data.batch import SIZES, Images, Spec
-from ganvas.losses import discriminator_cross_entropy, generator_cross_entropy, r1_penalty
+from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
-from ganvas.runtime import Seed, adam, follow, noise, update
+from ganvas.runtime import Seed, adam, noise, update, update_average
 from ganvas.settings import setting
 
 Layers = Literal["scaled", "mnist28", "paper64"]
-
-PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and costs little (Karras et al. 2020, 3.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +107,7 @@ class Dcgan(_base.Method):
         update(self.optimizers["generator"], loss)
         losses["generator"] = loss.detach()
         if self.average is not None:
-            follow(self.average, self.generator, decay=config.ema, step=step)
+            update_average(self.average, self.generator, decay=config.ema, step=step)
         return losses
 
     def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,9 +193,18 @@ def mnist28_discriminator(channels: int) -> nn.Sequential:
 # --- the paper: 64x64 -----------------------------------------------------------------------------------------------
 
 
+class ToUniform(nn.Module):
+    """Turns standard normal noise into the paper's, uniform in -1..1: by its own distribution function."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Noise (N, latent), of the same shape."""
+        return torch.erf(z / math.sqrt(2))
+
+
 def paper64_generator(latent: int, channels: int) -> nn.Sequential:
-    """Figure 1 of the paper: z (N, latent) to (N, C, 64, 64) in -1..1."""
+    """Figure 1 of the paper: noise z (N, latent) to (N, C, 64, 64) in -1..1."""
     return nn.Sequential(
+        ToUniform(),
         nn.Linear(latent, 1024 * 4 * 4, bias=False), nn.Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU(),
         nn.ConvTranspose2d(1024, 512, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU(),  # (N, 512, 8, 8)
         nn.ConvTranspose2d(512, 256, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(),  # (N, 256, 16, 16)

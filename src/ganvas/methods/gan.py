@@ -13,12 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.data.batch import Images, Spec
-from ganvas.losses import discriminator_cross_entropy, generator_cross_entropy, r1_penalty
+from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
-from ganvas.runtime import Seed, adam, follow, noise, update
+from ganvas.runtime import Seed, adam, noise, update, update_average
 from ganvas.settings import setting
-
-PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and costs little (Karras et al. 2020, 3.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +107,7 @@ class Gan(_base.Method):
             update(self.optimizers["generator"], loss)
             losses["generator"] = loss.detach()
             if self.average is not None:
-                follow(self.average, self.generator, decay=config.ema, step=step)
+                update_average(self.average, self.generator, decay=config.ema, step=step)
         return losses
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
