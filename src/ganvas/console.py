@@ -53,7 +53,7 @@ def follow(events: "Iterable[Progress]", *, stop: "Stop") -> "Progress":
             text = f"step {event.step:,}  " + "  ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
             text += f"  {event.images_per_second:,.0f} images/s"
             bar.update(task, completed=event.spent, description=text)
-            if not err.is_terminal and event.seconds - told >= PLAIN_SECONDS:
+            if not err.is_terminal and event.losses and event.seconds - told >= PLAIN_SECONDS:
                 told = event.seconds
                 say(f"{event.spent:4.0%}  {text}")
             if stop:

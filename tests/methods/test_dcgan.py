@@ -21,6 +21,16 @@ def test_mnist28_has_the_tutorials_parameters_and_shapes():
     assert [layer.output for layer in shown["discriminator"] if layer.name == "Conv2d"] == [(64, 14, 14), (128, 7, 7)]
 
 
+def test_mnist28_starts_from_kerass_weights():
+    method = build("mnist28", 28)
+    for layer in (*method.generator, *method.discriminator):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            a, b = layer.weight.shape[0], layer.weight.shape[1]
+            bound = (6 / ((a + b) * layer.weight[0, 0].numel())) ** 0.5
+            assert bound * 0.95 < layer.weight.abs().max() <= bound
+            assert layer.bias is None or not layer.bias.any()
+
+
 def test_paper64_is_figure_1_of_the_paper_and_its_rules():
     method = build("paper64", 64, channels=3)
     shown = dict(networks(method))

@@ -172,13 +172,16 @@ def scaled_discriminator(config: DcganConfig, spec: Spec) -> nn.Sequential:
 
 def mnist28_generator(latent: int, channels: int) -> nn.Sequential:
     """Noise z (N, latent) to (N, C, 28, 28) in -1..1."""
-    return nn.Sequential(
-        nn.Linear(latent, 7 * 7 * 256, bias=False), nn.BatchNorm1d(7 * 7 * 256), nn.LeakyReLU(0.3),
+    return nn.Sequential(  # the constants of batch norm are Keras's
+        nn.Linear(latent, 7 * 7 * 256, bias=False),
+        nn.BatchNorm1d(7 * 7 * 256, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
         nn.Unflatten(1, (256, 7, 7)),
-        nn.ConvTranspose2d(256, 128, 5, 1, 2, bias=False), nn.BatchNorm2d(128), nn.LeakyReLU(0.3),  # (N, 128, 7, 7)
-        nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(64), nn.LeakyReLU(0.3),  # (N, 64, 14, 14)
+        nn.ConvTranspose2d(256, 128, 5, 1, 2, bias=False),  # (N, 128, 7, 7)
+        nn.BatchNorm2d(128, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),  # (N, 64, 14, 14)
+        nn.BatchNorm2d(64, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
         nn.ConvTranspose2d(64, channels, 5, 2, 2, 1, bias=False), nn.Tanh(),  # (N, C, 28, 28)
-    )  # fmt: skip
+    ).apply(_glorot)  # fmt: skip
 
 
 def mnist28_discriminator(channels: int) -> nn.Sequential:
@@ -187,7 +190,15 @@ def mnist28_discriminator(channels: int) -> nn.Sequential:
         nn.Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(0.3),  # (N, 64, 14, 14)
         nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(0.3),  # (N, 128, 7, 7)
         nn.Flatten(), nn.Linear(128 * 7 * 7, 1),
-    )  # fmt: skip
+    ).apply(_glorot)  # fmt: skip
+
+
+def _glorot(layer: nn.Module) -> None:
+    """Keras's first weights: uniform, as Glorot and Bengio 2010 propose, and no bias."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 # --- the paper: 64x64 -----------------------------------------------------------------------------------------------
@@ -225,6 +236,6 @@ def paper64_discriminator(channels: int) -> nn.Sequential:
 
 
 def _small(layer: nn.Module) -> None:
-    """Weights from N(0, 0.02) (Radford et al. 2016, section 4)."""
+    """The paper's first weights (section 4): from N(0, 0.02)."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(layer.weight, 0, 0.02)
