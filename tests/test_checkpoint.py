@@ -267,4 +267,4 @@ def test_a_damaged_log_or_sheet_costs_lines_and_frames_but_no_run(tmp_path):
     (tmp_path / "samples/step-00000013.png").write_bytes(b"")
     train_to(tmp_path, 40, source=source, facts=facts)
     assert [record["step"] for record in log.read(tmp_path)] == [10, 20, 30, 40]
-    assert len(gallery.show_all(tmp_path)) == 2
+    assert len(gallery.show_all(tmp_path)) == 3

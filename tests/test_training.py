@@ -68,10 +68,10 @@ def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
     source = noise_source()
     train_to(tmp_path, 30, source=source, facts=facts_of(source), save_every=10)
     made = gallery.show_all(tmp_path)
-    assert [path.name for path in made] == ["timelapse.gif", "losses.png"]
+    assert [path.name for path in made] == ["step-00000030.png", "timelapse.gif", "losses.png"]
     sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
     assert sheets == ["data", *(f"step-{step:08d}" for step in (0, 10, 13, 16, 20, 25, 30))]
-    with Image.open(made[0]) as film:
+    with Image.open(made[1]) as film:
         assert film.n_frames == 7
     with Image.open(tmp_path / "samples/step-00000030.png") as sheet:
         assert sheet.size == ((64 + 2) * 8 + 2,) * 2

@@ -103,8 +103,8 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def show_all(run: Path) -> list[Path]:
-    """Make film and curves anew; those that could be made. A full disk costs the pictures, not the run."""
-    made = []
+    """Make film and curves anew; the newest sheet, and those that could be made: a full disk costs no run."""
+    made: list[Path | None] = [*sorted((run / SAMPLES).glob("step-*.png"))[-1:]]
     for make in (make_film, draw_curves):
         try:
             made.append(make(run))
