@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import UsageError
+from ganvas.losses import r1_penalty
 from ganvas.runtime import (
     Between,
     Purpose,
@@ -13,6 +14,7 @@ from ganvas.runtime import (
     evaluating,
     find_device,
     noise,
+    seed_step,
     slerp,
     update,
     update_average,
@@ -63,6 +65,19 @@ def test_autocast_does_not_keep_the_weights_of_before_an_update():
         assert not torch.equal(layer(x), first)
 
 
+def test_a_penalty_reaches_the_weights_in_fp32_although_the_step_is_in_bf16():
+    torch.manual_seed(0)
+    network, x = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1)), torch.randn(32, 64)
+    expected = torch.autograd.grad(r1_penalty(network, x), list(network.parameters())[:3])
+    seen = []
+    optimizer = adam(list(network.parameters())[:3], learning_rate=0.1, betas=(0.9, 0.99))
+    optimizer.register_step_pre_hook(lambda *_: seen.extend(p.grad.clone() for p in list(network.parameters())[:3]))
+    with autocast(CPU, "bf16"):
+        update(optimizer, r1_penalty(network, x))
+    for ours, exact in zip(seen, expected, strict=True):
+        torch.testing.assert_close(ours, exact, rtol=1e-5, atol=1e-7)
+
+
 def test_noise_is_a_function_of_its_own_seed():
     rows = noise([5, 17, 5], (3, 2), device=CPU)
     assert rows.shape == (3, 3, 2)
@@ -86,6 +101,16 @@ def test_slerp_is_shoemakes_on_the_unit_circle():
     torch.testing.assert_close(slerp(east, north, 1 / 3), torch.tensor([3**0.5 / 2, 0.5]))
     assert slerp(east, -east, 0.25).isfinite().all()
     assert torch.equal(slerp(east, east, 0.5), east)
+
+
+def test_a_step_draws_the_same_each_time_and_another_step_something_else():
+    drawn = []
+    for seed, step in ((0, 1), (0, 1), (0, 2), (1, 1)):
+        seed_step(seed, step)
+        drawn.append(torch.randn(4))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[3])
 
 
 def test_derived_seeds_differ_by_seed_purpose_and_number():
