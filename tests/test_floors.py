@@ -11,7 +11,7 @@ ROOT = Path(ganvas.__file__).parent
 FLOORS = [
     {"", "errors", "files", "settings", "images", "runtime"},
     {"data"},
-    {"nets", "losses", "metrics"},
+    {"nets", "losses", "augment", "metrics"},
     {"methods"},
     {"checkpoint", "log"},
     {"gallery", "training"},

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypedDict, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganvas import settings
+from ganvas.augment import Augmentation
 from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.errors import SettingError
-from ganvas.runtime import Seed
+from ganvas.runtime import Seed, noise
 from ganvas.settings import setting
 
 
@@ -28,6 +29,49 @@ class BaseConfig:
     def sizes(self) -> tuple[int, ...]:
         """The picture sizes, in pixels, that a method with these settings can make."""
         return SIZES
+
+
+class Scale(TypedDict):
+    """How wide the networks of `nets.convolutional` are that scale with the picture."""
+
+    width: int
+    max_width: int
+    hidden: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledConfig(BaseConfig):
+    """The settings of methods whose networks scale with the picture (where their `layers` are `scaled`)."""
+
+    width: int = setting(
+        32, "channels at half the picture's size, twice as many at each halving (`scaled` only)", low=4, high=1024
+    )
+    max_width: int = setting(512, "channels at most (`scaled` only)", low=4, high=4096)
+    hidden: int = setting(
+        512, "units of the dense layer between numbers and maps, in both networks (`scaled` only)", low=1, high=65536
+    )
+
+    @property
+    def scale(self) -> Scale:
+        """These three, as the networks take them."""
+        return {"width": self.width, "max_width": self.max_width, "hidden": self.hidden}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialConfig(BaseConfig):
+    """The settings of methods in which a generator plays against a discriminator or a critic."""
+
+    batch: int = setting(64, "pictures a step; batch norm takes two or more", low=2, high=65536)
+    latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
+    learning_rate: float = setting(1e-3, "Adam's step size, for both networks", low=0, high=1)
+    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
+    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
+    ema: float = setting(
+        0.999, "decay of the averaged generator that draws; 0 draws with the last one", low=0, high=0.99999
+    )
+    augment: tuple[Augmentation, ...] = setting(
+        (), "for a few hundred pictures: change all that is judged, real and fake; try color translation cutout"
+    )
 
 
 class Method(nn.Module):
@@ -81,3 +125,18 @@ class Generates(Protocol):
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
         """Pictures (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone."""
         ...
+
+
+class NoiseToImage(Method):
+    """A method whose `generator` turns noise (N, latent) into pictures; its `average`, where there is one, draws."""
+
+    config: AdversarialConfig
+    generator: nn.Module
+    average: nn.Module | None
+
+    def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1, one for each seed."""
+        generator = self.generator if self.average is None else self.average
+        device = next(generator.parameters()).device
+        pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device))
+        return pictures

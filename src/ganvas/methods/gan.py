@@ -4,7 +4,6 @@ Goodfellow et al. 2014, "Generative Adversarial Nets", algorithm 1 with the non-
 """
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -12,39 +11,34 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from ganvas.augment import augment
 from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
-from ganvas.runtime import Seed, adam, noise, update, update_average
+from ganvas.runtime import adam, update, update_average
 from ganvas.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanConfig(_base.BaseConfig):
+class GanConfig(_base.AdversarialConfig):
     """The settings of `gan`; the defaults are our best recipe for the minutes it takes."""
 
     batch: int = setting(128, "pictures a step; batch norm takes two or more", low=2, high=65536)
-    latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
     generator: tuple[int, ...] = setting((512, 512, 512), "widths of the generator's hidden layers", low=1, high=65536)
     discriminator: tuple[int, ...] = setting((512, 512, 512), "widths of the discriminator's", low=1, high=65536)
     activation: Literal["leaky_relu", "relu"] = setting("leaky_relu", "between the layers; leaky slope 0.2")
     batch_norm: bool = setting(True, "normalise the generator's hidden layers over the batch")
     dropout: float = setting(0.0, "share of the discriminator's hidden units left out at random", low=0, high=0.95)
     learning_rate: float = setting(5e-4, "Adam's step size, for both networks", low=0, high=1)
-    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
-    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
     discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
     average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
     r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
-    ema: float = setting(
-        0.999, "decay of the averaged generator that draws; 0 draws with the last one", low=0, high=0.99999
-    )
 
 
 _TEXTBOOK = GanConfig(batch_norm=False, learning_rate=2e-4, beta1=0.9, beta2=0.999, r1=0.0, ema=0.0)
 
 
-class Gan(_base.Method):
+class Gan(_base.NoiseToImage):
     """Generator G: z -> x and discriminator D: x -> logit, both dense."""
 
     config: GanConfig
@@ -90,7 +84,8 @@ class Gan(_base.Method):
         """One step of the discriminator, and at every k-th one of the generator, on the same fake pictures."""
         config, real = self.config, batch.images  # (N, C, H, W)
         z = torch.randn(len(real), config.latent, device=real.device)
-        fake = self.generator(z)  # (N, C, H, W)
+        fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
+        real = augment(real, config.augment)
 
         # one call for both halves: without batch norm the rows do not see each other
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake.detach()])).float().chunk(2)
@@ -109,13 +104,6 @@ class Gan(_base.Method):
             if self.average is not None:
                 update_average(self.average, self.generator, decay=config.ema, step=step)
         return losses
-
-    def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1, one for each seed."""
-        generator = self.generator if self.average is None else self.average
-        device = next(generator.parameters()).device
-        pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device))
-        return pictures
 
 
 def _layers(

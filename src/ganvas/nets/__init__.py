@@ -1,0 +1,1 @@
+"""Networks that more than one method uses; a network of one method lives in that method's file."""

@@ -1,0 +1,127 @@
+"""Generators of transposed convolutions and discriminators of strided ones: ours, and those of two textbooks.
+
+Radford, Metz and Chintala 2016, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks", and TensorFlow's DCGAN tutorial.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.data.batch import Spec
+
+# --- ours: scaled to the picture ------------------------------------------------------------------------------------
+
+
+def _widths(size: int, width: int, max_width: int) -> list[int]:
+    """Channels from the smallest map (7x7 for 28 pixels, else 4x4) to half the picture's size."""
+    halvings = {28: 2}.get(size, size.bit_length() - 3)
+    return [min(max_width, width << i) for i in reversed(range(halvings))]
+
+
+def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hidden: int) -> nn.Sequential:
+    """Numbers (N, inputs), two dense layers, then a transposed convolution for each doubling, to (N, C, H, W) in -1..1.
+
+    Against DCGAN's advice there is a dense hidden layer: it decides what to draw before the convolutions draw
+    it, and on a processor it costs little.
+    """
+    widths = _widths(spec.size, width, max_width)
+    start = spec.size >> len(widths)
+    layers: list[nn.Module] = [
+        nn.Linear(inputs, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.LeakyReLU(0.2),
+        nn.Linear(hidden, widths[0] * start**2, bias=False),
+        nn.Unflatten(1, (widths[0], start, start)),
+        nn.BatchNorm2d(widths[0]),
+        nn.LeakyReLU(0.2),
+    ]
+    for before, after in pairwise(widths):
+        layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1), nn.Tanh())
+
+
+def scaled_discriminator(spec: Spec, *, width: int, max_width: int, hidden: int, outputs: int = 1) -> nn.Sequential:
+    """A strided convolution for each halving, then two dense layers; (N, C, H, W) to logits (N, outputs)."""
+    widths = [spec.channels, *reversed(_widths(spec.size, width, max_width))]
+    end = spec.size >> (len(widths) - 1)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
+    layers += [nn.Flatten(), nn.Linear(widths[-1] * end**2, hidden), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Linear(hidden, outputs))
+
+
+# --- textbook: 28x28 ------------------------------------------------------------------------------------------------
+
+
+def mnist28_generator(latent: int, channels: int) -> nn.Sequential:
+    """Noise z (N, latent) to (N, C, 28, 28) in -1..1."""
+    return nn.Sequential(  # the constants of batch norm are Keras's
+        nn.Linear(latent, 7 * 7 * 256, bias=False),
+        nn.BatchNorm1d(7 * 7 * 256, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
+        nn.Unflatten(1, (256, 7, 7)),
+        nn.ConvTranspose2d(256, 128, 5, 1, 2, bias=False),  # (N, 128, 7, 7)
+        nn.BatchNorm2d(128, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),  # (N, 64, 14, 14)
+        nn.BatchNorm2d(64, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(64, channels, 5, 2, 2, 1, bias=False), nn.Tanh(),  # (N, C, 28, 28)
+    ).apply(_glorot)  # fmt: skip
+
+
+def mnist28_discriminator(channels: int, *, dropout: float = 0.3) -> nn.Sequential:
+    """The strided mirror image: (N, C, 28, 28) to a logit (N, 1)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(dropout),  # (N, 64, 14, 14)
+        nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(dropout),  # (N, 128, 7, 7)
+        nn.Flatten(), nn.Linear(128 * 7 * 7, 1),
+    ).apply(_glorot)  # fmt: skip
+
+
+def _glorot(layer: nn.Module) -> None:
+    """Keras's first weights: uniform, as Glorot and Bengio 2010 propose, and no bias."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+# --- the paper: 64x64 -----------------------------------------------------------------------------------------------
+
+
+class ToUniform(nn.Module):
+    """Turns standard normal noise into the paper's, uniform in -1..1: by its own distribution function."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Noise (N, latent), of the same shape."""
+        return torch.erf(z / math.sqrt(2))
+
+
+def paper64_generator(latent: int, channels: int) -> nn.Sequential:
+    """Figure 1 of the paper: noise z (N, latent) to (N, C, 64, 64) in -1..1."""
+    return nn.Sequential(
+        ToUniform(),
+        nn.Linear(latent, 1024 * 4 * 4, bias=False), nn.Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU(),
+        nn.ConvTranspose2d(1024, 512, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU(),  # (N, 512, 8, 8)
+        nn.ConvTranspose2d(512, 256, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(),  # (N, 256, 16, 16)
+        nn.ConvTranspose2d(256, 128, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),  # (N, 128, 32, 32)
+        nn.ConvTranspose2d(128, channels, 5, 2, 2, 1), nn.Tanh(),  # (N, C, 64, 64)
+    ).apply(_small)  # fmt: skip
+
+
+def paper64_discriminator(channels: int, *, batch_norm: bool = True) -> nn.Sequential:
+    """Strided convolutions, batch norm except at the input: (N, C, 64, 64) to a logit (N, 1)."""
+    widths = [128, 256, 512, 1024]  # maps of 32, 16, 8 and 4 pixels a side
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 5, 2, 2), nn.LeakyReLU(0.2)]
+    for before, after in pairwise(widths):
+        layers.append(nn.Conv2d(before, after, 5, 2, 2, bias=not batch_norm))
+        layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2)] if batch_norm else [nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1)).apply(_small)
+
+
+def _small(layer: nn.Module) -> None:
+    """The paper's first weights (section 4): from N(0, 0.02)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, 0, 0.02)
