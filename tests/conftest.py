@@ -16,7 +16,10 @@ from ganvas.data.batch import Images, Source, Spec
 
 SMALL = {  # settings that make a method small enough for a test, by method
     "gan": {"generator": (16,), "discriminator": (16,)},
-    "dcgan": {"width": 4},
+    "dcgan": {"width": 4, "hidden": 32},
+    "cgan": {"width": 4, "hidden": 32},
+    "wgan_gp": {"width": 4, "hidden": 32, "critic_steps": 2},
+    "vae": {"width": 4, "hidden": 32},
 }
 
 
@@ -31,6 +34,11 @@ def noise_source(*, n=32, size=16, channels=1, classes=()):
     pixels = torch.randint(0, 256, (n, channels, size, size), generator=chance, dtype=torch.uint8)
     labels = torch.arange(n) % len(classes) if classes else None
     return Source("noise", Spec(size, channels, classes), Images(pixels, labels))
+
+
+def labelled_source(**shape):
+    """The same in three classes."""
+    return noise_source(classes=("a", "b", "c"), **shape)
 
 
 def facts_of(source, name="gan", **changes):

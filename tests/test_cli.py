@@ -121,7 +121,7 @@ def test_a_folder_of_class_folders_in_colour(tmp_path):
 
 
 def test_demo_teaches_and_says_what_to_try(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ganvas.cli.DEMO_MINUTES", 0.02)
+    monkeypatch.setattr("ganvas.cli.training.DEMO_MINUTES", 0.02)
     assert main(["demo", "--run", str(tmp_path / "demo")]) == 0
     assert capsys.readouterr().out.count("  ganvas ") >= 3
     assert {"timelapse.gif", "losses.png", "samples"} <= {path.name for path in (tmp_path / "demo").iterdir()}

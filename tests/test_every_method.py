@@ -5,14 +5,14 @@ import inspect
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, same_weights, small_config, train_to
+from conftest import facts_of, labelled_source, noise_source, same_weights, small_config, train_to
 from torch import Tensor
 
 from ganvas import checkpoint, methods, training
 from ganvas.cli import train
 from ganvas.data.batch import SIZES, Images, Spec
-from ganvas.errors import SettingError
-from ganvas.methods._base import BaseConfig, Generates, Method
+from ganvas.errors import DataError, SettingError
+from ganvas.methods._base import BaseConfig, Generates, Method, Translates
 
 CPU = torch.device("cpu")
 every_method = pytest.mark.parametrize("name", methods.names())
@@ -22,19 +22,19 @@ every_preset = pytest.mark.parametrize(
 
 
 def small(name, source=None, **settings):
-    source = source or noise_source()
+    source = source or labelled_source()
     torch.manual_seed(0)
     return methods.get(name)(small_config(name, **settings), source.spec)
 
 
 def step(method, source=None, n=0):
-    source = source or noise_source()
+    source = source or labelled_source()
     torch.manual_seed(n)
-    return method.training_step(source.first(8).signed(), n)
+    return method.training_step(source.some(8).signed(), n)
 
 
 def test_there_are_methods_and_one_that_is_none_is_refused():
-    assert {"gan", "dcgan"} <= set(methods.names())
+    assert {"gan", "dcgan", "cgan", "wgan_gp", "vae"} <= set(methods.names())
     with pytest.raises(SettingError, match=r"nosuch.*dcgan"):
         methods.get("nosuch")
     with pytest.raises(SettingError, match=r"--preset nosuch.*gan has"):
@@ -57,7 +57,7 @@ def test_it_says_what_it_is(name):
 @every_preset
 def test_a_preset_builds_and_learns_at_the_size_that_is_its_own(name, preset):
     config = methods.config(name, preset)
-    source = noise_source(n=8, size=28 if 28 in config.sizes else config.sizes[0])
+    source = labelled_source(n=8, size=28 if 28 in config.sizes else config.sizes[0])
     method = methods.get(name)(config, source.spec)
     assert step(method, source)
 
@@ -71,10 +71,12 @@ def test_every_trainable_weight_is_in_exactly_one_optimizer(name):
 
 
 @every_method
-def test_a_step_moves_every_kernel_and_gives_finite_scalars(name):
+def test_five_steps_move_every_kernel_and_give_finite_scalars(name):
     method = small(name)
     before = {key: value.clone() for key, value in method.named_parameters() if value.requires_grad}
-    losses = step(method)
+    losses = {}
+    for n in range(5):  # some learn from several batches before the generator has its turn
+        losses |= step(method, n=n)
     assert losses
     for loss in losses.values():
         assert isinstance(loss, Tensor)
@@ -97,7 +99,7 @@ def test_chance_is_a_function_of_the_seed(name):
 @every_method
 @pytest.mark.parametrize("changes", [{}, {"flip": True, "precision": "bf16"}], ids=["plain", "bf16-flipped"])
 def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
-    source = noise_source()
+    source = labelled_source()
     facts = facts_of(source, name, **changes)
     unbroken = train_to(tmp_path / "unbroken", 7, source=source, facts=facts)
     train_to(tmp_path / "broken", 3, source=source, facts=facts)
@@ -108,7 +110,7 @@ def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
 @every_method
 def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "REPORT_SECONDS", 0)
-    source = noise_source()
+    source = labelled_source()
     facts = facts_of(source, name)
     events = training.train(
         tmp_path, source, training.start(tmp_path, source, facts),
@@ -127,7 +129,7 @@ def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_size_grey_and_colour(name, size, channels):
-    source = noise_source(n=8, size=size, channels=channels, classes=("a", "b"))
+    source = labelled_source(n=8, size=size, channels=channels)
     method = small(name, source)
     if isinstance(method, Generates):
         pictures = method.eval().generate([0, 1])
@@ -150,12 +152,45 @@ def test_a_picture_is_its_seed_whatever_stands_beside_it(name):
     torch.testing.assert_close(method.generate([4])[0], together[1], atol=1e-5, rtol=0)
 
 
+@every_method
+def test_what_draws_by_class_draws_the_class_asked_for_and_refuses_data_without(name, tmp_path):
+    method = small(name)
+    step(method)
+    method.eval()
+    if not isinstance(method, Generates):
+        pytest.skip("does not draw from noise")
+    a, b, unasked = (method.generate([1, 1], labels) for labels in (torch.tensor([0, 1]), torch.eye(3)[:2], None))
+    torch.testing.assert_close(a, b)
+    assert torch.equal(a[0], a[1]) != method.by_class
+    if method.by_class:
+        torch.testing.assert_close(unasked, method.generate([1, 1], torch.tensor([1, 1])))
+        source = noise_source()
+        with pytest.raises(DataError, match=f"{name} learns by class"):
+            training.start(tmp_path / "run", source, facts_of(source, name))
+        assert not (tmp_path / "run").exists()
+
+
+@every_method
+def test_what_translates_keeps_the_shape_and_the_rows_apart(name):
+    source = labelled_source(channels=3)
+    method = small(name, source)
+    if not isinstance(method, Translates):
+        pytest.skip("does not translate")
+    step(method, source)
+    method.eval()
+    pictures = source.some(4).signed().images
+    out = method.translate(pictures)
+    assert out.shape == pictures.shape
+    assert out.abs().max() <= 1
+    torch.testing.assert_close(method.translate(pictures[2:3])[0], out[2], atol=1e-5, rtol=0)
+
+
 @every_preset
 def test_a_size_that_cannot_be_made_is_refused(name, preset):
     config = methods.config(name, preset)
     for size in set(SIZES) - set(config.sizes):
         with pytest.raises(SettingError, match=f"--size {size}.*{name}"):
-            methods.get(name)(config, noise_source(n=8, size=size).spec)
+            methods.get(name)(config, labelled_source(n=8, size=size).spec)
 
 
 def test_no_setting_is_called_like_a_flag_of_the_command_or_a_fact_of_the_data():

@@ -67,7 +67,7 @@ def test_a_named_set_too_large_for_the_memory_is_scaled_when_asked_for(data_root
 
 
 def everything(source):
-    return source.first(len(source))
+    return source.some(len(source))
 
 
 def test_a_source_is_what_it_says(opened):

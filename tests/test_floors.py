@@ -11,10 +11,10 @@ ROOT = Path(ganvas.__file__).parent
 FLOORS = [
     {"", "errors", "files", "settings", "images", "runtime"},
     {"data"},
-    {"nets", "losses", "augment", "metrics"},
+    {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},
     {"checkpoint", "log"},
-    {"gallery", "training"},
+    {"gallery", "training", "watch"},
     {"describe", "inference", "stylize"},
     {"evaluation"},
     {"report"},

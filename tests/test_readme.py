@@ -61,7 +61,7 @@ def test_the_method_that_contributing_shows_is_one():
     source = noise_source()
     method = names["Lsgan"](names["LsganConfig"](), source.spec)
     before = method.generator[0].weight.clone()
-    assert method.training_step(source.first(8).signed(), 0).keys() == {"generator", "discriminator"}
+    assert method.training_step(source.some(8).signed(), 0).keys() == {"generator", "discriminator"}
     assert not torch.equal(method.generator[0].weight, before)
     assert method.eval().generate([0, 1]).shape == (2, 1, 16, 16)
 

@@ -3,6 +3,7 @@
     runs/NAME/run.json                              what rebuilds everything, readable
     runs/NAME/step-00001000/weights.safetensors     the networks; its header holds run.json's facts: a model file
     runs/NAME/step-00001000/resume.pt               the optimisers; only to go on
+    runs/NAME/best/weights.safetensors              the model file of the best score so far, where scores are asked for
 
 Nothing here is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
 """
@@ -36,7 +37,7 @@ from ganvas.files import make_folder, write_folder, write_whole
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.runtime import Precision
 
-WEIGHTS, RESUME, RUN, LOCK = "weights.safetensors", "resume.pt", "run.json", ".lock"
+WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
 KEPT = 2  # saves; the newest, and one before it in case the disk breaks the newest
 
 _log = logging.getLogger("ganvas")
@@ -209,21 +210,24 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     folder = run / f"step-{step:08d}"
     if folder.exists():
         return folder
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
-    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
-    if broken:
-        raise diverged(run, f"{broken[0]} holds what is not a number after step {step}")
     state = io.BytesIO()
     optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
     torch.save({"step": step, "seconds": seconds, "optimizers": optimizers}, state)
-    shared = dataclasses.replace(facts, data=Path(facts.data).name, command="")  # a model file is passed on: no paths
-    header = {_HEADER: json.dumps({**shared.to_json(), "step": step})}
-    write_folder(folder, {WEIGHTS: safetensors.torch.save(weights, header), RESUME: state.getvalue()})
+    write_folder(folder, {WEIGHTS: _model_file(run, method, facts, step=step), RESUME: state.getvalue()})
     for old in saves(run)[:-KEPT]:
         with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
             shutil.rmtree(gone, ignore_errors=True)
     return folder
+
+
+def _model_file(run: Path, method: Method, facts: Facts, **further: Any) -> bytes:
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise diverged(run, f"{broken[0]} holds what is not a number after step {further['step']}")
+    shared = dataclasses.replace(facts, data=Path(facts.data).name, command="")  # a model file is passed on: no paths
+    return safetensors.torch.save(weights, {_HEADER: json.dumps({**shared.to_json(), **further})})
 
 
 def diverged(run: Path, what: str) -> DivergedError:
@@ -272,6 +276,38 @@ def _load_state(method: Method, file: Path) -> tuple[int, float]:
         raise ModelError(f"{file}: damaged ({_first(error)})") from error
 
 
+# --- the best save --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best score of a run so far: after how many steps, which one, and its value (lower is better)."""
+
+    step: int
+    name: str
+    value: float
+
+
+def keep_best(run: Path, method: Method, facts: Facts, best: Best) -> None:
+    """Keep the networks as they are in place of those that were best before.
+
+    Raises:
+        DivergedError: if a weight is not finite; nothing is written.
+        SaveError: if it cannot be written; what was best before is still there.
+    """
+    score = {"name": best.name, "value": best.value}
+    write_whole(make_folder(run / BEST) / WEIGHTS, _model_file(run, method, facts, step=best.step, score=score))
+
+
+def best(run: Path) -> Best | None:
+    """The best score so far; None where none is kept, or what is kept is damaged."""
+    try:
+        facts = _read_header(run / BEST / WEIGHTS)
+        return Best(int(facts["step"]), str(facts["score"]["name"]), float(facts["score"]["value"]))
+    except (ModelError, KeyError, TypeError, ValueError):
+        return None
+
+
 # --- the model file -------------------------------------------------------------------------------------------------
 
 
@@ -301,7 +337,9 @@ def load(path: Path, device: torch.device) -> Model:
 
 
 def _load_file(file: Path, device: torch.device) -> Model:
-    facts, step = _read_header(file)
+    header = _read_header(file)
+    step, _ = header.pop("step"), header.pop("score", None)
+    facts = Facts.from_json(header, where=file)
     with torch.device("meta"):  # costs no memory, so a header that lies about sizes is found out before it hurts
         _hold_to(file, build(facts))
     method = build(facts)
@@ -323,7 +361,7 @@ def _weights_files(path: Path) -> list[Path]:
     return [folder / WEIGHTS for folder in reversed(found)]
 
 
-def _read_header(file: Path) -> tuple[Facts, int]:
+def _read_header(file: Path) -> dict[str, Any]:
     try:
         with safetensors.safe_open(file, framework="pt") as opened:
             header = (opened.metadata() or {}).get(_HEADER)
@@ -333,10 +371,9 @@ def _read_header(file: Path) -> tuple[Facts, int]:
         raise ModelError(f"{file}: holds weights, but not of ganvas; expected a file that `ganvas train` made")
     try:
         facts = json.loads(header)
-        step = int(facts.pop("step"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {**facts, "step": int(facts["step"])}
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error
-    return Facts.from_json(facts, where=file), step
 
 
 def _hold_to(file: Path, method: nn.Module) -> None:

@@ -47,11 +47,19 @@ def follow(events: "Iterable[Progress]", *, stop: "Stop") -> "Progress":
 
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     event, told = None, 0.0
+    warned: Sequence[object] = ()
     with Bar(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
         for event in events:
             text = f"step {event.step:,}  " + "  ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
+            if event.score:
+                text += f"  {event.score[0]} {event.score[1]:.3g}"
             text += f"  {event.images_per_second:,.0f} images/s"
+            text += "".join(f"  ! {warning.kind}" for warning in event.warnings)
+            for warning in event.warnings:
+                if warning not in warned:
+                    say(f"watch, step {event.step:,}: {warning.kind}: {warning.sentence}")
+            warned = event.warnings
             bar.update(task, completed=event.spent, description=text)
             if not err.is_terminal and event.losses and event.seconds - told >= PLAIN_SECONDS:
                 told = event.seconds

@@ -11,6 +11,7 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from ganvas import settings
+from ganvas.errors import UsageError
 
 if TYPE_CHECKING:  # it loads torch
     from ganvas.methods._base import BaseConfig
@@ -32,6 +33,8 @@ Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**62))]
 Flag = Annotated[bool, Parameter(negative="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
+Several = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)]
 DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
 Typed = Annotated[str, Parameter(parse=False)]  # this and the next are put in by `with_settings`, not typed
 Prepared = Annotated[Any, Parameter(parse=False)]  # a BaseConfig, which cyclopts could look up only with torch loaded
@@ -77,3 +80,14 @@ def value_of(flag: str, tokens: Sequence[str]) -> str | None:
         if token.startswith(flag + "="):
             return token.removeprefix(flag + "=")
     return None
+
+
+def with_a_method(config: "BaseConfig | None") -> "BaseConfig":
+    """The settings that `with_settings` put in.
+
+    Raises:
+        UsageError: if it did not, for the words did not begin with a method.
+    """
+    if config is None:
+        raise UsageError("the method comes first, before the flags: ganvas train METHOD --data ...")
+    return config

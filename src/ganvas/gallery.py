@@ -15,6 +15,8 @@ from ganvas.files import make_folder, write_whole
 from ganvas.methods._base import Generates, Method
 from ganvas.runtime import evaluating
 
+MOST_ROWS = 16  # on a sheet, where each is a class
+
 SAMPLES, FILM, CURVES = "samples", "timelapse.gif", "losses.png"
 
 
@@ -37,7 +39,7 @@ def worth_a_look(step: int) -> bool:
 def show_data(run: Path, source: Source) -> Path:
     """Put a sheet of the first pictures to learn from into the run folder, to hold the others against."""
     across = columns(source.spec.size)
-    pictures = source.first(across**2)
+    pictures = source.some(across**2)
     path = make_folder(run / SAMPLES) / "data.png"
     images.write(path, images.grid(images.enlarge(pictures.images), columns=across))
     return path
@@ -48,8 +50,12 @@ def take_sheet(run: Path, method: Method, step: int) -> Path | None:
     if not isinstance(method, Generates):
         return None
     across = columns(method.spec.size)
+    rows = min(len(method.spec.classes), MOST_ROWS) if method.by_class else across
+    seeds, labels = list(range(rows * across)), None
+    if method.by_class:  # a row for each class
+        labels = torch.arange(rows).repeat_interleave(across)
     with evaluating(method):
-        pictures = images.to_bytes(method.generate(list(range(across**2)))).cpu()
+        pictures = images.to_bytes(method.generate(seeds, labels)).cpu()
     path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
     images.write(path, images.grid(images.enlarge(pictures), columns=across))
     return path
@@ -72,27 +78,46 @@ def make_film(run: Path) -> Path | None:
 
 
 def draw_curves(run: Path) -> Path | None:
-    """The losses over the steps, smoothed, with what they really were behind; None where nothing is logged."""
+    """The losses over the steps, smoothed, with what they really were behind, and the scores below them.
+
+    None where nothing is logged.
+    """
     records = log.read(run)
     if len(records) < 2:
         return None
     from matplotlib.figure import Figure  # half a second to import, for this picture alone
 
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.subplots()
     names = sorted({name for record in records for name in record} - {"step", "seconds", "images_per_second"})
-    for name in names:
-        steps = np.array([record["step"] for record in records if name in record])
-        values = np.array([record[name] for record in records if name in record])
-        (line,) = axes.plot(steps, values, alpha=0.25, linewidth=1)
-        axes.plot(steps, _smooth(values), color=line.get_color(), label=name)
-    axes.set(xlabel="step", ylabel="loss", title=run.name)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    scores = [name for name in names if name.startswith(log.SCORE)]
+    figure = Figure(figsize=(8, 4.5 + 2.5 * bool(scores)), dpi=120, layout="constrained")
+    upper, *lower = np.atleast_1d(
+        figure.subplots(1 + bool(scores), sharex=True, height_ratios=[2, 1][: 1 + bool(scores)])
+    )
+    for name in (name for name in names if name not in scores):
+        steps, values = _curve(records, name)
+        (line,) = upper.plot(steps, values, alpha=0.25, linewidth=1)
+        upper.plot(steps, _smooth(values), color=line.get_color(), label=name)
+    upper.set(ylabel="loss", title=run.name)
+    for axes, name in zip(lower, scores, strict=False):
+        steps, values = _curve(records, name)
+        axes.plot(steps, values, "o-", markersize=3, color="black")
+        best = values.argmin()
+        axes.plot(steps[best], values[best], "*", markersize=12, color="tab:red", label=f"best: {values[best]:.3g}")
+        axes.set(ylabel=name.removeprefix(log.SCORE).strip(), yscale="log" if values.min() > 0 else "linear")
+    for axes in (upper, *lower):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    (lower or [upper])[-1].set(xlabel="step")
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_whole(run / CURVES, picture.getvalue())
     return run / CURVES
+
+
+def _curve(records: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(record["step"], record[name]) for record in records if name in record]
+    steps, values = np.array(points).T
+    return steps, values
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

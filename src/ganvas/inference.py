@@ -1,37 +1,43 @@
-"""From a trained model to pictures, an iterator in bounded memory."""
+"""From a trained method to pictures, an iterator in bounded memory."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ganvas.checkpoint import Model
 from ganvas.errors import ModelError
-from ganvas.images import to_bytes
-from ganvas.methods._base import Generates
-from ganvas.runtime import Between, Seed
+from ganvas.images import to_bytes, to_signed
+from ganvas.methods._base import Encodes, Generates, Method, Translates
+from ganvas.runtime import Between, Seed, evaluating, slerp
+
+Key = TypeVar("Key")
 
 _PIXELS_AT_ONCE = 2**20  # a million keep a processor busy; twice as many only take memory
 
 
-def draw(model: Model, seeds: Sequence[Seed]) -> Iterator[Tensor]:
-    """A uint8 picture (C, H, W) for each seed, in order.
+def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) -> Iterator[Tensor]:
+    """A uint8 picture (C, H, W) for each seed, in order; `labels` as `Generates` says.
 
-    A picture depends on its own seed alone: the last, shorter batch is filled up, for even the order in
-    which a matrix product adds its terms may depend on how many rows it has.
+    A picture depends on its own seed (and class) alone: the last, shorter batch is filled up, for even the order
+    in which a matrix product adds its terms may depend on how many rows it has.
 
     Raises:
-        ModelError: for a model that does not draw from noise.
+        ModelError: for a method that does not draw from noise.
     """
-    method = model.method
     if not isinstance(method, Generates):
-        raise ModelError(f"a {model.facts.method} model does not draw from noise; give one of a method that generates")
-    spec = model.facts.spec
-    at_once = max(1, min(64, _PIXELS_AT_ONCE // (spec.channels * spec.size**2)))
+        raise ModelError(f"a {method.name()} model does not draw from noise; give one of a method that generates")
+    at_once = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
     for first in range(0, len(seeds), at_once):
         part = list(seeds[first : first + at_once])
-        with torch.inference_mode():
-            pictures = method.generate(part + [part[-1]] * (at_once - len(part)))
+        of = None if labels is None else labels[first : first + at_once]
+        lacking = at_once - len(part)
+        if of is not None and lacking:
+            of = torch.cat([of, of[-1:].expand(lacking, *of.shape[1:])])
+        with evaluating(method):
+            pictures = method.generate(part + [part[-1]] * lacking, of)
         yield from to_bytes(pictures[: len(part)]).cpu()
 
 
@@ -42,3 +48,44 @@ def walk(seeds: Sequence[int], *, frames: int) -> list[Seed]:
         for start, end in zip(seeds, [*seeds[1:], seeds[0]], strict=True)
         for frame in range(frames)
     ]
+
+
+def walk_over(labels: Sequence[int], *, classes: int, frames: int) -> Tensor:
+    """The classes along such a walk, (frames, classes): the shares of one go over into those of the next."""
+    stations = F.one_hot(torch.tensor(labels), classes).float()
+    ways = torch.arange(frames)[None, :, None] / frames
+    return torch.lerp(stations[:, None], stations.roll(-1, 0)[:, None], ways).flatten(0, 1)
+
+
+def walk_between(method: Method, pictures: Tensor, *, frames: int) -> Iterator[Tensor]:
+    """A closed walk over uint8 pictures (N, C, H, W): the latent numbers of one go over into those of the next.
+
+    Raises:
+        ModelError: for a method that has no latent numbers for a picture.
+    """
+    if not isinstance(method, Encodes):
+        raise ModelError(f"a {method.name()} model cannot find the latent numbers of a picture; give one of a vae")
+    device = next(method.parameters()).device
+    with evaluating(method):
+        stations = method.encode(to_signed(pictures).to(device))  # (N, L)
+    for start, end in zip(stations, stations.roll(-1, 0), strict=True):
+        points = torch.stack([slerp(start, end, frame / frames) for frame in range(frames)])
+        with evaluating(method):
+            frames_drawn = method.decode(points)
+        yield from to_bytes(frames_drawn).cpu()
+
+
+def translate(method: Method, pictures: Iterable[tuple[Key, Tensor]]) -> Iterator[tuple[Key, Tensor]]:
+    """What the method makes of each uint8 picture (C, H, W), with the key that came with it.
+
+    Raises:
+        ModelError: for a method that does not translate.
+    """
+    if not isinstance(method, Translates):
+        raise ModelError(f"a {method.name()} model draws from noise alone; give one of a method that translates")
+    device = next(method.parameters()).device
+    at_once, waiting = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes)), iter(pictures)
+    while part := list(itertools.islice(waiting, at_once)):
+        with evaluating(method):
+            out = method.translate(to_signed(torch.stack([picture for _, picture in part])).to(device))
+        yield from zip((key for key, _ in part), to_bytes(out).cpu(), strict=True)

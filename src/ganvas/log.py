@@ -1,15 +1,17 @@
-"""runs/NAME/log.jsonl: a line of numbers for each report of a training."""
+"""runs/NAME/log.jsonl: a line of numbers for each report of a training, and one of words for each warning."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ganvas.files import add_line, write_whole
 
 LOG = "log.jsonl"
+SCORE = "score"  # what the name of a record's score begins with
 
 
-def append(run: Path, record: Mapping[str, float]) -> None:
+def append(run: Path, record: Mapping[str, float | str]) -> None:
     """Add a line.
 
     Raises:
@@ -19,7 +21,12 @@ def append(run: Path, record: Mapping[str, float]) -> None:
 
 
 def read(run: Path) -> list[dict[str, float]]:
-    """The lines that hold a step and numbers; what a kill or the disk damaged is passed over."""
+    """The lines of numbers; what was said in words, or damaged by a kill or the disk, is passed over."""
+    return [record for record in _read(run) if all(isinstance(x, int | float) for x in record.values())]
+
+
+def _read(run: Path) -> list[dict[str, Any]]:
+    """The lines that hold a step."""
     if not (run / LOG).exists():
         return []
     records = []
@@ -28,7 +35,7 @@ def read(run: Path) -> list[dict[str, float]]:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and "step" in record and all(isinstance(x, int | float) for x in record.values()):
+        if isinstance(record, dict) and isinstance(record.get("step"), int | float):
             records.append(record)
     return records
 
@@ -39,5 +46,5 @@ def rewind(run: Path, *, step: int) -> None:
     Raises:
         SaveError: if it cannot be written.
     """
-    lines = [json.dumps(record) + "\n" for record in read(run) if record["step"] <= step]
+    lines = [json.dumps(record) + "\n" for record in _read(run) if record["step"] <= step]
     write_whole(run / LOG, "".join(lines).encode())

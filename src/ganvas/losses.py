@@ -1,7 +1,10 @@
 """Losses as plain functions of tensors."""
 
+import math
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and costs little (Karras et al. 2020, 3.1)
@@ -24,7 +27,7 @@ def generator_cross_entropy(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
-def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """Half the expected squared norm of the discriminator's gradient at real pictures (N, C, H, W), in fp32.
 
     Mescheder et al. 2018, equation 9, without its weight gamma: E |grad D(x)|^2 / 2. Zero for a discriminator
@@ -34,3 +37,45 @@ def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
         real = real.detach().float().requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
         return gradient.square().flatten(1).sum(1).mean() / 2
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """E (|grad f(x)| - 1)^2 at pictures between real and fake ones (N, C, H, W), in fp32.
+
+    Gulrajani et al. 2017, equation 3, without its weight lambda. x = e real + (1 - e) fake with one e, uniform in
+    0..1, for each pair of pictures; the norm is over all of a picture's numbers. Zero for a critic of slope one.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        mixing = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+        between = torch.lerp(fake.detach().float(), real.detach().float(), mixing).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        slope: Tensor = gradient.flatten(1).norm(dim=1)
+        return (slope - 1).square().mean()
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) in nats, summed over the latent numbers and averaged over pictures; both (N, L).
+
+    Kingma and Welling 2014, appendix B.
+    """
+    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
+
+
+def bernoulli_surprise(logits: Tensor, pictures: Tensor) -> Tensor:
+    """-log p(x) in nats, summed over a picture's numbers and averaged over pictures (N, C, H, W) in -1..1.
+
+    Each number is taken for the probability of white, as textbooks do (Kingma and Welling 2014, appendix C.1);
+    `logits` are those of its own probability.
+    """
+    return F.binary_cross_entropy_with_logits(logits, (pictures + 1) / 2, reduction="sum") / len(pictures)
+
+
+def gaussian_surprise(means: Tensor, pictures: Tensor, log_variance: Tensor) -> Tensor:
+    """-log p(x) in nats under N(mean, variance), summed over a picture's numbers, averaged over pictures (N, C, H, W).
+
+    One variance, a scalar, for all numbers; learned along, it weighs reconstruction against KL by itself (Rybkin et
+    al. 2021, "Simple and Effective VAE Training with Calibrated Decoders").
+    """
+    squares = (pictures - means).square().sum() / len(pictures)
+    surprise: Tensor = (squares / log_variance.exp() + pictures[0].numel() * (log_variance + math.log(2 * math.pi))) / 2
+    return surprise

@@ -3,14 +3,14 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ganvas import checkpoint, gallery, log, methods
+from ganvas import checkpoint, gallery, log, methods, watch
 from ganvas.checkpoint import Facts
 from ganvas.data.batch import Source
 from ganvas.data.stream import batches
@@ -62,13 +62,18 @@ def start(run: Path, source: Source, facts: Facts) -> Method:
     """The method with its first weights, and the run folder, made only once nothing is left to object to.
 
     Raises:
-        DataError: if there are fewer pictures than a batch takes.
+        DataError: if there are fewer pictures than a batch takes, or no classes for a method that draws by class.
         SettingError: if the method cannot make pictures of this shape.
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
     """
     if source.batch is not methods.get(facts.method).batch:
         raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
+    if methods.get(facts.method).by_class and not source.spec.classes:
+        raise DataError(
+            f"{facts.method} learns by class and {source.name} has none; give a folder with one folder per class, "
+            "or another method"
+        )
     if facts.config.batch > len(source):
         raise DataError(
             f"--batch {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
@@ -90,6 +95,8 @@ class Progress:
         spent: the share of the budget that is used up, 0 to 1.
         losses: means since the last report.
         images_per_second: since the last report.
+        warnings: what the watch has to say.
+        score: the newest one and its name, where scores are asked for; None before the first.
     """
 
     step: int
@@ -97,6 +104,8 @@ class Progress:
     spent: float
     losses: dict[str, float]
     images_per_second: float
+    warnings: tuple[watch.Warning, ...] = ()
+    score: tuple[str, float] | None = None
 
 
 def train(
@@ -108,72 +117,93 @@ def train(
     device: torch.device,
     budget: Budget,
     save_every: int | None = None,
+    score: Callable[[Method], tuple[str, float]] | None = None,
+    score_every: int | None = None,
 ) -> Generator[Progress, None, None]:
     """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
 
     Leaving the iterator stops between two steps and saves. What is drawn in a step depends on (seed, step)
     alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to the bit.
+    Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far kept.
 
     Raises:
         DivergedError: when a loss or a weight is not finite; the last save is untouched.
         ModelError: if every save is damaged, or somebody else is training in this folder.
         SaveError: if the disk is full; the last save is untouched.
     """
+    assert (score is None) == (score_every is None)
     with checkpoint.alone_in(run):
-        yield from _loop(run, source, method, facts, device, budget, save_every)
-
-
-def _loop(
-    run: Path,
-    source: Source,
-    method: Method,
-    facts: Facts,
-    device: torch.device,
-    budget: Budget,
-    save_every: int | None,
-) -> Generator[Progress, None, None]:
-    method.to(device).train()
-    step, before = checkpoint.resume(run, method)
-    log.rewind(run, step=step)
-    if step == 0:
-        gallery.show_data(run, source)
-        gallery.take_sheet(run, method, 0)
-    start = reported = saved = time.perf_counter()
-    losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
-    last = Progress(step, before, budget.spent(step, before), {}, 0.0)
-    yield last
-    if last.spent >= 1:
-        return
-    for batch in batches(source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip):
-        seed_step(facts.seed, step)
-        with autocast(device, facts.precision):
-            for name, loss in method.training_step(batch, step).items():
-                losses[name].append((step + 1, loss))
-        step += 1
-
-        now = time.perf_counter()
-        seconds = before + now - start
-        spent = budget.spent(step, seconds)
-        due = spent >= 1 or (step % save_every == 0 if save_every else now - saved >= SAVE_SECONDS)
-        if due or now - reported >= REPORT_SECONDS:
-            means = _means(losses, run)
-            speed = (step - last.step) * facts.config.batch / (now - reported)
-            last, reported = Progress(step, seconds, spent, means, speed), now
-            losses.clear()
-            log.append(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
-        if spent >= 1 or gallery.worth_a_look(step):
-            gallery.take_sheet(run, method, step)
-        if due:
-            checkpoint.save(run, method, facts, step=step, seconds=seconds)
-            saved = time.perf_counter()
-        if last.step == step:
-            try:
-                yield last
-            except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
-                checkpoint.save(run, method, facts, step=step, seconds=seconds)
-                raise
-        if spent >= 1:
+        method.to(device).train()
+        step, before = checkpoint.resume(run, method)
+        log.rewind(run, step=step)
+        if step == 0:
+            gallery.show_data(run, source)
+            gallery.take_sheet(run, method, 0)
+        eye = watch.Watch(method, source.some(watch.LOOKED_AT).signed().images)
+        start = reported = saved = looked = time.perf_counter()
+        losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        last = Progress(step, before, budget.spent(step, before), {}, 0.0)
+        yield last
+        if last.spent >= 1:
             return
+        stream = batches(source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip)
+        for batch in stream:
+            seed_step(facts.seed, step)
+            with autocast(device, facts.precision):
+                for name, loss in method.training_step(batch, step).items():
+                    losses[name].append((step + 1, loss))
+            step += 1
+
+            now = time.perf_counter()
+            seconds = before + now - start
+            spent = budget.spent(step, seconds)
+            due = spent >= 1 or (step % save_every == 0 if save_every else now - saved >= SAVE_SECONDS)
+            if due or now - reported >= REPORT_SECONDS:
+                means = _means(losses, run)
+                losses.clear()
+                eye.see_losses(step, means)
+                if now - looked >= watch.LOOK_SECONDS:
+                    eye.see_samples(step)
+                    looked = now
+                _log_warnings(run, step, eye, last)
+                speed = (step - last.step) * facts.config.batch / (now - reported)
+                last = Progress(step, seconds, spent, means, speed, tuple(eye.standing.values()), last.score)
+                reported = now
+                log.append(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
+            if spent >= 1 or gallery.worth_a_look(step):
+                gallery.take_sheet(run, method, step)
+            if score and score_every and (spent >= 1 or step % score_every == 0):
+                last = replace(last, score=_score(run, method, facts, step, score))
+            if due:
+                checkpoint.save(run, method, facts, step=step, seconds=seconds)
+                saved = time.perf_counter()
+            if last.step == step:
+                try:
+                    yield last
+                except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
+                    checkpoint.save(run, method, facts, step=step, seconds=seconds)
+                    raise
+            if spent >= 1:
+                return
+
+
+def _log_warnings(run: Path, step: int, eye: watch.Watch, last: Progress) -> None:
+    """Log the warnings that are new."""
+    for warning in eye.standing.values():
+        if warning not in last.warnings:
+            log.append(run, {"step": step, "warning": f"{warning.kind}: {warning.sentence}"})
+
+
+def _score(
+    run: Path, method: Method, facts: Facts, step: int, score: Callable[[Method], tuple[str, float]]
+) -> tuple[str, float]:
+    """Score, log, and keep the weights where they are the best so far."""
+    name, value = score(method)
+    log.append(run, {"step": step, f"{log.SCORE} {name}": value})
+    best = checkpoint.best(run)
+    if best is None or value < best.value:
+        checkpoint.keep_best(run, method, facts, checkpoint.Best(step, name, value))
+    return name, value
 
 
 def _means(losses: dict[str, list[tuple[int, Tensor]]], run: Path) -> dict[str, float]:

@@ -21,7 +21,7 @@ def learn(name, *steps, **settings):
     )
     for step in steps:
         torch.manual_seed(step)
-        method.training_step(source.first(8).signed(), step)
+        method.training_step(source.some(8).signed(), step)
     return method, gradients[0]
 
 
@@ -33,7 +33,7 @@ def test_the_discriminator_follows_loss_and_penalty(name, step):
     torch.manual_seed(0)
     method = methods.get(name)(small_config(name, r1=0.7), source.spec)
     torch.manual_seed(step)
-    real = source.first(8).signed().images
+    real = source.some(8).signed().images
     fake = method.generator(torch.randn(8, method.config.latent)).detach()
     loss = discriminator_cross_entropy(method.discriminator(real), method.discriminator(fake))
     if step % PENALTY_EVERY == 0:

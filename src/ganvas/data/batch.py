@@ -1,6 +1,8 @@
 """What flows from the data to the methods: the shape of the data, and batches as types."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, Self
 
@@ -102,22 +104,45 @@ class Source:
         spec: the shape of every picture in it.
         pictures: all of them, decoded (uint8), or the means to decode them one by one.
         left_out: a line for each file that could not be used.
+        part: `train` or `test` of a set that is published in parts; empty for a folder.
     """
 
     name: str
     spec: Spec
     pictures: Images | Pictures
     left_out: tuple[str, ...] = ()
+    part: str = ""
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def first(self, n: int) -> Images:
-        """The first `n` pictures, or all where there are fewer; uint8."""
-        n = min(n, len(self))
+    def rows(self, numbers: Sequence[int]) -> Images:
+        """The pictures (uint8) of these numbers, and their labels."""
         if isinstance(self.pictures, Images):
-            return self.pictures.over(lambda t: t[:n])
-        return Images(torch.cat([self.pictures[i][0].images for i in range(n)]))
+            which = torch.as_tensor(numbers, dtype=torch.int64)
+            return self.pictures.over(lambda t: t[which])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding is done outside the interpreter's lock
+            rows = [row for row, _ in pool.map(self.pictures.__getitem__, numbers)]
+        labels = [row.labels for row in rows if row.labels is not None]
+        return Images(torch.cat([row.images for row in rows]), torch.cat(labels) if labels else None)
+
+    def some(self, n: int) -> Images:
+        """`n` pictures evenly from first to last, so that every class has its part; all where there are fewer."""
+        return self.rows(self._spaced(min(n, len(self))))
+
+    def parts(self, size: int, n: int | None = None) -> Iterator[Images]:
+        """All pictures, or `n` evenly from first to last, in their order and up to `size` at a time."""
+        numbers = self._spaced(len(self) if n is None else n)
+        for start in range(0, len(numbers), size):
+            yield self.rows(numbers[start : start + size])
+
+    def _spaced(self, n: int) -> list[int]:
+        return [i * len(self) // n for i in range(n)]
+
+    @property
+    def title(self) -> str:
+        """Its name, with the part that it is."""
+        return f"{self.name} ({self.part})" if self.part else self.name
 
     @property
     def batch(self) -> type[Images]:

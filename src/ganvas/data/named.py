@@ -36,7 +36,7 @@ def open_named(name: str, *, root: Path, size: int | None = None, split: Split =
     pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(name, root, split)
     spec = Spec(size or max(16, pixels.shape[-1]), pixels.shape[1], classes)
     scaled = LazilyScaled(Images(pixels, labels), spec.size)
-    return Source(name, spec, scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all())
+    return Source(name, spec, scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all(), part=split)
 
 
 @dataclass(frozen=True)

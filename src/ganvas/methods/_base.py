@@ -81,12 +81,14 @@ class Method(nn.Module):
         Config: its settings, a frozen dataclass in the same file; the defaults are our best recipe.
         presets: recipes of papers and courses, by name.
         batch: the type of batch it learns from.
+        by_class: whether it is told the class of each picture, in learning and in drawing.
         optimizers: every trainable weight is in exactly one of them.
     """
 
     Config: ClassVar[type[BaseConfig]]
     presets: ClassVar[dict[str, BaseConfig]] = {}
     batch: ClassVar[type[Images]]
+    by_class: ClassVar[bool] = False
     optimizers: dict[str, Optimizer]
 
     def __init__(self, config: BaseConfig, spec: Spec):
@@ -123,7 +125,37 @@ class Generates(Protocol):
     spec: Spec
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone."""
+        """Pictures (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone.
+
+        For a method that draws by class `labels` are indices (N,), or shares of each class (N, classes) in between;
+        without them row i is of class `seeds[i]` modulo their number. Other methods pass over them.
+        """
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """Turns a picture into another."""
+
+    spec: Spec
+
+    def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 to pictures of the same height and width."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Knows the latent numbers of a picture, and the picture of latent numbers."""
+
+    spec: Spec
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 to latent numbers (N, L)."""
+        ...
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent numbers (N, L) to pictures (N, C, H, W) in -1..1."""
         ...
 
 

@@ -1,0 +1,72 @@
+"""The command line: flags end here, and what goes wrong becomes one line and an exit status."""
+
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, CycloptsError
+
+from ganvas import __version__, console, methods
+from ganvas.cli.drawing import generate, translate
+from ganvas.cli.judging import evaluate
+from ganvas.cli.looking import describe, show_methods
+from ganvas.cli.training import demo, train
+from ganvas.errors import GanvasError, Interrupted, UsageError
+from ganvas.flags import value_of, with_settings
+
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "demo": (demo, "[OPTIONS]"),
+    "methods": (show_methods, "[--json]"),
+    "describe": (describe, "METHOD [OPTIONS]"),
+    "train": (train, "METHOD --data SOURCE [OPTIONS]"),
+    "generate": (generate, "MODEL --out PATH [OPTIONS]"),
+    "translate": (translate, "MODEL PICTURE ... --out DIR [OPTIONS]"),
+    "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
+}
+
+
+def make_app(tokens: Sequence[str]) -> App:
+    """The parser for these words: a method that they name brings its settings along as flags.
+
+    Raises:
+        SettingError: if the method or its preset does not exist.
+    """
+    app = App(
+        name="ganvas",
+        version=__version__,
+        help="Train image generators on your own pictures, and draw with them. Start with `ganvas demo`.",
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,
+        help_epilogue="`ganvas COMMAND --help` says more; `ganvas train METHOD --help` shows its settings too.",
+    )
+    command, method = [*tokens, "", ""][:2]
+    for name, (function, words) in COMMANDS.items():
+        if name == command and "METHOD" in words and method and not method.startswith("-"):
+            config = methods.config(method, value_of("--preset", tokens))
+            function = with_settings(function, config, shlex.join(["ganvas", *tokens]))
+        app.command(function, name=name, usage=f"Usage: ganvas {name} {words}")
+    return app
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted."""
+    tokens = sys.argv[1:] if tokens is None else tokens
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # of oddities in files that can be read all the same
+            make_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except GanvasError as error:
+        return _fail(str(error), error.exit_status)
+    except CycloptsError as error:
+        return _fail(str(error), UsageError.exit_status)
+    except OSError as error:  # such as a path that may not be looked at, or is too long to be one
+        return _fail(f"{error.filename or ''}: {error.strerror or error}", UsageError.exit_status)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was finished is kept", Interrupted.exit_status)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    console.say("ganvas: " + " ".join(message.split()))
+    return status

@@ -1,0 +1,237 @@
+"""Drawing and translating from the command line."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganvas import console
+from ganvas.errors import DataError, GanvasError, UsageError
+from ganvas.flags import Count, Device, Flag, Repeated, Seed, Several
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganvas.checkpoint import Model
+
+FRAMES = 16  # from one picture to the next of a walk: one second at 60 ms a frame
+MOST_ON_A_SHEET = 1024
+MOST_ON_A_WALK = 64
+
+
+def generate(
+    model: Path,
+    /,
+    *,
+    out: Path,
+    count: Count = 16,
+    label: Repeated = (),
+    seed: Seed = 0,
+    grid: Flag = False,
+    interpolate: Flag = False,
+    between: Several = (),
+    overwrite: Flag = False,
+    device: Device = "auto",
+) -> None:
+    """Draw pictures with a trained model.
+
+    A picture is numbered by its seed and depends on it (and its class) alone: --seed 17 --count 1 is picture 17 of
+    --count 64. A model that draws by class draws --count of each: on a sheet a row for each class, where the same
+    seed stands in the same column; in a folder a folder for each class.
+
+    Args:
+        model: a run folder, or a model file (weights.safetensors of a save)
+        out: a folder for numbered PNG files; a picture file for --grid or a single picture, a .gif for --interpolate
+        count: how many pictures, of each class where the model draws by class; with --interpolate, how many to visit
+        label: a class by name or number, for a model that draws by class; may be repeated [default: every class]
+        seed: of the first picture; the others follow
+        grid: all on one sheet
+        interpolate: a film that walks from picture to picture, and back to the first
+        between: with --interpolate, picture files to walk between, for a model that encodes (vae)
+        overwrite: replace what is there
+        device: auto takes the best there is
+    """
+    from ganvas import images
+    from ganvas.checkpoint import load
+    from ganvas.inference import draw
+    from ganvas.runtime import find_device
+
+    if grid and interpolate:
+        raise UsageError("--grid and --interpolate are two kinds of picture; give one")
+    if between and not interpolate:
+        raise UsageError("--between says what a film walks between; add --interpolate")
+    if interpolate and out.suffix.lower() != ".gif":
+        raise UsageError(f"--out {out}: a film is a .gif; name it so")
+    if interpolate and max(count, len(between)) > MOST_ON_A_WALK:
+        raise UsageError(f"--count {count}: a film of more than {MOST_ON_A_WALK} stations is too long; give fewer")
+    loaded = load(model, find_device(device))
+    classes = _classes(loaded, label)
+    seeds = range(seed, seed + count)
+    if interpolate:
+        _require_free([out], overwrite=overwrite)
+        _write_film(out, loaded, seeds, classes, between)
+        return
+
+    total = count * max(1, len(classes))
+    if grid and total > MOST_ON_A_SHEET:
+        raise UsageError(
+            f"{total:,} pictures, more than {MOST_ON_A_SHEET} on one sheet, are too small to see; give fewer"
+        )
+    named_as_picture = out.suffix.lower() in images.EXTENSIONS
+    one_file = grid or (total == 1 and named_as_picture)
+    if one_file:
+        images.format_of(out)
+    elif named_as_picture:
+        raise UsageError(f"--out {out}: {total} pictures go into a folder; name one, or add --grid")
+    places = [out] if one_file else _places(out, loaded, seeds, classes)
+    _require_free(places, overwrite=overwrite)
+    drawn = draw(loaded.method, [*seeds] * max(1, len(classes)), _each(classes, count))
+    shown = console.track(drawn, total=total, description="drawing")
+    if grid:
+        _write_sheet(out, shown, columns=count if len(classes) > 1 else math.isqrt(total - 1) + 1)
+    else:
+        _write_each(places, shown)
+    console.tell(str(out) if one_file else f"{total:,} pictures in {out}")
+
+
+def _classes(model: "Model", labels: Sequence[str]) -> list[int]:
+    """The numbers of the classes to draw: those asked for by name or number, or all; empty where there are none."""
+    known = model.facts.spec.classes
+    if not model.method.by_class:
+        if labels:
+            raise UsageError(f"--label {labels[0]}: a {model.facts.method} model does not draw by class; leave it out")
+        return []
+    for label in labels:
+        if label not in known and not (label.isdecimal() and int(label) < len(known)):
+            raise UsageError(f"--label {label}: the model knows {', '.join(known[:20])}{', ...' if known[20:] else ''}")
+    return [known.index(label) if label in known else int(label) for label in labels] or [*range(len(known))]
+
+
+def _each(classes: Sequence[int], count: int) -> "Tensor | None":
+    """The class of each picture: `count` of one, then as many of the next."""
+    import torch
+
+    return torch.tensor(classes).repeat_interleave(count) if classes else None
+
+
+def _places(out: Path, model: "Model", seeds: Sequence[int], classes: Sequence[int]) -> list[Path]:
+    """Where the pictures go, in the order in which they are drawn: a folder for each class, if there are any."""
+    names = model.facts.spec.classes
+    return [
+        folder / f"{seed:06d}.png" for folder in ([out / _safe(names, k) for k in classes] or [out]) for seed in seeds
+    ]
+
+
+def _safe(names: Sequence[str], number: int) -> str:
+    """The name of a class as that of a folder; a model file may say anything, and `T-shirt/top` would be two."""
+    name = re.sub(r"[^\w .+-]", "_", names[number]).strip(". ")[:100]
+    same = [other for other in names if re.sub(r"[^\w .+-]", "_", other).strip(". ")[:100].lower() == name.lower()]
+    return name if name and len(same) == 1 else f"{number} {name}".strip()
+
+
+def _require_free(places: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise UsageError where something would be replaced without --overwrite."""
+    if there := next((place for place in places if not overwrite and place.exists()), None):
+        raise UsageError(f"{there} is already there; choose another --out, or add --overwrite")
+
+
+def _write_film(
+    out: Path, model: "Model", seeds: Sequence[int], classes: Sequence[int], between: Sequence[Path]
+) -> None:
+    import torch
+
+    from ganvas import images
+    from ganvas.files import make_folder
+    from ganvas.inference import draw, walk, walk_between, walk_over
+
+    spec = model.facts.spec
+    if len(between) == 1:
+        raise UsageError(f"--between {between[0]}: a walk takes two pictures or more")
+    if between:
+        stations = torch.stack([images.read_square(path, size=spec.size, channels=spec.channels) for path in between])
+        drawn = walk_between(model.method, stations, frames=FRAMES)
+    else:
+        of = [classes[i % len(classes)] for i in range(len(seeds))] if classes else []
+        labels = walk_over(of, classes=len(spec.classes), frames=FRAMES) if of else None
+        drawn = draw(model.method, walk(seeds, frames=FRAMES), labels)
+    make_folder(out.parent)
+    shown = console.track(drawn, total=FRAMES * len(between or seeds), description="drawing")
+    images.write_film(out, (images.enlarge(picture, side=256) for picture in shown), milliseconds=60)
+    console.tell(str(out))
+
+
+def _write_sheet(out: Path, pictures: "Iterator[Tensor]", *, columns: int) -> None:
+    import torch
+
+    from ganvas import images
+    from ganvas.files import make_folder
+
+    make_folder(out.parent)
+    images.write(out, images.grid(images.enlarge(torch.stack(list(pictures))), columns=columns))
+
+
+def _write_each(places: Sequence[Path], pictures: "Iterator[Tensor]") -> None:
+    from ganvas import images
+    from ganvas.files import make_folder
+
+    for folder in dict.fromkeys(place.parent for place in places):
+        make_folder(folder)
+    for place, picture in zip(places, pictures, strict=True):
+        images.write(place, picture)
+
+
+def translate(model: Path, /, *pictures: Path, out: Path, overwrite: Flag = False, device: Device = "auto") -> None:
+    """Turn pictures into others with a trained model: a vae reconstructs, and denoises if trained with --denoise.
+
+    Each is read as training reads: its largest centred square, scaled to the model's size.
+
+    Args:
+        model: a run folder, or a model file (weights.safetensors of a save)
+        pictures: picture files, or folders of them
+        out: a folder; NAME.jpg becomes NAME.png there
+        overwrite: replace what is there
+        device: auto takes the best there is
+    """
+    from ganvas import images
+    from ganvas.checkpoint import load
+    from ganvas.files import make_folder
+    from ganvas.inference import translate as translated
+    from ganvas.runtime import find_device
+
+    loaded = load(model, find_device(device))
+    files = [file for path in pictures for file in _files(path)]
+    if not files:
+        raise UsageError("no pictures to translate; name files, or a folder that holds some")
+    places = {file: out / f"{file.stem}.png" for file in files}
+    if len(set(places.values())) < len(places):
+        raise UsageError("two of these pictures have the same name; translate them into folders of their own")
+    _require_free(places.values(), overwrite=overwrite)
+    broken = list[str]()
+
+    def read() -> "Iterator[tuple[Path, Tensor]]":
+        for file in files:
+            try:
+                spec = loaded.facts.spec
+                yield file, images.read_square(file, size=spec.size, channels=spec.channels)
+            except DataError as error:
+                broken.append(str(error))
+
+    make_folder(out)
+    for file, picture in console.track(translated(loaded.method, read()), total=len(files), description="translating"):
+        images.write(places[file], picture)
+    console.tell(f"{len(files) - len(broken):,} pictures in {out}")
+    if broken:
+        for line in broken[1:]:
+            console.say(f"left out {line}")
+        raise GanvasError(f"{len(broken)} of {len(files)} pictures could not be read, such as {broken[0]}")
+
+
+def _files(path: Path) -> list[Path]:
+    from ganvas.images import EXTENSIONS
+
+    if not path.exists():
+        raise UsageError(f"{path}: no such picture or folder")
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
+    return [path]

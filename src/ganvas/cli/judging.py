@@ -1,0 +1,100 @@
+"""Judging from the command line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas import console
+from ganvas.errors import DataError
+from ganvas.flags import Count, DataRoot, Device, Flag
+
+if TYPE_CHECKING:
+    from ganvas.checkpoint import Model
+    from ganvas.data.batch import Source
+    from ganvas.evaluation import Evaluation
+
+
+def evaluate(
+    model: Path,
+    /,
+    *,
+    data: str,
+    out: Path,
+    count: Count = 10_000,
+    features: Literal["auto", "digits", "inception"] = "auto",
+    weights: Path | None = None,
+    data_root: DataRoot = Path("~/.cache/ganvas"),
+    device: Device = "auto",
+    json: Flag = False,
+) -> None:
+    """Score a model that draws: how real its pictures are, how varied, and whether they are copies.
+
+    Of a named data set its test part is taken, which no training sees. Beside the model's scores stand those of
+    training pictures: as good as can be. Scores of different features, or of different counts, do not compare.
+
+    Args:
+        model: a run folder, or a model file (weights.safetensors of a save)
+        data: real pictures to hold the drawn ones against: a named data set or a folder
+        out: a folder for metrics.json, samples.png and nearest.png
+        count: how many pictures to draw; FID is usually told for 10,000 or more
+        features: what looks at the pictures: ganvas's own digit network, or Inception v3, which needs
+            `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits
+        weights: a file with Inception's weights, in place of the download
+        data_root: where named data sets are looked for, and downloaded to
+        device: auto takes the best there is
+        json: for machines
+    """
+    from ganvas import evaluation
+    from ganvas.checkpoint import load
+    from ganvas.data import open_source
+    from ganvas.features import open_features, suited
+    from ganvas.files import make_folder
+    from ganvas.runtime import find_device
+
+    where = find_device(device)
+    loaded = load(model, where)
+    spec = loaded.facts.spec
+    source = open_source(data, root=data_root.expanduser(), size=spec.size, split="test", track=console.track)
+    judge = open_features(suited(spec) if features == "auto" else features, device=where, weights=weights)
+    training = _training_source(model, loaded, data_root.expanduser())
+    found = evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
+    paths = evaluation.write(make_folder(out), found)
+    if json:
+        console.print_json(found.to_json())
+        return
+    _show(found)
+    for path in paths.values():
+        console.tell(f"  {path}")
+
+
+def _training_source(model: Path, loaded: "Model", root: Path) -> "Source | None":
+    """What the model learned from, if it is still where it was; a model file by itself does not know."""
+    from ganvas.checkpoint import read_run
+    from ganvas.data import open_source
+
+    run = next((folder for folder in (model, *model.parents) if (folder / "run.json").is_file()), None)
+    facts = (run and read_run(run)) or loaded.facts
+    try:
+        return open_source(facts.data, root=root, size=facts.spec.size, track=console.track)
+    except DataError as error:
+        console.say(f"the pictures it learned from are not to be found, so they are not compared with ({error})")
+        return None
+
+
+def _show(found: "Evaluation") -> None:
+    rows = [
+        (
+            score.name,
+            f"{score.value:.4g}" + (f" ± {score.interval:.2g}" if score.interval is not None else ""),
+            "" if score.floor is None else f"{score.floor:.4g}",
+            score.better,
+            score.meaning,
+        )
+        for score in found.scores
+    ]
+    console.table(f"{found.model}, {found.step:,} steps", ("score", "model", "training pictures", "better", ""), rows)
+    if found.classes:
+        total = sum(found.classes.values())
+        console.tell("judged to be: " + ", ".join(f"{name} {n / total:.1%}" for name, n in found.classes.items()))
+    for aspect in ("drawn", "reference", "floor", "seen", "intervals"):
+        if found.protocol[aspect]:
+            console.tell(f"{aspect}: {found.protocol[aspect]}")

@@ -1,0 +1,204 @@
+"""Training from the command line."""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas import console, methods
+from ganvas.errors import Interrupted, UsageError
+from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Typed, with_a_method
+
+if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
+    from ganvas.checkpoint import Facts
+    from ganvas.methods._base import BaseConfig
+    from ganvas.training import Progress
+
+DEMO_MINUTES = 1.5
+VALIDATED = 2000  # pictures a score; enough to tell saves of one run apart
+
+
+def train(
+    method: str,
+    /,
+    *,
+    data: str,
+    run: Path | None = None,
+    preset: str | None = None,
+    size: Count | None = None,
+    steps: Count | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    seed: Seed = 0,
+    flip: Flag = False,
+    device: Device = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    data_root: DataRoot = Path("~/.cache/ganvas"),
+    save_every: Count | None = None,
+    validate_every: Count | None = None,
+    weights: Path | None = None,
+    config: Prepared = None,
+    typed: Typed = "",
+) -> None:
+    """Train a method on a data set or a folder of pictures.
+
+    The same command again goes on where it stopped; with more steps, epochs or minutes it goes further.
+    Ctrl-C saves. `ganvas train METHOD --help` also shows the settings of that method.
+
+    Args:
+        method: one of `ganvas methods`
+        data: digits, mnist, fashion-mnist, kmnist, cifar10, or a folder: flat, or with one folder per class
+            (png, jpg, webp, bmp, tif, gif); the largest centred square of each picture is used
+        run: where everything goes [default: runs/DATA-METHOD]
+        preset: settings of a paper or a course, by name; single settings given beside it win
+        size: squares of 16, 28, 32, 64, 128 or 256 pixels [default: the data's own, 64 for folders of larger pictures]
+        steps: train this long in all: a step is one batch
+        epochs: or this long: an epoch is once through the data
+        minutes: or this long
+        seed: of the first weights and of all chance in training
+        flip: mirror half of the pictures left to right; not for writing
+        device: auto takes the best there is
+        precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
+        data_root: where named data sets are looked for, and downloaded to
+        save_every: steps between saves [default: one minute's]
+        validate_every: steps between scores: the FID of 2,000 drawn pictures against as many training pictures (test
+            pictures are not touched); the weights of the best score are kept in RUN/best
+        weights: a file with Inception's weights for --validate-every on pictures that are no digits, in place of the
+            download
+    """
+    lengths = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    given = [name for name, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
+    run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
+    _train(
+        method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
+        seed=seed, flip=flip, device=device, precision=precision, data_root=data_root, save_every=save_every,
+        validate_every=validate_every, weights=weights, typed=typed,
+    )  # fmt: skip
+    _tell_what_next(run, "the training command again with more --steps, --epochs or --minutes, to go on from here")
+
+
+def _train(
+    method: str,
+    config: "BaseConfig",
+    *,
+    data: str,
+    run: Path,
+    typed: str,
+    size: int | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    flip: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    data_root: Path = Path("~/.cache/ganvas"),
+    save_every: int | None = None,
+    validate_every: int | None = None,
+    weights: Path | None = None,
+) -> None:
+    from ganvas import checkpoint, evaluation, training
+    from ganvas.data import open_source
+    from ganvas.features import open_features, suited
+    from ganvas.runtime import choose_precision, find_device
+
+    where = find_device(device)
+    if size is None and len(config.sizes) == 1:
+        size = config.sizes[0]
+    if size is not None:
+        methods.get(method).require_size(config, size)
+    found = checkpoint.read_run(run)
+    if found:  # what can be refused before reading the data is
+        now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip)
+        checkpoint.require_same(run, found, now)
+    source = open_source(data, root=data_root.expanduser(), size=size, track=console.track)
+    _tell_left_out(source.left_out)
+    if found and found.pictures != len(source):
+        console.say(f"{data} held {found.pictures} pictures when this run began and holds {len(source)} now")
+    facts = checkpoint.Facts(
+        method=method,
+        config=config,
+        spec=source.spec,
+        data=source.name,
+        pictures=len(source),
+        seed=seed,
+        flip=flip,
+        precision=found.precision if found and precision == "auto" else choose_precision(where, precision),
+        command=typed,
+    )
+    budget = training.budget_of(facts, steps=steps, epochs=epochs, minutes=minutes)
+    score = None
+    if validate_every:
+        judge = open_features(suited(source.spec), device=where, weights=weights)
+        score = evaluation.scorer(source, judge, count=VALIDATED)
+    learner = training.start(run, source, facts)
+    with console.stopping_gently() as stop:
+        events = training.train(
+            run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every,
+            score=score, score_every=validate_every,
+        )  # fmt: skip
+        last = console.follow(events, stop=stop)
+        events.close()  # saves, where it was stopped
+    _tell_how_it_went(run, facts, last)
+    if stop and last.spent < 1:
+        raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
+
+
+def _tell_left_out(left_out: Sequence[str]) -> None:
+    for line in left_out[:5]:
+        console.say(f"left out {line}")
+    if len(left_out) > 5:
+        console.say(f"left out {len(left_out)} files in all")
+
+
+def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
+    from ganvas import checkpoint, gallery
+
+    pictures = last.step * facts.config.batch
+    minutes, seconds = divmod(round(last.seconds), 60)
+    console.tell(
+        f"{run}: {last.step:,} steps, {pictures:,} pictures ({pictures / facts.pictures:,.1f} epochs) "
+        f"in {minutes} min {seconds} s, {facts.precision}",
+    )
+    if last.losses:
+        console.tell("losses at the end: " + ", ".join(f"{name} {loss:.3f}" for name, loss in last.losses.items()))
+    elif last.spent >= 1:
+        console.tell("that was there already, and is as much as was asked for: nothing was trained now")
+    for warning in last.warnings:
+        console.tell(f"watch, since step {warning.since:,}: {warning.kind}: {warning.sentence}")
+    if best := checkpoint.best(run):
+        console.tell(f"best: {best.name} {best.value:.3g} after {best.step:,} steps, kept in {run / checkpoint.BEST}")
+    for path in gallery.show_all(run):
+        console.tell(f"  {path}")
+
+
+def _tell_what_next(run: Path, *more: str) -> None:
+    def line(*words: str) -> str:
+        return shlex.join(["ganvas", "generate", str(run), *words])
+
+    console.tell("next:")
+    for step in (
+        line("--count", "64", "--grid", "--out", f"{run.name}.png"),
+        line("--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
+        *more,
+    ):
+        console.tell(f"  {step}")
+
+
+def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
+    """Train a small generator on real handwritten digits, in two minutes, and show what it learned.
+
+    Args:
+        run: where everything goes
+        seed: of the first weights and of all chance in training
+    """
+    from ganvas.methods.dcgan import DcganConfig
+
+    console.say("dcgan learns from 1,545 real handwritten digits; this takes under two minutes on two cores")
+    # smaller pictures than the default recipe was made for: less penalty leaves them sharper
+    config = DcganConfig(r1=0.3)
+    _train("dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, config=config, typed="ganvas demo")
+    _tell_what_next(run, "ganvas train dcgan --data FOLDER_OF_YOUR_PICTURES --size 64 --flip --minutes 30")

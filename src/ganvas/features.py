@@ -1,0 +1,157 @@
+"""Networks that see: what they see in two sets of pictures is compared in place of the pixels.
+
+Two are known. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its weights are
+not ours to ship, so they are downloaded or given as a file. `digits` is a small network of our own, trained on
+MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows.
+"""
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ganvas.data.batch import Spec
+from ganvas.errors import UsageError
+from ganvas.images import resize, to_signed
+
+Name = Literal["digits", "inception"]
+
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class Features:
+    """A network that sees.
+
+    Attributes:
+        name: of the network; a score of any but Inception's features carries it: `FID (digits)`.
+        protocol: in one sentence, what is done to a picture.
+        see: pictures, uint8 (N, C, H, W), to features (N, D).
+        classify: features (N, D) to indices (N,) into `classes`; None where it cannot.
+        classes: what it can tell apart.
+    """
+
+    name: Name
+    protocol: str
+    see: Callable[[Tensor], Tensor]
+    classify: Callable[[Tensor], Tensor] | None = None
+    classes: tuple[str, ...] = ()
+
+    def title(self, score: str) -> str:
+        """The name of a score of these features; the bare one is Inception's alone."""
+        return score if self.name == "inception" else f"{score} ({self.name})"
+
+
+def suited(spec: Spec) -> Name:
+    """The network that suits data of this shape: grey pictures of ten classes called 0 to 9 are digits."""
+    return "digits" if spec.channels == 1 and spec.classes == DIGITS else "inception"
+
+
+def open_features(name: Name, *, device: torch.device, weights: Path | None = None) -> Features:
+    """The network of that name on `device`; `weights` is a file for Inception, which is else downloaded once.
+
+    Raises:
+        UsageError: if it is not to be had, saying what to do.
+    """
+    return _digits(device) if name == "digits" else _inception(device, weights)
+
+
+# --- ours -----------------------------------------------------------------------------------------------------------
+
+
+class DigitNetwork(nn.Module):
+    """Which digit a picture shows: (N, 1, 28, 28) in -1..1 to logits (N, 10), by way of 128 features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *_convolution(1, 32), nn.MaxPool2d(2),  # (N, 32, 14, 14)
+            *_convolution(32, 64), *_convolution(64, 64), nn.MaxPool2d(2),  # (N, 64, 7, 7)
+            *_convolution(64, 128), nn.MaxPool2d(2),  # (N, 128, 3, 3)
+            nn.Flatten(), nn.Linear(128 * 3 * 3, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(),
+        )  # fmt: skip
+        self.classifier = nn.Linear(128, 10)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The logits."""
+        logits: Tensor = self.classifier(self.features(pictures))
+        return logits
+
+
+def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(before, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
+
+
+def _digits(device: torch.device) -> Features:
+    network = DigitNetwork()
+    with resources.as_file(resources.files("ganvas") / "weights" / "digits.safetensors") as file:
+        network.load_state_dict(safetensors.torch.load_file(file))
+    network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def see(pictures: Tensor) -> Tensor:
+        if pictures.shape[1] != 1:
+            raise UsageError("the digit network sees grey pictures, and these are in colour; use --features inception")
+        features: Tensor = network.features(to_signed(resize(pictures, 28).to(device)))
+        return features
+
+    def classify(features: Tensor) -> Tensor:
+        digits: Tensor = network.classifier(features.to(device)).argmax(1).cpu()
+        return digits
+
+    protocol = "8 bits a pixel, scaled to 28x28 (bicubic, antialiased) where not so; 128 features of the digit network"
+    return Features("digits", protocol, see, classify, DIGITS)
+
+
+# --- the standard ---------------------------------------------------------------------------------------------------
+
+
+def _inception(device: torch.device, weights: Path | None) -> Features:
+    try:
+        from torch_fidelity import feature_extractor_inceptionv3 as fidelity
+    except ImportError as error:
+        raise UsageError(
+            "FID and KID need torch-fidelity: pip install 'ganvas[inception]'; for grey digits --features digits does"
+        ) from error
+    state = _fetch(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights)
+    again = io.BytesIO()  # torch-fidelity would load the file in a way that runs what it says; this copy says nothing
+    torch.save(state, again)
+    again.seek(0)
+    try:
+        network = fidelity.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=again)
+    except RuntimeError as error:
+        raise UsageError(
+            f"--weights {weights}: not the weights of Inception v3 that torch-fidelity uses "
+            f"({fidelity.URL_INCEPTION_V3.rpartition('/')[2]})"
+        ) from error
+    network = network.to(device)
+
+    def see(pictures: Tensor) -> Tensor:
+        features: Tensor = network(pictures.expand(-1, 3, -1, -1).to(device))[0]
+        return features
+
+    protocol = "8 bits a pixel, scaled to 299x299 (bilinear, as TensorFlow 1); 2048 features of Inception v3 (2015)"
+    return Features("inception", protocol, see)
+
+
+def _fetch(url: str) -> object:
+    try:
+        return torch.hub.load_state_dict_from_url(url, weights_only=True, progress=False)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UsageError(
+            f"cannot download the Inception weights ({error}); fetch {url} by other means and name the file with "
+            "--weights, or use --features digits for grey digits"
+        ) from error
+
+
+def _read(file: Path) -> object:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise UsageError(f"--weights {file}: cannot be read as weights ({str(error).splitlines()[0]})") from error

@@ -1,0 +1,181 @@
+"""Class-conditional GAN: both networks are told the class, so that one can say what to draw.
+
+Mirza and Osindero 2014, "Conditional Generative Adversarial Nets"; the default judges by projection as Miyato and
+Koyama 2018, "cGANs with Projection Discriminator".
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.augment import augment
+from ganvas.data.batch import Images, Spec
+from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
+from ganvas.methods import _base
+from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
+from ganvas.runtime import Between, Seed, adam, noise, update, update_average
+from ganvas.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class CganConfig(_base.ScaledConfig, _base.AdversarialConfig):
+    """The settings of `cgan`; the defaults are our best recipe for the minutes it takes."""
+
+    layers: Literal["scaled", "lecture"] = setting(
+        "scaled", "the networks: ours, convolutional and scaled to the picture, or a lecture's, dense with Maxout"
+    )
+    r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+
+
+class Cgan(_base.Method):
+    """Generator G: (z, y) -> x and discriminator D: (x, y) -> logit; y is the class, one-hot (N, classes)."""
+
+    config: CganConfig
+    Config = CganConfig
+    batch = Images
+    by_class = True
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "lecture": CganConfig(
+            layers="lecture", batch=100, epochs=100, latent=100,
+            learning_rate=1e-4, beta1=0.9, beta2=0.999, r1=0.0, ema=0.0,
+        ),
+    }  # fmt: skip
+
+    def __init__(self, config: CganConfig, spec: Spec):
+        super().__init__(config, spec)
+        self.generator: nn.Module
+        self.discriminator: nn.Module
+        if config.layers == "lecture":
+            self.generator = LectureGenerator(config.latent, spec)
+            self.discriminator = LectureDiscriminator(spec)
+        else:
+            self.generator = ScaledGenerator(config, spec)
+            self.discriminator = ProjectionDiscriminator(config, spec)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self.to(memory_format=torch.channels_last)
+        self.optimizers = {
+            name: adam(network.parameters(), learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
+            for name, network in {"generator": self.generator, "discriminator": self.discriminator}.items()
+        }
+
+    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+        """One step of each network; the fake pictures are of the same classes as the real ones."""
+        assert batch.labels is not None
+        config = self.config
+        real = augment(batch.images.to(memory_format=torch.channels_last), config.augment)  # (N, C, H, W)
+        y = F.one_hot(batch.labels, len(self.spec.classes)).float()  # (N, classes)
+        z = torch.randn(len(real), config.latent, device=real.device)
+        fake = augment(self.generator(z, y), config.augment)  # (N, C, H, W)
+
+        logits = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([y, y])).float()
+        real_logits, fake_logits = logits.chunk(2)
+        loss = discriminator_cross_entropy(real_logits, fake_logits)
+        losses = {"discriminator": loss.detach()}
+        if config.r1 and step % PENALTY_EVERY == 0:
+            penalty = r1_penalty(lambda x: self.discriminator(x, y), real)
+            loss = loss + config.r1 * PENALTY_EVERY * penalty
+        update(self.optimizers["discriminator"], loss)
+
+        loss = generator_cross_entropy(self.discriminator(fake, y).float())
+        update(self.optimizers["generator"], loss)
+        losses["generator"] = loss.detach()
+        if self.average is not None:
+            update_average(self.average, self.generator, decay=config.ema, step=step)
+        return losses
+
+    def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1, one for each seed; `labels` as `Generates` says."""
+        generator = self.generator if self.average is None else self.average
+        device = next(generator.parameters()).device
+        classes = len(self.spec.classes)
+        if labels is None:
+            labels = torch.tensor([(seed.start if isinstance(seed, Between) else seed) % classes for seed in seeds])
+        y = (F.one_hot(labels, classes) if labels.dim() == 1 else labels).float().to(device)  # (N, classes)
+        pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device), y)
+        return pictures
+
+
+# --- ours -----------------------------------------------------------------------------------------------------------
+
+
+class ScaledGenerator(nn.Module):
+    """Noise and class side by side through the layers of `dcgan`."""
+
+    def __init__(self, config: CganConfig, spec: Spec):
+        super().__init__()
+        self.draw = scaled_generator(config.latent + len(spec.classes), spec, **config.scale)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Noise (N, latent) and class (N, classes) to pictures (N, C, H, W) in -1..1."""
+        pictures: Tensor = self.draw(torch.cat([z, y], 1))
+        return pictures
+
+
+class ProjectionDiscriminator(nn.Module):
+    """How real a picture looks, and how much like its class: psi(phi(x)) + y^T V phi(x) (equation 3)."""
+
+    def __init__(self, config: CganConfig, spec: Spec):
+        super().__init__()
+        self.judge = scaled_discriminator(
+            spec, outputs=1 + len(spec.classes), **config.scale
+        )  # psi, and a row of V each
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) and class (N, classes) to logits (N, 1)."""
+        scores = self.judge(x)  # (N, 1 + classes)
+        logits: Tensor = scores[:, :1] + (scores[:, 1:] * y).sum(1, keepdim=True)
+        return logits
+
+
+# --- the lecture's --------------------------------------------------------------------------------------------------
+
+
+class LectureGenerator(nn.Module):
+    """Noise and class each through a dense layer of their own, then joined."""
+
+    def __init__(self, latent: int, spec: Spec):
+        super().__init__()
+        self.noise = nn.Sequential(nn.Linear(latent, 256), nn.ReLU())
+        self.label = nn.Sequential(nn.Linear(len(spec.classes), 256), nn.ReLU())
+        self.joint = nn.Sequential(
+            nn.Linear(512, 512), nn.ReLU(),
+            nn.Linear(512, spec.bytes), nn.Tanh(), nn.Unflatten(1, (spec.channels, spec.size, spec.size)),
+        )  # fmt: skip
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Noise (N, latent) and class (N, classes) to pictures (N, C, H, W) in -1..1."""
+        pictures: Tensor = self.joint(torch.cat([self.noise(z), self.label(y)], 1))
+        return pictures
+
+
+class Maxout(nn.Module):
+    """Each unit is the largest of several linear pieces (Goodfellow et al. 2013, "Maxout Networks")."""
+
+    def __init__(self, inputs: int, units: int, pieces: int):
+        super().__init__()
+        self.pieces = nn.Sequential(nn.Linear(inputs, units * pieces), nn.Unflatten(1, (units, pieces)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers (N, inputs) to (N, units)."""
+        largest: Tensor = self.pieces(x).amax(2)
+        return largest
+
+
+class LectureDiscriminator(nn.Module):
+    """Picture and class each through a Maxout layer, then joined in a third; half of all units left out by chance."""
+
+    def __init__(self, spec: Spec):
+        super().__init__()
+        self.image = nn.Sequential(nn.Flatten(), Maxout(spec.bytes, 240, 5), nn.Dropout(0.5))
+        self.label = nn.Sequential(Maxout(len(spec.classes), 50, 5), nn.Dropout(0.5))
+        self.joint = nn.Sequential(Maxout(240 + 50, 240, 4), nn.Dropout(0.5), nn.Linear(240, 1))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) and class (N, classes) to logits (N, 1)."""
+        logits: Tensor = self.joint(torch.cat([self.image(x), self.label(y)], 1))
+        return logits

@@ -1,0 +1,126 @@
+"""Variational autoencoder: a picture becomes a small cloud of latent numbers, and latent numbers become a picture.
+
+Kingma and Welling 2014, "Auto-Encoding Variational Bayes"; Rezende, Mohamed and Wierstra 2014.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
+from ganvas.methods import _base
+from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
+from ganvas.runtime import Seed, adam, noise, update
+from ganvas.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeConfig(_base.ScaledConfig):
+    """The settings of `vae`; the defaults are our best recipe for the minutes it takes."""
+
+    batch: int = setting(128, "pictures a step; batch norm takes two or more", low=2, high=65536)
+    layers: Literal["scaled", "mnist28"] = setting(
+        "scaled", "the networks: ours, scaled to the picture, or those of a textbook"
+    )
+    latent: int = setting(32, "how many numbers a picture is turned into", low=1, high=4096)
+    likelihood: Literal["bernoulli", "gaussian"] = setting(
+        "gaussian",
+        "what a pixel is given the latent numbers: a chance of white, or a value with an error learned along",
+    )
+    beta: float = setting(1.0, "weight of the KL term; 1 is the evidence bound", low=0)
+    denoise: float = setting(
+        0.0,
+        "standard deviation of noise on what the encoder sees, as a share of black to white; translate then denoises",
+        low=0, high=1,
+    )  # fmt: skip
+    learning_rate: float = setting(1e-3, "Adam's step size", low=0, high=1)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The picture sizes, in pixels, that these networks can make."""
+        return {"scaled": SIZES, "mnist28": (28,)}[self.layers]
+
+
+class Vae(_base.Method):
+    """Encoder q(z | x): x -> mean and log variance of z; decoder p(x | z): z -> logits, twice whose tanh is x."""
+
+    config: VaeConfig
+    Config = VaeConfig
+    batch = Images
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "mnist28": VaeConfig(layers="mnist28", batch=128, epochs=30, latent=16, likelihood="bernoulli"),
+    }
+
+    def __init__(self, config: VaeConfig, spec: Spec):
+        super().__init__(config, spec)
+        if config.layers == "mnist28":
+            self.encoder = mnist28_encoder(config.latent, spec.channels)
+            self.decoder = mnist28_decoder(config.latent, spec.channels)
+        else:
+            self.encoder = scaled_discriminator(spec, outputs=2 * config.latent, **config.scale)
+            self.decoder = scaled_generator(config.latent, spec, **config.scale)[:-1]  # all but the tanh
+        # of the Gaussian likelihood's error, whose square starts at 1
+        self.log_variance = nn.Parameter(torch.zeros(()), requires_grad=config.likelihood == "gaussian")
+        self.to(memory_format=torch.channels_last)
+        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        self.optimizers = {"both": adam(weights, learning_rate=config.learning_rate, betas=(0.9, 0.999))}
+
+    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+        """One step of both networks up the evidence bound, of which it returns the two terms in nats a picture."""
+        config = self.config
+        x = batch.images.to(memory_format=torch.channels_last)  # (N, C, H, W)
+        seen = (x + 2 * config.denoise * torch.randn_like(x)).clamp(-1, 1) if config.denoise else x
+        mean, log_variance = self.encoder(seen).float().chunk(2, dim=1)  # (N, L) each
+        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)  # noise of its own for every picture
+
+        half_logits = self.decoder(z).float()  # (N, C, H, W); tanh(a) in -1..1 is sigmoid(2 a) in 0..1
+        if config.likelihood == "bernoulli":
+            reconstruction = bernoulli_surprise(2 * half_logits, x)
+        else:
+            reconstruction = gaussian_surprise(half_logits.tanh(), x, self.log_variance)
+        kl = kl_to_standard_normal(mean, log_variance)
+        update(self.optimizers["both"], reconstruction + config.beta * kl)
+        return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 to the means of their latent numbers (N, L)."""
+        mean: Tensor = self.encoder(images).float().chunk(2, dim=1)[0]
+        return mean
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent numbers (N, L) to the expected pictures (N, C, H, W) in -1..1."""
+        return torch.tanh(self.decoder(latent).float())
+
+    def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 of latent numbers from the prior, one for each seed."""
+        return self.decode(noise(seeds, (self.config.latent,), device=self.log_variance.device))
+
+    def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 as they come back from their latent numbers; without noise, if so trained."""
+        return self.decode(self.encode(images))
+
+
+# --- textbook: 28x28 ------------------------------------------------------------------------------------------------
+
+
+def mnist28_encoder(latent: int, channels: int) -> nn.Sequential:
+    """Pictures (N, C, 28, 28) to mean and log variance, side by side (N, 2 * latent)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 16, 14, 14)
+        nn.Conv2d(16, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 8, 7, 7)
+        nn.Flatten(), nn.Linear(8 * 7 * 7, 2 * latent),
+    )  # fmt: skip
+
+
+def mnist28_decoder(latent: int, channels: int) -> nn.Sequential:
+    """Latent numbers (N, latent) to half logits (N, C, 28, 28)."""
+    return nn.Sequential(
+        nn.Linear(latent, 7 * 7 * 64), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)),
+        nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ReLU(),  # (N, 32, 14, 14)
+        nn.ConvTranspose2d(32, 32, 3, 2, 1, 1), nn.ReLU(),  # (N, 32, 28, 28)
+        nn.ConvTranspose2d(32, channels, 3, 1, 1),
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""How far two sets of pictures are apart, from features of their pictures: formulas, mostly a library's."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+JACKKNIFE_PARTS = 10
+KERNEL_BLOCK = 1000  # pictures; what the papers take, so that values compare
+NEIGHBOURS = 3
+
+
+def frechet_distance(real: Tensor, fake: Tensor) -> float:
+    """|m - n|^2 + tr(S + T - 2 (S T)^1/2) of features (N, D), (M, D) of mean m, n , covariance S, T; torchmetrics.
+
+    Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", equation 6: the distance of two Gaussians.
+    It is too large by a bias that shrinks with the number of pictures, so compare only values of equal numbers.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    as_they_are = nn.Identity()
+    as_they_are.num_features = real.shape[1]  # type: ignore[assignment]  # how torchmetrics asks
+    distance = FrechetInceptionDistance(as_they_are)
+    distance.update(real.double(), real=True)
+    distance.update(fake.double(), real=False)
+    return float(distance.compute())
+
+
+def jackknife(score: Callable[[Tensor, Tensor], float], real: Tensor, fake: Tensor) -> float:
+    """Half of a 95 % interval of `score(real, fake)`: how much it changes when a tenth of either set is left out.
+
+    The delete-a-group jackknife (Quenouille 1956; Tukey 1958): the variance is (g - 1) / g times the sum of
+    squares of the g values around their mean. It tells of the choice of pictures, not of another training.
+    """
+    g = JACKKNIFE_PARTS
+    values = torch.tensor([score(_without(real, part, g), _without(fake, part, g)) for part in range(g)]).double()
+    return 1.96 * math.sqrt((g - 1) / g * float((values - values.mean()).square().sum()))
+
+
+def _without(rows: Tensor, part: int, parts: int) -> Tensor:
+    return rows[torch.arange(len(rows), device=rows.device) % parts != part]
+
+
+def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """The squared maximum mean discrepancy under (x y / D + 1)^3, without bias, and half of its 95 % interval.
+
+    Binkowski et al. 2018, "Demystifying MMD GANs", section 4: the mean over blocks of up to 1,000 pictures, here
+    disjoint ones, so that they are independent and their spread gives the interval; by torchmetrics.
+    """
+    from torchmetrics.image.kid import poly_mmd
+
+    n = min(len(real), len(fake))
+    blocks = max(2, n // KERNEL_BLOCK)
+    size = n // blocks
+    parts = [slice(i * size, (i + 1) * size) for i in range(blocks)]
+    values = torch.stack([poly_mmd(real[part].double(), fake[part].double()) for part in parts])
+    return float(values.mean()), 1.96 * float(values.std()) / math.sqrt(blocks)
+
+
+def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """The share of fakes that lie among the real ones, and of real ones among the fakes; features (N, D) and (M, D).
+
+    Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric", equations 1 and 2: a set covers the balls
+    around its members that reach to their third neighbour. Low precision: odd pictures; low recall: missing kinds.
+    """
+    return _covered(fake, by=real), _covered(real, by=fake)
+
+
+def _covered(rows: Tensor, *, by: Tensor) -> float:
+    radii = torch.cat(
+        [part.kthvalue(NEIGHBOURS + 1, dim=1).values for part in _distances(by, by)]
+    )  # itself is the first
+    return float(torch.cat([(part <= radii).any(1) for part in _distances(rows, by)]).float().mean())
+
+
+def _distances(rows: Tensor, others: Tensor) -> Iterable[Tensor]:
+    """Euclidean distances of `rows` to `others`, some rows at a time: all could be too many for the memory."""
+    for part in torch.split(rows, max(1, 2**24 // len(others))):
+        yield torch.cdist(part, others)
+
+
+def spread(features: Tensor) -> float:
+    """The mean distance between two of a set's features (N, D)."""
+    n = len(features)
+    total = sum(float(part.double().sum()) for part in _distances(features, features))
+    return total / (n * (n - 1)) if n > 1 else 0.0
+
+
+def nearest(rows: Tensor, parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Of each row (N, D), the distance to the nearest row in `parts`, (M, D) each, and its number among them all."""
+    best = torch.full((len(rows),), math.inf)
+    which = torch.zeros(len(rows), dtype=torch.int64)
+    start = 0
+    for part in parts:
+        distance, number = torch.cdist(rows, part).min(1)
+        closer = distance < best
+        best, which = torch.where(closer, distance, best), torch.where(closer, number + start, which)
+        start += len(part)
+    return best, which

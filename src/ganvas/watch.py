@@ -1,0 +1,121 @@
+"""An eye on a training: says in one sentence what has gone wrong and what to try, and stops nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganvas.methods._base import Generates, Method
+from ganvas.runtime import evaluating
+
+LOOK_SECONDS = 5.0  # between looks at the samples; one takes as long as a step or two
+LOOKED_AT = 64  # pictures
+TIMES = 3  # looks in a row before a word is said: one may be chance
+YOUNG = 1000  # steps; a younger generator may draw one grey blob and be well
+
+WON = 0.05  # the discriminator's loss in nats, of 1.39 where it cannot tell; below, the generator learns nothing
+WON_STEPS = 500
+COLLAPSED = 0.25  # how far a drawn picture is from the most similar other one, as a share of what real ones are
+IDLE = 0.1 / 127.5  # mean change of a drawn pixel between looks: a tenth of a grey level in -1..1
+IDLE_STEPS = 200
+
+Kind = Literal["the discriminator has won", "collapse", "idle generator"]
+
+
+@dataclass(frozen=True)
+class Warning:
+    """What is wrong.
+
+    Attributes:
+        kind: in two or three words, for the progress line.
+        since: the step at which it was first seen.
+        sentence: what is seen, and what to try.
+    """
+
+    kind: Kind
+    since: int
+    sentence: str
+
+
+class Watch:
+    """Sees the losses and, now and then, a few pictures of a method in training."""
+
+    def __init__(self, method: Method, real: Tensor):
+        """Keep what is compared with: `real` pictures (N, C, H, W) in -1..1."""
+        self.method = method
+        self.of_real = distinctness(real[:LOOKED_AT].flatten(1).float().cpu())
+        self.standing: dict[Kind, Warning] = {}
+        self._low_since: int | None = None
+        self._looks: dict[Kind, int] = {}
+        self._last: tuple[int, Tensor] | None = None
+
+    def see_losses(self, step: int, losses: Mapping[str, float]) -> None:
+        """Note the mean losses since the last report."""
+        loss = losses.get("discriminator")
+        if loss is None:
+            return
+        if loss >= WON:
+            self._low_since = None
+        elif self._low_since is None:
+            self._low_since = step
+        low = self._low_since
+        self._tell(
+            "the discriminator has won", low or step, low is not None and step - low >= WON_STEPS,
+            f"its loss has been under {WON} since step {low:,}, so it can tell every picture and teaches the generator "
+            f"nothing; try {self._advice()}" if low is not None else "",
+        )  # fmt: skip
+
+    def see_samples(self, step: int) -> None:
+        """Draw a few pictures and hold them against each other, against real ones, and against those drawn before."""
+        if not isinstance(self.method, Generates):
+            return
+        with evaluating(self.method):
+            drawn = self.method.generate(list(range(LOOKED_AT))).flatten(1).float().cpu()
+        share = distinctness(drawn) / self.of_real if self.of_real else 1.0
+        self._count(
+            "collapse", step, step >= YOUNG and share < COLLAPSED,
+            f"drawn pictures are {share:.0%} as different from each other as real ones are: the generator draws the "
+            f"same few again and again; try {self._advice()}, or a new --seed",
+        )  # fmt: skip
+        if self._last is None:
+            self._last = step, drawn
+        elif step - self._last[0] >= IDLE_STEPS:
+            change = float((drawn - self._last[1]).abs().mean())
+            self._count(
+                "idle generator", step, change < IDLE,
+                f"its pictures have not changed in {step - self._last[0]:,} steps: it no longer learns; try a larger "
+                f"--learning-rate if that is small, else {self._advice()}",
+            )  # fmt: skip
+            self._last = step, drawn
+
+    def _count(self, kind: Kind, step: int, seen: bool, sentence: str) -> None:
+        self._looks[kind] = self._looks.get(kind, 0) + 1 if seen else 0
+        self._tell(kind, step, self._looks[kind] >= TIMES, sentence)
+
+    def _tell(self, kind: Kind, since: int, seen: bool, sentence: str) -> None:
+        if not seen:
+            self.standing.pop(kind, None)
+        elif kind not in self.standing:
+            self.standing[kind] = Warning(kind, since, sentence)
+
+    def _advice(self) -> str:
+        """What to try, of the things that this method has."""
+        config = self.method.config
+        tries = ["a smaller --learning-rate"]
+        if getattr(config, "r1", None) == 0:
+            tries.append("--r1 1")
+        if getattr(config, "augment", None) == ():
+            tries.append("--augment color translation")
+        if getattr(config, "discriminator_steps", 1) > 1:
+            tries.append("--discriminator-steps 1")
+        return " or ".join(tries)
+
+
+def distinctness(pictures: Tensor) -> float:
+    """The mean distance of a picture (N, D) from the most similar other one; 0 where there are fewer than two."""
+    if len(pictures) < 2:
+        return 0.0
+    distances = torch.cdist(pictures, pictures, compute_mode="donot_use_mm_for_euclid_dist")
+    return float(distances.fill_diagonal_(torch.inf).amin(1).mean())
