@@ -1,9 +1,22 @@
 """The losses against straightforward double-precision references."""
 
-import torch
-from torch import nn
+import math
 
-from ganvas.losses import discriminator_cross_entropy, generator_cross_entropy, r1_penalty
+import pytest
+import torch
+from scipy import integrate
+from torch import nn
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from ganvas.losses import (
+    bernoulli_surprise,
+    discriminator_cross_entropy,
+    gaussian_surprise,
+    generator_cross_entropy,
+    gradient_penalty,
+    kl_to_standard_normal,
+    r1_penalty,
+)
 
 
 def test_cross_entropies_are_the_textbooks_on_a_sigmoid():
@@ -48,3 +61,132 @@ def test_r1_teaches_the_discriminator_and_not_the_pictures():
     r1_penalty(discriminator, x).backward()
     assert x.grad is None
     assert discriminator[1].weight.grad.abs().sum() > 0
+
+
+# --- gradient penalty -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slope", [0.25, 1.0, 3.0])
+def test_gradient_penalty_of_a_linear_critic_is_how_far_its_slope_is_from_one_squared(slope):
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(48, 1))
+    weight = critic[1].weight.data
+    weight *= slope / weight.norm()
+    penalty = gradient_penalty(critic, torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4))
+    torch.testing.assert_close(penalty.item(), (slope - 1) ** 2, atol=1e-6, rtol=1e-4)
+
+
+def test_gradient_penalty_is_by_finite_differences_at_one_point_between_each_pair():
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    real, fake, h = torch.randn(6, 1, 2, 2).double(), torch.randn(6, 1, 2, 2).double(), 1e-6
+    torch.manual_seed(1)
+    squares = []
+    for e, one, other in zip(torch.rand(6).double(), real, fake, strict=True):
+        between = e * one + (1 - e) * other
+        steps = torch.eye(4, dtype=torch.float64).view(4, 1, 2, 2) * h
+        slopes = (critic(between + steps) - critic(between - steps)).detach() / (2 * h)
+        squares.append((slopes.square().sum().sqrt() - 1) ** 2)
+    torch.manual_seed(1)
+    penalty = gradient_penalty(critic.float(), real, fake).double()
+    torch.testing.assert_close(penalty, torch.stack(squares).mean(), rtol=1e-4, atol=0)
+
+
+def test_gradient_penalty_mixes_each_pair_of_pictures_by_one_weight_of_its_own():
+    torch.manual_seed(0)
+    seen = []
+
+    def critic(x):
+        seen.append(x.detach())
+        return x.square().flatten(1).sum(1, keepdim=True) / 2
+
+    ones = torch.ones(500, 3, 4, 4)
+    penalty = gradient_penalty(critic, ones, -ones)
+    (between,) = seen
+    weights = between[:, 0, 0, 0]
+    assert torch.equal(between, weights[:, None, None, None].expand_as(between))
+    assert len(weights.unique()) == 500
+    shares = torch.histc(weights, bins=5, min=-1, max=1) / 500  # uniform from the fake to the real one
+    torch.testing.assert_close(shares, torch.full((5,), 0.2), atol=0.07, rtol=0)
+    expected = (weights.abs() * 48**0.5 - 1).square().mean()  # the slope of |x|^2 / 2 is |x|
+    torch.testing.assert_close(penalty, expected)
+
+
+def test_gradient_penalty_stays_in_fp32_where_the_step_is_in_bf16():
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 1))
+    real, fake = torch.randn(5, 3, 2, 2), torch.randn(5, 3, 2, 2).bfloat16()  # as a generator gives it there
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert critic(real).dtype == torch.bfloat16
+        penalty = gradient_penalty(critic, real, fake)
+    torch.manual_seed(1)
+    assert torch.equal(penalty, gradient_penalty(critic, real, fake.float()))
+
+
+def test_gradient_penalty_teaches_the_critic_and_not_the_pictures():
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    real, fake = (torch.randn(3, 1, 2, 2, requires_grad=True) for _ in range(2))
+    gradient_penalty(critic, real, fake).backward()
+    assert real.grad is None
+    assert fake.grad is None
+    assert critic[1].weight.grad.abs().sum() > 0
+
+
+# --- evidence bound -------------------------------------------------------------------------------------------------
+
+
+def test_kl_is_torchs_summed_over_the_latent_numbers_and_averaged_over_pictures():
+    torch.manual_seed(0)
+    mean, log_variance = torch.randn(2, 7, 5, dtype=torch.float64)
+    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1).mean()
+    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
+
+
+@pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (1.5, 1.0), (0.0, 0.2), (-0.7, 2.5)])
+def test_kl_is_the_integral_that_defines_it(mean, variance):
+    def weighed(z):
+        log_q = -((z - mean) ** 2) / (2 * variance) - math.log(2 * math.pi * variance) / 2
+        log_p = -(z**2) / 2 - math.log(2 * math.pi) / 2
+        return math.exp(log_q) * (log_q - log_p)
+
+    expected, _ = integrate.quad(weighed, mean - 15, mean + 15, limit=200)
+    found = kl_to_standard_normal(torch.tensor([[mean]]).double(), torch.tensor([[variance]]).double().log())
+    torch.testing.assert_close(found.item(), expected, atol=1e-8, rtol=1e-8)
+
+
+def test_bernoulli_surprise_is_torchs_summed_over_a_picture_and_averaged_over_pictures():
+    torch.manual_seed(0)
+    logits = torch.randn(4, 3, 5, 5, dtype=torch.float64) * 3
+    grey = torch.rand(4, 3, 5, 5, dtype=torch.float64) * 2 - 1
+    for pictures in (grey.sign(), grey):
+        log_p = Bernoulli(logits=logits, validate_args=False).log_prob((pictures + 1) / 2)
+        torch.testing.assert_close(bernoulli_surprise(logits, pictures), -log_p.sum((1, 2, 3)).mean())
+
+
+def test_bernoulli_surprise_of_a_sure_and_wrong_pixel_is_its_logit():
+    logits = torch.tensor([200.0, -200.0]).view(1, 2, 1, 1)
+    assert bernoulli_surprise(logits, -logits.sign()).item() == 400
+    assert bernoulli_surprise(logits, logits.sign()).item() == 0
+
+
+def test_gaussian_surprise_is_torchs_summed_over_a_picture_and_averaged_over_pictures():
+    torch.manual_seed(0)
+    means, pictures = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
+    for log_variance in torch.tensor([-3.0, 0.0, 1.2], dtype=torch.float64):
+        log_p = Normal(means, (log_variance / 2).exp()).log_prob(pictures)
+        torch.testing.assert_close(gaussian_surprise(means, pictures, log_variance), -log_p.sum((1, 2, 3)).mean())
+
+
+def test_gaussian_surprise_is_least_where_the_variance_is_the_mean_squared_error():
+    torch.manual_seed(0)
+    means, pictures = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
+    best = (means - pictures).square().mean().log()
+
+    def slope(log_variance):
+        log_variance = log_variance.detach().requires_grad_()
+        return torch.autograd.grad(gaussian_surprise(means, pictures, log_variance), log_variance)[0].item()
+
+    assert abs(slope(best)) < 1e-9
+    assert slope(best - 0.1) < -1
+    assert slope(best + 0.1) > 1

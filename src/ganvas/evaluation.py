@@ -239,7 +239,7 @@ def _class_scores(features: Features, method: Method, real: _Seen, fake: _Seen, 
             yield Score(
                 "asked class",
                 _share_right(judge, fake),
-                1.96 * _binomial_error(_share_right(judge, fake), len(fake.features)),
+                _share_interval(_share_right(judge, fake), len(fake.features)),
                 None if floor is None or floor.labels is None else _share_right(judge, floor),
                 "higher",
                 f"share of drawn pictures that the {features.name} network takes for the class that was asked for",
@@ -267,8 +267,10 @@ def _share_right(judge: Callable[[Tensor], Tensor], seen: _Seen) -> float:
     return float((judge(seen.features) == seen.labels).float().mean())
 
 
-def _binomial_error(share: float, n: int) -> float:
-    return math.sqrt(share * (1 - share) / n)
+def _share_interval(share: float, n: int) -> float:
+    """Half of the 95 % interval of a share of n (Agresti and Coull 1998), which is not 0 even for a share of 0."""
+    centred = (share * n + 2) / (n + 4)
+    return 1.96 * math.sqrt(centred * (1 - centred) / (n + 4))
 
 
 def _spread(seen: _Seen, classes: int) -> float:
@@ -300,7 +302,7 @@ def _memorised(drawn: Tensor, source: Source, training: Source, track: Track) ->
         Score(
             "copies",
             share,
-            1.96 * _binomial_error(share, len(drawn)),
+            _share_interval(share, len(drawn)),
             None,
             "near 0.01 or less",
             "share of drawn pictures as near to a training picture as the nearest hundredth of new real ones",

@@ -81,17 +81,19 @@ def _training_source(model: Path, loaded: "Model", root: Path) -> "Source | None
 
 
 def _show(found: "Evaluation") -> None:
+    wide = console.out.width >= 140  # room for sentences
     rows = [
         (
             score.name,
             f"{score.value:.4g}" + (f" ± {score.interval:.2g}" if score.interval is not None else ""),
             "" if score.floor is None else f"{score.floor:.4g}",
             score.better,
-            score.meaning,
+            *([score.meaning] if wide else []),
         )
         for score in found.scores
     ]
-    console.table(f"{found.model}, {found.step:,} steps", ("score", "model", "training pictures", "better", ""), rows)
+    columns = ("score", "model", "training pictures", "better", *([""] if wide else []))
+    console.table(f"{found.model}, {found.step:,} steps", columns, rows)
     if found.classes:
         total = sum(found.classes.values())
         console.tell("judged to be: " + ", ".join(f"{name} {n / total:.1%}" for name, n in found.classes.items()))

@@ -1,0 +1,174 @@
+"""What is special to the variational autoencoder: its noise, its likelihoods, and that pictures come back."""
+
+import pytest
+import torch
+from conftest import noise_source, small_config
+
+from ganvas import methods
+from ganvas.data.batch import Images
+from ganvas.describe import networks
+from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
+from ganvas.methods.vae import Vae
+from ganvas.runtime import noise
+
+each_likelihood = pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+
+
+def build(source=None, **settings):
+    torch.manual_seed(0)
+    return Vae(small_config("vae", **{"latent": 4, **settings}), (source or noise_source()).spec)
+
+
+def watch(method):
+    """What goes in and out of both networks, filled by the next step."""
+    seen = {}
+    for name in ("encoder", "decoder"):
+        getattr(method, name).register_forward_hook(
+            lambda _, inputs, output, name=name: seen.update({name: (inputs[0].detach(), output.detach())})
+        )
+    return seen
+
+
+def test_mnist28_has_the_textbooks_shapes_and_parameters():
+    shown = dict(networks(Vae(methods.config("vae", "mnist28"), noise_source(n=2, size=28).spec)))
+    encoder, decoder = (
+        [layer.output for layer in shown[name] if layer.name in ("Conv2d", "MaxPool2d", "Linear", "ConvTranspose2d")]
+        for name in ("encoder", "decoder")
+    )
+    assert encoder == [(16, 28, 28), (16, 14, 14), (8, 14, 14), (8, 7, 7), (32,)]
+    assert decoder == [(7 * 7 * 64,), (32, 14, 14), (32, 28, 28), (1, 28, 28)]
+    expected = {
+        "encoder": 16 * (9 + 1) + 8 * (16 * 9 + 1) + 32 * (8 * 7 * 7 + 1),
+        "decoder": 7 * 7 * 64 * (16 + 1) + 32 * (64 * 9 + 1) + 32 * (32 * 9 + 1) + (32 * 9 + 1),
+    }
+    assert {name: sum(layer.parameters for layer in layers) for name, layers in shown.items()} == expected
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_become_latent_numbers_and_these_become_pictures(channels):
+    source = noise_source(channels=channels)
+    method = build(source).eval()
+    pictures = source.some(5).signed().images
+    latent = method.encode(pictures)
+    assert latent.shape == (5, 4)
+    decoded = method.decode(latent * 100)
+    assert decoded.shape == pictures.shape
+    assert decoded.abs().max() <= 1
+    assert torch.equal(method.translate(pictures), method.decode(latent))
+    assert torch.equal(method.encode(pictures), latent)  # the mean, not a draw
+
+
+def test_what_it_draws_is_decoded_noise():
+    method = build().eval()
+    torch.testing.assert_close(method.generate([3, 4]), method.decode(noise([3, 4], (4,), device=torch.device("cpu"))))
+
+
+def test_every_picture_and_latent_number_gets_noise_of_its_own_as_wide_as_the_encoder_says():
+    method = build(latent=8)
+    widths = torch.linspace(-4, 1, 8)
+    method.encoder[-1].bias.data[8:] = widths
+    seen = watch(method)
+    same = noise_source().some(1).signed().images.expand(512, -1, -1, -1).contiguous()
+    method.training_step(Images(same), 0)
+    mean, log_variance = seen["encoder"][1].chunk(2, dim=1)
+    torch.testing.assert_close(mean[1:], mean[:-1])
+    standard = (seen["decoder"][0] - mean) / (log_variance / 2).exp()  # (512, 8)
+    assert len(standard.unique()) > 4000
+    torch.testing.assert_close(standard.mean(0), torch.zeros(8), atol=0.2, rtol=0)
+    torch.testing.assert_close(standard.std(0), torch.ones(8), atol=0.15, rtol=0)
+    assert (torch.corrcoef(standard.T) - torch.eye(8)).abs().max() < 0.2
+
+
+def test_the_encoder_sees_the_picture_itself_where_no_noise_is_asked_for():
+    method, batch = build(denoise=0.0), noise_source().some(8).signed()
+    seen = watch(method)
+    method.training_step(batch, 0)
+    assert torch.equal(seen["encoder"][0], batch.images)
+
+
+def test_the_encoder_sees_noise_of_the_share_of_black_to_white_that_is_asked_for():
+    method = build(denoise=0.1)
+    seen = watch(method)
+    images = torch.zeros(64, 1, 16, 16)
+    images[:, :, 8:] = 1
+    method.training_step(Images(images.clone()), 0)
+    grey, white = seen["encoder"][0].split(8, dim=2)
+    assert abs(grey.std() - 0.2) < 0.01
+    assert abs(grey.mean()) < 0.01
+    assert len(grey.unique()) > 4000  # of its own for every pixel
+    assert white.max() == 1
+    assert 0.4 < (white == 1).float().mean() < 0.6
+
+
+@each_likelihood
+@pytest.mark.parametrize("denoise", [0.0, 0.3])
+def test_it_reports_the_two_terms_of_the_evidence_bound_of_the_clean_picture(likelihood, denoise):
+    method, x = build(likelihood=likelihood, denoise=denoise, beta=0.5), noise_source().some(8).signed().images
+    seen = watch(method)
+    losses = method.training_step(Images(x.clone()), 0)
+    kl = kl_to_standard_normal(*seen["encoder"][1].chunk(2, dim=1))
+    half_logits = seen["decoder"][1]
+    if likelihood == "bernoulli":
+        surprise = bernoulli_surprise(torch.logit((half_logits.double().tanh() + 1) / 2), x.double()).float()
+    else:
+        surprise = gaussian_surprise(half_logits.tanh(), x, torch.zeros(()))
+    assert losses.keys() == {"reconstruction", "kl"}
+    torch.testing.assert_close(losses["kl"], kl)
+    torch.testing.assert_close(losses["reconstruction"], surprise)
+
+
+def gradient(beta, likelihood):
+    method, gradients = build(likelihood=likelihood, beta=beta), []
+    weights = list(method.encoder.parameters())
+    method.optimizers["both"].register_step_pre_hook(
+        lambda *_: gradients.append(torch.cat([weight.grad.flatten() for weight in weights]))
+    )
+    x = noise_source().some(8).signed()
+    torch.manual_seed(1)
+    method.training_step(x, 0)
+    fresh = build(likelihood=likelihood)
+    kl = kl_to_standard_normal(*fresh.encoder(x.images).chunk(2, dim=1))
+    slopes = torch.autograd.grad(kl, list(fresh.encoder.parameters()))
+    return gradients[0], torch.cat([slope.flatten() for slope in slopes])
+
+
+@each_likelihood
+def test_beta_weighs_the_kl_term(likelihood):
+    (without, kl), (weighed, _) = gradient(0.0, likelihood), gradient(3.0, likelihood)
+    torch.testing.assert_close(weighed - without, 3 * kl, rtol=1e-3, atol=1e-4 * float(weighed.abs().max()))
+
+
+@each_likelihood
+def test_the_error_is_learned_where_there_is_one(likelihood):
+    source, method = noise_source(), build(likelihood=likelihood)
+    for step in range(3):
+        method.training_step(source.some(8).signed(), step)
+    assert (method.log_variance != 0) == (likelihood == "gaussian")
+
+
+def bars(n):
+    """Pictures (N, 1, 16, 16) of a soft bright bar, upright, somewhere: one number says all."""
+    middle = torch.rand(n, 1, 1, 1) * 12 + 2
+    return (2 * torch.exp(-(((torch.arange(16) - middle) / 3) ** 2)) - 1).expand(n, 1, 16, 16).contiguous()
+
+
+@pytest.mark.parametrize(("likelihood", "denoise"), [("bernoulli", 0.0), ("gaussian", 0.0), ("gaussian", 0.2)])
+def test_it_learns_to_bring_pictures_back(likelihood, denoise):
+    method = build(likelihood=likelihood, denoise=denoise, learning_rate=2e-3)
+    unseen = bars(64)
+    shown = (unseen + 2 * denoise * torch.randn_like(unseen)).clamp(-1, 1)
+
+    def error():
+        method.eval()
+        with torch.no_grad():
+            return (method.translate(shown) - unseen).square().mean()
+
+    before = error()
+    method.train()
+    for step in range(200):
+        method.training_step(Images(bars(32)), step)
+    print(before, error(), unseen.var(0).mean(), (shown - unseen).square().mean())
+    assert error() < unseen.var(0).mean() / 3  # the error of the mean picture, which needs no latent numbers
+    assert error() < before / 5
+    if denoise:
+        assert error() < (shown - unseen).square().mean() / 3
