@@ -145,7 +145,7 @@ def test_cutout_greys_what_the_picture_has_of_a_square_of_half_its_side(size):
         at_an_edge = side[:, 0] | side[:, -1]
         assert (lengths[~at_an_edge] == size // 2).all()  # whole unless the edge cuts it
         assert lengths.min() == size // 4  # for its centre lies in the picture
-        assert at_an_edge.float().mean() < 0.6
+        assert at_an_edge.float().mean() < 0.65
         assert side.any(0).all()  # anywhere
 
 

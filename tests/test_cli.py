@@ -10,16 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from conftest import photograph
 from PIL import Image
 
 from ganvas import checkpoint, methods
-from ganvas.cli import main
+from ganvas.cli import COMMANDS, main
 
 HELP = Path(__file__).parent / "help"
 SMALL_GAN = ["--generator", "16", "--discriminator", "16", "--batch", "8"]
-PAGES = [[], ["methods"], ["describe"], ["train"], ["generate"], ["demo"], *(["train", m] for m in methods.names())]
+PAGES = [[], *([command] for command in COMMANDS), *(["train", m] for m in methods.names())]
 pages = pytest.mark.parametrize("words", PAGES, ids=lambda words: "-".join(["ganvas", *words]))
 
 
@@ -47,7 +48,7 @@ def test_help_says_what_the_kept_pages_say(words, capsys, monkeypatch):
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["methods", "--json"], ["--version"]])
 def test_looking_around_is_quick_and_loads_no_torch(words, ganvas):
-    code = f"import sys; from ganvas.cli import main; main({words!r}); sys.exit('torch' in sys.modules)"
+    code = f"import sys; from ganvas.cli import COMMANDS, main; main({words!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
     times = []
     for _ in range(5):
@@ -150,7 +151,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
 def test_a_signal_to_the_workers_too_lets_the_step_be_finished(tmp_path, photos, number):
     program = f"""
 import sys
-from ganvas.cli import main
+from ganvas.cli import COMMANDS, main
 from ganvas.data import folder
 
 folder.RESIDENT_BYTES = 0
@@ -260,6 +261,17 @@ GENERATE = "generate {}/digits-run --out {}/"
         (GENERATE + "empty.png --grid --overwrite", "choose another place"),
         (GENERATE + "x.gif --interpolate --count 1000", "too long"),
         (GENERATE + "x.png --grid --count 5000", "too small to see"),
+        (GENERATE + "x --label 3", "does not draw by class"),
+        (GENERATE + "x --between {}/photos/0.png {}/photos/0.png", "add --interpolate"),
+        (GENERATE + "x.gif --interpolate --between {}/photos/0.png {}/photos/0.png", "latent numbers"),
+        (GENERATE + "x.gif --interpolate --between {}/photos/0.png", "two pictures or more"),
+        ("train cgan --run {}/new --steps 1 --data {}/photos", "one folder per class"),
+        ("translate {}/digits-run {}/photos/0.png --out {}/x", "draws from noise alone"),
+        ("translate {}/digits-run {}/nosuch.png --out {}/x", "no such picture"),
+        ("translate {}/digits-run {}/empty --out {}/x", "no pictures to translate"),
+        ("evaluate {}/digits-run --data digits --out {}/x --count 10", "take 50 or more"),
+        ("evaluate {}/digits-run --data {}/nosuch --out {}/x", "no folder of that name"),
+        ("evaluate {}/digits-run --data digits --out {}/file", "is a file"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(line, words, bad, digits_run, capsys, monkeypatch):
@@ -294,3 +306,83 @@ def test_data_root_comes_from_the_environment(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("GANVAS_DATA", str(tmp_path / "datasets"))
     assert train(tmp_path / "run", "--steps", 1, data="kmnist") == 2
     assert str(tmp_path / "datasets/KMNIST/raw") in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def by_class(tmp_path_factory):
+    """A run of `cgan` that saw a folder of class folders for a moment."""
+    place = tmp_path_factory.mktemp("by-class")
+    for name in ("cat", "dog", "T-shirt & top"):
+        (place / "pets" / name).mkdir(parents=True)
+        for i in range(8):
+            photograph(seed=i, width=16, height=16).save(place / "pets" / name / f"{i}.png")
+    words = ["--width", "4", "--hidden", "8", "--batch", "8", "--steps", "2", "--device", "cpu"]
+    assert main(["train", "cgan", "--data", str(place / "pets"), "--run", str(place / "run"), *words]) == 0
+    return place / "run"
+
+
+def test_a_model_that_draws_by_class_draws_what_is_asked_for(by_class, tmp_path):
+    out = tmp_path / "out"
+    assert main(["generate", str(by_class), "--count", "2", "--out", str(out)]) == 0
+    names = ["T-shirt _ top", "cat", "dog"]  # a folder's name is safe on every system
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+        f"{name}/{seed:06d}.png" for name in names for seed in (0, 1)
+    ]
+    words = ["--label", "dog", "--label", "1", "--count", "2"]
+    assert main(["generate", str(by_class), *words, "--out", str(tmp_path / "some")]) == 0
+    for path in (tmp_path / "some").rglob("*.png"):
+        assert path.read_bytes() == (out / path.relative_to(tmp_path / "some")).read_bytes()
+    assert {path.parent.name for path in (tmp_path / "some").rglob("*.png")} == {"cat", "dog"}
+
+
+def test_a_sheet_has_a_row_for_each_class(by_class, tmp_path):
+    for words, across, down in (([], 4, 3), (["--label", "dog"], 2, 2), (["--label", "dog", "--label", "cat"], 4, 2)):
+        assert main(["generate", str(by_class), "--grid", "--count", "4", *words, "--out", str(tmp_path / "a.png"),
+                     "--overwrite"]) == 0  # fmt: skip
+        with Image.open(tmp_path / "a.png") as sheet:
+            assert sheet.size == (across * 66 + 2, down * 66 + 2)
+
+
+def test_a_film_goes_through_the_classes(by_class, tmp_path):
+    assert main(["generate", str(by_class), "--interpolate", "--count", "3", "--out", str(tmp_path / "a.gif")]) == 0
+    with Image.open(tmp_path / "a.gif") as film:
+        assert 3 < film.n_frames <= 3 * 16
+
+
+def test_a_class_that_is_not_there_is_named_with_those_that_are(by_class, tmp_path, capsys):
+    for label in ("mouse", "3", "-1", "²"):
+        assert main(["generate", str(by_class), "--label", label, "--out", str(tmp_path / "x")]) == 2
+        assert "T-shirt & top, cat, dog" in capsys.readouterr().err
+
+
+def test_a_model_files_classes_cannot_lead_out_of_the_folder(by_class, tmp_path):
+    weights = safetensors.torch.load_file(next(by_class.glob("step-*/weights.safetensors")))
+    with safetensors.safe_open(next(by_class.glob("step-*/weights.safetensors")), framework="pt") as opened:
+        header = opened.metadata()
+    facts = json.loads(header["ganvas"])
+    facts["spec"]["classes"] = [
+        "../../a",
+        "/b",
+        "..",
+    ]
+    safetensors.torch.save_file(weights, tmp_path / "evil.safetensors", {"ganvas": json.dumps(facts)})
+    out = tmp_path / "below/out"
+    assert main(["generate", str(tmp_path / "evil.safetensors"), "--count", "1", "--out", str(out)]) == 0
+    assert len(list(out.glob("*/*.png"))) == len(list(tmp_path.rglob("*.png"))) == 3
+
+
+def test_a_vae_translates_files_and_walks_between_them(tmp_path, photos, capsys):
+    run = tmp_path / "run"
+    words = ["--size", "16", "--width", "4", "--hidden", "8", "--batch", "8", "--steps", "2", "--device", "cpu"]
+    assert main(["train", "vae", "--data", str(photos), "--run", str(run), *words]) == 0
+    one, other = photos / "0.png", photos / "1.jpg"
+    assert main(["generate", str(run), "--interpolate", "--between", str(one), str(other),
+                 "--out", str(tmp_path / "a.gif")]) == 0  # fmt: skip
+    with Image.open(tmp_path / "a.gif") as film:
+        assert 2 < film.n_frames <= 2 * 16  # equal frames in a row are kept as one
+    (photos / "broken.png").write_bytes(b"broken")
+    assert main(["translate", str(run), str(photos), "--out", str(tmp_path / "out")]) == 1
+    assert "broken.png" in capsys.readouterr().err
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {path.stem for path in photos.iterdir()} - {"broken"}
+    assert main(["translate", str(run), str(one), "--out", str(tmp_path / "out")]) == 2
+    assert "already there" in capsys.readouterr().err

@@ -24,14 +24,14 @@ def write_idx(path, array):
 
 @pytest.fixture
 def data_root(tmp_path):
-    """A local copy of mnist, fashion-mnist and kmnist: ten random pictures each."""
+    """A local copy of mnist, fashion-mnist and kmnist: ten random pictures to learn from, and sixty to test with."""
     chance = np.random.default_rng(0)
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         raw = tmp_path / "root" / name / "raw"
         raw.mkdir(parents=True)
-        for part in ("train", "t10k"):
-            write_idx(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (10, 28, 28)))
-            write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(10))
+        for part, n in (("train", 10), ("t10k", 60)):
+            write_idx(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (n, 28, 28)))
+            write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(n) % 10)
     return tmp_path / "root"
 
 

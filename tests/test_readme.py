@@ -12,7 +12,7 @@ from test_every_source import data_root  # noqa: F401  # a fixture
 from ganvas.cli import main
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHORTER = {"--minutes": "--steps", "--epochs": "--steps"}
 
 
@@ -33,7 +33,7 @@ def programs(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):  # noqa: F811
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ganvas.cli.DEMO_MINUTES", 0.01)
+    monkeypatch.setattr("ganvas.cli.training.DEMO_MINUTES", 0.01)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
     for i in range(8):
         (tmp_path / f"photos/{'cat' if i % 2 else 'dog'}").mkdir(parents=True, exist_ok=True)
@@ -48,6 +48,10 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
                 "--batch",
                 "4",
             ]
+        if words[0] == "evaluate":
+            words += ["--count", "60"]
+        if "--validate-every" in words:
+            words[words.index("--validate-every") + 1] = "1"
         assert main(words) == 0, line
     names = {}
     for program in programs(document):

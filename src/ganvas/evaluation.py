@@ -62,7 +62,8 @@ class Evaluation:
         scores: the numbers.
         classes: by class, how many of the drawn pictures were judged to be of it; empty where nothing can judge.
         samples: drawn pictures, uint8 (N, C, H, W), to look at.
-        neighbours: some of them with the nearest training picture each, uint8 (2 N, C, H, W); None where unknown.
+        neighbours: drawn pictures, eight to a row, each row over one of their nearest training pictures: first those
+            nearest to any, then those of the first seeds; uint8 (N, C, H, W), None where unknown.
     """
 
     model: str
@@ -291,8 +292,11 @@ def _memorised(drawn: Tensor, source: Source, training: Source, track: Track) ->
     total = math.ceil(len(training) / AT_ONCE)
     parts = track(training.parts(AT_ONCE), total=total, description="seeking the nearest training pictures")
     distances, numbers = metrics.nearest(_flat(torch.cat([drawn, unseen])), (_flat(part.images) for part in parts))
-    shown = torch.argsort(distances[: len(drawn)])[:NEIGHBOURS_SHOWN]
-    pairs = torch.cat([drawn[shown], training.rows(numbers[shown].tolist()).images])
+    closest = torch.argsort(distances[: len(drawn)])[:NEIGHBOURS_SHOWN]
+    rows = []
+    for shown in (closest, torch.arange(min(NEIGHBOURS_SHOWN, len(drawn)))):
+        rows += [drawn[shown], training.rows(numbers[shown].tolist()).images]
+    pairs = torch.cat(rows)
     of_unseen = distances[len(drawn) :]
     if source.title == training.title:  # each is its own nearest
         return [], pairs
@@ -341,6 +345,5 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
         images.write(paths["samples"], images.grid(images.enlarge(found.samples), columns=10))
     if found.neighbours is not None:
         paths["nearest"] = folder / "nearest.png"
-        columns = len(found.neighbours) // 2
-        images.write(paths["nearest"], images.grid(images.enlarge(found.neighbours, side=96), columns=columns))
+        images.write(paths["nearest"], images.grid(images.enlarge(found.neighbours, side=96), columns=NEIGHBOURS_SHOWN))
     return paths

@@ -79,13 +79,17 @@ def translate(method: Method, pictures: Iterable[tuple[Key, Tensor]]) -> Iterato
     """What the method makes of each uint8 picture (C, H, W), with the key that came with it.
 
     Raises:
-        ModelError: for a method that does not translate.
+        ModelError: at once, for a method that does not translate.
     """
     if not isinstance(method, Translates):
         raise ModelError(f"a {method.name()} model draws from noise alone; give one of a method that translates")
     device = next(method.parameters()).device
     at_once, waiting = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes)), iter(pictures)
-    while part := list(itertools.islice(waiting, at_once)):
+
+    def translated(part: list[tuple[Key, Tensor]]) -> Iterator[tuple[Key, Tensor]]:
         with evaluating(method):
             out = method.translate(to_signed(torch.stack([picture for _, picture in part])).to(device))
-        yield from zip((key for key, _ in part), to_bytes(out).cpu(), strict=True)
+        return zip((key for key, _ in part), to_bytes(out).cpu(), strict=True)
+
+    parts = iter(lambda: list(itertools.islice(waiting, at_once)), [])
+    return itertools.chain.from_iterable(map(translated, parts))

@@ -102,8 +102,9 @@ def _classes(model: "Model", labels: Sequence[str]) -> list[int]:
         if labels:
             raise UsageError(f"--label {labels[0]}: a {model.facts.method} model does not draw by class; leave it out")
         return []
+    numbers = {str(k) for k in range(len(known))}
     for label in labels:
-        if label not in known and not (label.isdecimal() and int(label) < len(known)):
+        if label not in known and label not in numbers:
             raise UsageError(f"--label {label}: the model knows {', '.join(known[:20])}{', ...' if known[20:] else ''}")
     return [known.index(label) if label in known else int(label) for label in labels] or [*range(len(known))]
 
@@ -217,8 +218,9 @@ def translate(model: Path, /, *pictures: Path, out: Path, overwrite: Flag = Fals
             except DataError as error:
                 broken.append(str(error))
 
+    made = translated(loaded.method, read())
     make_folder(out)
-    for file, picture in console.track(translated(loaded.method, read()), total=len(files), description="translating"):
+    for file, picture in console.track(made, total=len(files), description="translating"):
         images.write(places[file], picture)
     console.tell(f"{len(files) - len(broken):,} pictures in {out}")
     if broken:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganvas import console
-from ganvas.errors import DataError
+from ganvas.errors import DataError, UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def evaluate(
     from ganvas.files import make_folder
     from ganvas.runtime import find_device
 
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a folder")
     where = find_device(device)
     loaded = load(model, where)
     spec = loaded.facts.spec
@@ -57,13 +59,13 @@ def evaluate(
     judge = open_features(suited(spec) if features == "auto" else features, device=where, weights=weights)
     training = _training_source(model, loaded, data_root.expanduser())
     found = evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
-    paths = evaluation.write(make_folder(out), found)
     if json:
         console.print_json(found.to_json())
-        return
-    _show(found)
-    for path in paths.values():
-        console.tell(f"  {path}")
+    else:
+        _show(found)
+    for path in evaluation.write(make_folder(out), found).values():
+        if not json:
+            console.tell(f"  {path}")
 
 
 def _training_source(model: Path, loaded: "Model", root: Path) -> "Source | None":

@@ -1,0 +1,41 @@
+"""The documentation says what the code says: every method has its page, with all its settings."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ganvas import methods, settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "docs" / "methods"
+MARK = "<!-- settings -->\n"
+
+
+def settings_table(name):
+    """All settings of a method: flag, default, sentence."""
+    config = methods.config(name)
+    sentences = settings.help_of(type(config))
+    rows = [
+        f"| `{settings.flag(field)}` | {shown(getattr(config, field))} | {sentences[field]} |" for field in sentences
+    ]
+    return "\n".join(["| flag | default | |", "|---|---|---|", *rows]) + "\n"
+
+
+def shown(value):
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_a_method_has_a_page_with_its_source_pictures_and_settings(name):
+    """`GANVAS_KEEP_HELP=1 pytest -k page` writes the tables anew."""
+    page = PAGES / f"{name}.md"
+    text = page.read_text(encoding="utf-8")
+    before, mark, _ = text.partition(MARK)
+    if os.environ.get("GANVAS_KEEP_HELP"):
+        page.write_text(before + mark + "\n" + settings_table(name), encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == before + MARK + "\n" + settings_table(name)
+    assert f"src/ganvas/methods/{name}.py" in text
+    assert "https://arxiv.org/abs/" in text
+    for preset in methods.get(name).presets:
+        assert f"`{preset}`" in text

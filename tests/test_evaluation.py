@@ -1,0 +1,419 @@
+"""What a model's pictures are worth: known models get the scores they must, and the best save of a run is kept."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import facts_of, noise_source, same_weights, train_to
+from PIL import Image
+
+from ganvas import checkpoint, evaluation, gallery, images, log, training
+from ganvas.checkpoint import Model
+from ganvas.cli import main
+from ganvas.data.batch import Images, Spec
+from ganvas.data.named import open_named
+from ganvas.errors import DataError, UsageError
+from ganvas.features import open_features
+from ganvas.images import to_signed
+from ganvas.methods._base import BaseConfig, Method
+
+CPU = torch.device("cpu")
+
+
+class Repeats(Method):
+    """Draws the pictures of a source: of seed k the k-th."""
+
+    Config = BaseConfig
+    batch = Images
+
+    def __init__(self, source):
+        super().__init__(BaseConfig(), source.spec)
+        self.source = source
+
+    def generate(self, seeds, labels=None):
+        return to_signed(self.source.rows([seed % len(self.source) for seed in seeds]).images)
+
+
+class RepeatsByClass(Repeats):
+    """Draws pictures of the class asked for, or `beside` classes further."""
+
+    by_class = True
+
+    def __init__(self, source, beside=0):
+        super().__init__(source)
+        self.beside = beside
+
+    def generate(self, seeds, labels=None):
+        classes = len(self.spec.classes)
+        labels = torch.tensor(seeds) % classes if labels is None else labels
+        of = [(self.source.pictures.labels == k).nonzero()[:, 0] for k in range(classes)]
+        chosen = [
+            (seed // classes, of[(int(k) + self.beside) % classes]) for seed, k in zip(seeds, labels, strict=True)
+        ]
+        return to_signed(self.source.rows([int(rows[n % len(rows)]) for n, rows in chosen]).images)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_features("digits", device=CPU)
+
+
+@pytest.fixture(scope="module")
+def training_part():
+    return open_named("digits", root=Path(), size=28)
+
+
+@pytest.fixture(scope="module")
+def test_part():
+    return open_named("digits", root=Path(), size=28, split="test")
+
+
+def model_of(method, source):
+    return Model(method.eval(), facts_of(source), 7)
+
+
+def untrained(source):
+    torch.manual_seed(0)
+    return model_of(checkpoint.build(facts_of(source)), source)
+
+
+@pytest.fixture(scope="module")
+def of_copies(digits, training_part, test_part):
+    some = dataclasses.replace(training_part, pictures=training_part.some(252))
+    model = model_of(Repeats(some), training_part)
+    return evaluation.evaluate(model, test_part, features=digits, count=252, training=training_part)
+
+
+@pytest.fixture(scope="module")
+def of_untrained(digits, training_part, test_part):
+    return evaluation.evaluate(
+        untrained(training_part), test_part, features=digits, count=252, training=training_part
+    )  # fmt: skip
+
+
+def rows_of(found):
+    """The drawn pictures that are shown, and the training pictures that stand below them."""
+    rows = found.neighbours.split(evaluation.NEIGHBOURS_SHOWN)
+    return torch.cat(rows[::2]), torch.cat(rows[1::2])
+
+
+# --- the scores -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("score", ["FID", "KID", "precision", "recall", "diversity"])
+def test_a_model_that_draws_the_training_pictures_of_the_floor_scores_as_they_do(score, of_copies):
+    found = of_copies[f"{score} (digits)"]
+    assert found.value == pytest.approx(found.floor, rel=1e-4)
+
+
+def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_untrained):
+    for name in ("FID (digits)", "KID (digits)"):
+        assert of_untrained[name].value - of_untrained[name].interval > 10 * of_copies[name].value
+    for name in ("precision (digits)", "recall (digits)"):
+        assert of_untrained[name].value < 0.2 < 0.6 < of_copies[name].value
+    assert of_copies["diversity (digits)"].value == pytest.approx(1, abs=0.2)
+    assert of_untrained["diversity (digits)"].value < 0.5
+
+
+def test_copies_of_training_pictures_are_found_out_and_shown(of_copies, of_untrained):
+    assert of_copies["copies"].value > 0.99
+    assert of_untrained["copies"].value < 0.02
+    drawn, nearest = rows_of(of_copies)
+    assert torch.equal(drawn, nearest)
+    assert torch.equal(drawn[-8:], of_copies.samples[:8])
+    drawn, nearest = rows_of(of_untrained)
+    assert not torch.equal(drawn, nearest)
+
+
+def test_new_real_pictures_are_no_copies(digits, training_part, test_part):
+    new, unseen = (
+        dataclasses.replace(test_part, pictures=test_part.rows(range(start, 252, 2)), part=f"half {start}")
+        for start in (0, 1)
+    )
+    found = evaluation.evaluate(
+        model_of(Repeats(new), training_part), unseen, features=digits, count=126, training=training_part
+    )
+    assert found["copies"].value < 0.1
+
+
+def test_against_its_own_training_pictures_nothing_is_said_of_copies(digits, training_part):
+    model = untrained(training_part)
+    found = evaluation.evaluate(model, training_part, features=digits, count=50, training=training_part)
+    assert "copies" not in [score.name for score in found.scores]
+    assert torch.equal(rows_of(found)[0][-8:], found.samples[:8])
+
+
+def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, training_part, test_part):
+    right, wrong = (
+        evaluation.evaluate(
+            model_of(RepeatsByClass(training_part, beside), training_part), test_part,
+            features=digits, count=600, training=training_part,
+        )
+        for beside in (0, 1)
+    )  # fmt: skip
+    asked = right["asked class"]
+    assert asked.value == pytest.approx(asked.floor, abs=0.05)
+    assert asked.floor > 0.5
+    assert 0 < asked.interval < 0.05
+    assert wrong["asked class"].value < 0.2
+    assert right["diversity (digits)"].value == pytest.approx(1, abs=0.1)
+
+
+def test_a_model_that_draws_one_digit_is_found_out_by_its_classes(digits, training_part, test_part):
+    ones = dataclasses.replace(
+        training_part, pictures=training_part.rows((training_part.pictures.labels == 0).nonzero()[:, 0])
+    )
+    found = evaluation.evaluate(model_of(Repeats(ones), training_part), test_part, features=digits, count=100)
+    assert found["commonest class"].value > 0.9
+    assert found["rarest class"].value == 0
+    assert found.classes["0"] == round(found["commonest class"].value * 100)
+    assert sum(found.classes.values()) == 100
+    assert found["recall (digits)"].value < 0.4 < found["precision (digits)"].value
+
+
+def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, training_part, test_part, of_untrained):
+    again = evaluation.evaluate(
+        untrained(training_part), test_part, features=digits, count=252, training=training_part
+    )  # fmt: skip
+    text = json.dumps(of_untrained.to_json(), allow_nan=False)
+    assert json.dumps(again.to_json(), allow_nan=False) == text
+    assert json.loads(text)["step"] == 7
+    assert torch.equal(again.neighbours, of_untrained.neighbours)
+
+
+@pytest.mark.parametrize("name", ["KID (digits)", "diversity (digits)"])
+def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_part, test_part, monkeypatch):
+    """Folders with a folder for each class come class by class."""
+    monkeypatch.setattr(evaluation, "SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
+    flat = dataclasses.replace(training_part, spec=Spec(28, 1))  # a model that knows no classes
+    model = model_of(Repeats(flat), flat)
+    labels = test_part.pictures.labels
+    torch.manual_seed(0)
+    one, other, by_class = (
+        evaluation.evaluate(
+            model, dataclasses.replace(test_part, pictures=test_part.rows(order)), features=digits, count=100
+        )[name]
+        for order in (torch.randperm(len(labels)), torch.randperm(len(labels)), labels.argsort(stable=True))
+    )
+    near = one.interval + other.interval + 0.1 if one.interval else 0.12
+    assert other.value == pytest.approx(one.value, abs=near)
+    assert by_class.value == pytest.approx(one.value, abs=near)
+
+
+# --- what it refuses ------------------------------------------------------------------------------------------------
+
+
+def test_too_few_pictures_are_refused(digits, training_part, test_part):
+    model = untrained(training_part)
+    with pytest.raises(DataError, match=r"49 drawn pictures and 252 of digits.*50 or more"):
+        evaluation.evaluate(model, test_part, features=digits, count=49)
+    few = dataclasses.replace(test_part, pictures=test_part.some(49))
+    with pytest.raises(DataError, match=r"100 drawn pictures and 49 of digits.*50 or more"):
+        evaluation.evaluate(model, few, features=digits, count=100)
+
+
+def test_grey_and_colour_are_not_compared(digits, test_part):
+    colour, grey = noise_source(n=60, channels=3), noise_source(n=60)
+    with pytest.raises(DataError, match="noise is colour; the model draws grey"):
+        evaluation.evaluate(untrained(grey), colour, features=digits, count=60)
+    with pytest.raises(DataError, match="digits is grey; the model draws colour"):
+        evaluation.evaluate(untrained(colour), test_part, features=digits, count=60)
+    with pytest.raises(UsageError, match="--features inception"):
+        evaluation.evaluate(untrained(colour), colour, features=digits, count=60)
+
+
+# --- what it writes -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_can_be_read_back(of_untrained, tmp_path):
+    paths = evaluation.write(tmp_path, of_untrained)
+    assert {path.name for path in paths.values()} == {"metrics.json", "samples.png", "nearest.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths.values()}
+    assert json.loads(paths["numbers"].read_text()) == of_untrained.to_json()
+    with Image.open(paths["samples"]) as sheet, Image.open(paths["nearest"]) as pairs:
+        side = images.enlarge(of_untrained.samples).shape[-1] + 2
+        assert sheet.size == (10 * side + 2,) * 2
+        assert sheet.getextrema()[0] < sheet.getextrema()[1]
+        assert (pairs.width - 2) / (pairs.height - 2) == 8 / 4
+
+
+def test_without_the_training_pictures_there_is_no_floor_and_no_nearest(digits, training_part, test_part, tmp_path):
+    found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60)
+    assert {score.floor for score in found.scores} == {None}
+    assert not evaluation.write(tmp_path, found).keys() & {"nearest"}
+    assert not (tmp_path / "nearest.png").exists()
+
+
+# --- on the command line --------------------------------------------------------------------------------------------
+
+
+def evaluate(run, out, *more, data="digits"):
+    words = ["evaluate", run, "--data", data, "--out", out, "--count", 60, "--features", "digits", "--device", "cpu"]
+    return main([str(word) for word in [*words, *more]])
+
+
+def test_evaluate_shows_its_scores_and_keeps_them(digits_run, tmp_path, capsys):
+    assert evaluate(digits_run, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    kept = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert kept["protocol"]["reference"] == "252 pictures of digits (test)"
+    assert kept["protocol"]["floor"].startswith("60 pictures of digits (train)")
+    assert "FID (digits)" in said
+    for score in kept["scores"]:
+        assert f"{score['value']:.4g}" in said
+    assert str(tmp_path / "out/nearest.png") in said
+
+
+def test_evaluate_speaks_json_and_judges_a_single_file_as_its_run(digits_run, tmp_path, capsys):
+    assert evaluate(digits_run, tmp_path / "one", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "one/metrics.json").read_text())
+    (file,) = digits_run.glob("step-*/weights.safetensors")
+    assert evaluate(file.rename(tmp_path / "model.safetensors"), tmp_path / "two", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_evaluate_without_the_training_pictures_says_so(tmp_path, capsys):
+    source = dataclasses.replace(noise_source(), name=str(tmp_path / "gone"))
+    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
+    assert evaluate(tmp_path / "run", tmp_path / "out", "--json") == 0
+    captured = capsys.readouterr()
+    assert "not to be found" in captured.err
+    assert {score["floor"] for score in json.loads(captured.out)["scores"]} == {None}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--features", "inception", "--weights", "nosuch"], ["--count", "49"], ["--features", "eyes"],
+        ["--data", "nosuch"], ["--count", "0"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_cannot_be_evaluated_is_one_line_and_status_2(more, digits_run, tmp_path, capsys):
+    words = ["evaluate", str(digits_run), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*words, *([] if "--data" in more else ["--data", "digits"]), *more]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("ganvas: ")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):
+    for path in list(photos.iterdir()):
+        for i in range(5):
+            (photos / f"{path.stem}-{i}{path.suffix}").write_bytes(path.read_bytes())
+    source = noise_source(channels=3)
+    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
+    assert evaluate(tmp_path / "run", tmp_path / "out", data=photos) == 2
+    assert "--features inception" in capsys.readouterr().err.splitlines()[-1]
+
+
+# --- while training -------------------------------------------------------------------------------------------------
+
+
+def test_the_score_in_training_is_the_fid_of_evaluate(digits, training_part, test_part):
+    model = untrained(training_part)
+    name, value = evaluation.scorer(test_part, digits, count=252)(model.method)
+    assert name == "FID (digits)"
+    assert value == pytest.approx(
+        evaluation.evaluate(model, test_part, features=digits, count=252)[name].value, rel=1e-9
+    )
+
+
+def test_being_scored_does_not_change_what_is_learned(digits, tmp_path):
+    source = open_named("digits", root=Path(), size=16)
+    facts = facts_of(source)
+    score = evaluation.scorer(source, digits, count=60)
+    scored = train_to(tmp_path / "scored", 6, source=source, facts=facts, score=score, score_every=2)
+    assert same_weights(scored, train_to(tmp_path / "plain", 6, source=source, facts=facts))
+
+
+def scores(*values):
+    """A judge who says these numbers one after the other."""
+    left = iter(values)
+    return lambda method: ("FID (digits)", next(left))
+
+
+def test_the_weights_of_the_lowest_score_are_kept(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    run = tmp_path / "run"
+    train_to(run, 9, source=source, facts=facts, score=scores(5.0, 3.0, 1.5, 2.0, 4.0), score_every=2)
+    assert checkpoint.best(run) == checkpoint.Best(6, "FID (digits)", 1.5)
+    kept = checkpoint.load(run / "best", CPU)
+    assert (kept.step, checkpoint.load(run, CPU).step) == (6, 9)
+    assert same_weights(kept.method, train_to(tmp_path / "six", 6, source=source, facts=facts))
+    said = {record["step"]: record["score FID (digits)"] for record in log.read(run) if "score FID (digits)" in record}
+    assert said == {2: 5.0, 4: 3.0, 6: 1.5, 8: 2.0, 9: 4.0}  # and at the end
+
+
+def test_going_on_keeps_the_best_until_there_is_a_better_one(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 4, source=source, facts=facts, score=scores(1.0, 3.0), score_every=2)
+    first = (tmp_path / "best/weights.safetensors").read_bytes()
+    train_to(tmp_path, 8, source=source, facts=facts, score=scores(2.0, 1.5), score_every=2)
+    assert (tmp_path / "best/weights.safetensors").read_bytes() == first
+    assert checkpoint.best(tmp_path) == checkpoint.Best(2, "FID (digits)", 1.0)
+    train_to(tmp_path, 9, source=source, facts=facts, score=scores(0.5), score_every=10)
+    assert checkpoint.best(tmp_path) == checkpoint.Best(9, "FID (digits)", 0.5)
+
+
+def test_a_best_that_the_disk_has_damaged_makes_room_for_a_whole_one(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 2, source=source, facts=facts, score=scores(1.0), score_every=2)
+    file = tmp_path / "best/weights.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    assert checkpoint.best(tmp_path) is None
+    train_to(tmp_path, 4, source=source, facts=facts, score=scores(7.0), score_every=2)
+    assert checkpoint.best(tmp_path) == checkpoint.Best(4, "FID (digits)", 7.0)
+    assert checkpoint.load(tmp_path / "best", CPU).step == 4
+
+
+def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    source = noise_source()
+    facts = facts_of(source)
+    events = training.train(
+        tmp_path, source, training.start(tmp_path, source, facts), facts=facts, device=CPU,
+        budget=training.Budget(steps=5), score=scores(3.0, 2.0, 1.0), score_every=2,
+    )  # fmt: skip
+    told = [event.score and event.score[1] for event in events]
+    assert told == [None, None, 3.0, 3.0, 2.0, 1.0]
+
+
+def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    source = noise_source()
+    facts = facts_of(source)
+    heights = []
+    for name, options in (("plain", {}), ("scored", {"score": scores(3.0, 0.0, 2.0), "score_every": 2})):
+        train_to(tmp_path / name, 6, source=source, facts=facts, **options)
+        path = gallery.draw_curves(tmp_path / name)
+        assert path == tmp_path / name / "losses.png"
+        with Image.open(path) as picture:
+            picture.load()
+            heights.append(picture.height)
+    assert heights[1] > 1.3 * heights[0]
+
+
+def test_train_with_validate_every_tells_and_keeps_the_best(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ganvas.cli.training.VALIDATED", 60)
+    run = tmp_path / "run"
+    words = ["train", "gan", "--data", "digits", "--run", str(run), "--device", "cpu", "--precision", "fp32"]
+    small = ["--generator", "16", "--discriminator", "16", "--batch", "8", "--steps", "5", "--validate-every", "2"]
+    assert main([*words, *small]) == 0
+    best = checkpoint.best(run)
+    assert f"best: FID (digits) {best.value:.3g} after {best.step} steps, kept in {run / 'best'}" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    logged = [record["score FID (digits)"] for record in log.read(run) if "score FID (digits)" in record]
+    assert len(logged) == 3
+    assert best.value == min(logged)
+    assert main(["generate", str(run / "best"), "--count", "1", "--out", str(tmp_path / "x.png")]) == 0
+    assert evaluate(run / "best", tmp_path / "out") == 0

@@ -1,0 +1,172 @@
+"""The formulas, each against another way to compute the same."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import linalg
+from scipy.spatial import distance
+from sklearn.neighbors import NearestNeighbors
+
+from ganvas import metrics
+
+
+def correlated(n, *, d=12, seed=0, shift=0.0):
+    """Features whose columns depend on each other, as a network's do."""
+    chance = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(d, d, generator=chance)
+    return torch.randn(n, d, generator=chance) @ mixing + shift
+
+
+def clusters(kinds, n, *, seed):
+    """`n` points of each kind: unit clouds that stand far apart."""
+    chance = torch.Generator().manual_seed(seed)
+    return torch.cat([torch.randn(n, 6, generator=chance) + 40 * torch.eye(6)[k] for k in kinds])
+
+
+def mean_difference(real, fake):
+    return float(real.mean() - fake.mean())
+
+
+def test_frechet_distance_is_that_of_two_gaussians_as_scipy_computes_it():
+    real, fake = correlated(300), correlated(200, seed=1, shift=0.5)
+    a, b = real.double().numpy(), fake.double().numpy()
+    s, t = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(s + t - 2 * linalg.sqrtm(s @ t).real)
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_distance_holds_for_fewer_pictures_than_features():
+    real, fake = correlated(20, d=50).double(), correlated(30, d=50, seed=1, shift=0.5).double()
+    a, b = (rows - rows.mean(0) for rows in (real, fake))
+    a, b = a / math.sqrt(len(a) - 1), b / math.sqrt(len(b) - 1)
+    cross = torch.linalg.matrix_norm(a @ b.T, "nuc")  # tr (S T)^1/2 without a root of a singular matrix
+    expected = (real.mean(0) - fake.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * cross
+    assert metrics.frechet_distance(real, fake) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_frechet_distance_of_a_set_from_itself_is_zero():
+    assert metrics.frechet_distance(correlated(200), correlated(200)) == pytest.approx(0, abs=1e-6)
+
+
+def test_frechet_distance_of_known_gaussians_is_the_analytic_one():
+    chance = torch.Generator().manual_seed(0)
+    a, b = torch.tensor([1.0, 2.0, 0.5, 3.0]), torch.tensor([2.0, 1.0, 0.5, 1.0])
+    real = torch.randn(50_000, 4, generator=chance) * a
+    fake = torch.randn(50_000, 4, generator=chance) * b + torch.tensor([1.0, 0, 0, -1])
+    expected = 2 + float((a - b).square().sum())  # where the covariances are diagonal
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=0.03)
+
+
+def test_kernel_distance_is_the_unbiased_estimate_over_disjoint_blocks(monkeypatch):
+    monkeypatch.setattr(metrics, "KERNEL_BLOCK", 10)
+    real, fake = correlated(45, d=5), correlated(40, d=5, seed=1, shift=0.3)
+
+    def kernel(x, y):
+        return (sum(p * q for p, q in zip(x, y, strict=True)) / 5 + 1) ** 3
+
+    estimates = []
+    for start in range(0, 40, 10):
+        a, b = real[start : start + 10].double().tolist(), fake[start : start + 10].double().tolist()
+        within = [
+            sum(kernel(x, y) for i, x in enumerate(rows) for j, y in enumerate(rows) if i != j) / (10 * 9)
+            for rows in (a, b)
+        ]
+        estimates.append(sum(within) - 2 * sum(kernel(x, y) for x in a for y in b) / (10 * 10))
+    value, interval = metrics.kernel_distance(real, fake)
+    assert value == pytest.approx(np.mean(estimates), rel=1e-9)
+    assert interval == pytest.approx(1.96 * np.std(estimates, ddof=1) / math.sqrt(4), rel=1e-9)
+
+
+def kernel_covers(blocks, *, repeats=300):
+    """How often the interval of sets of one distribution, in so many blocks, reaches over zero."""
+    chance = torch.Generator().manual_seed(0)
+    covered = 0
+    for _ in range(repeats):
+        real, fake = torch.randn(2, 10 * blocks, 4, generator=chance)
+        value, interval = metrics.kernel_distance(real, fake)
+        covered += abs(value) <= interval
+    return covered / repeats
+
+
+def test_kernel_distance_of_one_distribution_is_zero_within_its_interval(monkeypatch):
+    monkeypatch.setattr(metrics, "KERNEL_BLOCK", 10)
+    assert 0.88 < kernel_covers(20) < 1  # 95 %, give or take what 300 repeats leave open
+
+
+def test_kernel_distance_of_few_pictures_is_zero_within_its_interval_as_often():
+    assert kernel_covers(6) > 0.88  # 60 pictures, so two blocks of 30
+
+
+def test_kernel_distance_of_two_distributions_is_outside_its_interval():
+    value, interval = metrics.kernel_distance(correlated(400), correlated(400, shift=2.0))
+    assert value > 2 * interval
+
+
+def test_the_jackknife_of_a_mean_difference_is_the_textbooks_interval():
+    chance = torch.Generator().manual_seed(0)
+    squares = []
+    for _ in range(200):  # each has but nine degrees of freedom
+        real, fake = torch.randn(200, 1, generator=chance) * 2, torch.randn(300, 1, generator=chance)
+        squares.append(metrics.jackknife(mean_difference, real, fake) ** 2)
+    assert math.sqrt(np.mean(squares)) == pytest.approx(1.96 * math.sqrt(4 / 200 + 1 / 300), rel=0.1)
+
+
+def naive_precision_and_recall(real, fake):
+    def covered(rows, by):
+        radii = NearestNeighbors(n_neighbors=4).fit(by).kneighbors(by)[0][:, 3]  # the first is itself
+        return (distance.cdist(rows, by) <= radii).any(1).mean()
+
+    return covered(fake, real), covered(real, fake)
+
+
+@pytest.mark.parametrize(("n", "m"), [(300, 200), (4500, 4400)], ids=["one-part", "several-parts"])
+def test_precision_and_recall_are_the_shares_within_three_neighbours(n, m):
+    real, fake = correlated(n, d=3), correlated(m, d=3, seed=0, shift=0.0)[:m] * 1.5 + 0.5
+    expected = naive_precision_and_recall(real.double().numpy(), fake.double().numpy())
+    assert 0.2 < min(expected) < max(expected) < 1
+    assert metrics.precision_and_recall(real, fake) == pytest.approx(expected, abs=2 / m)  # a point on the border
+
+
+def test_missing_kinds_cost_recall_and_odd_pictures_cost_precision():
+    real, all_kinds = clusters(range(4), 100, seed=0), clusters(range(4), 100, seed=1)
+    precision, recall = metrics.precision_and_recall(real, all_kinds)
+    assert min(precision, recall) > 0.8
+
+    fewer = metrics.precision_and_recall(real, clusters([0, 1], 200, seed=2))
+    assert fewer[0] == pytest.approx(precision, abs=0.1)
+    assert fewer[1] < 0.6 * recall
+
+    odd = metrics.precision_and_recall(real, torch.cat([all_kinds, clusters([4, 5], 200, seed=3)]))
+    assert odd[0] < 0.6 * precision
+    assert odd[1] == pytest.approx(recall, abs=0.1)
+
+
+@pytest.mark.parametrize("n", [50, 4500], ids=["one-part", "several-parts"])
+def test_spread_is_the_mean_distance_of_a_pair(n):
+    features = correlated(n, d=3)
+    assert metrics.spread(features) == pytest.approx(distance.pdist(features.double().numpy()).mean(), rel=1e-4)
+
+
+def test_what_is_all_the_same_has_no_spread():
+    assert metrics.spread(correlated(1).expand(40, -1)) == pytest.approx(0, abs=0.02)
+    assert metrics.spread(correlated(1)) == 0
+
+
+@pytest.mark.parametrize("sizes", [[90], [30, 30, 30], [1, 80, 9]])
+def test_nearest_is_found_over_all_parts(sizes):
+    rows, others = correlated(40), correlated(90, seed=1)
+    others[57] = rows[3]
+    found, numbers = metrics.nearest(rows, torch.split(others, sizes))
+    expected = distance.cdist(rows.double().numpy(), others.double().numpy())
+    assert numbers.tolist() == expected.argmin(1).tolist()
+    assert numbers[3] == 57
+    np.testing.assert_allclose(found.numpy(), expected.min(1), rtol=1e-4, atol=0.01)
+
+
+def test_of_equally_near_ones_the_first_is_named():
+    rows = torch.zeros(1, 2)
+    others = torch.tensor([[3.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    found, numbers = metrics.nearest(rows, torch.split(others, 1))
+    assert (float(found), int(numbers)) == (1, 1)

@@ -1,0 +1,227 @@
+"""The eye on a training: what goes wrong for real is said, and what goes well is not."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import facts_of, noise_source, same_weights, small_config, train_to
+from scipy.spatial import distance
+
+from ganvas import checkpoint, log, methods, training, watch
+from ganvas.cli import main
+from ganvas.data.named import open_named
+from ganvas.errors import DivergedError
+from ganvas.methods._base import Method
+
+CPU = torch.device("cpu")
+IDLE = {"learning_rate": 0.0, "batch_norm": False}
+WON = {"r1": 0.0, "learning_rate": 5e-3, "discriminator": (128,), "discriminator_steps": 20}
+COLLAPSE = {  # the textbook's gan, only quicker
+    "r1": 0.0, "batch_norm": False, "beta1": 0.9, "ema": 0.0, "learning_rate": 5e-3, "batch": 32,
+    "generator": (64, 64), "discriminator": (128, 128),
+}  # fmt: skip
+HEALTHY = {"batch": 32, "generator": (64, 64), "discriminator": (64, 64)}
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Look at every step, and say at once what would else take minutes."""
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(watch, "WON_STEPS", 20)
+    monkeypatch.setattr(watch, "YOUNG", 100)
+    monkeypatch.setattr(watch, "IDLE_STEPS", 20)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_named("digits", root=Path(), size=16)
+
+
+def events_of(run, source, steps, **config):
+    """Every event of a training with these settings."""
+    facts = facts_of(source, config=small_config("gan", **config))
+    method = training.start(run, source, facts)
+    budget = training.Budget(steps=steps)
+    return list(training.train(run, source, method, facts=facts, device=CPU, budget=budget))
+
+
+def kinds(event):
+    return {warning.kind for warning in event.warnings}
+
+
+def warning_of(event, kind):
+    return next(warning for warning in event.warnings if warning.kind == kind)
+
+
+def said(run):
+    """The lines of words in the log."""
+    records = [json.loads(line) for line in (run / log.LOG).read_text().splitlines()]
+    return [(record["step"], record["warning"]) for record in records if "warning" in record]
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+def test_a_discriminator_that_has_won_is_told_with_what_to_try(tmp_path):
+    events = events_of(tmp_path, noise_source(), 70, **WON)
+    low = [event.step for event in events if event.losses and event.losses["discriminator"] < watch.WON]
+    first = next(event for event in events if "the discriminator has won" in kinds(event))
+    warning = warning_of(first, "the discriminator has won")
+    assert warning.since in low
+    assert set(range(warning.since, first.step + 1)) <= set(low)
+    assert first.step - warning.since == watch.WON_STEPS
+    for advice in ("--r1 1", "--discriminator-steps 1", "--augment", "--learning-rate"):
+        assert advice in warning.sentence
+
+
+def test_a_generator_that_collapses_is_told(tmp_path, digits):
+    events = events_of(tmp_path, digits, 130, **COLLAPSE)
+    assert "collapse" in kinds(events[-1])
+    warning = warning_of(events[-1], "collapse")
+    assert warning.since >= watch.YOUNG
+    assert not any("collapse" in kinds(event) for event in events[: watch.YOUNG])
+    assert "--r1 1" in warning.sentence
+    drawn = checkpoint.load(tmp_path, CPU).method.generate(list(range(64))).detach().flatten(1)
+    real = digits.some(64).signed().images.flatten(1)
+    assert watch.distinctness(drawn) < watch.COLLAPSED * watch.distinctness(real)
+
+
+def test_a_generator_that_stands_still_is_told(tmp_path):
+    events = events_of(tmp_path, noise_source(), 70, **IDLE)
+    assert kinds(events[-1]) == {"idle generator"}
+    assert not kinds(events[20])
+    assert "a larger --learning-rate" in warning_of(events[-1], "idle generator").sentence
+
+
+def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
+    source = noise_source()
+    facts = facts_of(source, config=small_config("gan", learning_rate=1.0, discriminator=(128,) * 24))
+    with pytest.raises(DivergedError, match=r"loss is (nan|-?inf) in step \d+;.*--learning-rate") as error:
+        train_to(tmp_path, 60, source=source, facts=facts, save_every=5)
+    newest = checkpoint.saves(tmp_path)[-1]
+    assert f"the last whole save is {newest}" in str(error.value)
+    step = checkpoint.resume(tmp_path, checkpoint.build(facts))[0]
+    assert step == int(newest.name.removeprefix("step-")) >= 5
+    assert all(weight.isfinite().all() for weight in checkpoint.load(tmp_path, CPU).method.state_dict().values())
+
+
+# --- what goes well -------------------------------------------------------------------------------------------------
+
+
+def test_a_healthy_training_is_left_in_peace(tmp_path, digits):
+    events = events_of(tmp_path, digits, 300, **HEALTHY)
+    assert not set().union(*map(kinds, events))
+    assert said(tmp_path) == []
+
+
+def test_being_watched_does_not_change_what_is_learned(tmp_path, monkeypatch):
+    source = noise_source()
+    facts = facts_of(source)
+    watched = train_to(tmp_path / "watched", 8, source=source, facts=facts)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 1000)
+    assert same_weights(watched, train_to(tmp_path / "alone", 8, source=source, facts=facts))
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_can_be_watched(name, tmp_path):
+    source = noise_source(classes=("a", "b", "c"))
+    train_to(tmp_path, 4, source=source, facts=facts_of(source, name))
+    assert said(tmp_path) == []
+
+
+# --- where it is said -----------------------------------------------------------------------------------------------
+
+
+def test_a_warning_is_logged_once_outlives_a_rewind_and_is_no_number(tmp_path):
+    events = events_of(tmp_path, noise_source(), 90, **IDLE)
+    first = next(event for event in events if event.warnings)
+    warning = warning_of(first, "idle generator")
+    assert said(tmp_path) == [(first.step, f"idle generator: {warning.sentence}")]
+    assert [record["step"] for record in log.read(tmp_path)] == list(range(1, 91))
+    log.rewind(tmp_path, step=first.step)
+    assert len(said(tmp_path)) == 1
+    assert log.read(tmp_path)[-1]["step"] == first.step
+    log.rewind(tmp_path, step=first.step - 1)
+    assert said(tmp_path) == []
+
+
+def test_the_command_line_says_it_on_the_way_and_at_the_end(tmp_path, capsys):
+    words = ["train", "gan", "--data", "digits", "--run", str(tmp_path / "run"), "--device", "cpu"]
+    small = ["--generator", "16", "--discriminator", "16", "--batch", "8", "--precision", "fp32"]
+    assert main([*words, *small, "--no-batch-norm", "--learning-rate", "0", "--steps", "70"]) == 0
+    captured = capsys.readouterr()
+    ((step, sentence),) = said(tmp_path / "run")
+    assert captured.err.count(f"watch, step {step}: {sentence}") == 1
+    assert "watch, since step" in captured.out
+    assert captured.out.count(sentence) == 1
+
+
+# --- how it judges --------------------------------------------------------------------------------------------------
+
+
+class Draws(Method):
+    """Draws what it is given, one after the other."""
+
+    def __init__(self, *drawn):
+        source = noise_source()
+        super().__init__(small_config("gan"), source.spec)
+        self.drawn = list(drawn)
+
+    def generate(self, seeds, labels=None):
+        return self.drawn.pop(0)[: len(seeds)]
+
+
+def real():
+    return noise_source(n=64).some(64).signed().images
+
+
+def test_one_look_is_chance_and_three_are_not():
+    same, different = torch.zeros(64, 1, 16, 16), real()
+    eye = watch.Watch(Draws(same, same, different, same, same, same, different), real())
+    seen = []
+    for step in range(1000, 1007):
+        eye.see_samples(step)
+        seen.append("collapse" in eye.standing)
+    assert seen == [False] * 5 + [True, False]
+
+
+def test_a_warning_names_the_step_at_which_it_was_first_seen():
+    same = torch.zeros(64, 1, 16, 16)
+    eye = watch.Watch(Draws(*[same] * 4), real())
+    for step in (1000, 1100, 1200, 1300):
+        eye.see_samples(step)
+    assert eye.standing["collapse"].since == 1000
+    assert eye.standing["idle generator"].since == 1100
+
+
+def test_a_loss_that_recovers_takes_the_warning_back():
+    eye = watch.Watch(Draws(), real())
+    for step, loss in ((10, 0.01), (30, 0.01), (31, 0.01)):
+        eye.see_losses(step, {"discriminator": loss})
+    assert eye.standing["the discriminator has won"].since == 10
+    eye.see_losses(32, {"discriminator": 0.5})
+    assert not eye.standing
+    eye.see_losses(33, {"discriminator": 0.01})
+    assert not eye.standing
+    eye.see_losses(60, {"critic": -3.0})
+    assert not eye.standing
+
+
+def test_a_young_generator_may_draw_one_blob():
+    same = torch.zeros(64, 1, 16, 16)
+    eye = watch.Watch(Draws(*[same] * 6), real())
+    for step in range(94, 100):
+        eye.see_samples(step)
+    assert "collapse" not in eye.standing
+
+
+def test_distinctness_is_the_mean_distance_to_the_most_similar_other_one():
+    rows = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
+    rows[7] = rows[8]
+    apart = distance.squareform(distance.pdist(rows.double().numpy()))
+    apart[range(40), range(40)] = float("inf")
+    assert watch.distinctness(rows) == pytest.approx(apart.min(1).mean(), rel=1e-5)
+    assert watch.distinctness(rows[:1]) == 0
+    assert watch.distinctness(rows[:1].expand(9, -1)) == 0
