@@ -9,7 +9,7 @@ import torch
 from conftest import facts_of, noise_source, same_weights, train_to
 from PIL import Image
 
-from ganvas import checkpoint, evaluation, gallery, images, log, training
+from ganvas import checkpoint, evaluation, gallery, images, log, metrics, training
 from ganvas.checkpoint import Model
 from ganvas.cli import main
 from ganvas.data.batch import Images, Spec
@@ -114,7 +114,7 @@ def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_unt
     for name in ("precision (digits)", "recall (digits)"):
         assert of_untrained[name].value < 0.2 < 0.6 < of_copies[name].value
     assert of_copies["diversity (digits)"].value == pytest.approx(1, abs=0.2)
-    assert of_untrained["diversity (digits)"].value < 0.5
+    assert of_untrained["diversity (digits)"].value < 0.8 * of_copies["diversity (digits)"].value
 
 
 def test_copies_of_training_pictures_are_found_out_and_shown(of_copies, of_untrained):
@@ -186,7 +186,7 @@ def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, trainin
 @pytest.mark.parametrize("name", ["KID (digits)", "diversity (digits)"])
 def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_part, test_part, monkeypatch):
     """Folders with a folder for each class come class by class."""
-    monkeypatch.setattr(evaluation, "SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
+    monkeypatch.setattr(metrics, "SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
     flat = dataclasses.replace(training_part, spec=Spec(28, 1))  # a model that knows no classes
     model = model_of(Repeats(flat), flat)
     labels = test_part.pictures.labels

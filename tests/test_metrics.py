@@ -61,14 +61,17 @@ def test_frechet_distance_of_known_gaussians_is_the_analytic_one():
 
 def test_kernel_distance_is_the_unbiased_estimate_over_disjoint_blocks(monkeypatch):
     monkeypatch.setattr(metrics, "KERNEL_BLOCK", 10)
+    monkeypatch.setattr(metrics, "KERNEL_BLOCKS", 2)
     real, fake = correlated(45, d=5), correlated(40, d=5, seed=1, shift=0.3)
+    lot = torch.Generator().manual_seed(0)
+    drawn = [rows[torch.randperm(len(rows), generator=lot)[:40]].double().tolist() for rows in (real, fake)]
 
     def kernel(x, y):
         return (sum(p * q for p, q in zip(x, y, strict=True)) / 5 + 1) ** 3
 
     estimates = []
     for start in range(0, 40, 10):
-        a, b = real[start : start + 10].double().tolist(), fake[start : start + 10].double().tolist()
+        a, b = (rows[start : start + 10] for rows in drawn)
         within = [
             sum(kernel(x, y) for i, x in enumerate(rows) for j, y in enumerate(rows) if i != j) / (10 * 9)
             for rows in (a, b)
@@ -76,7 +79,8 @@ def test_kernel_distance_is_the_unbiased_estimate_over_disjoint_blocks(monkeypat
         estimates.append(sum(within) - 2 * sum(kernel(x, y) for x in a for y in b) / (10 * 10))
     value, interval = metrics.kernel_distance(real, fake)
     assert value == pytest.approx(np.mean(estimates), rel=1e-9)
-    assert interval == pytest.approx(1.96 * np.std(estimates, ddof=1) / math.sqrt(4), rel=1e-9)
+    t = 3.182446  # Student's, of three degrees of freedom
+    assert interval == pytest.approx(t * np.std(estimates, ddof=1) / math.sqrt(4), rel=1e-6)
 
 
 def kernel_covers(blocks, *, repeats=300):
@@ -110,7 +114,7 @@ def test_the_jackknife_of_a_mean_difference_is_the_textbooks_interval():
     for _ in range(200):  # each has but nine degrees of freedom
         real, fake = torch.randn(200, 1, generator=chance) * 2, torch.randn(300, 1, generator=chance)
         squares.append(metrics.jackknife(mean_difference, real, fake) ** 2)
-    assert math.sqrt(np.mean(squares)) == pytest.approx(1.96 * math.sqrt(4 / 200 + 1 / 300), rel=0.1)
+    assert math.sqrt(np.mean(squares)) == pytest.approx(2.262 * math.sqrt(4 / 200 + 1 / 300), rel=0.1)
 
 
 def naive_precision_and_recall(real, fake):
@@ -146,7 +150,8 @@ def test_missing_kinds_cost_recall_and_odd_pictures_cost_precision():
 @pytest.mark.parametrize("n", [50, 4500], ids=["one-part", "several-parts"])
 def test_spread_is_the_mean_distance_of_a_pair(n):
     features = correlated(n, d=3)
-    assert metrics.spread(features) == pytest.approx(distance.pdist(features.double().numpy()).mean(), rel=1e-4)
+    exact = distance.pdist(features.double().numpy()).mean()
+    assert metrics.spread(features) == pytest.approx(exact, rel=1e-4 if n <= metrics.SPREAD_OVER else 0.05)
 
 
 def test_what_is_all_the_same_has_no_spread():

@@ -37,7 +37,7 @@ def _color(x: Tensor) -> Tensor:
 
 
 def _translation(x: Tensor) -> Tensor:
-    """Moved by up to an eighth of the side in both directions; what comes in is mid grey."""
+    """Moved by up to an eighth of the side (rounded) in both directions; what comes in is mid grey."""
     n, _, height, width = x.shape
     most = (height + 4) // 8
     dy, dx = torch.randint(0, 2 * most + 1, (2, n, 1), device=x.device)

@@ -25,7 +25,6 @@ from ganvas.methods._base import Method
 LEAST = 50  # pictures of either kind; of fewer no covariance can be told
 AT_ONCE = 250  # pictures through the features
 NEIGHBOURS_SOUGHT = 1000  # drawn pictures whose nearest training picture is looked for
-SPREAD_OVER = 2000  # pictures between which distances are averaged
 NEIGHBOURS_SHOWN = 8
 SHOWN = 100  # drawn pictures on the sheet
 NEIGHBOUR_SIDE = 32  # pixels at which pictures are compared one by one
@@ -123,10 +122,9 @@ def evaluate(
     if source.spec.channels != spec.channels:
         kinds = {1: "grey", 3: "colour"}
         raise DataError(f"{source.name} is {kinds[source.spec.channels]}; the model draws {kinds[spec.channels]}")
-    if min(count, len(source)) < LEAST:
-        raise DataError(
-            f"{count} drawn pictures and {len(source)} of {source.name}: scores take {LEAST} or more of each"
-        )
+    if source.spec.size != spec.size:
+        raise DataError(f"{source.name} is of {source.spec.size} pixels; the model draws {spec.size}")
+    _require_enough(count, source)
     real = _look(source, len(source), features, track)
     if source.spec.classes != spec.classes:  # then its labels mean something else
         real = _Seen(real.features, None)
@@ -149,6 +147,13 @@ def evaluate(
         closeness, found.neighbours = _memorised(drawn, source, training, track)
         found.scores += closeness
     return found
+
+
+def _require_enough(count: int, source: Source) -> None:
+    if min(count, len(source)) < LEAST:
+        raise DataError(
+            f"{count} drawn pictures and {len(source)} of {source.name}: scores take {LEAST} or more of each"
+        )
 
 
 def _protocol(
@@ -245,11 +250,13 @@ def _class_scores(features: Features, method: Method, real: _Seen, fake: _Seen, 
                 "higher",
                 f"share of drawn pictures that the {features.name} network takes for the class that was asked for",
             )
-        fake = _Seen(fake.features, fake.labels if method.by_class else judge(fake.features))
         shares = torch.bincount(judge(fake.features), minlength=len(spec.classes)) / len(fake.features)
         for name, value in (("rarest class", shares.min()), ("commonest class", shares.max())):
             even = f"{1 / len(spec.classes):.2g}"
             yield Score(name, float(value), None, None, f"near {even}", "its share, as judged, of all drawn pictures")
+    if judge is not None and not method.by_class:  # nobody says which class a picture is meant to be: judge them all
+        real, fake = (_Seen(seen.features, judge(seen.features)) for seen in (real, fake))
+        floor = floor and _Seen(floor.features, judge(floor.features))
     inside = real.labels is not None and fake.labels is not None
     groups = len(spec.classes) if inside else 0
     of_real = _spread(real, groups) or math.inf
@@ -277,8 +284,8 @@ def _share_interval(share: float, n: int) -> float:
 def _spread(seen: _Seen, classes: int) -> float:
     """The mean distance of two pictures of a class, each class weighing the same; of any two for no classes."""
     if not classes or seen.labels is None:
-        return metrics.spread(seen.features[:SPREAD_OVER])
-    groups = [seen.features[seen.labels == k][:SPREAD_OVER] for k in range(classes)]
+        return metrics.spread(seen.features)
+    groups = [seen.features[seen.labels == k] for k in range(classes)]
     spreads = [metrics.spread(group) for group in groups if len(group) > 1]
     return sum(spreads) / len(spreads) if spreads else 0.0
 
@@ -323,8 +330,14 @@ def _flat(pictures: Tensor) -> Tensor:
 
 
 def scorer(source: Source, features: Features, *, count: int) -> Callable[[Method], tuple[str, float]]:
-    """A function that scores a method in training: the FID of `count` drawn pictures against as many of `source`."""
-    real = _look(source, min(count, len(source)), features)
+    """A function that scores a method in training: the FID of `count` drawn pictures against as many of `source`.
+
+    Raises:
+        DataError: if there are too few.
+    """
+    count = min(count, len(source))
+    _require_enough(count, source)
+    real = _look(source, count, features)
 
     def score(method: Method) -> tuple[str, float]:
         fake, _ = _look_while_drawing(draw(method, range(count)), features)

@@ -7,6 +7,7 @@ MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which
 
 import io
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +17,7 @@ from typing import Literal
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ganvas.data.batch import Spec
 from ganvas.errors import UsageError
@@ -54,13 +56,15 @@ def suited(spec: Spec) -> Name:
     return "digits" if spec.channels == 1 and spec.classes == DIGITS else "inception"
 
 
-def open_features(name: Name, *, device: torch.device, weights: Path | None = None) -> Features:
+def open_features(name: Name, *, device: torch.device, weights: Path | None = None, framed: bool = False) -> Features:
     """The network of that name on `device`; `weights` is a file for Inception, which is else downloaded once.
+
+    With `framed`, digits that fill their picture get the margin that those of MNIST have.
 
     Raises:
         UsageError: if it is not to be had, saying what to do.
     """
-    return _digits(device) if name == "digits" else _inception(device, weights)
+    return _digits(device, framed=framed) if name == "digits" else _inception(device, weights)
 
 
 # --- ours -----------------------------------------------------------------------------------------------------------
@@ -89,7 +93,7 @@ def _convolution(before: int, after: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(before, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
 
 
-def _digits(device: torch.device) -> Features:
+def _digits(device: torch.device, *, framed: bool) -> Features:
     network = DigitNetwork()
     with resources.as_file(resources.files("ganvas") / "weights" / "digits.safetensors") as file:
         network.load_state_dict(safetensors.torch.load_file(file))
@@ -98,14 +102,16 @@ def _digits(device: torch.device) -> Features:
     def see(pictures: Tensor) -> Tensor:
         if pictures.shape[1] != 1:
             raise UsageError("the digit network sees grey pictures, and these are in colour; use --features inception")
-        features: Tensor = network.features(to_signed(resize(pictures, 28).to(device)))
+        scaled = F.pad(resize(pictures, 20), (4, 4, 4, 4)) if framed else resize(pictures, 28)
+        features: Tensor = network.features(to_signed(scaled.to(device)))
         return features
 
     def classify(features: Tensor) -> Tensor:
         digits: Tensor = network.classifier(features.to(device)).argmax(1).cpu()
         return digits
 
-    protocol = "8 bits a pixel, scaled to 28x28 (bicubic, antialiased) where not so; 128 features of the digit network"
+    size = "scaled to 20x20 with a black margin of 4" if framed else "scaled to 28x28 where not so"
+    protocol = f"8 bits a pixel, {size} (bicubic, antialiased); 128 features of the digit network"
     return Features("digits", protocol, see, classify, DIGITS)
 
 
@@ -125,7 +131,7 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
     again.seek(0)
     try:
         network = fidelity.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=again)
-    except RuntimeError as error:
+    except Exception as error:  # other names and shapes, or no dictionary of tensors at all
         raise UsageError(
             f"--weights {weights}: not the weights of Inception v3 that torch-fidelity uses "
             f"({fidelity.URL_INCEPTION_V3.rpartition('/')[2]})"
@@ -152,6 +158,10 @@ def _fetch(url: str) -> object:
 
 def _read(file: Path) -> object:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise UsageError(f"--weights {file}: cannot be read as weights ({str(error).splitlines()[0]})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are not torch's, which are then refused
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UsageError(f"--weights {file}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # about anything; and torch's words advise to run what the file says
+        raise UsageError(f"--weights {file}: not a file of weights, or not one that is safe to load") from error

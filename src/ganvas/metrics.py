@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 JACKKNIFE_PARTS = 10
 KERNEL_BLOCK = 1000  # pictures; what the papers take, so that values compare
+KERNEL_BLOCKS = 10  # at least; of fewer the spread is hardly known
 NEIGHBOURS = 3
+SPREAD_OVER = 2000  # pictures between which distances are averaged
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
@@ -35,7 +37,14 @@ def jackknife(score: Callable[[Tensor, Tensor], float], real: Tensor, fake: Tens
     """
     g = JACKKNIFE_PARTS
     values = torch.tensor([score(_without(real, part, g), _without(fake, part, g)) for part in range(g)]).double()
-    return 1.96 * math.sqrt((g - 1) / g * float((values - values.mean()).square().sum()))
+    return _student(g - 1) * math.sqrt((g - 1) / g * float((values - values.mean()).square().sum()))
+
+
+def _student(freedom: int) -> float:
+    """How many standard errors make half of a 95 % interval, of a mean of few values: Student's t."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
 
 
 def _without(rows: Tensor, part: int, parts: int) -> Tensor:
@@ -46,16 +55,17 @@ def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float]:
     """The squared maximum mean discrepancy under (x y / D + 1)^3, without bias, and half of its 95 % interval.
 
     Binkowski et al. 2018, "Demystifying MMD GANs", section 4: the mean over blocks of up to 1,000 pictures, here
-    disjoint ones, so that they are independent and their spread gives the interval; by torchmetrics.
+    ten or more disjoint ones by lot, so that they are independent and their spread gives the interval; by torchmetrics.
     """
     from torchmetrics.image.kid import poly_mmd
 
     n = min(len(real), len(fake))
-    blocks = max(2, n // KERNEL_BLOCK)
-    size = n // blocks
-    parts = [slice(i * size, (i + 1) * size) for i in range(blocks)]
-    values = torch.stack([poly_mmd(real[part].double(), fake[part].double()) for part in parts])
-    return float(values.mean()), 1.96 * float(values.std()) / math.sqrt(blocks)
+    blocks = max(KERNEL_BLOCKS, n // KERNEL_BLOCK)
+    by_lot = torch.Generator().manual_seed(0)  # sets come sorted by class
+    real, fake = (rows[torch.randperm(len(rows), generator=by_lot)[:n]].double() for rows in (real, fake))
+    pairs = zip(real.tensor_split(blocks), fake.tensor_split(blocks), strict=True)
+    values = torch.stack([poly_mmd(a, b) for a, b in pairs])
+    return float(values.mean()), _student(blocks - 1) * float(values.std()) / math.sqrt(blocks)
 
 
 def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
@@ -81,7 +91,8 @@ def _distances(rows: Tensor, others: Tensor) -> Iterable[Tensor]:
 
 
 def spread(features: Tensor) -> float:
-    """The mean distance between two of a set's features (N, D)."""
+    """The mean distance between two of a set's features (N, D); of up to 2,000, evenly taken."""
+    features = features[:: max(1, -(-len(features) // SPREAD_OVER))]
     n = len(features)
     total = sum(float(part.double().sum()) for part in _distances(features, features))
     return total / (n * (n - 1)) if n > 1 else 0.0

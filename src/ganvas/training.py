@@ -104,7 +104,7 @@ class Progress:
     spent: float
     losses: dict[str, float]
     images_per_second: float
-    warnings: tuple[watch.Warning, ...] = ()
+    warnings: tuple[watch.Alarm, ...] = ()
     score: tuple[str, float] | None = None
 
 

@@ -25,7 +25,7 @@ Kind = Literal["the discriminator has won", "collapse", "idle generator"]
 
 
 @dataclass(frozen=True)
-class Warning:
+class Alarm:
     """What is wrong.
 
     Attributes:
@@ -46,9 +46,9 @@ class Watch:
         """Keep what is compared with: `real` pictures (N, C, H, W) in -1..1."""
         self.method = method
         self.of_real = distinctness(real[:LOOKED_AT].flatten(1).float().cpu())
-        self.standing: dict[Kind, Warning] = {}
+        self.standing: dict[Kind, Alarm] = {}
         self._low_since: int | None = None
-        self._looks: dict[Kind, int] = {}
+        self._looks: dict[Kind, list[int]] = {}
         self._last: tuple[int, Tensor] | None = None
 
     def see_losses(self, step: int, losses: Mapping[str, float]) -> None:
@@ -91,14 +91,14 @@ class Watch:
             self._last = step, drawn
 
     def _count(self, kind: Kind, step: int, seen: bool, sentence: str) -> None:
-        self._looks[kind] = self._looks.get(kind, 0) + 1 if seen else 0
-        self._tell(kind, step, self._looks[kind] >= TIMES, sentence)
+        looks = self._looks[kind] = [*self._looks.get(kind, []), step] if seen else []
+        self._tell(kind, (looks or [step])[0], len(looks) >= TIMES, sentence)
 
     def _tell(self, kind: Kind, since: int, seen: bool, sentence: str) -> None:
         if not seen:
             self.standing.pop(kind, None)
         elif kind not in self.standing:
-            self.standing[kind] = Warning(kind, since, sentence)
+            self.standing[kind] = Alarm(kind, since, sentence)
 
     def _advice(self) -> str:
         """What to try, of the things that this method has."""

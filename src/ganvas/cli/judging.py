@@ -56,7 +56,8 @@ def evaluate(
     loaded = load(model, where)
     spec = loaded.facts.spec
     source = open_source(data, root=data_root.expanduser(), size=spec.size, split="test", track=console.track)
-    judge = open_features(suited(spec) if features == "auto" else features, device=where, weights=weights)
+    name = suited(spec) if features == "auto" else features
+    judge = open_features(name, device=where, weights=weights, framed=source.name == "digits")
     training = _training_source(model, loaded, data_root.expanduser())
     found = evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
     if json:
@@ -72,10 +73,13 @@ def _training_source(model: Path, loaded: "Model", root: Path) -> "Source | None
     """What the model learned from, if it is still where it was; a model file by itself does not know."""
     from ganvas.checkpoint import read_run
     from ganvas.data import open_source
+    from ganvas.data.named import NAMES
 
     run = next((folder for folder in (model, *model.parents) if (folder / "run.json").is_file()), None)
     facts = (run and read_run(run)) or loaded.facts
     try:
+        if facts.data not in NAMES and not Path(facts.data).is_absolute():
+            raise DataError(f"a model file knows no more than the name, {facts.data}")
         return open_source(facts.data, root=root, size=facts.spec.size, track=console.track)
     except DataError as error:
         console.say(f"the pictures it learned from are not to be found, so they are not compared with ({error})")

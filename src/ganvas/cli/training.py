@@ -132,7 +132,7 @@ def _train(
     budget = training.budget_of(facts, steps=steps, epochs=epochs, minutes=minutes)
     score = None
     if validate_every:
-        judge = open_features(suited(source.spec), device=where, weights=weights)
+        judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED)
     learner = training.start(run, source, facts)
     with console.stopping_gently() as stop:

@@ -52,7 +52,7 @@ class Vae(_base.Method):
     Config = VaeConfig
     batch = Images
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
-        "mnist28": VaeConfig(layers="mnist28", batch=128, epochs=30, latent=16, likelihood="bernoulli"),
+        "mnist28": VaeConfig(layers="mnist28", batch=128, epochs=30, latent=16),
     }
 
     def __init__(self, config: VaeConfig, spec: Spec):
