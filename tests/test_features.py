@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import ganvas
-from ganvas import images
 from ganvas.data import open_source
 from ganvas.data.batch import Spec
 from ganvas.data.named import open_named
@@ -49,8 +48,9 @@ def test_the_digit_network_names_nearly_every_digit_of_mnist(digits):
 def test_the_digit_network_names_most_digits_that_others_wrote(digits):
     test = open_named("digits", root=Path(), size=28, split="test").pictures
     assert share_right(digits, test.images, test.labels) >= 0.6  # of 68 %: they fill the frame, as MNIST's do not
-    framed = F.pad(images.resize(test.images, 20), (4, 4, 4, 4))
-    assert share_right(digits, framed, test.labels) >= 0.92  # of 96 %
+    framed = open_features("digits", device=CPU, framed=True)
+    assert share_right(framed, test.images, test.labels) >= 0.92  # of 96 %
+    assert "margin" in framed.protocol
 
 
 def test_what_the_digit_network_sees_of_a_picture_does_not_depend_on_those_beside_it(digits):

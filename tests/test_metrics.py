@@ -117,6 +117,15 @@ def test_the_jackknife_of_a_mean_difference_is_the_textbooks_interval():
     assert math.sqrt(np.mean(squares)) == pytest.approx(2.262 * math.sqrt(4 / 200 + 1 / 300), rel=0.1)
 
 
+def test_the_jackknife_leaves_no_class_out_where_the_pictures_come_class_by_class():
+    """As `cgan` draws them: ten classes in turn, which were just the tenths."""
+    means = torch.eye(10) * 20
+    real, fake = (torch.randn(1000, 10, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    in_turn = fake + means.repeat(100, 1)
+    by_class = real + means.repeat_interleave(100, 0)
+    assert metrics.jackknife(metrics.frechet_distance, by_class, in_turn) < 1.5  # 3 where the tenths are the classes
+
+
 def naive_precision_and_recall(real, fake):
     def covered(rows, by):
         radii = NearestNeighbors(n_neighbors=4).fit(by).kneighbors(by)[0][:, 3]  # the first is itself

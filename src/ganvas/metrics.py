@@ -1,7 +1,7 @@
 """How far two sets of pictures are apart, from features of their pictures: formulas, mostly a library's."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ def jackknife(score: Callable[[Tensor, Tensor], float], real: Tensor, fake: Tens
     squares of the g values around their mean. It tells of the choice of pictures, not of another training.
     """
     g = JACKKNIFE_PARTS
-    values = torch.tensor([score(_without(real, part, g), _without(fake, part, g)) for part in range(g)]).double()
+    values = torch.tensor([score(a, b) for a, b in zip(_all_but(real, g), _all_but(fake, g), strict=True)]).double()
     return _student(g - 1) * math.sqrt((g - 1) / g * float((values - values.mean()).square().sum()))
 
 
@@ -47,8 +47,11 @@ def _student(freedom: int) -> float:
     return float(t.ppf(0.975, freedom))
 
 
-def _without(rows: Tensor, part: int, parts: int) -> Tensor:
-    return rows[torch.arange(len(rows), device=rows.device) % parts != part]
+def _all_but(rows: Tensor, parts: int) -> Iterator[Tensor]:
+    """The rows without each part in turn; the parts are drawn by lot, for the rows may come class by class."""
+    part = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)) % parts
+    for left_out in range(parts):
+        yield rows[part != left_out]
 
 
 def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float]:

@@ -28,7 +28,7 @@ class VaeConfig(_base.ScaledConfig):
     )
     latent: int = setting(32, "how many numbers a picture is turned into", low=1, high=4096)
     likelihood: Literal["bernoulli", "gaussian"] = setting(
-        "gaussian",
+        "bernoulli",
         "what a pixel is given the latent numbers: a chance of white, or a value with an error learned along",
     )
     beta: float = setting(1.0, "weight of the KL term; 1 is the evidence bound", low=0)
