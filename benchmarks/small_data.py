@@ -62,7 +62,8 @@ def main() -> None:
         f"# {PICTURES} digits and augmentation\n\n![Sheets side by side](small-data.png)\n\n"
         f"`dcgan` learned from {PICTURES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
         "10,000 drawn pictures are scored against the 10,000 test images. `benchmarks/small_data.py`; what the scores "
-        f"mean is told in [docs/evaluation.md](../evaluation.md). The {PICTURES} digits themselves have an FID (digits) of {floor}.\n\n"
+        f"mean is told in [docs/evaluation.md](../evaluation.md). The {PICTURES} digits themselves have an FID "
+        f"(digits) of {floor}.\n\n"
         "| `--augment` | steps | FID (digits) | precision | recall | copies |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows),
     )

@@ -16,12 +16,13 @@ TIMES = 3  # looks in a row before a word is said: one may be chance
 YOUNG = 1000  # steps; a younger generator may draw one grey blob and be well
 
 WON = 0.05  # the discriminator's loss in nats, of 1.39 where it cannot tell; below, the generator learns nothing
-WON_STEPS = 500
+GIVEN_UP = 1.375  # above, it is hardly better than guessing: log 4, 1.386
+LOSS_STEPS = 500  # for so long
 COLLAPSED = 0.25  # how far a drawn picture is from the most similar other one, as a share of what real ones are
 IDLE = 0.1 / 127.5  # mean change of a drawn pixel between looks: a tenth of a grey level in -1..1
 IDLE_STEPS = 200
 
-Kind = Literal["the discriminator has won", "collapse", "idle generator"]
+Kind = Literal["the discriminator has won", "the discriminator has given up", "collapse", "idle generator"]
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,24 @@ class Watch:
         self.method = method
         self.of_real = distinctness(real[:LOOKED_AT].flatten(1).float().cpu())
         self.standing: dict[Kind, Alarm] = {}
-        self._low_since: int | None = None
+        self._since: dict[Kind, int] = {}
         self._looks: dict[Kind, list[int]] = {}
         self._last: tuple[int, Tensor] | None = None
 
     def see_losses(self, step: int, losses: Mapping[str, float]) -> None:
         """Note the mean losses since the last report."""
-        loss = losses.get("discriminator")
-        if loss is None:
+        if (loss := losses.get("discriminator")) is None:
             return
-        if loss >= WON:
-            self._low_since = None
-        elif self._low_since is None:
-            self._low_since = step
-        low = self._low_since
-        self._tell(
-            "the discriminator has won", low or step, low is not None and step - low >= WON_STEPS,
-            f"its loss has been under {WON} since step {low:,}, so it can tell every picture and teaches the generator "
-            f"nothing; try {self._advice()}" if low is not None else "",
+        self._time(
+            "the discriminator has won", step, loss < WON,
+            f"its loss has been under {WON} for {LOSS_STEPS} steps and more, so it can tell every picture and teaches "
+            f"the generator nothing; try {self._advice()}",
+        )  # fmt: skip
+        self._time(
+            "the discriminator has given up", step, loss > GIVEN_UP,
+            f"its loss has been no better than guessing's for {LOSS_STEPS} steps and more, so it teaches the generator "
+            f"nothing; try {'a smaller --r1 or ' if getattr(self.method.config, 'r1', 0) else ''}a smaller "
+            "--learning-rate, or keep the best save with --validate-every",
         )  # fmt: skip
 
     def see_samples(self, step: int) -> None:
@@ -90,7 +91,15 @@ class Watch:
             )  # fmt: skip
             self._last = step, drawn
 
+    def _time(self, kind: Kind, step: int, seen: bool, sentence: str) -> None:
+        """Say it once it has been seen at every report for long."""
+        if not seen:
+            self._since.pop(kind, None)
+        since = self._since.setdefault(kind, step) if seen else step
+        self._tell(kind, since, seen and step - since >= LOSS_STEPS, sentence)
+
     def _count(self, kind: Kind, step: int, seen: bool, sentence: str) -> None:
+        """Say it once it has been seen at several looks in a row."""
         looks = self._looks[kind] = [*self._looks.get(kind, []), step] if seen else []
         self._tell(kind, (looks or [step])[0], len(looks) >= TIMES, sentence)
 

@@ -29,7 +29,7 @@ class CganConfig(_base.ScaledConfig, _base.AdversarialConfig):
     layers: Literal["scaled", "lecture"] = setting(
         "scaled", "the networks: ours, convolutional and scaled to the picture, or a lecture's, dense with Maxout"
     )
-    r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+    r1: float = setting(0.1, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
 
 
 class Cgan(_base.Method):
