@@ -202,6 +202,14 @@ def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_p
     assert by_class.value == pytest.approx(one.value, abs=near)
 
 
+def test_a_handful_of_training_pictures_is_no_floor(digits, training_part, test_part):
+    few = dataclasses.replace(training_part, pictures=training_part.some(12))
+    found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60, training=few)
+    assert all(score.floor is None for score in found.scores)
+    assert found.protocol["floor"] == ""
+    assert found.neighbours.shape == (32, 1, 28, 28)
+
+
 # --- what it refuses ------------------------------------------------------------------------------------------------
 
 

@@ -132,7 +132,9 @@ def evaluate(
     fake, drawn = _look_while_drawing(pictures, features)
     if model.method.by_class:
         fake = _Seen(fake.features, torch.arange(count) % len(spec.classes))
-    floor = _look(training, min(count, len(training)), features, track) if training else None
+    floor = None
+    if training is not None and len(training) >= LEAST:
+        floor = _look(training, min(count, len(training)), features, track)
 
     scores = [*_distances(features, real, fake, floor), *_class_scores(features, model.method, real, fake, floor)]
     found = Evaluation(
@@ -165,7 +167,9 @@ def _protocol(
         + (", classes in turn" if model.method.by_class else "")
         + f", {facts.spec.size}x{facts.spec.size}, rounded to 8 bits",
         "reference": f"{len(source)} pictures of {source.title}",
-        "floor": f"{min(count, len(training))} pictures of {training.title}, which it learned from" if training else "",
+        "floor": f"{min(count, len(training))} pictures of {training.title}, which it learned from"
+        if training is not None and len(training) >= LEAST
+        else "",
         "features": features.name,
         "seen": features.protocol,
         "intervals": "95 %, from the choice of pictures alone: FID by a jackknife of tenths, KID by its blocks",
