@@ -16,6 +16,12 @@ def setting(default: Any, help: str, *, low: float | None = None, high: float | 
     return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
+def with_default(cls: type, name: str, default: Any) -> Any:
+    """The field `name` of the dataclass `cls` with another default: the same sentence and bounds."""
+    (field,) = (field for field in dataclasses.fields(cls) if field.name == name)
+    return dataclasses.field(default=default, metadata=field.metadata)
+
+
 def check(settings: Any) -> None:
     """Hold every field of a dataclass instance to its type and bounds.
 

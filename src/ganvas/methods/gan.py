@@ -16,20 +16,20 @@ from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.runtime import adam, update, update_average
-from ganvas.settings import setting
+from ganvas.settings import setting, with_default
 
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig(_base.AdversarialConfig):
     """The settings of `gan`; the defaults are our best recipe for the minutes it takes."""
 
-    batch: int = setting(128, "pictures a step; batch norm takes two or more", low=2, high=65536)
+    batch: int = with_default(_base.AdversarialConfig, "batch", 128)
     generator: tuple[int, ...] = setting((512, 512, 512), "widths of the generator's hidden layers", low=1, high=65536)
     discriminator: tuple[int, ...] = setting((512, 512, 512), "widths of the discriminator's", low=1, high=65536)
     activation: Literal["leaky_relu", "relu"] = setting("leaky_relu", "between the layers; leaky slope 0.2")
     batch_norm: bool = setting(True, "normalise the generator's hidden layers over the batch")
     dropout: float = setting(0.0, "share of the discriminator's hidden units left out at random", low=0, high=0.95)
-    learning_rate: float = setting(5e-4, "Adam's step size, for both networks", low=0, high=1)
+    learning_rate: float = with_default(_base.AdversarialConfig, "learning_rate", 5e-4)
     discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
     average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
     r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)

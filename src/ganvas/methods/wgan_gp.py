@@ -23,7 +23,7 @@ from ganvas.nets.convolutional import (
     scaled_generator,
 )
 from ganvas.runtime import adam, update, update_average
-from ganvas.settings import setting
+from ganvas.settings import setting, with_default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,12 @@ class WganGpConfig(_base.ScaledConfig, _base.AdversarialConfig):
     layers: Literal["scaled", "mnist28", "paper64"] = setting(
         "scaled", "the networks: ours, scaled to the picture, or those of `dcgan`'s textbooks, the critic without norm"
     )
-    critic_steps: int = setting(5, "critic steps for each one of the generator", low=1, high=100)
+    width: int = with_default(_base.ScaledConfig, "width", 16)  # the penalty goes twice through the critic: small pays
+    hidden: int = with_default(_base.ScaledConfig, "hidden", 256)
+    learning_rate: float = with_default(_base.AdversarialConfig, "learning_rate", 3e-3)
+    beta1: float = with_default(_base.AdversarialConfig, "beta1", 0.0)
+    beta2: float = with_default(_base.AdversarialConfig, "beta2", 0.9)
+    critic_steps: int = setting(1, "critic steps for each one of the generator", low=1, high=100)
     penalty: float = setting(10.0, "weight of the gradient penalty (lambda)", low=0)
 
     @property
