@@ -2,9 +2,9 @@
 
     python benchmarks/quality.py --data-root DIR --minutes 10 [--jobs 2]       (DIR holds MNIST/raw)
 
-Trains through the command line, as a user would, into runs/quality/ (`--jobs 2`: two at a time, each on its share of
-the cores), scores 10,000 pictures of each against the 10,000 test images, and writes docs/results/generation.md with
-its pictures. Stopped, it goes on with the same command.
+Trains through the command line, as a user would, into runs/generation/ (`--jobs 2`: two at a time, each on its share
+of the cores), scores 10,000 pictures of each against the 10,000 test images, and writes docs/results/generation.md with
+its pictures; `--name` gives both another name. Stopped, it goes on with the same command.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from ganvas.features import open_features
 from ganvas.gallery import draw_curves
 from ganvas.log import read
 
-RUNS = Path("runs/quality")
 OURS = ["gan", "dcgan", "wgan_gp", "cgan", "vae"]
 TEXTBOOK = ["gan --preset book", "gan --preset blog", "dcgan --preset mnist28"]
 COUNT = 10_000
@@ -43,11 +42,11 @@ COLUMNS = [
 ]
 
 
-def run_of(name: str) -> Path:
-    return RUNS / name.replace(" --preset ", "-")
+def file_name(name: str) -> str:
+    return name.replace(" --preset ", "-")
 
 
-def train_all(names: list[str], options: argparse.Namespace) -> None:
+def train_all(names: list[str], runs: Path, options: argparse.Namespace) -> None:
     """Train each by its own process, as many at a time as there are jobs, each on cores of its own."""
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // options.jobs
@@ -57,13 +56,14 @@ def train_all(names: list[str], options: argparse.Namespace) -> None:
 
     def train(name: str) -> None:
         mine = free.get()
-        where = ["--data", "mnist", "--data-root", options.data_root, "--run", run_of(name)]
+        where = ["--data", "mnist", "--data-root", options.data_root, "--run", runs / file_name(name)]
         command = [sys.executable, "-m", "ganvas", "train", *name.split(), *where, "--minutes", options.minutes]
         threads = {**os.environ, "OMP_NUM_THREADS": str(share)}
-        subprocess.run(
-            ["taskset", "--cpu-list", ",".join(map(str, sorted(mine))), *map(str, command)], env=threads, check=True
-        )
-        free.put(mine)
+        pinned = ["taskset", "--cpu-list", ",".join(map(str, sorted(mine))), *map(str, command)]
+        try:
+            subprocess.run(pinned, env=threads, check=True)
+        finally:
+            free.put(mine)
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(train, names))
@@ -87,8 +87,7 @@ def side_by_side(sheets: dict[str, Image.Image], *, columns: int) -> Image.Image
     return out
 
 
-def row(name: str, found: Evaluation) -> str:
-    run = run_of(name)
+def row(name: str, run: Path, found: Evaluation) -> str:
     facts = checkpoint.read_run(run)
     assert facts is not None
     seen = found.step * facts.config.batch
@@ -117,28 +116,29 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--name", default="generation")
     options = parser.parse_args()
 
-    names = [*OURS, *TEXTBOOK]
-    train_all(names, options)
+    names, runs = [*OURS, *TEXTBOOK], Path("runs") / options.name
+    train_all(names, runs, options)
     train, test = (open_source("mnist", root=options.data_root, split=part) for part in ("train", "test"))
     judge = open_features("digits", device=torch.device("cpu"))
     sheets = {"real digits": sheet(chosen_by_lot(test))}
     found: dict[str, Evaluation] = {}
-    pictures = report.RESULTS / "generation"
+    pictures = report.RESULTS / options.name
     pictures.mkdir(parents=True, exist_ok=True)
     for name in names:
-        model = checkpoint.load(run_of(name), torch.device("cpu"))
+        model = checkpoint.load(runs / file_name(name), torch.device("cpu"))
         found[name] = evaluation.evaluate(model, test, features=judge, count=COUNT, training=train)
         samples = found[name].samples
         assert samples is not None
         sheets[name] = sheet(samples[: ACROSS**2])
-        sheets[name].save(pictures / f"{run_of(name).name}.png", optimize=True)
+        sheets[name].save(pictures / f"{file_name(name)}.png", optimize=True)
         print(name, [(score.name, round(score.value, 4)) for score in found[name].scores], flush=True)
-    curves = draw_curves(run_of("wgan_gp"))
+    curves = draw_curves(runs / "wgan_gp")
     assert curves is not None
     (pictures / "wgan_gp-losses.png").write_bytes(curves.read_bytes())
-    side_by_side(sheets, columns=3).save(report.RESULTS / "generation.png", optimize=True)
+    side_by_side(sheets, columns=3).save(report.RESULTS / f"{options.name}.png", optimize=True)
 
     best = min(OURS, key=lambda name: found[name]["FID (digits)"].value)
     ratio = found["gan --preset book"]["FID (digits)"].value / found[best]["FID (digits)"].value
@@ -146,16 +146,16 @@ def main() -> None:
     order = sorted(names, key=lambda name: found[name]["FID (digits)"].value)
     protocol = found[best].protocol
     report.write(
-        "generation.md",
+        f"{options.name}.md",
         f"# Drawing digits: {options.minutes:g} minutes of MNIST each\n\n"
-        "![Sheets side by side](generation.png)\n\n"
+        f"![Sheets side by side]({options.name}.png)\n\n"
         "First real digits, drawn by lot from the held-out test part. Then each method after the same minutes on the "
         f"same machine, on {share}, seed 0; the pictures are those of seeds 0 to 63, none chosen (`cgan` draws the ten "
         "classes in turn). `benchmarks/quality.py`; sheets and saves are part of the minutes. Bold: ganvas's own "
         "recipes; the others are textbooks', as they are.\n\n"
         f"| method | steps | pictures a second | {' | '.join(COLUMNS)} | share of each digit |\n"
         f"|---|---|---|{'---|' * len(COLUMNS)}---|\n"
-        + "\n".join([floor_row(found[best]), *(row(name, found[name]) for name in order)])
+        + "\n".join([floor_row(found[best]), *(row(name, runs / file_name(name), found[name]) for name in order)])
         + f"\n\n`{best}` has the lowest FID (digits), {ratio:.1f} times lower than `gan --preset book`.\n\n"
         "## How it was scored\n\n"
         + "".join(
@@ -165,9 +165,10 @@ def main() -> None:
         "table. The floor is what as many real training images score; no model need beat it.\n"
         "- *asked class*: the share of drawn digits that the network takes for the digit that was asked for; it names "
         "[99.6 % of the test images](digit-network.md) rightly.\n"
-        "- *diversity*: the mean distance between two drawn pictures (of a class, for `cgan`) as a share of that "
-        "of real ones. *copies*: the share of drawn pictures that are as near to a training image as the nearest "
-        "hundredth of the test images are; much more than 0.01 would mean learning by heart.\n",
+        "- *diversity*: the mean distance between two drawn pictures of a class (as judged, or for `cgan` as asked), "
+        "as a share of that of real ones.\n"
+        "- *copies*: the share of drawn pictures that are as near to a training image as the nearest hundredth of the "
+        "test images are; much more than 0.01 would mean learning by heart.\n",
     )
 
 

@@ -51,9 +51,7 @@ def main() -> None:
         )
         assert found.samples is not None
         sheets[name] = sheet(found.samples[:64])
-        cells = [
-            f"{found[score].value:.3g}" for score in ("FID (digits)", "precision (digits)", "recall (digits)", "copies")
-        ]
+        cells = [f"{found[score].value:.3g}" for score in SCORES]
         rows.append(f"| {name} | {model.step:,} | {' | '.join(cells)} |")
         floor = f"{found['FID (digits)'].floor:.3g}"
     side_by_side(sheets, columns=4).save(report.RESULTS / "small-data.png", optimize=True)

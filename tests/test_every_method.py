@@ -185,6 +185,15 @@ def test_what_translates_keeps_the_shape_and_the_rows_apart(name):
     torch.testing.assert_close(method.translate(pictures[2:3])[0], out[2], atol=1e-5, rtol=0)
 
 
+@every_method
+def test_the_smallest_batch_that_is_allowed_can_be_learned_from(name):
+    lowest = next(f for f in dataclasses.fields(methods.get(name).Config) if f.name == "batch").metadata["low"]
+    source = labelled_source()
+    method = small(name, source, batch=lowest)
+    torch.manual_seed(0)
+    assert method.training_step(source.some(lowest).signed(), 0)
+
+
 @every_preset
 def test_a_size_that_cannot_be_made_is_refused(name, preset):
     config = methods.config(name, preset)

@@ -22,8 +22,11 @@ from ganvas.files import write_whole
 from ganvas.inference import draw
 from ganvas.methods._base import Method
 
+NUMBERS = "metrics.json"
+
 LEAST = 50  # pictures of either kind; of fewer no covariance can be told
-AT_ONCE = 250  # pictures through the features
+AT_ONCE = 250  # pictures of a source
+MOST = 10_000  # reference pictures, unless more are drawn; the distances of all to all fit no memory
 NEIGHBOURS_SOUGHT = 1000  # drawn pictures whose nearest training picture is looked for
 NEIGHBOURS_SHOWN = 8
 SHOWN = 100  # drawn pictures on the sheet
@@ -38,7 +41,7 @@ class Score:
         name: with the feature network in brackets unless it is Inception.
         value: of the model's pictures.
         interval: half of the 95 % interval around it; None where none is known.
-        floor: the same of as many training pictures, which no model need beat; None where they are not to be found.
+        floor: the same of up to as many training pictures, which no model need beat; None where none are to be had.
         better: which way is better, or what it should be near.
         meaning: in a sentence.
     """
@@ -109,10 +112,10 @@ def evaluate(
     training: Source | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Draw `count` pictures, of the seeds 0 to count - 1, and hold them against all of `source`.
+    """Draw `count` pictures, of the seeds 0 to count - 1, and hold them against those of `source`.
 
-    With `training`, what the model learned from, as many of its pictures are scored in the same way, and the
-    nearest of them is found for some of the drawn ones.
+    With `training`, what the model learned from, up to as many of its pictures are scored in the same way, and the
+    nearest of them all is found for some of the drawn ones.
 
     Raises:
         DataError: if there are too few pictures, or they are not of the model's kind.
@@ -121,11 +124,15 @@ def evaluate(
     spec = model.facts.spec
     if source.spec.channels != spec.channels:
         kinds = {1: "grey", 3: "colour"}
-        raise DataError(f"{source.name} is {kinds[source.spec.channels]}; the model draws {kinds[spec.channels]}")
+        raise DataError(
+            f"{source.name} is {kinds[source.spec.channels]} and the model draws {kinds[spec.channels]}; "
+            "give pictures of the kind that it learned from"
+        )
     if source.spec.size != spec.size:
-        raise DataError(f"{source.name} is of {source.spec.size} pixels; the model draws {spec.size}")
+        raise DataError(f"{source.name} is opened at {source.spec.size} pixels; open it at the model's {spec.size}")
     _require_enough(count, source)
-    real = _look(source, len(source), features, track)
+    referred = min(len(source), max(count, MOST))
+    real = _look(source, referred, features, track)
     if source.spec.classes != spec.classes:  # then its labels mean something else
         real = _Seen(real.features, None)
     pictures = track(draw(model.method, range(count)), total=count, description="drawing")
@@ -133,14 +140,14 @@ def evaluate(
     if model.method.by_class:
         fake = _Seen(fake.features, torch.arange(count) % len(spec.classes))
     floor = None
-    if training is not None and len(training) >= LEAST:
+    if training is not None and len(training) >= LEAST and training.title != source.title:
         floor = _look(training, min(count, len(training)), features, track)
 
     scores = [*_distances(features, real, fake, floor), *_class_scores(features, model.method, real, fake, floor)]
     found = Evaluation(
         model=model.facts.method,
         step=model.step,
-        protocol=_protocol(model, source, features, count=count, training=training),
+        protocol=_protocol(model, source, features, count=count, referred=referred, training=training),
         scores=scores,
         classes=_count_classes(features, fake),
         samples=drawn[:SHOWN],
@@ -159,17 +166,21 @@ def _require_enough(count: int, source: Source) -> None:
 
 
 def _protocol(
-    model: Model, source: Source, features: Features, *, count: int, training: Source | None
+    model: Model, source: Source, features: Features, *, count: int, referred: int, training: Source | None
 ) -> dict[str, Any]:
     facts = model.facts
+    square = f"{facts.spec.size}x{facts.spec.size}"
     return {
         "drawn": f"{count} pictures of the seeds 0 to {count - 1}"
         + (", classes in turn" if model.method.by_class else "")
-        + f", {facts.spec.size}x{facts.spec.size}, rounded to 8 bits",
-        "reference": f"{len(source)} pictures of {source.title}",
-        "floor": f"{min(count, len(training))} pictures of {training.title}, which it learned from"
-        if training is not None and len(training) >= LEAST
-        else "",
+        + f", {square}, rounded to 8 bits",
+        "reference": f"{referred} pictures of {source.title}, "
+        + (
+            f"scaled to {square} where not so (bicubic)"
+            if source.part
+            else f"centre squares scaled to {square} (Lanczos)"
+        ),
+        "floor": _floor_protocol(source, training, count),
         "features": features.name,
         "seen": features.protocol,
         "intervals": "95 %, from the choice of pictures alone: FID by a jackknife of tenths, KID by its blocks",
@@ -177,12 +188,22 @@ def _protocol(
     }
 
 
+def _floor_protocol(source: Source, training: Source | None, count: int) -> str:
+    if training is None:
+        return "unknown: what it learned from is not to be found"
+    if training.title == source.title:
+        return "none: the reference is what it learned from, so that learning by heart would score best"
+    if len(training) < LEAST:
+        return f"none: it learned from {len(training)} pictures"
+    return f"{min(count, len(training))} pictures of {training.title}, which it learned from"
+
+
 # --- the set as a whole ---------------------------------------------------------------------------------------------
 
 
 def _see(pictures: Tensor, features: Features) -> Tensor:
     with torch.inference_mode():
-        return features.see(pictures).float().cpu()
+        return torch.cat([features.see(part).float().cpu() for part in torch.split(pictures, features.at_once)])
 
 
 def _look(source: Source, count: int, features: Features, track: Track = silently) -> _Seen:
@@ -355,7 +376,7 @@ def scorer(source: Source, features: Features, *, count: int) -> Callable[[Metho
 
 def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
     """Write metrics.json, samples.png and nearest.png (where known) into an existing folder; by name, where."""
-    paths = {"numbers": folder / "metrics.json"}
+    paths = {"numbers": folder / NUMBERS}
     write_whole(paths["numbers"], json.dumps(found.to_json(), indent=1).encode())
     if found.samples is not None:
         paths["samples"] = folder / "samples.png"

@@ -6,6 +6,7 @@ MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which
 """
 
 import io
+import logging
 import pickle
 import warnings
 from collections.abc import Callable
@@ -27,6 +28,8 @@ Name = Literal["digits", "inception"]
 
 DIGITS = tuple("0123456789")
 
+_log = logging.getLogger("ganvas")
+
 
 @dataclass(frozen=True)
 class Features:
@@ -35,6 +38,7 @@ class Features:
     Attributes:
         name: of the network; a score of any but Inception's features carries it: `FID (digits)`.
         protocol: in one sentence, what is done to a picture.
+        at_once: how many pictures fit the memory of a laptop.
         see: pictures, uint8 (N, C, H, W), to features (N, D).
         classify: features (N, D) to indices (N,) into `classes`; None where it cannot.
         classes: what it can tell apart.
@@ -42,6 +46,7 @@ class Features:
 
     name: Name
     protocol: str
+    at_once: int
     see: Callable[[Tensor], Tensor]
     classify: Callable[[Tensor], Tensor] | None = None
     classes: tuple[str, ...] = ()
@@ -112,7 +117,7 @@ def _digits(device: torch.device, *, framed: bool) -> Features:
 
     size = "scaled to 20x20 with a black margin of 4" if framed else "scaled to 28x28 where not so"
     protocol = f"8 bits a pixel, {size} (bicubic, antialiased); 128 features of the digit network"
-    return Features("digits", protocol, see, classify, DIGITS)
+    return Features("digits", protocol, 250, see, classify, DIGITS)
 
 
 # --- the standard ---------------------------------------------------------------------------------------------------
@@ -133,8 +138,8 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         network = fidelity.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=again)
     except Exception as error:  # other names and shapes, or no dictionary of tensors at all
         raise UsageError(
-            f"--weights {weights}: not the weights of Inception v3 that torch-fidelity uses "
-            f"({fidelity.URL_INCEPTION_V3.rpartition('/')[2]})"
+            f"{weights or fidelity.URL_INCEPTION_V3}: not the weights of Inception v3 that torch-fidelity uses "
+            f"({fidelity.URL_INCEPTION_V3.rpartition('/')[2]}); fetch them anew"
         ) from error
     network = network.to(device)
 
@@ -143,13 +148,16 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         return features
 
     protocol = "8 bits a pixel, scaled to 299x299 (bilinear, as TensorFlow 1); 2048 features of Inception v3 (2015)"
-    return Features("inception", protocol, see)
+    return Features("inception", protocol, 32, see)
 
 
 def _fetch(url: str) -> object:
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not file.exists():
+        _log.warning("downloading the weights of Inception v3 (91 MB, once) to %s", file)
     try:
-        return torch.hub.load_state_dict_from_url(url, weights_only=True, progress=False)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        return torch.hub.load_state_dict_from_url(url, weights_only=True, progress=False, check_hash=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UsageError(
             f"cannot download the Inception weights ({error}); fetch {url} by other means and name the file with "
             "--weights, or use --features digits for grey digits"

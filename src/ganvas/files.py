@@ -87,6 +87,15 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def require_place(path: Path) -> None:
+    """Raise UsageError where `path` could not be made, before the work whose result goes there."""
+    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(
+            f"cannot write {path} ({above} {'is read-only' if above.is_dir() else 'is a file'}); choose another place"
+        )
+
+
 def _write(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
     with path.open("wb") as file:
         file.write(content)

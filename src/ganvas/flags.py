@@ -33,8 +33,8 @@ Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**62))]
 Flag = Annotated[bool, Parameter(negative="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
-Several = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)]
+Repeated = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
+Several = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True, show_default=False)]
 DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
 Typed = Annotated[str, Parameter(parse=False)]  # this and the next are put in by `with_settings`, not typed
 Prepared = Annotated[Any, Parameter(parse=False)]  # a BaseConfig, which cyclopts could look up only with torch loaded

@@ -37,7 +37,7 @@ def worth_a_look(step: int) -> bool:
 
 
 def show_data(run: Path, source: Source) -> Path:
-    """Put a sheet of the first pictures to learn from into the run folder, to hold the others against."""
+    """Put a sheet of pictures to learn from, evenly taken, into the run folder, to hold the others against."""
     across = columns(source.spec.size)
     pictures = source.some(across**2)
     path = make_folder(run / SAMPLES) / "data.png"

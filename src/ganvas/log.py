@@ -48,3 +48,9 @@ def rewind(run: Path, *, step: int) -> None:
     """
     lines = [json.dumps(record) + "\n" for record in _read(run) if record["step"] <= step]
     write_whole(run / LOG, "".join(lines).encode())
+
+
+def warned(run: Path) -> dict[str, int]:
+    """What the watch has said, by its kind, and the step at which it last said it."""
+    said = [(str(record["warning"]).partition(":")[0], record["step"]) for record in _read(run) if "warning" in record]
+    return dict(said)

@@ -30,7 +30,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
 
 def jackknife(score: Callable[[Tensor, Tensor], float], real: Tensor, fake: Tensor) -> float:
-    """Half of a 95 % interval of `score(real, fake)`: how much it changes when a tenth of either set is left out.
+    """Half of a 95 % interval of `score(real, fake)`: how much it changes when a tenth of both sets is left out.
 
     The delete-a-group jackknife (Quenouille 1956; Tukey 1958): the variance is (g - 1) / g times the sum of
     squares of the g values around their mean. It tells of the choice of pictures, not of another training.

@@ -124,7 +124,8 @@ def train(
 
     Leaving the iterator stops between two steps and saves. What is drawn in a step depends on (seed, step)
     alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to the bit.
-    Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far kept.
+    Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far kept; the
+    seconds that takes are not counted.
 
     Raises:
         DivergedError: when a loss or a weight is not finite; the last save is untouched.
@@ -174,6 +175,8 @@ def train(
                 gallery.take_sheet(run, method, step)
             if score and score_every and (spent >= 1 or step % score_every == 0):
                 last = replace(last, score=_score(run, method, facts, step, score))
+                lost = time.perf_counter() - now  # it is no training
+                start, reported, saved = start + lost, reported + lost, saved + lost
             if due:
                 checkpoint.save(run, method, facts, step=step, seconds=seconds)
                 saved = time.perf_counter()

@@ -113,6 +113,8 @@ class Watch:
         """What to try, of the things that this method has."""
         config = self.method.config
         tries = ["a smaller --learning-rate"]
+        if hasattr(config, "beta"):
+            tries += ["a smaller --beta", "a larger --latent"]
         if getattr(config, "r1", None) == 0:
             tries.append("--r1 1")
         if getattr(config, "augment", None) == ():

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def generate(
         seed: of the first picture; the others follow
         grid: all on one sheet
         interpolate: a film that walks from picture to picture, and back to the first
-        between: with --interpolate, picture files to walk between, for a model that encodes (vae)
+        between: with --interpolate, picture files to walk between in place of seeds, for a model that encodes (vae)
         overwrite: replace what is there
         device: auto takes the best there is
     """
@@ -63,8 +64,10 @@ def generate(
         raise UsageError("--between says what a film walks between; add --interpolate")
     if interpolate and out.suffix.lower() != ".gif":
         raise UsageError(f"--out {out}: a film is a .gif; name it so")
-    if interpolate and max(count, len(between)) > MOST_ON_A_WALK:
-        raise UsageError(f"--count {count}: a film of more than {MOST_ON_A_WALK} stations is too long; give fewer")
+    if between and label:
+        raise UsageError("--between and --label are two ways to say what a film visits; give one")
+    if interpolate and (visited := len(between) or count) > MOST_ON_A_WALK:
+        raise UsageError(f"a film of {visited} pictures is too long; {MOST_ON_A_WALK} are the most to visit")
     loaded = load(model, find_device(device))
     classes = _classes(loaded, label)
     seeds = range(seed, seed + count)
@@ -73,6 +76,7 @@ def generate(
         _write_film(out, loaded, seeds, classes, between)
         return
 
+    classes = list(dict.fromkeys(classes))
     total = count * max(1, len(classes))
     if grid and total > MOST_ON_A_SHEET:
         raise UsageError(
@@ -84,8 +88,9 @@ def generate(
         images.format_of(out)
     elif named_as_picture:
         raise UsageError(f"--out {out}: {total} pictures go into a folder; name one, or add --grid")
-    places = [out] if one_file else _places(out, loaded, seeds, classes)
-    _require_free(places, overwrite=overwrite)
+    folders = _folders(loaded.facts.spec.classes)
+    places = [out] if one_file else _Places([out / folders[k] for k in classes] or [out], seeds)
+    _require_free(places, overwrite=overwrite or not out.exists())
     drawn = draw(loaded.method, [*seeds] * max(1, len(classes)), _each(classes, count))
     shown = console.track(drawn, total=total, description="drawing")
     if grid:
@@ -116,19 +121,23 @@ def _each(classes: Sequence[int], count: int) -> "Tensor | None":
     return torch.tensor(classes).repeat_interleave(count) if classes else None
 
 
-def _places(out: Path, model: "Model", seeds: Sequence[int], classes: Sequence[int]) -> list[Path]:
-    """Where the pictures go, in the order in which they are drawn: a folder for each class, if there are any."""
-    names = model.facts.spec.classes
-    return [
-        folder / f"{seed:06d}.png" for folder in ([out / _safe(names, k) for k in classes] or [out]) for seed in seeds
-    ]
+@dataclass(frozen=True)
+class _Places:
+    """Where the pictures go, in the order in which they are drawn: each folder gets one of every seed."""
+
+    folders: Sequence[Path]
+    seeds: Sequence[int]
+
+    def __iter__(self) -> Iterator[Path]:
+        return (folder / f"{seed:06d}.png" for folder in self.folders for seed in self.seeds)
 
 
-def _safe(names: Sequence[str], number: int) -> str:
-    """The name of a class as that of a folder; a model file may say anything, and `T-shirt/top` would be two."""
-    name = re.sub(r"[^\w .+-]", "_", names[number]).strip(". ")[:100]
-    same = [other for other in names if re.sub(r"[^\w .+-]", "_", other).strip(". ")[:100].lower() == name.lower()]
-    return name if name and len(same) == 1 else f"{number} {name}".strip()
+def _folders(names: Sequence[str]) -> list[str]:
+    """The names of classes as those of folders; a model file may say anything, and `T-shirt/top` would be two."""
+    safe = [re.sub(r"[^\w .+-]", "_", name).encode()[:80].decode(errors="ignore").strip(". ") for name in names]
+    if all(safe) and len({name.lower() for name in safe}) == len(safe):
+        return safe
+    return [f"{k} {name}".strip() for k, name in enumerate(safe)]
 
 
 def _require_free(places: Iterable[Path], *, overwrite: bool) -> None:
@@ -172,13 +181,14 @@ def _write_sheet(out: Path, pictures: "Iterator[Tensor]", *, columns: int) -> No
     images.write(out, images.grid(images.enlarge(torch.stack(list(pictures))), columns=columns))
 
 
-def _write_each(places: Sequence[Path], pictures: "Iterator[Tensor]") -> None:
+def _write_each(places: Iterable[Path], pictures: "Iterator[Tensor]") -> None:
     from ganvas import images
     from ganvas.files import make_folder
 
-    for folder in dict.fromkeys(place.parent for place in places):
-        make_folder(folder)
+    made = None
     for place, picture in zip(places, pictures, strict=True):
+        if place.parent != made:
+            made = make_folder(place.parent)
         images.write(place, picture)
 
 
@@ -226,7 +236,9 @@ def translate(model: Path, /, *pictures: Path, out: Path, overwrite: Flag = Fals
     if broken:
         for line in broken[1:]:
             console.say(f"left out {line}")
-        raise GanvasError(f"{len(broken)} of {len(files)} pictures could not be read, such as {broken[0]}")
+        raise GanvasError(
+            f"{len(broken)} of {len(files)} pictures could not be read, such as {broken[0]}; the others are done"
+        )
 
 
 def _files(path: Path) -> list[Path]:

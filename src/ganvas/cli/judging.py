@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganvas import console
-from ganvas.errors import DataError, UsageError
+from ganvas.errors import DataError, ModelError, UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def evaluate(
     features: Literal["auto", "digits", "inception"] = "auto",
     weights: Path | None = None,
     data_root: DataRoot = Path("~/.cache/ganvas"),
+    overwrite: Flag = False,
     device: Device = "auto",
     json: Flag = False,
 ) -> None:
@@ -40,6 +41,7 @@ def evaluate(
             `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits
         weights: a file with Inception's weights, in place of the download
         data_root: where named data sets are looked for, and downloaded to
+        overwrite: replace what is there
         device: auto takes the best there is
         json: for machines
     """
@@ -47,16 +49,23 @@ def evaluate(
     from ganvas.checkpoint import load
     from ganvas.data import open_source
     from ganvas.features import open_features, suited
-    from ganvas.files import make_folder
+    from ganvas.files import make_folder, require_place
     from ganvas.runtime import find_device
 
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
+    if (out / evaluation.NUMBERS).exists() and not overwrite:
+        raise UsageError(f"{out / evaluation.NUMBERS} is already there; choose another --out, or add --overwrite")
+    require_place(out)
     where = find_device(device)
     loaded = load(model, where)
     spec = loaded.facts.spec
     source = open_source(data, root=data_root.expanduser(), size=spec.size, split="test", track=console.track)
     name = suited(spec) if features == "auto" else features
+    if weights and name != "inception":
+        raise UsageError(
+            f"--weights {weights}: are Inception's, and the {name} network judges; add --features inception"
+        )
     judge = open_features(name, device=where, weights=weights, framed=source.name == "digits")
     training = _training_source(model, loaded, data_root.expanduser())
     found = evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
@@ -70,20 +79,25 @@ def evaluate(
 
 
 def _training_source(model: Path, loaded: "Model", root: Path) -> "Source | None":
-    """What the model learned from, if it is still where it was; a model file by itself does not know."""
-    from ganvas.checkpoint import read_run
+    """What the model learned from, if it is still where it was; a model file by itself knows named sets only."""
+    from ganvas.checkpoint import RUN, read_run
     from ganvas.data import open_source
     from ganvas.data.named import NAMES
 
-    run = next((folder for folder in (model, *model.parents) if (folder / "run.json").is_file()), None)
-    facts = (run and read_run(run)) or loaded.facts
+    data = loaded.facts.data
     try:
-        if facts.data not in NAMES and not Path(facts.data).is_absolute():
-            raise DataError(f"a model file knows no more than the name, {facts.data}")
-        return open_source(facts.data, root=root, size=facts.spec.size, track=console.track)
-    except DataError as error:
-        console.say(f"the pictures it learned from are not to be found, so they are not compared with ({error})")
+        for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a save of it, the file in a save
+            if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == data:
+                data = facts.data
+        if data not in NAMES and not Path(data).is_absolute():
+            raise DataError(f"the model knows no more than its name, {data}")
+        source = open_source(data, root=root, size=loaded.facts.spec.size, track=console.track)
+        if source.spec != loaded.facts.spec:
+            raise DataError(f"{data} has changed since, or is another of that name")
+    except (DataError, ModelError) as error:
+        console.say(f"what it learned from is not to be found, so it is not compared with that ({error})")
         return None
+    return source
 
 
 def _show(found: "Evaluation") -> None:

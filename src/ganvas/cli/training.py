@@ -131,6 +131,8 @@ def _train(
     )
     budget = training.budget_of(facts, steps=steps, epochs=epochs, minutes=minutes)
     score = None
+    if weights and not (validate_every and suited(source.spec) == "inception"):
+        raise UsageError(f"--weights {weights}: are for --validate-every on pictures that are no digits; leave it out")
     if validate_every:
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED)
@@ -155,7 +157,7 @@ def _tell_left_out(left_out: Sequence[str]) -> None:
 
 
 def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
-    from ganvas import checkpoint, gallery
+    from ganvas import checkpoint, gallery, log
 
     pictures = last.step * facts.config.batch
     minutes, seconds = divmod(round(last.seconds), 60)
@@ -169,6 +171,10 @@ def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
         console.tell("that was there already, and is as much as was asked for: nothing was trained now")
     for warning in last.warnings:
         console.tell(f"watch, since step {warning.since:,}: {warning.kind}: {warning.sentence}")
+    standing = {warning.kind for warning in last.warnings}
+    for kind, step in log.warned(run).items():
+        if kind not in standing:
+            console.tell(f"watch, at step {step:,}: {kind}, which has passed")
     if best := checkpoint.best(run):
         console.tell(f"best: {best.name} {best.value:.3g} after {best.step:,} steps, kept in {run / checkpoint.BEST}")
     for path in gallery.show_all(run):
@@ -176,12 +182,18 @@ def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
 
 
 def _tell_what_next(run: Path, *more: str) -> None:
+    from ganvas.checkpoint import read_run
+
+    facts = read_run(run)
+    by_class = facts is not None and methods.get(facts.method).by_class
+    count = "4" if by_class else "64"  # of each class
+
     def line(*words: str) -> str:
         return shlex.join(["ganvas", "generate", str(run), *words])
 
     console.tell("next:")
     for step in (
-        line("--count", "64", "--grid", "--out", f"{run.name}.png"),
+        line("--count", count, "--grid", "--out", f"{run.name}.png"),
         line("--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
         *more,
     ):

@@ -23,7 +23,7 @@ from ganvas.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class CganConfig(_base.ScaledConfig, _base.AdversarialConfig):
+class CganConfig(_base.AdversarialConfig, _base.ScaledConfig):
     """The settings of `cgan`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "lecture"] = setting(

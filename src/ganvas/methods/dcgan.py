@@ -30,7 +30,7 @@ Layers = Literal["scaled", "mnist28", "paper64"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DcganConfig(_base.ScaledConfig, _base.AdversarialConfig):
+class DcganConfig(_base.AdversarialConfig, _base.ScaledConfig):
     """The settings of `dcgan`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Layers = setting("scaled", "the networks: ours, scaled to the picture, or those of a textbook")

@@ -27,7 +27,7 @@ from ganvas.settings import setting, with_default
 
 
 @dataclass(frozen=True, kw_only=True)
-class WganGpConfig(_base.ScaledConfig, _base.AdversarialConfig):
+class WganGpConfig(_base.AdversarialConfig, _base.ScaledConfig):
     """The settings of `wgan_gp`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "mnist28", "paper64"] = setting(
