@@ -135,6 +135,8 @@ def main() -> None:
         sheets[name] = sheet(samples[: ACROSS**2])
         sheets[name].save(pictures / f"{file_name(name)}.png", optimize=True)
         print(name, [(score.name, round(score.value, 4)) for score in found[name].scores], flush=True)
+    *_, last_sheet = sorted((runs / "cgan" / "samples").glob("step-*.png"))  # a row for each class
+    (pictures / "cgan-by-class.png").write_bytes(last_sheet.read_bytes())
     curves = draw_curves(runs / "wgan_gp")
     assert curves is not None
     (pictures / "wgan_gp-losses.png").write_bytes(curves.read_bytes())
