@@ -262,6 +262,9 @@ GENERATE = "generate {}/digits-run --out {}/"
         (GENERATE + "x.gif --interpolate --count 1000", "too long"),
         (GENERATE + "x.png --grid --count 5000", "too small to see"),
         (GENERATE + "x --label 3", "does not draw by class"),
+        (GENERATE + "x.gif --interpolate --label 3 --between {}/photos/0.png {}/photos/0.png", "give one"),
+        (TRAIN + "digits --weights {}/file", "leave it out"),
+        ("train cgan --run {}/new --data digits --batch 1", "the smallest is 2"),
         (GENERATE + "x --between {}/photos/0.png {}/photos/0.png", "add --interpolate"),
         (GENERATE + "x.gif --interpolate --between {}/photos/0.png {}/photos/0.png", "latent numbers"),
         (GENERATE + "x.gif --interpolate --between {}/photos/0.png", "two pictures or more"),
@@ -328,7 +331,7 @@ def test_a_model_that_draws_by_class_draws_what_is_asked_for(by_class, tmp_path)
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
         f"{name}/{seed:06d}.png" for name in names for seed in (0, 1)
     ]
-    words = ["--label", "dog", "--label", "1", "--count", "2"]
+    words = ["--label", "dog", "--label", "1", "--label", "cat", "--count", "2"]  # cat is 1
     assert main(["generate", str(by_class), *words, "--out", str(tmp_path / "some")]) == 0
     for path in (tmp_path / "some").rglob("*.png"):
         assert path.read_bytes() == (out / path.relative_to(tmp_path / "some")).read_bytes()

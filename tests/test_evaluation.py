@@ -11,7 +11,8 @@ from PIL import Image
 
 from ganvas import checkpoint, evaluation, gallery, images, log, metrics, training
 from ganvas.checkpoint import Model
-from ganvas.cli import main
+from ganvas.cli import judging, main
+from ganvas.data import open_source
 from ganvas.data.batch import Images, Spec
 from ganvas.data.named import open_named
 from ganvas.errors import DataError, UsageError
@@ -142,6 +143,8 @@ def test_against_its_own_training_pictures_nothing_is_said_of_copies(digits, tra
     model = untrained(training_part)
     found = evaluation.evaluate(model, training_part, features=digits, count=50, training=training_part)
     assert "copies" not in [score.name for score in found.scores]
+    assert {score.floor for score in found.scores} == {None}
+    assert "is what it learned from" in found.protocol["floor"]
     assert torch.equal(rows_of(found)[0][-8:], found.samples[:8])
 
 
@@ -266,7 +269,7 @@ def test_evaluate_shows_its_scores_and_keeps_them(digits_run, tmp_path, capsys):
     assert evaluate(digits_run, tmp_path / "out") == 0
     said = capsys.readouterr().out
     kept = json.loads((tmp_path / "out/metrics.json").read_text())
-    assert kept["protocol"]["reference"] == "252 pictures of digits (test)"
+    assert kept["protocol"]["reference"].startswith("252 pictures of digits (test), scaled to 16x16")
     assert kept["protocol"]["floor"].startswith("60 pictures of digits (train)")
     assert "FID (digits)" in said
     for score in kept["scores"]:
@@ -292,11 +295,32 @@ def test_evaluate_without_the_training_pictures_says_so(tmp_path, capsys):
     assert {score["floor"] for score in json.loads(captured.out)["scores"]} == {None}
 
 
+def test_evaluate_replaces_nothing_unless_asked(digits_run, tmp_path, capsys):
+    assert evaluate(digits_run, tmp_path) == 0
+    assert evaluate(digits_run, tmp_path) == 2
+    assert "add --overwrite" in capsys.readouterr().err
+    assert evaluate(digits_run, tmp_path, "--overwrite") == 0
+
+
+def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path, photos, capsys):
+    """A model keeps the folder's last name; `digits`, grey, is also a data set."""
+    mine = photos.rename(tmp_path / "digits")
+    source = open_source(str(mine), root=tmp_path, size=16)
+    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
+    run, alone = tmp_path / "run", tmp_path / "alone.safetensors"
+    (file,) = run.glob("step-*/weights.safetensors")
+    alone.write_bytes(file.read_bytes())
+    for path in (run, file.parent, file):
+        assert judging._training_source(path, checkpoint.load(path, CPU), tmp_path).name == str(mine)
+    assert judging._training_source(alone, checkpoint.load(alone, CPU), tmp_path) is None
+    assert "another of that name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "more",
     [
-        ["--features", "inception", "--weights", "nosuch"], ["--count", "49"], ["--features", "eyes"],
-        ["--data", "nosuch"], ["--count", "0"],
+        ["--features", "inception", "--weights", "nosuch"], ["--weights", "nosuch"], ["--features", "eyes"],
+        ["--data", "nosuch"], ["--count", "0"], ["--count", "49"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -318,6 +342,14 @@ def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):
     train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
     assert evaluate(tmp_path / "run", tmp_path / "out", data=photos) == 2
     assert "--features inception" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
+    digits, training_part, test_part, monkeypatch
+):
+    monkeypatch.setattr(evaluation, "MOST", 100)
+    found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60)
+    assert found.protocol["reference"].startswith("100 pictures of digits (test)")
 
 
 # --- while training -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganvas.errors import SaveError, UsageError
-from ganvas.files import add_line, make_folder, write_folder, write_whole
+from ganvas.files import add_line, make_folder, require_place, write_folder, write_whole
 
 
 @pytest.fixture
@@ -85,3 +85,14 @@ def test_lines_are_added(tmp_path):
     for line in ("one", "two"):
         add_line(tmp_path / "log", line)
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_a_place_is_asked_for_before_the_work(tmp_path, monkeypatch):
+    require_place(tmp_path / "new/below")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        require_place(tmp_path / "file/below")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UsageError, match="is read-only"):
+        require_place(tmp_path / "new")

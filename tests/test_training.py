@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import pytest
 import torch
@@ -115,3 +116,19 @@ def test_precision_reaches_the_networks(tmp_path):
         budget = training.Budget(steps=1)
         list(training.train(tmp_path / precision, source, method, facts=facts, device=CPU, budget=budget))
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def test_the_seconds_of_scoring_are_no_training(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    method = training.start(tmp_path, source, facts)
+
+    def slow(_):
+        time.sleep(0.2)
+        return "score", 1.0
+
+    events = training.train(
+        tmp_path, source, method, facts=facts, device=torch.device("cpu"), budget=training.Budget(steps=6),
+        score=slow, score_every=1,
+    )  # fmt: skip
+    assert list(events)[-1].seconds < 1  # of which six scores alone would take more
