@@ -144,7 +144,8 @@ def main() -> None:
 
     best = min(OURS, key=lambda name: found[name]["FID (digits)"].value)
     ratio = found["gan --preset book"]["FID (digits)"].value / found[best]["FID (digits)"].value
-    share = "both cores" if options.jobs == 1 else f"one core, {options.jobs} at a time"
+    cores = len(os.sched_getaffinity(0))
+    share = f"{cores} cores" if options.jobs == 1 else f"{cores // options.jobs} of {cores} cores, the others busy too"
     order = sorted(names, key=lambda name: found[name]["FID (digits)"].value)
     protocol = found[best].protocol
     report.write(

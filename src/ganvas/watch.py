@@ -118,7 +118,7 @@ class Watch:
         if getattr(config, "r1", None) == 0:
             tries.append("--r1 1")
         if getattr(config, "augment", None) == ():
-            tries.append("--augment color translation")
+            tries.append("--augment translation")
         if getattr(config, "discriminator_steps", 1) > 1:
             tries.append("--discriminator-steps 1")
         return " or ".join(tries)

@@ -70,7 +70,7 @@ class AdversarialConfig(BaseConfig):
         0.999, "decay of the averaged generator that draws; 0 draws with the last one", low=0, high=0.99999
     )
     augment: tuple[Augmentation, ...] = setting(
-        (), "for a few hundred pictures: change all that is judged, real and fake; try color translation cutout"
+        (), "for a few hundred pictures: change all that is judged, real and fake; try translation first"
     )
 
 

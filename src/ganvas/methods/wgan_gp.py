@@ -35,7 +35,6 @@ class WganGpConfig(_base.AdversarialConfig, _base.ScaledConfig):
     )
     width: int = with_default(_base.ScaledConfig, "width", 16)  # the penalty goes twice through the critic: small pays
     hidden: int = with_default(_base.ScaledConfig, "hidden", 256)
-    learning_rate: float = with_default(_base.AdversarialConfig, "learning_rate", 3e-3)
     beta1: float = with_default(_base.AdversarialConfig, "beta1", 0.0)
     beta2: float = with_default(_base.AdversarialConfig, "beta2", 0.9)
     critic_steps: int = setting(1, "critic steps for each one of the generator", low=1, high=100)
