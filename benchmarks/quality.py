@@ -20,11 +20,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ganvas import checkpoint, evaluation, images
+from ganvas.checkpoint import Model
 from ganvas.data import open_source
 from ganvas.data.batch import Source
 from ganvas.evaluation import Evaluation
 from ganvas.features import open_features
 from ganvas.gallery import draw_curves
+from ganvas.inference import translate, walk_between
 from ganvas.log import read
 
 OURS = ["gan", "dcgan", "wgan_gp", "cgan", "vae"]
@@ -87,6 +89,15 @@ def side_by_side(sheets: dict[str, Image.Image], *, columns: int) -> Image.Image
     return out
 
 
+def encoded(model: Model, source: Source) -> Image.Image:
+    """Sixteen real digits, the same after the way through the latent numbers, and a walk between the first four."""
+    real = chosen_by_lot(source)[:16]
+    back = torch.stack([picture for _, picture in translate(model.method, enumerate(real))])
+    way = torch.stack(list(walk_between(model.method, real[:4], frames=8)))
+    pictures = images.enlarge(torch.cat([real, back, way]), side=56)
+    return Image.fromarray(images.grid(pictures, columns=16)[0].numpy())
+
+
 def row(name: str, run: Path, found: Evaluation) -> str:
     facts = checkpoint.read_run(run)
     assert facts is not None
@@ -137,6 +148,7 @@ def main() -> None:
         print(name, [(score.name, round(score.value, 4)) for score in found[name].scores], flush=True)
     *_, last_sheet = sorted((runs / "cgan" / "samples").glob("step-*.png"))  # a row for each class
     (pictures / "cgan-by-class.png").write_bytes(last_sheet.read_bytes())
+    encoded(checkpoint.load(runs / "vae", torch.device("cpu")), test).save(pictures / "vae-encoded.png", optimize=True)
     curves = draw_curves(runs / "wgan_gp")
     assert curves is not None
     (pictures / "wgan_gp-losses.png").write_bytes(curves.read_bytes())

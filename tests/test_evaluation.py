@@ -209,7 +209,7 @@ def test_a_handful_of_training_pictures_is_no_floor(digits, training_part, test_
     few = dataclasses.replace(training_part, pictures=training_part.some(12))
     found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60, training=few)
     assert all(score.floor is None for score in found.scores)
-    assert found.protocol["floor"] == ""
+    assert found.protocol["floor"] == "none: it learned from 12 pictures"
     assert found.neighbours.shape == (32, 1, 28, 28)
 
 
@@ -227,9 +227,9 @@ def test_too_few_pictures_are_refused(digits, training_part, test_part):
 
 def test_grey_and_colour_are_not_compared(digits, test_part):
     colour, grey = noise_source(n=60, channels=3), noise_source(n=60)
-    with pytest.raises(DataError, match="noise is colour; the model draws grey"):
+    with pytest.raises(DataError, match="noise is colour and the model draws grey"):
         evaluation.evaluate(untrained(grey), colour, features=digits, count=60)
-    with pytest.raises(DataError, match="digits is grey; the model draws colour"):
+    with pytest.raises(DataError, match="digits is grey and the model draws colour"):
         evaluation.evaluate(untrained(colour), test_part, features=digits, count=60)
     with pytest.raises(UsageError, match="--features inception"):
         evaluation.evaluate(untrained(colour), colour, features=digits, count=60)

@@ -24,14 +24,14 @@ def write_idx(path, array):
 
 @pytest.fixture
 def data_root(tmp_path):
-    """A local copy of mnist, fashion-mnist and kmnist: ten random pictures to learn from, and sixty to test with."""
+    """A local copy of mnist, fashion-mnist and kmnist: sixty random pictures to learn from, and sixty to test with."""
     chance = np.random.default_rng(0)
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         raw = tmp_path / "root" / name / "raw"
         raw.mkdir(parents=True)
-        for part, n in (("train", 10), ("t10k", 60)):
-            write_idx(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (n, 28, 28)))
-            write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(n) % 10)
+        for part in ("train", "t10k"):
+            write_idx(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (60, 28, 28)))
+            write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(60) % 10)
     return tmp_path / "root"
 
 
@@ -52,7 +52,7 @@ def opened(request, data_root, photos, tmp_path, monkeypatch):
         request.param, request.param
     )
     twice = [open_source(str(name), root=data_root, size=32) for _ in range(2)]
-    return *twice, *known.get(request.param, (10, 1, 10))
+    return *twice, *known.get(request.param, (60, 1, 10))
 
 
 def test_a_named_set_too_large_for_the_memory_is_scaled_when_asked_for(data_root, monkeypatch):

@@ -94,7 +94,7 @@ def test_grey_digits_suit_the_digit_network_and_all_else_inception(spec, name):
 
 def test_only_inceptions_scores_go_by_the_bare_name(digits):
     assert digits.title("FID") == "FID (digits)"
-    assert Features("inception", "", nn.Identity()).title("FID") == "FID"
+    assert Features("inception", "", 1, nn.Identity()).title("FID") == "FID"
 
 
 # --- the standard ---------------------------------------------------------------------------------------------------

@@ -137,9 +137,10 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
     try:
         network = fidelity.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=again)
     except Exception as error:  # other names and shapes, or no dictionary of tensors at all
+        given = f"--weights {weights}" if weights else fidelity.URL_INCEPTION_V3
+        name = fidelity.URL_INCEPTION_V3.rpartition("/")[2]
         raise UsageError(
-            f"{weights or fidelity.URL_INCEPTION_V3}: not the weights of Inception v3 that torch-fidelity uses "
-            f"({fidelity.URL_INCEPTION_V3.rpartition('/')[2]}); fetch them anew"
+            f"{given}: not the weights of Inception v3 that torch-fidelity uses ({name}); fetch them anew"
         ) from error
     network = network.to(device)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ def find_device(name: str = "auto") -> torch.device:
         here = ", ".join(kind for kind, there in present.items() if there)
         raise UsageError(f"--device {name}: there is none that PyTorch can use here; use {here} or auto")
     return torch.device(name)
+
+
+def cores() -> int:
+    """How many processor cores this process may use, which may be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_precision(device: torch.device, name: str = "auto") -> Precision:

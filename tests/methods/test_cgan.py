@@ -134,7 +134,7 @@ def test_it_learns_to_draw_the_class_that_is_asked_for(layers):
     """Dark pictures and bright ones: the same noise is either, by the class, and grey by half of each."""
     torch.manual_seed(0)
     method = Cgan(
-        small_config("cgan", layers=layers, latent=8, ema=0.9, learning_rate=2e-3),
+        small_config("cgan", layers=layers, latent=8, ema=0.9, learning_rate=2e-3, r1=1.0),
         noise_source(classes=("dark", "bright")).spec,
     )
     for step in range(150):

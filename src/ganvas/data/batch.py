@@ -1,6 +1,5 @@
 """What flows from the data to the methods: the shape of the data, and batches as types."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ganvas.errors import SettingError
 from ganvas.images import to_signed
+from ganvas.runtime import cores
 
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
 SIZES = (16, 28, 32, 64, 128, 256)
@@ -121,7 +121,7 @@ class Source:
         if isinstance(self.pictures, Images):
             which = torch.as_tensor(numbers, dtype=torch.int64)
             return self.pictures.over(lambda t: t[which])
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding is done outside the interpreter's lock
+        with ThreadPoolExecutor(cores()) as pool:  # decoding is done outside the interpreter's lock
             rows = [row for row, _ in pool.map(self.pictures.__getitem__, numbers)]
         labels = [row.labels for row in rows if row.labels is not None]
         return Images(torch.cat([row.images for row in rows]), torch.cat(labels) if labels else None)

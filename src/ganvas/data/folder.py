@@ -1,6 +1,5 @@
 """A folder of pictures, flat or with one folder per class."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ganvas.data.progress import Track, silently
 from ganvas.data.stream import refuse_if_many
 from ganvas.errors import DataError
 from ganvas.images import EXTENSIONS, Header, read_header, read_square
+from ganvas.runtime import cores
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ def _readable(
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         results = list(track(pool.map(attempt, files), total=len(files), description=description))
     complaints = [str(result) for result in results if isinstance(result, DataError)]
     return [None if isinstance(result, DataError) else result for result in results], complaints

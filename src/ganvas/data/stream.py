@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import signal
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from ganvas.data.batch import Images, Pictures, Source
 from ganvas.errors import DataError
-from ganvas.runtime import Purpose, derive
+from ganvas.runtime import Purpose, cores, derive
 
 MAX_BROKEN = 0.01  # the share of broken files above which something is wrong with the data, not with a file
 
@@ -83,7 +82,7 @@ def _streamed(pictures: Pictures, name: str, *, batch: int, seed: int, first: in
     loader: DataLoader[Images] = DataLoader(
         pictures,  # type: ignore[arg-type]  # it is a map-style data set in all but name
         batch_sampler=_Rows(n=n, batch=batch, seed=seed, first=first),
-        num_workers=min(8, os.cpu_count() or 1),
+        num_workers=min(8, cores()),
         collate_fn=_collate,
         worker_init_fn=_leave_stopping_to_the_main_process,
         pin_memory=pinned,
