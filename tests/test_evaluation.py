@@ -355,13 +355,13 @@ def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
 # --- while training -------------------------------------------------------------------------------------------------
 
 
-def test_the_score_in_training_is_the_fid_of_evaluate(digits, training_part, test_part):
+@pytest.mark.parametrize("by", ["fid", "kid"])
+def test_the_score_in_training_is_that_of_evaluate(by, digits, training_part, test_part):
     model = untrained(training_part)
-    name, value = evaluation.scorer(test_part, digits, count=252)(model.method)
-    assert name == "FID (digits)"
-    assert value == pytest.approx(
-        evaluation.evaluate(model, test_part, features=digits, count=252)[name].value, rel=1e-9
-    )
+    name, value = evaluation.scorer(test_part, digits, count=252, by=by)(model.method)
+    assert name == f"{by.upper()} (digits)"
+    of_evaluate = evaluation.evaluate(model, test_part, features=digits, count=252)[name].value
+    assert value == pytest.approx(of_evaluate, rel=1e-6)
 
 
 def test_being_scored_does_not_change_what_is_learned(digits, tmp_path):
@@ -401,6 +401,14 @@ def test_going_on_keeps_the_best_until_there_is_a_better_one(tmp_path):
     assert checkpoint.best(tmp_path) == checkpoint.Best(2, "FID (digits)", 1.0)
     train_to(tmp_path, 9, source=source, facts=facts, score=scores(0.5), score_every=10)
     assert checkpoint.best(tmp_path) == checkpoint.Best(9, "FID (digits)", 0.5)
+
+
+def test_a_best_by_another_score_is_not_compared_with(tmp_path):
+    source = noise_source()
+    facts = facts_of(source)
+    for steps, name, value in ((2, "FID", 3.0), (4, "KID", 5.0), (6, "KID", 6.0)):
+        train_to(tmp_path, steps, source=source, facts=facts, score=lambda _, it=(name, value): it, score_every=2)
+    assert checkpoint.best(tmp_path) == checkpoint.Best(4, "KID", 5.0)
 
 
 def test_a_best_that_the_disk_has_damaged_makes_room_for_a_whole_one(tmp_path):

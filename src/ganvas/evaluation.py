@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -354,19 +354,23 @@ def _flat(pictures: Tensor) -> Tensor:
 # --- while training -------------------------------------------------------------------------------------------------
 
 
-def scorer(source: Source, features: Features, *, count: int) -> Callable[[Method], tuple[str, float]]:
-    """A function that scores a method in training: the FID of `count` drawn pictures against as many of `source`.
+def scorer(
+    source: Source, features: Features, *, count: int, by: Literal["fid", "kid"] = "fid"
+) -> Callable[[Method], tuple[str, float]]:
+    """A function that scores a method in training: `count` drawn pictures against as many of `source`, lower is better.
 
     Raises:
         DataError: if there are too few.
     """
     count = min(count, len(source))
     _require_enough(count, source)
-    real = _look(source, count, features)
+    real = _look(source, count, features).features
 
     def score(method: Method) -> tuple[str, float]:
-        fake, _ = _look_while_drawing(draw(method, range(count)), features)
-        return features.title("FID"), metrics.frechet_distance(real.features, fake.features)
+        fake = _look_while_drawing(draw(method, range(count)), features)[0].features
+        if by == "kid":
+            return features.title("KID"), metrics.kernel_distance(real, fake)[0]
+        return features.title("FID"), metrics.frechet_distance(real, fake)
 
     return score
 

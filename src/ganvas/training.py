@@ -204,7 +204,7 @@ def _score(
     name, value = score(method)
     log.append(run, {"step": step, f"{log.SCORE} {name}": value})
     best = checkpoint.best(run)
-    if best is None or value < best.value:
+    if best is None or best.name != name or value < best.value:
         checkpoint.keep_best(run, method, facts, checkpoint.Best(step, name, value))
     return name, value
 

@@ -37,6 +37,7 @@ def train(
     data_root: DataRoot = Path("~/.cache/ganvas"),
     save_every: Count | None = None,
     validate_every: Count | None = None,
+    validate_by: Literal["fid", "kid"] = "fid",
     weights: Path | None = None,
     config: Prepared = None,
     typed: Typed = "",
@@ -62,8 +63,9 @@ def train(
         precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
         data_root: where named data sets are looked for, and downloaded to
         save_every: steps between saves [default: one minute's]
-        validate_every: steps between scores: the FID of 2,000 drawn pictures against as many training pictures (test
-            pictures are not touched); the weights of the best score are kept in RUN/best
+        validate_every: steps between scores of 2,000 drawn pictures against as many training pictures (test pictures
+            are not touched; its time is not counted); the weights of the best score are kept in RUN/best
+        validate_by: the score
         weights: a file with Inception's weights for --validate-every on pictures that are no digits, in place of the
             download
     """
@@ -75,7 +77,7 @@ def train(
     _train(
         method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
         seed=seed, flip=flip, device=device, precision=precision, data_root=data_root, save_every=save_every,
-        validate_every=validate_every, weights=weights, typed=typed,
+        validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
     )  # fmt: skip
     _tell_what_next(run, "the training command again with more --steps, --epochs or --minutes, to go on from here")
 
@@ -98,6 +100,7 @@ def _train(
     data_root: Path = Path("~/.cache/ganvas"),
     save_every: int | None = None,
     validate_every: int | None = None,
+    validate_by: Literal["fid", "kid"] = "fid",
     weights: Path | None = None,
 ) -> None:
     from ganvas import checkpoint, evaluation, training
@@ -135,7 +138,7 @@ def _train(
         raise UsageError(f"--weights {weights}: are for --validate-every on pictures that are no digits; leave it out")
     if validate_every:
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
-        score = evaluation.scorer(source, judge, count=VALIDATED)
+        score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
     learner = training.start(run, source, facts)
     with console.stopping_gently() as stop:
         events = training.train(
