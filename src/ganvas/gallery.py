@@ -89,16 +89,15 @@ def draw_curves(run: Path) -> Path | None:
 
     names = sorted({name for record in records for name in record} - {"step", "seconds", "images_per_second"})
     scores = [name for name in names if name.startswith(log.SCORE)]
-    figure = Figure(figsize=(8, 4.5 + 2.5 * bool(scores)), dpi=120, layout="constrained")
-    upper, *lower = np.atleast_1d(
-        figure.subplots(1 + bool(scores), sharex=True, height_ratios=[2, 1][: 1 + bool(scores)])
-    )
+    panels = 1 + len(scores)
+    figure = Figure(figsize=(8, 2 + 2.5 * panels), dpi=120, layout="constrained")
+    upper, *lower = np.atleast_1d(figure.subplots(panels, sharex=True, height_ratios=[2] + [1] * len(scores)))
     for name in (name for name in names if name not in scores):
         steps, values = _curve(records, name)
         (line,) = upper.plot(steps, values, alpha=0.25, linewidth=1)
         upper.plot(steps, _smooth(values), color=line.get_color(), label=name)
     upper.set(ylabel="loss", title=run.name)
-    for axes, name in zip(lower, scores, strict=False):
+    for axes, name in zip(lower, scores, strict=True):
         steps, values = _curve(records, name)
         axes.plot(steps, values, "o-", markersize=3, color="black")
         best = values.argmin()
