@@ -5,9 +5,10 @@ not ours to ship, so they are downloaded or given as a file. `digits` is a small
 MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows.
 """
 
+import contextlib
 import io
-import logging
 import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,6 @@ from ganvas.images import resize, to_signed
 Name = Literal["digits", "inception"]
 
 DIGITS = tuple("0123456789")
-
-_log = logging.getLogger("ganvas")
 
 
 @dataclass(frozen=True)
@@ -153,11 +152,9 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
 
 
 def _fetch(url: str) -> object:
-    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if not file.exists():
-        _log.warning("downloading the weights of Inception v3 (91 MB, once) to %s", file)
     try:
-        return torch.hub.load_state_dict_from_url(url, weights_only=True, progress=False, check_hash=True)
+        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it downloads, and how far it is
+            return torch.hub.load_state_dict_from_url(url, weights_only=True, check_hash=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UsageError(
             f"cannot download the Inception weights ({error}); fetch {url} by other means and name the file with "
