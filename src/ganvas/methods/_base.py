@@ -1,6 +1,6 @@
 """What every method is: a module that holds its networks, knows its settings, and learns from one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypedDict, runtime_checkable
 
@@ -11,7 +11,7 @@ from ganvas import settings
 from ganvas.augment import Augmentation
 from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.errors import SettingError
-from ganvas.runtime import Seed, noise
+from ganvas.runtime import Seed, adam, noise
 from ganvas.settings import setting
 
 
@@ -72,6 +72,15 @@ class AdversarialConfig(BaseConfig):
     augment: tuple[Augmentation, ...] = setting(
         (), "for a few hundred pictures: change all that is judged, real and fake; try translation first"
     )
+
+
+def optimizers_of(config: AdversarialConfig, players: Mapping[str, nn.Module]) -> dict[str, Optimizer]:
+    """An Adam for each player, all with the settings of the method."""
+    betas = (config.beta1, config.beta2)
+    return {
+        name: adam(network.parameters(), learning_rate=config.learning_rate, betas=betas)
+        for name, network in players.items()
+    }
 
 
 class Method(nn.Module):

@@ -18,7 +18,7 @@ from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
-from ganvas.runtime import Between, Seed, adam, noise, update, update_average
+from ganvas.runtime import Between, Seed, noise, update, update_average
 from ganvas.settings import setting
 
 
@@ -58,10 +58,9 @@ class Cgan(_base.Method):
             self.discriminator = ProjectionDiscriminator(config, spec)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.to(memory_format=torch.channels_last)
-        self.optimizers = {
-            name: adam(network.parameters(), learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
-            for name, network in {"generator": self.generator, "discriminator": self.discriminator}.items()
-        }
+        self.optimizers = _base.optimizers_of(
+            config, {"generator": self.generator, "discriminator": self.discriminator}
+        )
 
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of each network; the fake pictures are of the same classes as the real ones."""

@@ -23,7 +23,7 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import adam, update, update_average
+from ganvas.runtime import update, update_average
 from ganvas.settings import setting
 
 Layers = Literal["scaled", "mnist28", "paper64"]
@@ -72,10 +72,9 @@ class Dcgan(_base.NoiseToImage):
             self.discriminator = scaled_discriminator(spec, **config.scale)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.to(memory_format=torch.channels_last)  # the layout in which the processor's convolutions work
-        self.optimizers = {
-            name: adam(network.parameters(), learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
-            for name, network in {"generator": self.generator, "discriminator": self.discriminator}.items()
-        }
+        self.optimizers = _base.optimizers_of(
+            config, {"generator": self.generator, "discriminator": self.discriminator}
+        )
 
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the discriminator and one of the generator, on the same fake pictures."""

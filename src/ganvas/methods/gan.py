@@ -15,7 +15,7 @@ from ganvas.augment import augment
 from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
-from ganvas.runtime import adam, update, update_average
+from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
 
@@ -75,10 +75,9 @@ class Gan(_base.NoiseToImage):
             nn.Linear((pixels, *config.discriminator)[-1], 1),  # a logit; the textbooks' sigmoid is inside the loss
         )
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
-        self.optimizers = {
-            name: adam(network.parameters(), learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
-            for name, network in {"generator": self.generator, "discriminator": self.discriminator}.items()
-        }
+        self.optimizers = _base.optimizers_of(
+            config, {"generator": self.generator, "discriminator": self.discriminator}
+        )
 
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the discriminator, and at every k-th one of the generator, on the same fake pictures."""

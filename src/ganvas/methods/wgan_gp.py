@@ -22,7 +22,7 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import adam, update, update_average
+from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
 
@@ -76,10 +76,7 @@ class WganGp(_base.NoiseToImage):
             self.critic = scaled_discriminator(spec, **config.scale)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.to(memory_format=torch.channels_last)
-        self.optimizers = {
-            name: adam(network.parameters(), learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
-            for name, network in {"generator": self.generator, "critic": self.critic}.items()
-        }
+        self.optimizers = _base.optimizers_of(config, {"generator": self.generator, "critic": self.critic})
 
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the critic and, at every `critic_steps`-th, one of the generator on the same fake pictures."""
