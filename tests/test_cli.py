@@ -339,7 +339,8 @@ def test_a_model_that_draws_by_class_draws_what_is_asked_for(by_class, tmp_path)
 
 
 def test_a_sheet_has_a_row_for_each_class(by_class, tmp_path):
-    for words, across, down in (([], 4, 3), (["--label", "dog"], 2, 2), (["--label", "dog", "--label", "cat"], 4, 2)):
+    dog, cat, cat_again = ["--label", "dog"], ["--label", "cat"], ["--label", "1"]
+    for words, across, down in (([], 4, 3), (dog, 2, 2), ([*dog, *cat, *cat_again], 4, 2)):
         assert main(["generate", str(by_class), "--grid", "--count", "4", *words, "--out", str(tmp_path / "a.png"),
                      "--overwrite"]) == 0  # fmt: skip
         with Image.open(tmp_path / "a.png") as sheet:

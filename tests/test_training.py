@@ -4,13 +4,15 @@ import itertools
 import json
 import time
 
+import numpy as np
 import pytest
 import torch
 from conftest import facts_of, noise_source, small_config, train_to
 from PIL import Image
 
-from ganvas import checkpoint, gallery, log, training
+from ganvas import checkpoint, gallery, images, log, training
 from ganvas.errors import DataError, DivergedError, SettingError
+from ganvas.inference import draw
 
 CPU = torch.device("cpu")
 
@@ -132,3 +134,15 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
         score=slow, score_every=1,
     )  # fmt: skip
     assert list(events)[-1].seconds < 1  # of which six scores alone would take more
+
+
+def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
+    source = noise_source(classes=("a", "b", "c"))
+    method = checkpoint.build(facts_of(source, "cgan"))
+    sheet = gallery.take_sheet(tmp_path, method, 0)
+    across = gallery.columns(16)
+    labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
+    expected = torch.stack(list(draw(method, range(3 * across), labels)))
+    with Image.open(sheet) as picture:
+        shown = torch.from_numpy(np.array(picture))[None]
+    assert torch.equal(shown, images.grid(images.enlarge(expected), columns=across))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganvas import console, methods
+from ganvas.cli.drawing import MOST_ON_A_SHEET
 from ganvas.errors import Interrupted, UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Typed, with_a_method
 
@@ -188,15 +189,16 @@ def _tell_what_next(run: Path, *more: str) -> None:
     from ganvas.checkpoint import read_run
 
     facts = read_run(run)
-    by_class = facts is not None and methods.get(facts.method).by_class
-    count = "4" if by_class else "64"  # of each class
+    count = 64
+    if facts is not None and methods.get(facts.method).by_class:  # then it is of each class
+        count = max(1, min(4, MOST_ON_A_SHEET // len(facts.spec.classes)))
 
     def line(*words: str) -> str:
         return shlex.join(["ganvas", "generate", str(run), *words])
 
     console.tell("next:")
     for step in (
-        line("--count", count, "--grid", "--out", f"{run.name}.png"),
+        line("--count", str(count), "--grid", "--out", f"{run.name}.png"),
         line("--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
         *more,
     ):
