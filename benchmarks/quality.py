@@ -26,8 +26,10 @@ from ganvas.data.batch import Source
 from ganvas.evaluation import Evaluation
 from ganvas.features import open_features
 from ganvas.gallery import draw_curves
-from ganvas.inference import translate, walk_between
+from ganvas.images import Picture
+from ganvas.inference import walk_between
 from ganvas.log import read
+from ganvas.translation import Translator
 
 OURS = ["gan", "dcgan", "wgan_gp", "cgan", "vae"]
 TEXTBOOK = ["gan --preset book", "gan --preset blog", "dcgan --preset mnist28"]
@@ -92,7 +94,7 @@ def side_by_side(sheets: dict[str, Image.Image], *, columns: int) -> Image.Image
 def encoded(model: Model, source: Source) -> Image.Image:
     """Sixteen real digits, the same after the way through the latent numbers, and a walk between the first four."""
     real = chosen_by_lot(source)[:16]
-    back = torch.stack([picture for _, picture in translate(model.method, enumerate(real))])
+    back = torch.stack([Translator(model)(Picture(picture)).pixels for picture in real])
     way = torch.stack(list(walk_between(model.method, real[:4], frames=8)))
     pictures = images.enlarge(torch.cat([real, back, way]), side=56)
     return Image.fromarray(images.grid(pictures, columns=16)[0].numpy())

@@ -9,13 +9,13 @@ import ganvas
 
 ROOT = Path(ganvas.__file__).parent
 FLOORS = [
-    {"", "errors", "files", "settings", "images", "runtime"},
+    {"", "errors", "files", "film", "settings", "images", "lab", "runtime"},
     {"data"},
     {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},
     {"checkpoint", "log"},
     {"gallery", "training", "watch"},
-    {"describe", "inference", "stylize"},
+    {"describe", "doctor", "inference", "stylize", "tiles", "translation"},
     {"evaluation"},
     {"report"},
     {"cli", "console", "flags", "studio", "__main__"},

@@ -30,25 +30,43 @@ def programs(document):
     return re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
+def folders_of_a_user(place):
+    """Photographs by class, paintings, drawings of the photographs, and facades beside their labels."""
+    for i in range(8):
+        photo = photograph(seed=i, width=40, height=32)
+        for folder in ("photos", "drawings"):
+            (place / folder / ("cat" if i % 2 else "dog")).mkdir(parents=True, exist_ok=True)
+            photo.save(place / folder / ("cat" if i % 2 else "dog") / f"{i}.jpg")
+        for folder, width in (("monet", 32), ("facades", 64)):
+            (place / folder).mkdir(exist_ok=True)
+            photograph(seed=i, width=width, height=32).save(place / folder / f"{i}.jpg")
+
+
+def small_networks(method):
+    """Words that make a translator quick; the others are quick enough."""
+    size = ["--size", "32"]
+    return {
+        "pix2pix": [*size, "--width", "4", "--discriminator-width", "4"],
+        "autoencoder": ["--width", "4"],
+        "cyclegan": [*size, "--width", "4", "--discriminator-width", "4", "--blocks", "1"],
+    }.get(method, [])
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ganvas.cli.training.DEMO_MINUTES", 0.01)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
-    for i in range(8):
-        (tmp_path / f"photos/{'cat' if i % 2 else 'dog'}").mkdir(parents=True, exist_ok=True)
-        photograph(seed=i, width=40, height=32).save(tmp_path / f"photos/{'cat' if i % 2 else 'dog'}/{i}.jpg")
+    folders_of_a_user(tmp_path)
     for line in commands(document):
         words = shlex.split(line)[1:]
         for i, word in enumerate(words):
             if word in SHORTER:
                 words[i : i + 2] = [SHORTER[word], "2"]
         if words[0] == "train":
-            words = [word for i, word in enumerate(words) if "--batch" not in words[max(0, i - 1) : i + 1]] + [
-                "--batch",
-                "4",
-            ]
-        if words[0] == "evaluate":
+            words = [word for i, word in enumerate(words) if "--batch" not in words[max(0, i - 1) : i + 1]]
+            words += ["--batch", "4", *small_networks(words[1])]
+        if words[0] == "evaluate" and "mnist" in words:
             words += ["--count", "60"]
         if "--validate-every" in words:
             words[words.index("--validate-every") + 1] = "1"

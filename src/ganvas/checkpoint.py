@@ -2,7 +2,7 @@
 
     runs/NAME/run.json                              what rebuilds everything, readable
     runs/NAME/step-00001000/weights.safetensors     the networks; its header holds run.json's facts: a model file
-    runs/NAME/step-00001000/resume.pt               the optimisers; only to go on
+    runs/NAME/step-00001000/resume.pt               the optimisers, and what else is remembered; only to go on
     runs/NAME/best/weights.safetensors              the model file of the best score so far, where scores are asked for
 
 Nothing here is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
@@ -37,11 +37,12 @@ from ganvas.methods._base import BaseConfig, Method
 from ganvas.runtime import Precision
 
 WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
+HEADER = "ganvas"  # the key of the facts in a model file's header
 KEPT = 2  # saves; the newest, and one before it in case the disk breaks the newest
 
 _log = logging.getLogger("ganvas")
 _SAVE = re.compile(r"step-\d{8,}")
-_HEADER = "ganvas"  # the key of the facts in a model file's header
+_VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
 # --- facts ----------------------------------------------------------------------------------------------------------
@@ -57,6 +58,9 @@ class Facts:
         data: the source's name; `pictures` says how many it held.
         seed: of the first weights and of every step.
         flip: whether half of the pictures are mirrored.
+        task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
+            the name of a second folder; empty where they do not.
+        jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
         precision: fp32 or bf16.
         command: what was typed; `versions` of what ran it.
     """
@@ -69,14 +73,13 @@ class Facts:
     seed: int
     flip: bool
     precision: Precision
+    task: str = ""
+    side: str = ""
+    target: str = ""
+    jitter: bool = False
+    holdout: float = 0.0
     command: str = ""
-    versions: Mapping[str, str] = dataclasses.field(
-        default_factory=lambda: {
-            "ganvas": ganvas.__version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        }
-    )
+    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
 
     def to_json(self) -> dict[str, Any]:
         """The facts as JSON values; the inverse of `from_json`."""
@@ -108,7 +111,8 @@ class Facts:
         return [f"{name} is {mine.get(name)}, not {theirs.get(name)}" for name in settings.differences(mine, theirs)]
 
     def _identity(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("method", "data", "seed", "flip", "precision")}
+        names = ("method", "data", "target", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
+        own = {name: getattr(self, name) for name in names}
         return own | settings.to_json(self.config) | settings.to_json(self.spec)
 
 
@@ -192,11 +196,8 @@ def alone_in(run: Path) -> Iterator[None]:
 
 def saves(run: Path) -> list[Path]:
     """The saved steps of a run, oldest first."""
-    return sorted((path for path in run.glob("step-*") if _SAVE.fullmatch(path.name)), key=_step_of)
-
-
-def _step_of(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))
+    found = (path for path in run.glob("step-*") if _SAVE.fullmatch(path.name))
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) -> Path:
@@ -211,8 +212,9 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
         return folder
     state = io.BytesIO()
     optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
-    torch.save({"step": step, "seconds": seconds, "optimizers": optimizers}, state)
-    write_folder(folder, {WEIGHTS: _model_file(run, method, facts, step=step), RESUME: state.getvalue()})
+    progress = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
+    torch.save(progress, state)
+    write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state.getvalue()})
     for old in saves(run)[:-KEPT]:
         with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
@@ -220,13 +222,22 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     return folder
 
 
-def _model_file(run: Path, method: Method, facts: Facts, **further: Any) -> bytes:
+def model_file(
+    run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, str | float] | None = None
+) -> bytes:
+    """The content of a model file.
+
+    Raises:
+        DivergedError: if a weight is not finite, naming the newest save of the run.
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if broken:
-        raise diverged(run, f"{broken[0]} holds what is not a number after step {further['step']}")
-    shared = dataclasses.replace(facts, data=Path(facts.data).name, command="")  # a model file is passed on: no paths
-    return safetensors.torch.save(weights, {_HEADER: json.dumps({**shared.to_json(), **further})})
+        raise diverged(run, f"{broken[0]} holds what is not a number after step {step}")
+    data, target = Path(facts.data).name, Path(facts.target).name  # a model file is passed on: no paths
+    shared = dataclasses.replace(facts, data=data, target=target, command="")
+    further = {"step": step, "score": score} if score else {"step": step}
+    return safetensors.torch.save(weights, {HEADER: json.dumps(shared.to_json() | further)})
 
 
 def diverged(run: Path, what: str) -> DivergedError:
@@ -249,7 +260,8 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
     damaged: ModelError | None = None
     for folder in reversed(saves(run)):
         try:
-            _load_weights(method, folder / WEIGHTS)
+            _hold_to(folder / WEIGHTS, method)
+            method.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
             step, seconds = _load_state(method, folder / RESUME)
         except ModelError as error:
             damaged = damaged or error
@@ -270,6 +282,7 @@ def _load_state(method: Method, file: Path) -> tuple[int, float]:
         state = torch.load(file, map_location="cpu", weights_only=True)
         for name, optimizer in method.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+        method.remember(state["memory"])
         return int(state["step"]), float(state["seconds"])
     except Exception as error:  # torch's loaders raise about anything
         raise ModelError(f"{file}: damaged ({_first(error)})") from error
@@ -295,7 +308,7 @@ def keep_best(run: Path, method: Method, facts: Facts, best: Best) -> None:
         SaveError: if it cannot be written; what was best before is still there.
     """
     score = {"name": best.name, "value": best.value}
-    write_whole(make_folder(run / BEST) / WEIGHTS, _model_file(run, method, facts, step=best.step, score=score))
+    write_whole(make_folder(run / BEST) / WEIGHTS, model_file(run, method, facts, step=best.step, score=score))
 
 
 def best(run: Path) -> Best | None:
@@ -363,7 +376,7 @@ def _weights_files(path: Path) -> list[Path]:
 def _read_header(file: Path) -> dict[str, Any]:
     try:
         with safetensors.safe_open(file, framework="pt") as opened:
-            header = (opened.metadata() or {}).get(_HEADER)
+            header = (opened.metadata() or {}).get(HEADER)
     except (OSError, safetensors.SafetensorError, struct.error) as error:
         raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
     if header is None:
@@ -385,11 +398,6 @@ def _hold_to(file: Path, method: nn.Module) -> None:
     if different := settings.differences(expected, held):
         name = different[0]
         raise ModelError(f"{file}: {name} is {held.get(name, 'missing')}, expected {expected.get(name, 'nothing')}")
-
-
-def _load_weights(method: nn.Module, file: Path) -> None:
-    _hold_to(file, method)
-    method.load_state_dict(safetensors.torch.load_file(file))
 
 
 def _first(error: Exception) -> str:

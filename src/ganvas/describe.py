@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganvas.data.batch import Images
+from ganvas.data.batch import Batch, Images, Pairs, Spec
 from ganvas.methods._base import Method
 from ganvas.runtime import evaluating
 
@@ -43,15 +43,32 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
 
         return remember
 
-    hooks = [network.register_forward_pre_hook(watch(name)) for name, network in method.named_children()]
+    parts = dict(_parts(method))
+    hooks = [network.register_forward_pre_hook(watch(name)) for name, network in parts.items()]
     spec = method.spec
-    labels = torch.zeros(2, dtype=torch.int64) if spec.classes else None
-    method.training_step(Images(torch.rand(2, spec.channels, spec.size, spec.size) * 2 - 1, labels), 0)
+    method.training_step(_noise(method.batches[0], spec), 0)
     for hook in hooks:
         hook.remove()
-    for name, network in method.named_children():
+    for name, network in parts.items():
         if name in seen:
             yield name, _layers(network, [tensor[:1].detach() for tensor in seen[name]])
+
+
+def _parts(method: Method) -> Iterator[tuple[str, nn.Module]]:
+    """The networks of a method, also those that it keeps by name in a dictionary."""
+    for name, network in method.named_children():
+        if isinstance(network, nn.ModuleDict):
+            yield from ((f"{name} {key}", part) for key, part in network.items())
+        else:
+            yield name, network
+
+
+def _noise(kind: type[Batch], spec: Spec) -> Batch:
+    """Two rows of noise in the shape of the data."""
+    source = torch.rand(2, spec.channels, spec.size, spec.size) * 2 - 1
+    if issubclass(kind, Pairs):
+        return kind(source, torch.rand(2, spec.outputs, spec.size, spec.size) * 2 - 1)
+    return Images(source, torch.zeros(2, dtype=torch.int64) if spec.classes else None)
 
 
 def _layers(network: nn.Module, inputs: list[Tensor]) -> list[Layer]:

@@ -31,6 +31,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**62))]
+Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 Flag = Annotated[bool, Parameter(negative="")]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Repeated = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]

@@ -2,17 +2,20 @@
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ganvas import images, log
-from ganvas.data.batch import Source
+from ganvas.data import derived
+from ganvas.data.batch import Batch, Images, Pairs, Source
 from ganvas.errors import SaveError, UsageError
 from ganvas.files import make_folder, write_whole
-from ganvas.methods._base import Generates, Method
+from ganvas.methods._base import Generates, Method, Translates
 from ganvas.runtime import evaluating
 
 MOST_ROWS = 16  # on a sheet, where each is a class
@@ -36,29 +39,83 @@ def worth_a_look(step: int) -> bool:
     return step == round(10 ** (tenth / 10))
 
 
-def show_data(run: Path, source: Source) -> Path:
-    """Put a sheet of pictures to learn from, evenly taken, into the run folder, to hold the others against."""
+def to_show(source: Source[Batch]) -> Batch:
+    """A few rows of a source, evenly taken, for the sheets of a translator."""
+    return source.some(2 * columns(source.spec.size))
+
+
+def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
+    """Put a sheet of pictures to learn from, evenly taken, into the run folder, to hold the others against.
+
+    Of pairs each target stands under its source.
+    """
     across = columns(source.spec.size)
-    pictures = source.some(across**2)
     path = make_folder(run / SAMPLES) / "data.png"
-    images.write(path, images.grid(images.enlarge(pictures.images), columns=across))
+    rows = source.some(across * (across // 2 if issubclass(source.batch, Pairs) else across))
+    sheet = _stacked(*shown(rows, task), across=across) if isinstance(rows, Pairs) else rows.pictures
+    images.write(path, images.grid(images.enlarge(sheet), columns=across))
     return path
 
 
-def take_sheet(run: Path, method: Method, step: int) -> Path | None:
-    """Draw the first seeds and put the sheet into the run folder; None for a method that does not generate."""
-    if not isinstance(method, Generates):
-        return None
+def take_sheet(run: Path, method: Method, step: int, *, pictures: Batch, task: str = "") -> Path | None:
+    """Draw the first seeds, or translate the pictures, and put the sheet into the run folder; None if it can neither.
+
+    On a translator's sheet each picture stands over what was made of it, and that over what it should be.
+    """
     across = columns(method.spec.size)
+    if isinstance(method, Translates) and not (isinstance(method, Generates) and isinstance(pictures, Images)):
+        sheet = _translated(method, pictures, task=task, across=across)
+    elif isinstance(method, Generates):
+        sheet = _drawn(method, across=across)
+    else:
+        return None
+    path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
+    images.write(path, images.grid(images.enlarge(sheet), columns=across))
+    return path
+
+
+def _drawn(method: Method, *, across: int) -> Tensor:
+    assert isinstance(method, Generates)
     rows = min(len(method.spec.classes), MOST_ROWS) if method.by_class else across
     seeds, labels = list(range(rows * across)), None
     if method.by_class:  # a row for each class
         labels = torch.arange(rows).repeat_interleave(across)
     with evaluating(method):
-        pictures = images.to_bytes(method.generate(seeds, labels)).cpu()
-    path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
-    images.write(path, images.grid(images.enlarge(pictures), columns=across))
-    return path
+        return images.to_bytes(method.generate(seeds, labels)).cpu()
+
+
+def _translated(method: Method, pictures: Batch, *, task: str, across: int) -> Tensor:
+    """Source, result and target (none where it is another thing) under each other; of two directions both."""
+    assert isinstance(method, Translates)
+    device = next(method.parameters()).device
+    rows = pictures if isinstance(pictures, Pairs) else Pairs(pictures.pictures, pictures.pictures)
+    with evaluating(method):
+        made = images.to_bytes(method.translate(images.to_signed(rows.source).to(device))).cpu()
+        if "ba" in method.directions:
+            back = images.to_bytes(method.translate(images.to_signed(rows.target).to(device), "ba")).cpu()
+            return _stacked(rows.source, made, rows.target, back, across=across)
+    source, result = shown(replace(rows, target=made), task)
+    return _stacked(source, result, shown(rows, task)[1], across=across)
+
+
+def shown(pairs: Pairs, task: str = "") -> tuple[Tensor, Tensor]:
+    """Source and target (uint8) as a person would look at them: lightness and colours of the task put together."""
+    made = derived.task(task or "reconstruct")
+    rows = [made.show(source, target) for source, target in zip(pairs.source, pairs.target, strict=True)]
+    return torch.stack([source for source, _ in rows]), torch.stack([target for _, target in rows])
+
+
+def _stacked(*kinds: Tensor, across: int) -> Tensor:
+    """Rows of `across` pictures, those of each kind under those of the one before; in colour if any is."""
+    channels = max(kind.shape[1] for kind in kinds)
+    parts = zip(*(torch.split(kind.expand(-1, channels, -1, -1), across) for kind in kinds), strict=True)
+    return torch.cat([_filled(part, across) for stack in parts for part in stack])
+
+
+def _filled(row: Tensor, across: int) -> Tensor:
+    """A row with white in place of what it lacks."""
+    lacking = across - len(row)
+    return torch.cat([row, row.new_full((lacking, *row.shape[1:]), 255)]) if lacking else row
 
 
 def make_film(run: Path) -> Path | None:

@@ -2,27 +2,34 @@
 
 Inside ganvas a picture is a tensor of shape (C, H, W), C = 1 (grey) or 3 (sRGB):
 uint8 in 0..255 at rest, float in -1..1 where networks see it. Files are read as a person would see them:
-turned as EXIF says, in sRGB whatever profile they carry, transparency laid on white.
+turned as EXIF says, in sRGB whatever profile they carry, transparency laid on white or kept apart.
 """
 
 import contextlib
 import io
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from ganvas.errors import DataError, UsageError
+from ganvas.errors import DataError, GanvasError, UsageError
 from ganvas.files import write_whole
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not a picture
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
 
+_WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
+_QUALITY: dict[str, dict[str, object]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: colours as sharp as lightness
+    "WEBP": {"quality": 95},
+    "TIFF": {"compression": "tiff_lzw"},  # without loss
+}
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 
 
@@ -39,12 +46,25 @@ def to_bytes(signed: Tensor) -> Tensor:
     return signed.float().add(1).mul_(255 / 2).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def in_channels(pixels: Tensor, channels: int) -> Tensor:
+    """A uint8 picture (1 or 3, H, W) as (`channels`, H, W): grey spread over three, or colours weighed by BT.601.
+
+    The weighing is in Pillow's arithmetic, so that it is what reading in grey gives.
+    """
+    if pixels.shape[0] == channels:
+        return pixels
+    if channels == 3:
+        return pixels.expand(3, -1, -1)
+    red, green, blue = (pixels[i].int() for i in range(3))
+    return ((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16).to(torch.uint8)[None]
+
+
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before it is decoded: pixels as stored, and whether it holds no colour."""
+    """What a file says of itself before it is decoded: pixels as a person sees them, and whether it holds no colour."""
 
     width: int
     height: int
@@ -57,8 +77,11 @@ def read_header(path: Path) -> Header:
     Raises:
         DataError: if it cannot be opened as a picture, or is too large or too small.
     """
-    with _opened(path) as image:
-        return Header(image.width, image.height, _is_grey(image))
+    with opened(path) as image:
+        width, height = image.size
+        if Image.Image.getexif(image).get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # on its side; PNG's own decodes
+            width, height = height, width
+        return Header(width, height, _is_grey(image))
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -74,22 +97,74 @@ def read_square(path: Path, *, size: int, channels: int) -> Tensor:
     Raises:
         DataError: if the file is no picture, broken, too large or too small.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if size * 2 <= min(image.size):
             image.draft(None, (size * 2, size * 2))  # JPEG only: decode at a fraction of the size, several times faster
         upright = _upright(image, channels)
     return _to_tensor(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 
+def read_halves(path: Path, *, size: int, channels: int) -> tuple[Tensor, Tensor]:
+    """The left and the right half of a picture, each as `read_square` gives a whole one.
+
+    Raises:
+        DataError: if the file is no picture, broken, too large or too small, or cannot be halved.
+    """
+    with opened(path) as image:
+        upright = _upright(image, channels)
+    width, height = upright.size
+    if width % 2 or width < 2 * MIN_SIDE:
+        raise DataError(f"{path}: {width}x{height} pixels; two pictures side by side have an even width")
+    halves = (upright.crop((left, 0, left + width // 2, height)) for left in (0, width // 2))
+    left, right = (_to_tensor(ImageOps.fit(half, (size, size), Image.Resampling.LANCZOS)) for half in halves)
+    return left, right
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture whole, and what it takes to write it back as it came.
+
+    Attributes:
+        pixels: uint8 (1 or 3, H, W), grey or sRGB.
+        alpha: uint8 (H, W), 0 where it is transparent; None where the file has none.
+        dpi: pixels an inch in print, across and down; None where the file does not say.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    dpi: tuple[float, float] | None = None
+
+
+def read(path: Path) -> Picture:
+    """A picture as it is: all of it, at its own size, of a film the first frame.
+
+    Of 16 bits a channel the upper 8 are kept, and of several pages the first.
+
+    Raises:
+        DataError: if the file is no picture, broken, too large or too small.
+    """
+    with opened(path) as image:
+        return picture_of(image)
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """The picture that an image of Pillow's shows; it is decoded here, and whatever Pillow raises is passed on."""
+    dpi = image.info.get("dpi")
+    whole, alpha = _decoded(image)
+    if dpi and whole.size != image.size:  # turned by a quarter
+        dpi = (dpi[1], dpi[0])
+    return Picture(_to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi)))
+
+
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
     try:
         with Image.open(path) as image:
             if min(image.size) < MIN_SIDE:
                 raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MIN_SIDE} or more a side")
             yield image
-    except DataError:
+    except GanvasError:
         raise
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; make it smaller first") from error
@@ -100,20 +175,28 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _upright(image: Image.Image, channels: int) -> Image.Image:
-    """Decode, turn as EXIF says, bring to sRGB, lay on white, and return in mode L or RGB."""
-    profile = image.info.get("icc_profile")
+    """Decode as `_decoded` does, lay on white, and return in mode L or RGB."""
+    image, alpha = _decoded(image)
+    if alpha is not None:
+        image = Image.composite(image, Image.new(image.mode, image.size, "white"), alpha)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _decoded(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Decode, turn as EXIF says, bring to sRGB; the picture in mode L or RGB, and its alpha where it has one."""
+    profile, grey = image.info.get("icc_profile"), _is_grey(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         image = _from_deep(image)
-    if image.mode in ("P", "PA") or "transparency" in image.info:
+    alpha = None
+    if image.has_transparency_data:
         image = image.convert("RGBA")
-    if image.mode in ("LA", "La", "RGBA", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if profile and image.mode in ("RGB", "CMYK"):
+        alpha = image.getchannel("A")
+    if image.mode in ("P", "PA", "RGBA"):
+        image = image.convert("RGB")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
         image = _to_srgb(image, profile)
-    return image.convert("L" if channels == 1 else "RGB")
+    return image.convert("L" if grey else "RGB"), alpha
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
@@ -192,14 +275,33 @@ def format_of(path: Path) -> str:
     return Image.registered_extensions()[ending]
 
 
-def write(path: Path, picture: Tensor) -> None:
+def write(path: Path, picture: Tensor, *, alpha: Tensor | None = None, dpi: tuple[float, float] | None = None) -> None:
     """Write a uint8 picture (C, H, W) in the format that the ending names, whole or not at all.
+
+    Args:
+        path: the file.
+        picture: (1 or 3, H, W).
+        alpha: (H, W), or None for an opaque picture; a format without alpha gets the picture laid on white.
+        dpi: pixels an inch in print, across and down.
 
     Raises:
         UsageError: for an ending that is no picture format.
+        DataError: if that format cannot hold the picture.
         SaveError: if the file cannot be written.
     """
-    _save(path, _to_pillow(picture))
+    image = to_pillow(picture, None if format_of(path) in _WITHOUT_ALPHA else alpha)
+    if alpha is not None and not keeps_alpha(path):
+        image = Image.composite(image, Image.new(image.mode, image.size, "white"), to_pillow(alpha[None]))
+    save(path, image, **{} if dpi is None else {"dpi": dpi})
+
+
+def keeps_alpha(path: Path) -> bool:
+    """Whether the format that a file's ending stands for can be transparent.
+
+    Raises:
+        UsageError: for an ending that is none of `EXTENSIONS`.
+    """
+    return format_of(path) not in _WITHOUT_ALPHA
 
 
 def write_film(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold: int = 1) -> None:
@@ -208,19 +310,38 @@ def write_film(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold:
     Raises:
         SaveError: if the file cannot be written.
     """
-    images = [_to_pillow(frame) for frame in frames]
+    images = [to_pillow(frame) for frame in frames]
     durations = [milliseconds] * (len(images) - 1) + [milliseconds * hold]
-    _save(path, images[0], append_images=images[1:], duration=durations, loop=0, save_all=True)
+    save(path, images[0], append_images=images[1:], duration=durations, loop=0, save_all=True)
 
 
-def _to_pillow(picture: Tensor) -> Image.Image:
+def to_pillow(picture: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """Pillow's image of a uint8 picture (1 or 3, H, W), in mode L or RGB; with `alpha` (H, W) in LA or RGBA."""
     assert picture.dtype == torch.uint8
     assert picture.shape[0] in (1, 3), picture.shape
     array = picture.cpu().permute(1, 2, 0).numpy()
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    if alpha is not None:
+        image.putalpha(to_pillow(alpha[None]))
+    return image
 
 
-def _save(path: Path, image: Image.Image, **options: object) -> None:
-    encoded = io.BytesIO()
-    image.save(encoded, format_of(path), **options)
+def save(path: Path, image: Image.Image, **options: object) -> None:
+    """Write an image of Pillow's in the format that the ending names, whole or not at all.
+
+    Args:
+        path: the file.
+        image: the only picture, or the first.
+        options: of Pillow's encoder, beside the quality that is set here.
+
+    Raises:
+        UsageError: for an ending that is no picture format.
+        DataError: if that format cannot hold the picture.
+        SaveError: if the file cannot be written.
+    """
+    encoded, name = io.BytesIO(), format_of(path)
+    try:
+        image.save(encoded, name, **{**_QUALITY.get(name, {}), **options})
+    except (ValueError, OSError, struct.error) as error:  # such as too many pixels a side
+        raise DataError(f"{path}: {name} cannot hold it ({error}); write another format, such as .png") from error
     write_whole(path, encoded.getbuffer(), flush=False)

@@ -1,8 +1,6 @@
 """From a trained method to pictures, an iterator in bounded memory."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,10 +8,8 @@ from torch.nn import functional as F
 
 from ganvas.errors import ModelError
 from ganvas.images import to_bytes, to_signed
-from ganvas.methods._base import Encodes, Generates, Method, Translates
+from ganvas.methods._base import Encodes, Generates, Method
 from ganvas.runtime import Between, Seed, evaluating, slerp
-
-Key = TypeVar("Key")
 
 _PIXELS_AT_ONCE = 2**20  # a million keep a processor busy; twice as many only take memory
 
@@ -73,23 +69,3 @@ def walk_between(method: Method, pictures: Tensor, *, frames: int) -> Iterator[T
         with evaluating(method):
             frames_drawn = method.decode(points)
         yield from to_bytes(frames_drawn).cpu()
-
-
-def translate(method: Method, pictures: Iterable[tuple[Key, Tensor]]) -> Iterator[tuple[Key, Tensor]]:
-    """What the method makes of each uint8 picture (C, H, W), with the key that came with it.
-
-    Raises:
-        ModelError: at once, for a method that does not translate.
-    """
-    if not isinstance(method, Translates):
-        raise ModelError(f"a {method.name()} model draws from noise alone; give one of a method that translates")
-    device = next(method.parameters()).device
-    at_once, waiting = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes)), iter(pictures)
-
-    def translated(part: list[tuple[Key, Tensor]]) -> Iterator[tuple[Key, Tensor]]:
-        with evaluating(method):
-            out = method.translate(to_signed(torch.stack([picture for _, picture in part])).to(device))
-        return zip((key for key, _ in part), to_bytes(out).cpu(), strict=True)
-
-    parts = iter(lambda: list(itertools.islice(waiting, at_once)), [])
-    return itertools.chain.from_iterable(map(translated, parts))

@@ -27,6 +27,19 @@ def generator_cross_entropy(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
+def discriminator_least_squares(real: Tensor, fake: Tensor) -> Tensor:
+    """What the discriminator minimises: E (D(x) - 1)^2 + E D(G(z))^2.
+
+    Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9 with b = 1, a = 0, without its halves.
+    """
+    return (real - 1).square().mean() + fake.square().mean()
+
+
+def generator_least_squares(fake: Tensor) -> Tensor:
+    """What the generator minimises: E (D(G(z)) - 1)^2; the same equation with c = 1."""
+    return (fake - 1).square().mean()
+
+
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """Half the expected squared norm of the discriminator's gradient at real pictures (N, C, H, W), in fp32.
 

@@ -96,6 +96,9 @@ class Purpose(IntEnum):
     STEP = 2
     ORDER = 3
     FLIP = 4
+    WINDOW = 5
+    AFRESH = 6
+    TARGET = 7
 
 
 def derive(seed: int, purpose: Purpose, number: int = 0) -> int:
@@ -145,6 +148,13 @@ def slerp(start: Tensor, end: Tensor, way: float) -> Tensor:
 def adam(weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
     """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel."""
     return torch.optim.Adam(weights, learning_rate, betas=betas, fused=True)
+
+
+def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
+    """Set the step size of each to `factor` times the one it began with."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
 def update(optimizer: Optimizer, loss: Tensor) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ganvas import checkpoint, gallery, log, methods, watch
 from ganvas.checkpoint import Facts
-from ganvas.data.batch import Source
+from ganvas.data.batch import Batch, Source
 from ganvas.data.stream import batches
 from ganvas.errors import DataError, SettingError
 from ganvas.methods._base import Method
-from ganvas.runtime import autocast, seed_step, seed_weights
+from ganvas.runtime import autocast, scale_rates, seed_step, seed_weights
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
 SAVE_SECONDS = 60  # what a kill may cost
@@ -58,7 +58,7 @@ def budget_of(
     return Budget(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
 
 
-def start(run: Path, source: Source, facts: Facts) -> Method:
+def start(run: Path, source: Source[Batch], facts: Facts) -> Method:
     """The method with its first weights, and the run folder, made only once nothing is left to object to.
 
     Raises:
@@ -67,7 +67,7 @@ def start(run: Path, source: Source, facts: Facts) -> Method:
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
     """
-    if source.batch is not methods.get(facts.method).batch:
+    if source.batch not in methods.get(facts.method).batches:
         raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
     if methods.get(facts.method).by_class and not source.spec.classes:
         raise DataError(
@@ -110,12 +110,13 @@ class Progress:
 
 def train(
     run: Path,
-    source: Source,
+    source: Source[Batch],
     method: Method,
     *,
     facts: Facts,
     device: torch.device,
     budget: Budget,
+    shown: Source[Batch] | None = None,
     save_every: int | None = None,
     score: Callable[[Method], tuple[str, float]] | None = None,
     score_every: int | None = None,
@@ -124,6 +125,7 @@ def train(
 
     Leaving the iterator stops between two steps and saves. What is drawn in a step depends on (seed, step)
     alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to the bit.
+    What a translator makes of a few pictures of `shown` (of `source`, without) is put on sheets as it learns.
     Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far kept; the
     seconds that takes are not counted.
 
@@ -137,10 +139,11 @@ def train(
         method.to(device).train()
         step, before = checkpoint.resume(run, method)
         log.rewind(run, step=step)
+        pictures = gallery.to_show(shown or source)
         if step == 0:
-            gallery.show_data(run, source)
-            gallery.take_sheet(run, method, 0)
-        eye = watch.Watch(method, source.some(watch.LOOKED_AT).signed().images)
+            gallery.show_data(run, source, task=facts.task)
+            gallery.take_sheet(run, method, 0, pictures=pictures, task=facts.task)
+        eye = watch.Watch(method, source.some(watch.LOOKED_AT).signed().pictures)
         start = reported = saved = looked = time.perf_counter()
         losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
         last = Progress(step, before, budget.spent(step, before), {}, 0.0)
@@ -148,8 +151,10 @@ def train(
         if last.spent >= 1:
             return
         stream = batches(source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip)
+        spent = last.spent
         for batch in stream:
             seed_step(facts.seed, step)
+            scale_rates(method.optimizers.values(), facts.config.rate_at(spent))
             with autocast(device, facts.precision):
                 for name, loss in method.training_step(batch, step).items():
                     losses[name].append((step + 1, loss))
@@ -172,7 +177,7 @@ def train(
                 reported = now
                 log.append(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
             if spent >= 1 or gallery.worth_a_look(step):
-                gallery.take_sheet(run, method, step)
+                gallery.take_sheet(run, method, step, pictures=pictures, task=facts.task)
             if score and score_every and (spent >= 1 or step % score_every == 0):
                 last = replace(last, score=_score(run, method, facts, step, score))
                 lost = time.perf_counter() - now  # it is no training

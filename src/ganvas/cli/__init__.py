@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError
 
 from ganvas import __version__, console, methods
-from ganvas.cli.drawing import generate, translate
+from ganvas.cli.checking import doctor
+from ganvas.cli.drawing import generate
 from ganvas.cli.judging import evaluate
 from ganvas.cli.looking import describe, show_methods
 from ganvas.cli.training import demo, train
+from ganvas.cli.translating import translate
 from ganvas.errors import GanvasError, Interrupted, UsageError
 from ganvas.flags import value_of, with_settings
 
@@ -19,9 +21,10 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "demo": (demo, "[OPTIONS]"),
     "methods": (show_methods, "[--json]"),
     "describe": (describe, "METHOD [OPTIONS]"),
+    "doctor": (doctor, "SOURCE [OPTIONS]"),
     "train": (train, "METHOD --data SOURCE [OPTIONS]"),
     "generate": (generate, "MODEL --out PATH [OPTIONS]"),
-    "translate": (translate, "MODEL PICTURE ... --out DIR [OPTIONS]"),
+    "translate": (translate, "MODEL FILE_OR_FOLDER ... --out DIR [OPTIONS]"),
     "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
 }
 

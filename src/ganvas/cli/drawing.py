@@ -1,4 +1,4 @@
-"""Drawing and translating from the command line."""
+"""Drawing from the command line."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas import console
-from ganvas.errors import DataError, GanvasError, UsageError
+from ganvas.errors import UsageError
 from ganvas.flags import Count, Device, Flag, Repeated, Seed, Several
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def generate(
     classes = _classes(loaded, label)
     seeds = range(seed, seed + count)
     if interpolate:
-        _require_free([out], overwrite=overwrite)
+        require_free([out], overwrite=overwrite)
         _write_film(out, loaded, seeds, classes, between)
         return
 
@@ -90,7 +90,7 @@ def generate(
         raise UsageError(f"--out {out}: {total} pictures go into a folder; name one, or add --grid")
     folders = _folders(loaded.facts.spec.classes)
     places = [out] if one_file else _Places([out / folders[k] for k in classes] or [out], seeds)
-    _require_free(places, overwrite=overwrite or not out.exists())
+    require_free(places, overwrite=overwrite or not out.exists())
     drawn = draw(loaded.method, [*seeds] * max(1, len(classes)), _each(classes, count))
     shown = console.track(drawn, total=total, description="drawing")
     if grid:
@@ -140,7 +140,7 @@ def _folders(names: Sequence[str]) -> list[str]:
     return [f"{k} {name}".strip() for k, name in enumerate(safe)]
 
 
-def _require_free(places: Iterable[Path], *, overwrite: bool) -> None:
+def require_free(places: Iterable[Path], *, overwrite: bool) -> None:
     """Raise UsageError where something would be replaced without --overwrite."""
     if there := next((place for place in places if not overwrite and place.exists()), None):
         raise UsageError(f"{there} is already there; choose another --out, or add --overwrite")
@@ -190,62 +190,3 @@ def _write_each(places: Iterable[Path], pictures: "Iterator[Tensor]") -> None:
         if place.parent != made:
             made = make_folder(place.parent)
         images.write(place, picture)
-
-
-def translate(model: Path, /, *pictures: Path, out: Path, overwrite: Flag = False, device: Device = "auto") -> None:
-    """Turn pictures into others with a trained model: a vae reconstructs, and denoises if trained with --denoise.
-
-    Each is read as training reads: its largest centred square, scaled to the model's size.
-
-    Args:
-        model: a run folder, or a model file (weights.safetensors of a save)
-        pictures: picture files, or folders of them
-        out: a folder; NAME.jpg becomes NAME.png there
-        overwrite: replace what is there
-        device: auto takes the best there is
-    """
-    from ganvas import images
-    from ganvas.checkpoint import load
-    from ganvas.files import make_folder
-    from ganvas.inference import translate as translated
-    from ganvas.runtime import find_device
-
-    loaded = load(model, find_device(device))
-    files = [file for path in pictures for file in _files(path)]
-    if not files:
-        raise UsageError("no pictures to translate; name files, or a folder that holds some")
-    places = {file: out / f"{file.stem}.png" for file in files}
-    if len(set(places.values())) < len(places):
-        raise UsageError("two of these pictures have the same name; translate them into folders of their own")
-    _require_free(places.values(), overwrite=overwrite)
-    broken = list[str]()
-
-    def read() -> "Iterator[tuple[Path, Tensor]]":
-        for file in files:
-            try:
-                spec = loaded.facts.spec
-                yield file, images.read_square(file, size=spec.size, channels=spec.channels)
-            except DataError as error:
-                broken.append(str(error))
-
-    made = translated(loaded.method, read())
-    make_folder(out)
-    for file, picture in console.track(made, total=len(files), description="translating"):
-        images.write(places[file], picture)
-    console.tell(f"{len(files) - len(broken):,} pictures in {out}")
-    if broken:
-        for line in broken[1:]:
-            console.say(f"left out {line}")
-        raise GanvasError(
-            f"{len(broken)} of {len(files)} pictures could not be read, such as {broken[0]}; the others are done"
-        )
-
-
-def _files(path: Path) -> list[Path]:
-    from ganvas.images import EXTENSIONS
-
-    if not path.exists():
-        raise UsageError(f"{path}: no such picture or folder")
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS)
-    return [path]

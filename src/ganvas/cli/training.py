@@ -4,16 +4,17 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import console, methods
 from ganvas.cli.drawing import MOST_ON_A_SHEET
 from ganvas.errors import Interrupted, UsageError
-from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Typed, with_a_method
+from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Share, Typed, with_a_method
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
     from ganvas.checkpoint import Facts
-    from ganvas.methods._base import BaseConfig
+    from ganvas.data.batch import Batch, Source
+    from ganvas.methods._base import BaseConfig, Method
     from ganvas.training import Progress
 
 DEMO_MINUTES = 1.5
@@ -31,8 +32,13 @@ def train(
     steps: Count | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
+    target: str = "",
+    side: Literal["", "ab", "ba"] = "",
+    task: str = "",
+    holdout: Share = 0.0,
     seed: Seed = 0,
     flip: Flag = False,
+    jitter: Flag = False,
     device: Device = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
@@ -54,12 +60,20 @@ def train(
             (png, jpg, webp, bmp, tif, gif); the largest centred square of each picture is used
         run: where everything goes [default: runs/DATA-METHOD]
         preset: settings of a paper or a course, by name; single settings given beside it win
-        size: squares of 16, 28, 32, 64, 128 or 256 pixels [default: the data's own, 64 for folders of larger pictures]
+        size: squares of 16, 28, 32, 64, 128 or 256 pixels [default: the data's own; for folders of larger pictures 64,
+            of pairs 128]
         steps: train this long in all: a step is one batch
         epochs: or this long: an epoch is once through the data
         minutes: or this long
+        target: a second folder: partners, matched by the names of the files; for cyclegan, pictures of the other kind
+        side: each picture of --data holds two side by side: ab learns from left to right, ba from right to left
+        task: pairs are made from the pictures of --data: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4,
+            inpaint, edges, cartoon, hidden-digit, reconstruct
+        holdout: share of the files of a folder that is kept from training, for evaluate; chosen by their names, so
+            that adding files moves none
         seed: of the first weights and of all chance in training
-        flip: mirror half of the pictures left to right; not for writing
+        flip: mirror half of the pictures left to right, both sides of a pair alike; not for writing
+        jitter: keep the pictures an eighth larger and learn from windows taken by chance, the same of both sides
         device: auto takes the best there is
         precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
         data_root: where named data sets are looked for, and downloaded to
@@ -75,12 +89,15 @@ def train(
     if len(given) > 1:
         raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
     run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
-    _train(
+    learner = _train(
         method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
-        seed=seed, flip=flip, device=device, precision=precision, data_root=data_root, save_every=save_every,
+        target=target, side=side, task=task, holdout=holdout, jitter=jitter, seed=seed, flip=flip, device=device,
+        precision=precision, data_root=data_root, save_every=save_every,
         validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
     )  # fmt: skip
-    _tell_what_next(run, "the training command again with more --steps, --epochs or --minutes, to go on from here")
+    _tell_what_next(
+        run, learner, "the training command again with more --steps, --epochs or --minutes, to go on from here"
+    )
 
 
 def _train(
@@ -94,6 +111,11 @@ def _train(
     steps: int | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
+    target: str = "",
+    side: str = "",
+    task: str = "",
+    holdout: float = 0.0,
+    jitter: bool = False,
     seed: int = 0,
     flip: bool = False,
     device: str = "auto",
@@ -103,9 +125,10 @@ def _train(
     validate_every: int | None = None,
     validate_by: Literal["fid", "kid"] = "fid",
     weights: Path | None = None,
-) -> None:
+) -> "Method":
     from ganvas import checkpoint, evaluation, training
-    from ganvas.data import open_source
+    from ganvas.data import derived, open_for
+    from ganvas.data.batch import Pairs
     from ganvas.features import open_features, suited
     from ganvas.runtime import choose_precision, find_device
 
@@ -115,11 +138,24 @@ def _train(
     if size is not None:
         methods.get(method).require_size(config, size)
     found = checkpoint.read_run(run)
+    task = derived.task(task).name if task else ""
+    chosen: dict[str, Any] = {"side": side, "task": task, "holdout": holdout, "jitter": jitter}
     if found:  # what can be refused before reading the data is
-        now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip)
+        now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip, **chosen)
         checkpoint.require_same(run, found, now)
-    source = open_source(data, root=data_root.expanduser(), size=size, track=console.track)
+
+    def opened(part: Literal["train", "test"]) -> "Source[Batch]":
+        return open_for(
+            methods.get(method).batches, data, root=data_root.expanduser(), size=size, split=part,
+            target=target, track=console.track, **chosen,
+        )  # fmt: skip
+
+    source = opened("train")
     _tell_left_out(source.left_out)
+    for note in source.notes:
+        console.say(note)
+    if flip and issubclass(source.batch, Pairs):
+        console.say("half of the pairs are mirrored left to right, source and target alike (--flip)")
     if found and found.pictures != len(source):
         console.say(f"{data} held {found.pictures} pictures when this run began and holds {len(source)} now")
     facts = checkpoint.Facts(
@@ -130,6 +166,8 @@ def _train(
         pictures=len(source),
         seed=seed,
         flip=flip,
+        target=str(Path(target).resolve()) if target else "",
+        **chosen,
         precision=found.precision if found and precision == "auto" else choose_precision(where, precision),
         command=typed,
     )
@@ -144,13 +182,14 @@ def _train(
     with console.stopping_gently() as stop:
         events = training.train(
             run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every,
-            score=score, score_every=validate_every,
+            score=score, score_every=validate_every, shown=opened("test") if holdout else None,
         )  # fmt: skip
         last = console.follow(events, stop=stop)
         events.close()  # saves, where it was stopped
     _tell_how_it_went(run, facts, last)
     if stop and last.spent < 1:
         raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
+    return learner
 
 
 def _tell_left_out(left_out: Sequence[str]) -> None:
@@ -185,24 +224,27 @@ def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
         console.tell(f"  {path}")
 
 
-def _tell_what_next(run: Path, *more: str) -> None:
-    from ganvas.checkpoint import read_run
+def _tell_what_next(run: Path, method: "Method", *more: str) -> None:
+    from ganvas.methods._base import Generates, Translates
 
-    facts = read_run(run)
-    count = 64
-    if facts is not None and methods.get(facts.method).by_class:  # then it is of each class
-        count = max(1, min(4, MOST_ON_A_SHEET // len(facts.spec.classes)))
-
-    def line(*words: str) -> str:
-        return shlex.join(["ganvas", "generate", str(run), *words])
-
+    steps = list[tuple[str, ...]]()
+    if isinstance(method, Generates):
+        # one that draws by class draws so many of each
+        count = max(1, min(4, MOST_ON_A_SHEET // len(method.spec.classes))) if method.by_class else 64
+        steps += [
+            ("generate", str(run), "--count", str(count), "--grid", "--out", f"{run.name}.png"),
+            ("generate", str(run), "--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
+        ]
+    if isinstance(method, Translates):
+        steps.append(("translate", str(run), "YOUR_PICTURES", "--out", f"{run.name}-translated"))
+        steps += [("translate", str(run), "YOUR_PICTURES", "--direction", "ba", "--out", f"{run.name}-back")] * (
+            "ba" in method.directions
+        )
     console.tell("next:")
-    for step in (
-        line("--count", str(count), "--grid", "--out", f"{run.name}.png"),
-        line("--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
-        *more,
-    ):
-        console.tell(f"  {step}")
+    for words in steps:
+        console.tell(f"  {shlex.join(['ganvas', *words])}")
+    for line in more:
+        console.tell(f"  {line}")
 
 
 def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
@@ -217,5 +259,7 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
     console.say("dcgan learns from 1,545 real handwritten digits; this takes under two minutes on two cores")
     # smaller pictures than the default recipe was made for: less penalty leaves them sharper
     config = DcganConfig(r1=0.3)
-    _train("dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, config=config, typed="ganvas demo")
-    _tell_what_next(run, "ganvas train dcgan --data FOLDER_OF_YOUR_PICTURES --size 64 --flip --minutes 30")
+    learner = _train(
+        "dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, config=config, typed="ganvas demo"
+    )
+    _tell_what_next(run, learner, "ganvas train dcgan --data FOLDER_OF_YOUR_PICTURES --size 64 --flip --minutes 30")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,23 +28,32 @@ class Spec:
 
     Attributes:
         size: height and width in pixels.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour; of pairs, those of the source.
         classes: the names of the classes, in the order of the labels; empty where there are none.
+        target_channels: of pairs, those of the target: 1 or 3, or 2 for the colours of the Lab space; 0 without pairs.
     """
 
     size: int
     channels: int
     classes: tuple[str, ...] = ()
+    target_channels: int = 0
 
     def __post_init__(self) -> None:
         check_size(self.size)
         if self.channels not in (1, 3):
             raise SettingError(f"--channels {self.channels}: pictures have 1 (grey) or 3 (colour)")
+        if self.target_channels not in (0, 1, 2, 3):
+            raise SettingError(f"{self.target_channels} channels of targets; pictures have 1 (grey) or 3 (colour)")
+
+    @property
+    def outputs(self) -> int:
+        """Channels of what a network makes: those of the target, or of the pictures where there are no pairs."""
+        return self.target_channels or self.channels
 
     @property
     def bytes(self) -> int:
-        """What one picture takes in memory, as uint8."""
-        return self.channels * self.size**2
+        """What one row takes in memory, as uint8."""
+        return (self.channels + self.target_channels) * self.size**2
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,15 @@ class Batch:
 
     def over(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The batch with every tensor in it changed in the same way."""
+        return replace(self, **{name: change(value) for name, value in self._tensors().items()})
+
+    def over_pictures(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with every tensor of pictures (N, C, H, W) in it changed in the same way."""
+        return replace(self, **{name: change(value) for name, value in self._tensors().items() if value.dim() == 4})
+
+    def _tensors(self) -> dict[str, Tensor]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
+        return {name: value for name, value in values.items() if value is not None}
 
     def pin_memory(self) -> Self:
         """The batch in memory from which a GPU copies by itself; the DataLoader calls this."""
@@ -62,6 +78,39 @@ class Batch:
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
+
+    @property
+    def pictures(self) -> Tensor:
+        """What a method is to make: the pictures, or of pairs the targets; (N, C, H, W)."""
+        raise AssertionError(f"{type(self).__name__} does not say which its pictures are")
+
+    def signed(self) -> Self:
+        """The batch as networks see it: float in -1..1."""
+        return self.over_pictures(to_signed)
+
+    def mirrored(self, which: Tensor) -> Self:
+        """The batch with the rows that `which` (N,) bool names turned left to right, both sides of a pair alike."""
+        return self.over_pictures(lambda t: t.where(~which[:, None, None, None], t.flip(-1)))
+
+    def windows(self, top: Tensor, left: Tensor, size: int) -> Self:
+        """The squares of `size` pixels whose upper left corners are (N,) `top` and `left`, alike in both sides."""
+        return self.over_pictures(lambda t: _windows(t, top, left, size))
+
+    @classmethod
+    def together(cls, rows: "Sequence[Self]") -> Self:
+        """One batch of several."""
+        names = [field.name for field in fields(cls)]
+        columns = {name: [value for row in rows if (value := getattr(row, name)) is not None] for name in names}
+        return cls(**{name: torch.cat(column) if column else None for name, column in columns.items()})
+
+
+def _windows(pictures: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+    n = len(pictures)
+    rows = (top[:, None] + torch.arange(size, device=top.device)).to(pictures.device)  # (N, size)
+    columns = (left[:, None] + torch.arange(size, device=left.device)).to(pictures.device)
+    which = torch.arange(n, device=pictures.device)[:, None, None]
+    picked = pictures.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]  # (N, size, size, C)
+    return picked.permute(0, 3, 1, 2).contiguous()
 
 
 @dataclass(frozen=True)
@@ -76,61 +125,112 @@ class Images(Batch):
     images: Tensor
     labels: Tensor | None = None
 
-    def signed(self) -> "Images":
-        """The batch as networks see it: float in -1..1."""
-        return replace(self, images=to_signed(self.images))
-
-    def mirrored(self, which: Tensor) -> "Images":
-        """The batch with the rows that `which` (N,) bool names turned left to right."""
-        return replace(self, images=self.images.where(~which[:, None, None, None], self.images.flip(-1)))
+    @property
+    def pictures(self) -> Tensor:
+        """The images."""
+        return self.images
 
 
-class Pictures(Protocol):
+@dataclass(frozen=True)
+class Pairs(Batch):
+    """Pictures and what is to be made of each: row i of the target belongs to row i of the source.
+
+    Attributes:
+        source: (N, C, H, W); uint8 in 0..255 at rest, float in -1..1 after `signed`.
+        target: (N, C', H, W), the same.
+    """
+
+    source: Tensor
+    target: Tensor
+
+    @property
+    def pictures(self) -> Tensor:
+        """The targets."""
+        return self.target
+
+
+@dataclass(frozen=True)
+class Unpaired(Pairs):
+    """Pictures of two kinds, as many of each, that otherwise have nothing to do with each other."""
+
+
+Kind = TypeVar("Kind", bound=Batch, covariant=True)
+Rows = TypeVar("Rows", bound=Batch)
+
+
+class Pictures(Protocol[Kind]):
     """A set too large for the memory: decoded one by one, in worker processes."""
+
+    @property
+    def batch(self) -> type[Batch]:
+        """The type of its rows."""
+        ...
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> "tuple[Images, str | None]":
+    def __getitem__(self, index: int) -> tuple[Kind, str | None]:
         """Row `index` as a batch of one, and the name of the file that turned out broken in its place."""
         ...
 
 
+Afresh = Callable[[Any, torch.Generator], Any]  # a batch (uint8) to a batch, by chance
+
+
 @dataclass(frozen=True)
-class Source:
-    """A named set of pictures, opened.
+class Source(Generic[Kind]):
+    """A named set of pictures or pairs, opened.
 
     Attributes:
         name: of the data set, or the full path of the folder.
         spec: the shape of every picture in it.
         pictures: all of them, decoded (uint8), or the means to decode them one by one.
         left_out: a line for each file that could not be used.
-        part: `train` or `test` of a set that is published in parts; empty for a folder.
+        part: `train` or `test` of a set that is published or held in parts; empty for the whole of a folder.
+        margin: by how many pixels pictures are kept larger than `spec.size`, for windows taken by chance.
+        afresh: what is done to a batch each time it is seen, such as adding noise; None for nothing.
+        notes: what its user should know of it, a line each.
     """
 
     name: str
     spec: Spec
-    pictures: Images | Pictures
+    pictures: Kind | Pictures[Kind]
     left_out: tuple[str, ...] = ()
     part: str = ""
+    margin: int = 0
+    afresh: Afresh | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def rows(self, numbers: Sequence[int]) -> Images:
-        """The pictures (uint8) of these numbers, and their labels."""
-        if isinstance(self.pictures, Images):
+    def rows(self, numbers: Sequence[int]) -> Kind:
+        """The rows (uint8) of these numbers, as they look every time: the middle window, and noise by their number."""
+        rows = self.raw(numbers)
+        if self.margin:
+            middle = torch.full((len(rows),), self.margin // 2)
+            rows = rows.windows(middle, middle, self.spec.size)
+        if self.afresh is None or not len(rows):
+            return rows
+        parts = [
+            self.afresh(rows.over(lambda t, i=i: t[i : i + 1]), torch.Generator().manual_seed(number))  # type: ignore[misc]
+            for i, number in enumerate(numbers)
+        ]
+        return type(rows).together(parts)
+
+    def raw(self, numbers: Sequence[int]) -> Kind:
+        """The rows as they are kept."""
+        if isinstance(self.pictures, Batch):
             which = torch.as_tensor(numbers, dtype=torch.int64)
             return self.pictures.over(lambda t: t[which])
         with ThreadPoolExecutor(cores()) as pool:  # decoding is done outside the interpreter's lock
             rows = [row for row, _ in pool.map(self.pictures.__getitem__, numbers)]
-        labels = [row.labels for row in rows if row.labels is not None]
-        return Images(torch.cat([row.images for row in rows]), torch.cat(labels) if labels else None)
+        return type(rows[0]).together(rows)
 
-    def some(self, n: int) -> Images:
+    def some(self, n: int) -> Kind:
         """`n` pictures evenly from first to last, so that every class has its part; all where there are fewer."""
         return self.rows(self._spaced(min(n, len(self))))
 
-    def parts(self, size: int, n: int | None = None) -> Iterator[Images]:
+    def parts(self, size: int, n: int | None = None) -> Iterator[Kind]:
         """All pictures, or `n` evenly from first to last, in their order and up to `size` at a time."""
         numbers = self._spaced(len(self) if n is None else n)
         for start in range(0, len(numbers), size):
@@ -145,6 +245,6 @@ class Source:
         return f"{self.name} ({self.part})" if self.part else self.name
 
     @property
-    def batch(self) -> type[Images]:
+    def batch(self) -> type[Batch]:
         """The type of the batches it gives."""
-        return Images
+        return type(self.pictures) if isinstance(self.pictures, Batch) else self.pictures.batch

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganvas import images
 from ganvas.data.batch import RESIDENT_BYTES, Images, Source, Spec
+from ganvas.data.folder import margin_of
 from ganvas.errors import DataError
 
 Split = Literal["train", "test"]
@@ -27,16 +28,20 @@ NAMES = ("digits", *_FILES)
 _DIGITS_HELD_OUT = 252  # of 1797; the last two of the fourteen stretches that one person each wrote
 
 
-def open_named(name: str, *, root: Path, size: int | None = None, split: Split = "train") -> Source:
-    """The data set `name`, from the copy under `root`, else downloaded to there.
+def open_named(
+    name: str, *, root: Path, size: int | None = None, split: Split = "train", jitter: bool = False
+) -> Source[Images]:
+    """The data set `name`, from the copy under `root`, else downloaded to there; with `jitter` an eighth larger.
 
     Raises:
         DataError: if it is neither there nor to be had, saying which files to put where.
     """
     pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(name, root, split)
     spec = Spec(size or max(16, pixels.shape[-1]), pixels.shape[1], classes)
-    scaled = LazilyScaled(Images(pixels, labels), spec.size)
-    return Source(name, spec, scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all(), part=split)
+    margin = margin_of(spec.size, jitter=jitter)
+    scaled = LazilyScaled(Images(pixels, labels), spec.size + margin)
+    kept = scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all()
+    return Source(name, spec, kept, part=split, margin=margin)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class LazilyScaled:
 
     pictures: Images
     size: int
+
+    @property
+    def batch(self) -> type[Images]:
+        """The type of its rows."""
+        return Images
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -4,12 +4,14 @@ import functools
 import logging
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ganvas.data.batch import Images, Pictures, Source
+from ganvas.data.batch import Batch, Kind, Pictures, Rows, Source
+from ganvas.data.unpaired import TwoSets
 from ganvas.errors import DataError
 from ganvas.runtime import Purpose, cores, derive
 
@@ -31,40 +33,66 @@ def indices(k: int, *, n: int, batch: int, seed: int) -> Tensor:
 
 @functools.lru_cache(maxsize=2)
 def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(derive(seed, Purpose.ORDER, epoch)))
+    return torch.randperm(n, generator=_chance(seed, Purpose.ORDER, epoch))
+
+
+def _chance(seed: int, purpose: Purpose, k: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive(seed, purpose, k))
 
 
 def _coins(k: int, *, batch: int, seed: int) -> Tensor:
-    return torch.rand(batch, generator=torch.Generator().manual_seed(derive(seed, Purpose.FLIP, k))) < 0.5
+    return torch.rand(batch, generator=_chance(seed, Purpose.FLIP, k)) < 0.5
+
+
+def _corners(k: int, *, batch: int, seed: int, margin: int) -> tuple[Tensor, Tensor]:
+    """The upper left corners (batch,) of the windows, `margin` pixels at most from those of the pictures."""
+    top, left = torch.randint(0, margin + 1, (2, batch), generator=_chance(seed, Purpose.WINDOW, k))
+    return top, left
 
 
 def batches(
-    source: Source, *, batch: int, seed: int, device: torch.device, first: int = 0, flip: bool = False
-) -> Iterator[Images]:
+    source: Source[Kind], *, batch: int, seed: int, device: torch.device, first: int = 0, flip: bool = False
+) -> Iterator[Kind]:
     """Batches first, first + 1, ... of `source`, float in -1..1 on `device`; with `flip` half are mirrored.
+
+    Both sides of a pair are cut and mirrored alike; of two unpaired sets each has an order and a chance of its own.
 
     Raises:
         DataError: if too many files turn out broken on the way.
     """
-    pictures = source.pictures
-    if isinstance(pictures, Images):
+    pictures: Any = source.pictures
+    if isinstance(pictures, TwoSets):
+        sides = (
+            batches(side, batch=batch, seed=side_seed, device=device, first=first, flip=flip)
+            for side, side_seed in zip(pictures.sides, (seed, derive(seed, Purpose.TARGET)), strict=True)
+        )
+        yield from map(pictures.joined, *sides)
+        return
+    if isinstance(pictures, Batch):
         raw = _resident(pictures.over(lambda t: t.to(device)), batch=batch, seed=seed, first=first)
     else:
         raw = _streamed(pictures, source.name, batch=batch, seed=seed, first=first, pinned=device.type == "cuda")
-    for k, rows in enumerate(raw, first):
-        signed = rows.over(lambda t: t.to(device, non_blocking=device.type == "cuda")).signed()
-        yield signed.mirrored(_coins(k, batch=batch, seed=seed).to(device)) if flip else signed
+    for k, kept in enumerate(raw, first):
+        rows = kept.over(lambda t: t.to(device, non_blocking=device.type == "cuda"))
+        if source.margin:
+            corners = _corners(k, batch=batch, seed=seed, margin=source.margin)
+            rows = rows.windows(*corners, source.spec.size)
+        if flip:
+            rows = rows.mirrored(_coins(k, batch=batch, seed=seed).to(device))
+        if source.afresh is not None:
+            rows = source.afresh(rows, _chance(seed, Purpose.AFRESH, k))
+        yield rows.signed()  # type: ignore[misc]  # of the kind that `pictures` were
 
 
-def _resident(pictures: Images, *, batch: int, seed: int, first: int) -> Iterator[Images]:
+def _resident(pictures: Rows, *, batch: int, seed: int, first: int) -> Iterator[Rows]:
     n, k = len(pictures), first
     while True:
-        rows = indices(k, n=n, batch=batch, seed=seed).to(pictures.images.device)
+        rows = indices(k, n=n, batch=batch, seed=seed).to(pictures.pictures.device)
         yield pictures.over(lambda t, rows=rows: t[rows])  # type: ignore[misc]
         k += 1
 
 
-class _Rows:
+class _Numbers:
     """The rows of batches `first`, `first + 1`, ... as DataLoader's `batch_sampler`."""
 
     def __init__(self, *, n: int, batch: int, seed: int, first: int):
@@ -77,11 +105,13 @@ class _Rows:
             k += 1
 
 
-def _streamed(pictures: Pictures, name: str, *, batch: int, seed: int, first: int, pinned: bool) -> Iterator[Images]:
+def _streamed(
+    pictures: Pictures[Kind], name: str, *, batch: int, seed: int, first: int, pinned: bool
+) -> Iterator[Kind]:
     n, broken = len(pictures), set[str]()
-    loader: DataLoader[Images] = DataLoader(
+    loader: DataLoader[Kind] = DataLoader(
         pictures,  # type: ignore[arg-type]  # it is a map-style data set in all but name
-        batch_sampler=_Rows(n=n, batch=batch, seed=seed, first=first),
+        batch_sampler=_Numbers(n=n, batch=batch, seed=seed, first=first),
         num_workers=min(8, cores()),
         collate_fn=_collate,
         worker_init_fn=_leave_stopping_to_the_main_process,
@@ -101,10 +131,9 @@ def _leave_stopping_to_the_main_process(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)  # the main one finishes its step, with what the workers have, and saves
 
 
-def _collate(rows: list[tuple[Images, str | None]]) -> tuple[Images, list[str]]:
-    images = torch.cat([row.images for row, _ in rows])
-    labels = [row.labels for row, _ in rows if row.labels is not None]
-    return Images(images, torch.cat(labels) if labels else None), [text for _, text in rows if text]
+def _collate(rows: list[tuple[Batch, str | None]]) -> tuple[Batch, list[str]]:
+    batches = [row for row, _ in rows]
+    return type(batches[0]).together(batches), [text for _, text in rows if text]
 
 
 def refuse_if_many(broken: int, n: int, *, name: str, example: str) -> None:

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypedDict, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganvas import settings
 from ganvas.augment import Augmentation
-from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.data.batch import SIZES, Batch, Pairs, Spec
 from ganvas.errors import SettingError
+from ganvas.nets.translators import Upsample
 from ganvas.runtime import Seed, adam, noise
 from ganvas.settings import setting
 
@@ -24,6 +25,10 @@ class BaseConfig:
 
     def __post_init__(self) -> None:
         settings.check(self)
+
+    def rate_at(self, spent: float) -> float:
+        """The share of the step size to take when the share `spent` of the training, 0 to 1, is over."""
+        return 1.0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -74,7 +79,9 @@ class AdversarialConfig(BaseConfig):
     )
 
 
-def optimizers_of(config: AdversarialConfig, players: Mapping[str, nn.Module]) -> dict[str, Optimizer]:
+def optimizers_of(
+    config: "AdversarialConfig | TranslationConfig", players: Mapping[str, nn.Module]
+) -> dict[str, Optimizer]:
     """An Adam for each player, all with the settings of the method."""
     betas = (config.beta1, config.beta2)
     return {
@@ -83,20 +90,43 @@ def optimizers_of(config: AdversarialConfig, players: Mapping[str, nn.Module]) -
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig(BaseConfig):
+    """The settings of methods that learn to turn a picture into another."""
+
+    batch: int = setting(8, "pictures a step", low=1, high=65536)
+    learning_rate: float = setting(1e-3, "Adam's step size", low=0, high=1)
+    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
+    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
+    decay: float = setting(
+        0.5, "share of the training over whose end the step size falls to zero along a line; 0 keeps it", low=0, high=1
+    )
+    ema: float = setting(
+        0.999, "decay of the averaged generator that translates; 0 translates with the last one", low=0, high=0.99999
+    )
+    upsample: Upsample = setting(
+        "resize", "how maps are doubled: transposed convolution, repeated pixels and convolution, or a pixel shuffle"
+    )
+
+    def rate_at(self, spent: float) -> float:
+        """One until the decay begins, then along a line to zero."""
+        return min(1.0, (1 - spent) / self.decay) if self.decay else 1.0
+
+
 class Method(nn.Module):
     """A way of learning; see CONTRIBUTING.md for how to add one.
 
     Attributes:
         Config: its settings, a frozen dataclass in the same file; the defaults are our best recipe.
         presets: recipes of papers and courses, by name.
-        batch: the type of batch it learns from.
+        batches: the types of batch it learns from, the usual one first.
         by_class: whether it is told the class of each picture, in learning and in drawing.
         optimizers: every trainable weight is in exactly one of them.
     """
 
     Config: ClassVar[type[BaseConfig]]
     presets: ClassVar[dict[str, BaseConfig]] = {}
-    batch: ClassVar[type[Images]]
+    batches: ClassVar[tuple[type[Batch], ...]]
     by_class: ClassVar[bool] = False
     optimizers: dict[str, Optimizer]
 
@@ -122,9 +152,16 @@ class Method(nn.Module):
         """The name it goes by: that of its file."""
         return cls.__module__.rpartition(".")[2]
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
-        """Learn from one batch; returns detached losses, scalars, to plot."""
+    def training_step(self, batch: Any, step: int) -> dict[str, Tensor]:
+        """Learn from one batch, of a type that `batches` names; returns detached losses, scalars, to plot."""
         raise AssertionError(f"{type(self).__name__} does not say how it learns")
+
+    def memory(self) -> dict[str, Tensor]:
+        """What it remembers of its training beside weights and optimisers, to go on with."""
+        return {}
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Put back what `memory` gave."""
 
 
 @runtime_checkable
@@ -144,12 +181,21 @@ class Generates(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """Turns a picture into another."""
+    """Turns a picture into another.
+
+    Attributes:
+        any_size: whether it takes pictures of any height and width; if not, squares of `spec.size`.
+        multiple: the grid in pixels on which its strided layers fall alike, wherever in a picture they begin.
+        directions: what it can be asked for: `ab`, from source to target, and `ba` back.
+    """
 
     spec: Spec
+    any_size: bool
+    multiple: int
+    directions: ClassVar[tuple[str, ...]]
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 to pictures of the same height and width."""
+        """Pictures (N, C, H, W) in -1..1 to pictures (N, C', H, W) of the same height and width."""
         ...
 
 
@@ -181,3 +227,24 @@ class NoiseToImage(Method):
         device = next(generator.parameters()).device
         pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device))
         return pictures
+
+
+class PairToPair(Method):
+    """A method whose `generator`, or its `average` where there is one, turns the source of a pair into its target."""
+
+    batches: ClassVar[tuple[type[Batch], ...]] = (Pairs,)
+    directions: ClassVar[tuple[str, ...]] = ("ab",)
+    any_size = True
+    generator: nn.Module
+    average: nn.Module | None
+
+    @property
+    def multiple(self) -> int:
+        """The grid in pixels on which the generator's strided layers fall alike."""
+        return int(self.generator.multiple)  # type: ignore[arg-type]
+
+    def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 to (N, C', H, W) in -1..1."""
+        assert direction in self.directions
+        made: Tensor = (self.generator if self.average is None else self.average)(images)
+        return made.float()

@@ -37,7 +37,7 @@ class Cgan(_base.Method):
 
     config: CganConfig
     Config = CganConfig
-    batch = Images
+    batches = (Images,)
     by_class = True
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "lecture": CganConfig(

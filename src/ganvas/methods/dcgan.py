@@ -47,7 +47,7 @@ class Dcgan(_base.NoiseToImage):
 
     config: DcganConfig
     Config = DcganConfig
-    batch = Images
+    batches = (Images,)
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": DcganConfig(
             layers="mnist28", batch=256, epochs=50, latent=100,

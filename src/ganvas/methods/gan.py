@@ -43,7 +43,7 @@ class Gan(_base.NoiseToImage):
 
     config: GanConfig
     Config = GanConfig
-    batch = Images
+    batches = (Images,)
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "blog": replace(
             _TEXTBOOK, batch=32, epochs=100, latent=100, generator=(128, 256), discriminator=(256, 128),

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
@@ -32,11 +32,6 @@ class VaeConfig(_base.ScaledConfig):
         "what a pixel is given the latent numbers: a chance of white, or a value with an error learned along",
     )
     beta: float = setting(1.0, "weight of the KL term; 1 is the evidence bound", low=0)
-    denoise: float = setting(
-        0.0,
-        "standard deviation of noise on what the encoder sees, as a share of black to white; translate then denoises",
-        low=0, high=1,
-    )  # fmt: skip
     learning_rate: float = setting(1e-3, "Adam's step size", low=0, high=1)
 
     @property
@@ -46,20 +41,26 @@ class VaeConfig(_base.ScaledConfig):
 
 
 class Vae(_base.Method):
-    """Encoder q(z | x): x -> mean and log variance of z; decoder p(x | z): z -> logits, twice whose tanh is x."""
+    """Encoder q(z | x): x -> mean and log variance of z; decoder p(x | z): z -> logits, twice whose tanh is x.
+
+    Of pairs the encoder sees the source, and the decoder is to make the target: noisy to clean, grey to colour.
+    """
 
     config: VaeConfig
     Config = VaeConfig
-    batch = Images
+    batches = (Images, Pairs)
+    directions: ClassVar[tuple[str, ...]] = ("ab",)
+    any_size = False
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": VaeConfig(layers="mnist28", batch=128, epochs=30, latent=16),
     }
 
     def __init__(self, config: VaeConfig, spec: Spec):
         super().__init__(config, spec)
+        self.multiple = spec.size
         if config.layers == "mnist28":
             self.encoder = mnist28_encoder(config.latent, spec.channels)
-            self.decoder = mnist28_decoder(config.latent, spec.channels)
+            self.decoder = mnist28_decoder(config.latent, spec.outputs)
         else:
             self.encoder = scaled_discriminator(spec, outputs=2 * config.latent, **config.scale)
             self.decoder = scaled_generator(config.latent, spec, **config.scale)[:-1]  # all but the tanh
@@ -69,12 +70,13 @@ class Vae(_base.Method):
         weights = [weight for weight in self.parameters() if weight.requires_grad]
         self.optimizers = {"both": adam(weights, learning_rate=config.learning_rate, betas=(0.9, 0.999))}
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Images | Pairs, step: int) -> dict[str, Tensor]:
         """One step of both networks up the evidence bound, of which it returns the two terms in nats a picture."""
         config = self.config
-        x = batch.images.to(memory_format=torch.channels_last)  # (N, C, H, W)
-        seen = (x + 2 * config.denoise * torch.randn_like(x)).clamp(-1, 1) if config.denoise else x
-        mean, log_variance = self.encoder(seen).float().chunk(2, dim=1)  # (N, L) each
+        seen = batch.source if isinstance(batch, Pairs) else batch.images  # (N, C, H, W)
+        x = batch.pictures  # (N, C', H, W)
+        encoded = self.encoder(seen.to(memory_format=torch.channels_last)).float()
+        mean, log_variance = encoded.chunk(2, dim=1)  # (N, L) each
         z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)  # noise of its own for every picture
 
         half_logits = self.decoder(z).float()  # (N, C, H, W); tanh(a) in -1..1 is sigmoid(2 a) in 0..1
@@ -100,7 +102,7 @@ class Vae(_base.Method):
         return self.decode(noise(seeds, (self.config.latent,), device=self.log_variance.device))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 as they come back from their latent numbers; without noise, if so trained."""
+        """Pictures (N, C, H, W) in -1..1 as they come back from their latent numbers: themselves, or their partners."""
         return self.decode(self.encode(images))
 
 

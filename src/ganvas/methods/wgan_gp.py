@@ -51,7 +51,7 @@ class WganGp(_base.NoiseToImage):
 
     config: WganGpConfig
     Config = WganGpConfig
-    batch = Images
+    batches = (Images,)
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": WganGpConfig(
             layers="mnist28", batch=64, epochs=50, latent=100,

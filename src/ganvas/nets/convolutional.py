@@ -40,7 +40,7 @@ def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hid
     ]
     for before, after in pairwise(widths):
         layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1), nn.Tanh())
+    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], spec.outputs, 4, 2, 1), nn.Tanh())
 
 
 def scaled_discriminator(spec: Spec, *, width: int, max_width: int, hidden: int, outputs: int = 1) -> nn.Sequential:

@@ -1,0 +1,136 @@
+"""Translating from the command line: which files, where to, and what is said about it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from ganvas import console
+from ganvas.cli.drawing import require_free
+from ganvas.errors import GanvasError, Interrupted, UsageError
+from ganvas.flags import Count, Device, Flag
+
+Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
+Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
+
+
+def translate(
+    model: Path,
+    /,
+    *pictures: Path,
+    out: Path,
+    direction: Literal["ab", "ba"] = "ab",
+    format: Format = "keep",
+    size: Count | None = None,
+    tile: Count | None = None,
+    smooth: Share = 0.0,
+    overwrite: Flag = False,
+    device: Device = "auto",
+) -> None:
+    """Turn pictures into others with a trained model: each file gives one of the same name and the same size.
+
+    Pictures are turned as EXIF says, colour profiles become sRGB, and transparency is kept. Animations and videos go
+    through frame by frame. Folders keep their sub-folders. What cannot be read is listed at the end; the rest is done.
+
+    Args:
+        model: a run folder, or a model file (weights.safetensors of a save)
+        pictures: picture and video files, or folders of them
+        out: a folder for the results
+        direction: ab, or ba back, for a model that learned both ways (cyclegan)
+        format: of pictures; keep writes each as it came
+        size: pixels of the shorter side at which the network works, for pictures that are larger; the result is
+            enlarged again [default: that of the training where only colour is added, else the picture's own]
+        tile: pixels a side of the tiles that a picture goes through in; smaller ones take less memory [default: 1024
+            where a picture has more than a million pixels]
+        smooth: against flicker in films: how much of each frame is that before it, moved along; 0 to below 1
+        overwrite: replace what is there
+        device: auto takes the best there is
+    """
+    from ganvas.checkpoint import load
+    from ganvas.files import make_folder
+    from ganvas.runtime import find_device
+    from ganvas.translation import Translator, translate_files
+
+    places = plan(pictures, out, format=format)
+    require_free(places.values(), overwrite=overwrite or not out.exists())
+    translator = Translator(load(model, find_device(device)), direction, tile=tile or 0, size=size or 0)
+    for folder in sorted({place.parent for place in places.values()}):
+        make_folder(folder)
+
+    finished, problems, said = 0, list[str](), set[str]()
+    events = translate_files(translator, places, smooth=smooth)
+    try:
+        for event in console.track(events, total=len(places), description="translating"):
+            finished += not event.problem
+            problems += [event.problem] if event.problem else []
+            for note in event.notes:
+                if note not in said:
+                    console.say(f"{event.file.name}: {note}")
+                said.add(note)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {finished:,} of {len(places):,} files are done and kept in {out}") from error
+    console.tell(f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
+    if problems:
+        for line in problems:
+            console.say(f"left out {line}")
+        raise GanvasError(f"{len(problems):,} of {len(places):,} files could not be translated; the others are done")
+
+
+def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path]:
+    """For each file where its result goes: of the same name, in the same sub-folder.
+
+    Raises:
+        UsageError: if there is nothing to translate, or two results would have one place, or one that of a picture.
+    """
+    places: dict[Path, Path] = {}
+    for path in paths:
+        for file, below in _files(path, leaving=out.resolve()):
+            places[file] = _named(out / below, format)
+    if not places:
+        raise UsageError("no pictures to translate; name files, or a folder that holds some")
+    taken: dict[Path, Path] = {}
+    for file, place in places.items():
+        if place in taken:
+            raise UsageError(
+                f"{taken[place]} and {file} would both become {place}; "
+                f"{'translate them into folders of their own' if format == 'keep' else 'keep their formats'}"
+            )
+        taken[place] = file
+    originals = {file.resolve() for file in places}
+    for place in taken:
+        if place.resolve() in originals:
+            raise UsageError(f"--out {out}: {place} is itself to be translated; choose another folder")
+    return places
+
+
+def _named(place: Path, format: Format) -> Path:
+    """The place with the ending of its format; videos keep theirs."""
+    from ganvas.film import VIDEOS
+
+    return place if format == "keep" or place.suffix.lower() in VIDEOS else place.with_suffix(f".{format}")
+
+
+def _files(path: Path, *, leaving: Path) -> Iterator[tuple[Path, Path]]:
+    """The files that a path stands for, each with its place below the folder; without the results of before."""
+    from ganvas.film import VIDEOS
+    from ganvas.images import EXTENSIONS
+
+    known = EXTENSIONS | VIDEOS
+    if not path.exists():
+        raise UsageError(f"{path}: no such picture or folder")
+    if not path.is_dir():
+        if path.suffix.lower() not in known:
+            raise UsageError(f"{path}: not a picture by its ending; expected {', '.join(sorted(known))}")
+        yield path, Path(path.name)
+        return
+    if path.resolve() == leaving:
+        raise UsageError(f"--out {path}: holds what is to be translated; choose another folder")
+    for folder, below, names in os.walk(path):
+        here = Path(folder)
+        below[:] = sorted(n for n in below if not n.startswith(".") and (here / n).resolve() != leaving)
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in known:
+                yield here / name, (here / name).relative_to(path)

@@ -1,0 +1,159 @@
+"""Pairs from files: two pictures side by side in one, or two folders matched by the names of their files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ganvas.data.batch import Pairs, Source, Spec
+from ganvas.data.folder import list_pictures, margin_of, own_size, part_of
+from ganvas.data.progress import Track, silently
+from ganvas.data.reading import headers_of, open_rows
+from ganvas.errors import DataError
+from ganvas.images import Header, read_halves, read_square
+
+Side = Literal["ab", "ba"]
+
+DEFAULT_SIZE = 128  # pixels: translators see what they are to keep, and need more of it than generators
+SHOWN = 5  # names in a message
+ASPECT = 0.02  # how far the ratios of width to height of two partners may be apart, as a share: a pixel of rounding
+
+
+def open_side_by_side(
+    path: Path,
+    *,
+    side: Side,
+    size: int | None = None,
+    jitter: bool = False,
+    holdout: float = 0.0,
+    part: str = "",
+    track: Track = silently,
+) -> Source[Pairs]:
+    """Open a folder of pictures that hold two each; `ab`: the left one is the source, `ba`: the right one.
+
+    Raises:
+        DataError: if there are no pictures, or more than 1 % of them cannot be read or halved.
+    """
+    files = part_of(list_pictures(path)[0], holdout=holdout, part=part, name=str(path))
+    files, headers, left_out = headers_of(files, name=str(path), track=track)
+    channels = 1 if all(header.grey for header in headers) else 3
+    halves = [Header(header.width // 2, header.height, header.grey) for header in headers]
+    spec = Spec(size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
+    margin = margin_of(spec.size, jitter=jitter)
+    return open_rows(
+        path, files, ReadHalves(spec.size + margin, channels, side),
+        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", track=track,
+    )  # fmt: skip
+
+
+def open_two_folders(
+    source: Path,
+    target: Path,
+    *,
+    size: int | None = None,
+    jitter: bool = False,
+    holdout: float = 0.0,
+    part: str = "",
+    track: Track = silently,
+) -> Source[Pairs]:
+    """Open two folders whose files of the same name, without its ending, belong together.
+
+    Raises:
+        DataError: if a picture has no partner, or one of another shape; if it is one folder twice; if more than 1 % of
+            the pictures cannot be read.
+    """
+    pairs = match(source, target)
+    firsts = part_of([first for first, _ in pairs], holdout=holdout, part=part, name=str(source))
+    partner = dict(pairs)
+    firsts, headers, left_out = headers_of(firsts, name=str(source), track=track)
+    others = headers_of([partner[first] for first in firsts], name=str(target), track=track)
+    header_of = dict(zip(others[0], others[1], strict=True))
+    whole = [(first, header) for first, header in zip(firsts, headers, strict=True) if partner[first] in header_of]
+    left_out += others[2]
+    for first, header in whole:
+        _require_same_shape(first, header, partner[first], header_of[partner[first]])
+    spec = Spec(
+        size or own_size([header for _, header in whole], DEFAULT_SIZE),
+        1 if all(header.grey for _, header in whole) else 3,
+        target_channels=1 if all(header.grey for header in others[1]) else 3,
+    )
+    margin = margin_of(spec.size, jitter=jitter)
+    return open_rows(
+        source, [(first, partner[first]) for first, _ in whole],
+        ReadTwo(spec.size + margin, spec.channels, spec.target_channels),
+        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", track=track,
+    )  # fmt: skip
+
+
+def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """The files of two folders that belong together, for their names without the endings are the same.
+
+    Raises:
+        DataError: naming the first few that have no partner, or two that have the same name.
+    """
+    if source.resolve() == target.resolve():
+        raise DataError(f"--target {target}: is the same folder as --data; give the folder with the partners")
+    ours, theirs = (_by_name(folder) for folder in (source, target))
+    for here, there, files in ((source, target, ours.keys() - theirs), (target, source, theirs.keys() - ours)):
+        if files:
+            raise DataError(
+                f"{len(files)} of {len(ours | theirs)} pictures have no partner: {there} holds nothing named like "
+                f"{_some(sorted(files))} of {here}; add the partners, or take these away"
+            )
+    return [(ours[name], theirs[name]) for name in sorted(ours)]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for file in list_pictures(folder)[0]:
+        name = str(file.relative_to(folder).with_suffix(""))
+        if name in found:
+            raise DataError(f"{folder}: {found[name].name} and {file.name} have one name; which is the partner?")
+        found[name] = file
+    return found
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _require_same_shape(first: Path, header: Header, second: Path, other: Header) -> None:
+    ratio = (header.width * other.height) / (header.height * other.width)
+    if not 1 - ASPECT <= ratio <= 1 + ASPECT:
+        raise DataError(
+            f"{first.name} has {header.width}x{header.height} pixels and its partner {second} {other.width}x"
+            f"{other.height}: cut to another shape, they do not lie on each other; `ganvas doctor` lists all such"
+        )
+
+
+@dataclass(frozen=True)
+class ReadHalves:
+    """Reads both halves of one file."""
+
+    size: int
+    channels: int
+    side: Side
+    batch: type[Pairs] = Pairs
+
+    def __call__(self, file: Path) -> Pairs:
+        """A batch of one, uint8."""
+        left, right = (half[None] for half in read_halves(file, size=self.size, channels=self.channels))
+        return Pairs(left, right) if self.side == "ab" else Pairs(right, left)
+
+
+@dataclass(frozen=True)
+class ReadTwo:
+    """Reads the two files of a pair."""
+
+    size: int
+    channels: int
+    target_channels: int
+    batch: type[Pairs] = Pairs
+
+    def __call__(self, files: tuple[Path, Path]) -> Pairs:
+        """A batch of one, uint8."""
+        source, target = files
+        return Pairs(
+            read_square(source, size=self.size, channels=self.channels)[None],
+            read_square(target, size=self.size, channels=self.target_channels)[None],
+        )

@@ -1,0 +1,208 @@
+"""A look at data before training: what is broken, double, mismatched or too little, and what to do about it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ganvas.data import folder
+from ganvas.data.batch import check_size
+from ganvas.data.progress import Track, silently
+from ganvas.doctor import pairs, pictures, sets
+from ganvas.doctor.aligning import Relation
+from ganvas.doctor.listing import Listing, Partners, list_folder, match, names_of
+from ganvas.doctor.looking import Case, Look, Seen, examine
+from ganvas.doctor.report import Finding, Report, Severity, commonest, in_order
+from ganvas.errors import DataError, UsageError
+
+__all__ = ["Finding", "Report", "Severity", "check"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be checked.
+
+    Attributes:
+        source: a folder.
+        target: the folder of targets, if they are in one.
+        side: which half is the source, where pairs are side by side in one file.
+        unpaired: whether the two folders hold different things.
+        held_out: a folder of pictures that training is not to see.
+        holdout: or the share of the source that is held out.
+        size: pixels at which training is to be.
+    """
+
+    source: Path
+    target: Path | None = None
+    side: Literal["ab", "ba"] | None = None
+    unpaired: bool = False
+    held_out: Path | None = None
+    holdout: float = 0.0
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.target and self.side:
+            raise UsageError("--target and --side are two ways to keep pairs; give one")
+        if self.unpaired and not self.target:
+            raise UsageError("--unpaired is about two folders; name the second with --target")
+        if self.held_out and self.holdout:
+            raise UsageError("--held-out and --holdout are two ways to keep pictures from training; give one")
+        if not 0 <= self.holdout < 1:
+            raise UsageError(f"--holdout {self.holdout}: is a share; expected 0 or more, and less than 1")
+        if self.size is not None:
+            check_size(self.size)
+        for flag, path in (("", self.source), ("--target ", self.target), ("--held-out ", self.held_out)):
+            if path and not path.is_dir():
+                raise DataError(f"{flag}{path}: no folder of that name; doctor checks folders of pictures")
+        for flag, path in (("--target", self.target), ("--held-out", self.held_out)):
+            if path and path.samefile(self.source):
+                raise UsageError(f"{flag} {path}: is the same folder as the source; give another")
+            if path and (self.target and not self.unpaired) and _within(path, self.source):
+                raise UsageError(f"{flag} {path}: lies in {self.source}, or holds it; put the two side by side")
+
+    @property
+    def paired(self) -> bool:
+        """Whether there are partners to be matched."""
+        return bool(self.target) and not self.unpaired
+
+
+def _within(one: Path, other: Path) -> bool:
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What was seen of each folder, and how the pairs lie."""
+
+    source: list[Seen]
+    target: list[Seen]
+    held: list[Seen]
+    pairs: list[tuple[Look, Look]]
+    related: list[tuple[str, Relation]]
+
+    @property
+    def seen(self) -> list[Seen]:
+        return [*self.source, *self.target, *self.held]
+
+
+def check(plan: Plan, *, track: Track = silently) -> Report:
+    """Look at every file once, and tell what was found.
+
+    Raises:
+        DataError: if a folder cannot be read, holds no pictures, or holds pictures and folders of pictures.
+    """
+    source = list_folder(plan.source)
+    target = list_folder(plan.target) if plan.target else None
+    held = list_folder(plan.held_out) if plan.held_out else None
+    listings = [listing for listing in (source, target, held) if listing]
+    names = names_of(listings)
+    partners = match(source, target) if target and plan.paired else None
+    sight = _see(plan, source, target, held, partners=partners, names=names, track=track)
+
+    looks, targets, counts = _good(sight.source), _good(sight.target), _classes(source)
+    n = len(sight.related) if plan.paired or plan.side else len(looks)
+    found = [
+        *pictures.check_files(sight.seen, listings=listings, names=names),
+        *pictures.check_count(min(n, len(targets)) if plan.unpaired else n, noise=not (plan.target or plan.side)),
+        *pictures.check_pictures([*looks, *_good(sight.held)], size=plan.size, part=2 if plan.side else 1),
+        *sets.check_twins(looks),
+        *_of_targets(pictures.check_pictures(targets, size=plan.size)),
+        *_of_targets(sets.check_twins(targets)),
+        *(pairs.check_partners(partners, names=names) if partners else []),
+        *_check_pairs(plan, sight),
+        *(sets.check_two_sets(looks, targets) if plan.unpaired else []),
+        *_check_split(plan, looks, _good(sight.held)),
+        *pictures.check_classes(counts),
+    ]
+    what = "pairs" if plan.paired or plan.side else "pictures"
+    tables = _tables(sight, split=_split(plan, looks), classes=counts)
+    return Report(what, n + (len(targets) if plan.unpaired else 0), in_order(found), tables)
+
+
+def _see(
+    plan: Plan,
+    source: Listing,
+    target: Listing | None,
+    held: Listing | None,
+    *,
+    partners: Partners | None,
+    names: dict[Path, str],
+    track: Track,
+) -> _Sight:
+    """Look at all files, at the two of a pair together."""
+    cases = [Case(pair) for pair in partners.pairs] if partners else []
+    together = {path for case in cases for path in case.paths}
+    files = [path for listing in (source, target, held) if listing for path in listing.files]
+    split = set(source.files if plan.side else ())
+    cases += [Case((path,), halves=path in split) for path in files if path not in together]
+    results = examine(cases, names=names, track=track)
+    by_path = {seen.path: seen for seens, _ in results for seen in seens}
+    related = [(seens[0].name, relation) for seens, relation in results if relation]
+    both = [(a, b) for (a, *rest), relation in results if relation and rest for b in rest]
+    good = [(a, b) for a, b in both if isinstance(a, Look) and isinstance(b, Look)]
+
+    def seen_in(listing: Listing | None) -> list[Seen]:
+        return [by_path[path] for path in listing.files] if listing else []
+
+    return _Sight(seen_in(source), seen_in(target), seen_in(held), good, related)
+
+
+def _good(seen: Sequence[Seen]) -> list[Look]:
+    return [each for each in seen if isinstance(each, Look)]
+
+
+def _of_targets(findings: Sequence[Finding]) -> list[Finding]:
+    """Sources and targets may differ in all that within each would be a mixture."""
+    return [replace(each, kind=f"target-{each.kind}", sentence=f"targets: {each.sentence}") for each in findings]
+
+
+def _classes(source: Listing) -> Counter[str]:
+    return Counter(path.parent.name for path in source.files) if source.classes else Counter()
+
+
+def _check_pairs(plan: Plan, sight: _Sight) -> list[Finding]:
+    looks = _good(sight.source)
+    if plan.paired:
+        return [*pairs.check_sizes(sight.pairs), *pairs.check_relations(sight.related)]
+    if plan.side:
+        return [*pairs.check_halves(looks, files=len(sight.source)), *pairs.check_relations(sight.related)]
+    return pairs.check_unsaid(looks)
+
+
+def _split(plan: Plan, looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
+    """The pictures to train on, and those that the share holds out."""
+    held = [folder.held_out(look.path, plan.holdout) for look in looks]
+    return [x for x, out in zip(looks, held, strict=True) if not out], [
+        x for x, out in zip(looks, held, strict=True) if out
+    ]
+
+
+def _check_split(plan: Plan, looks: Sequence[Look], held: Sequence[Look]) -> list[Finding]:
+    """The same picture in training and held out, by folder or by share."""
+    if plan.held_out:
+        advice = "remove them from one side: a model knows by heart what it was trained on"
+        return sets.check_held_out(looks, held, advice=advice)
+    if not plan.holdout:
+        return []
+    training, out = _split(plan, looks)
+    found = sets.check_held_out(training, out, advice="keep one of each: the share goes by names, so twins are parted")
+    for part, what in ((training, "to train on"), (out, "held out")):
+        if len(part) < 2:
+            sentence = f"pictures {what} by --holdout {plan.holdout:g}"
+            found.append(Finding(Severity.ERROR, "empty-split", len(part), sentence, "choose another share"))
+    return found
+
+
+def _tables(
+    sight: _Sight, *, split: tuple[list[Look], list[Look]], classes: Counter[str]
+) -> dict[str, list[tuple[str, int]]]:
+    looks = _good(sight.seen)
+    sizes = Counter(f"{look.width}x{look.height}" for look in looks)
+    tables = {"size": commonest(sizes), "pixels": commonest(Counter(look.mode for look in looks))}
+    if split[1]:
+        tables["part"] = [("train", len(split[0])), ("held out", len(split[1]))]
+    if classes:
+        tables["class"] = list(classes.items())
+    return tables

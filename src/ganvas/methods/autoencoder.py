@@ -1,0 +1,112 @@
+"""Autoencoder: a picture goes through a narrow place and comes back, as it was or as it should be.
+
+Hinton and Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks"; convolutional and without
+skip connections, so that all there is to know passes the narrow place.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.data.batch import SIZES, Images, Pairs, Spec
+from ganvas.methods import _base
+from ganvas.nets.translators import Norm, UNet, unet_widths
+from ganvas.runtime import adam, update, update_average
+from ganvas.settings import setting, with_default
+
+BOTTLENECK = 8  # pixels a side of the narrow place
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(_base.TranslationConfig):
+    """The settings of `autoencoder`; the defaults are our best recipe for the minutes it takes."""
+
+    epochs: int = with_default(_base.TranslationConfig, "epochs", 60)
+    beta1: float = with_default(_base.TranslationConfig, "beta1", 0.9)
+    layers: Literal["scaled", "mnist28"] = setting(
+        "scaled", "the networks: ours, to an 8x8 map at every size, or those of a textbook"
+    )
+    width: int = setting(
+        64, "channels after the first halving, doubled at each up to eight times (`scaled` only)", low=1, high=1024
+    )
+    norm: Norm = setting(
+        "instance", "of maps: by picture or group of channels, the same in training and after; by batch; or none"
+    )
+    loss: Literal["l1", "l2", "cross_entropy"] = setting(
+        "l1", "what is minimised: mean absolute or squared difference, or a pixel as the chance of white"
+    )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The picture sizes, in pixels, that these networks can make."""
+        return {"scaled": SIZES, "mnist28": (28,)}[self.layers]
+
+
+class Autoencoder(_base.PairToPair):
+    """Generator: an encoder x -> (N, 512, 8, 8) and a decoder -> y; of single pictures y = x."""
+
+    config: AutoencoderConfig
+    Config = AutoencoderConfig
+    batches = (Pairs, Images)
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "mnist28": AutoencoderConfig(
+            layers="mnist28", batch=128, epochs=50, beta1=0.9, beta2=0.999, decay=0.0, ema=0.0, loss="cross_entropy"
+        ),
+    }
+
+    def __init__(self, config: AutoencoderConfig, spec: Spec):
+        super().__init__(config, spec)
+        if config.layers == "mnist28":
+            self.generator: nn.Module = Mnist28(spec.channels, spec.outputs)
+            self.any_size = False
+        else:
+            levels = math.ceil(math.log2(spec.size)) - int(math.log2(BOTTLENECK))
+            self.generator = UNet(
+                spec.channels, spec.outputs,
+                widths=unet_widths(config.width, levels), norm=config.norm, upsample=config.upsample,
+                skips=False, norm_at_the_bottom=True,
+            )  # fmt: skip
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self.to(memory_format=torch.channels_last)
+        betas = (config.beta1, config.beta2)
+        self.optimizers = {"both": adam(self.generator.parameters(), learning_rate=config.learning_rate, betas=betas)}
+
+    def training_step(self, batch: Pairs | Images, step: int) -> dict[str, Tensor]:
+        """One step of encoder and decoder towards the target."""
+        source = batch.source if isinstance(batch, Pairs) else batch.images
+        target = batch.pictures
+        made = self.generator(source.to(memory_format=torch.channels_last)).float()  # (N, C', H, W)
+        if self.config.loss == "l1":
+            loss = F.l1_loss(made, target)
+        elif self.config.loss == "l2":
+            loss = F.mse_loss(made, target)
+        else:
+            chance, wanted = (made + 1) / 2, (target + 1) / 2
+            with torch.autocast(made.device.type, enabled=False):
+                loss = F.binary_cross_entropy(chance, wanted)
+        update(self.optimizers["both"], loss)
+        if self.average is not None:
+            update_average(self.average, self.generator, decay=self.config.ema, step=step)
+        return {self.config.loss.replace("_", " "): loss.detach()}
+
+
+class Mnist28(nn.Sequential):
+    """The textbooks' network: (N, C, 28, 28) in -1..1, through (N, 8, 4, 4), to (N, C', 28, 28) in -1..1."""
+
+    multiple = 1
+
+    def __init__(self, channels: int, outputs: int):
+        super().__init__(
+            nn.Conv2d(channels, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 16, 14, 14)
+            nn.Conv2d(16, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 8, 7, 7)
+            nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True),  # (N, 8, 4, 4)
+            nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 8, 8, 8)
+            nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 8, 16, 16)
+            nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 16, 28, 28)
+            nn.Conv2d(16, outputs, 3, 1, 1), nn.Tanh(),
+        )  # fmt: skip

@@ -1,0 +1,182 @@
+"""Two generators, there and back: unpaired pictures teach each by what the other makes of its work.
+
+Zhu, Park, Isola and Efros 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks".
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.data.batch import Pairs, Spec, Unpaired
+from ganvas.errors import SettingError
+from ganvas.losses import discriminator_least_squares, generator_least_squares
+from ganvas.methods import _base
+from ganvas.nets.translators import Patch, ResNet, UNet, patch_discriminator, unet_widths
+from ganvas.runtime import update, update_average
+from ganvas.settings import setting, with_default
+
+POOL = 50  # fake pictures of each kind that a discriminator is shown again (section 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleganConfig(_base.TranslationConfig):
+    """The settings of `cyclegan`; the defaults are our best recipe for the minutes it takes."""
+
+    batch: int = with_default(_base.TranslationConfig, "batch", 1)
+    epochs: int = with_default(_base.TranslationConfig, "epochs", 200)
+    learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 2e-4)
+    beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
+    generator: Literal["resnet", "unet"] = setting(
+        "resnet", "few halvings and residual blocks, which keep what is where it is; or a U-Net"
+    )
+    width: int = setting(
+        32, "channels of the generators at full size; of a U-Net after its first halving", low=1, high=512
+    )
+    blocks: int = setting(
+        0, "residual blocks; 0 takes 9 from 256 pixels on and 6 below (`resnet` only)", low=0, high=64
+    )
+    norm: Literal["instance", "group", "none"] = setting(
+        "instance", "of maps: by picture, by group of channels, or none"
+    )
+    patch: Patch = setting("70", "pixels a side that one output of a discriminator sees")
+    discriminator_width: int = setting(64, "channels of the discriminators' first layer", low=1, high=1024)
+    cycle: float = setting(10.0, "weight of the cycle loss: there and back, a picture should be itself", low=0)
+    identity: float = setting(
+        0.5, "weight, as a share of `cycle`, of leaving a picture of the wanted kind as it is; keeps colours", low=0
+    )
+    pool: int = setting(
+        POOL, "fake pictures of each kind that are kept to be judged again; 0 keeps none", low=0, high=1000
+    )
+
+
+class Cyclegan(_base.Method):
+    """Generators G: x -> y and F: y -> x, discriminators of y and of x; here `ab`, `ba`, `b` and `a`."""
+
+    config: CycleganConfig
+    Config = CycleganConfig
+    batches = (Unpaired, Pairs)
+    directions: ClassVar[tuple[str, ...]] = ("ab", "ba")
+    any_size = True
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "paper": CycleganConfig(
+            batch=1, epochs=200, learning_rate=2e-4, beta1=0.5, beta2=0.999, decay=0.5, ema=0.0, upsample="deconv",
+            width=64, discriminator_width=64, cycle=10.0, identity=0.0, pool=50,
+        ),
+    }  # fmt: skip
+
+    def __init__(self, config: CycleganConfig, spec: Spec):
+        super().__init__(config, spec)
+        a, b = spec.channels, spec.outputs
+        if config.identity and a != b:
+            raise SettingError(
+                f"--identity {config.identity}: takes pictures of as many channels on both sides, not {a} and {b}; "
+                "give --identity 0"
+            )
+        self.generators = nn.ModuleDict({"ab": _generator(config, spec, a, b), "ba": _generator(config, spec, b, a)})
+        self.discriminators = nn.ModuleDict(
+            {
+                kind: patch_discriminator(
+                    channels, patch=config.patch, width=config.discriminator_width, norm=config.norm, size=spec.size
+                )
+                for kind, channels in {"a": a, "b": b}.items()
+            }
+        )
+        self.averages = copy.deepcopy(self.generators).requires_grad_(False) if config.ema else None
+        self.to(memory_format=torch.channels_last)
+        self.pools: dict[str, Tensor | None] = {"a": None, "b": None}
+        self.optimizers = _base.optimizers_of(
+            config, {"generators": self.generators, "discriminators": self.discriminators}
+        )
+
+    @property
+    def multiple(self) -> int:
+        """The grid in pixels on which the generators' strided layers fall alike."""
+        return int(self.generators["ab"].multiple)  # type: ignore[arg-type]
+
+    def training_step(self, batch: Pairs, step: int) -> dict[str, Tensor]:
+        """One step of both generators and one of both discriminators (equations 1 to 3)."""
+        config, there, back = self.config, self.generators["ab"], self.generators["ba"]
+        a = batch.source.to(memory_format=torch.channels_last)  # x: (N, C, H, W)
+        b = batch.target.to(memory_format=torch.channels_last)  # y: (N, C', H, W)
+        if config.identity:  # the picture that stays and the one that changes go through together
+            fake_b, same_b = there(torch.cat([a, b])).chunk(2)  # G(x), G(y)
+            fake_a, same_a = back(torch.cat([b, a])).chunk(2)  # F(y), F(x)
+        else:
+            fake_b, fake_a = there(a), back(b)
+        cycled_a, cycled_b = back(fake_b).float(), there(fake_a).float()  # F(G(x)), G(F(y))
+
+        adversarial = generator_least_squares(self._grade("b", fake_b)) + generator_least_squares(
+            self._grade("a", fake_a)
+        )
+        cycle = F.l1_loss(cycled_a, a) + F.l1_loss(cycled_b, b)
+        loss = adversarial + config.cycle * cycle
+        losses = {"generator": adversarial.detach(), "cycle": cycle.detach()}
+        if config.identity:
+            identity = F.l1_loss(same_a.float(), a) + F.l1_loss(same_b.float(), b)
+            loss = loss + config.cycle * config.identity * identity
+            losses["identity"] = identity.detach()
+        update(self.optimizers["generators"], loss)
+
+        shown = {"a": self._from_pool("a", fake_a.detach()), "b": self._from_pool("b", fake_b.detach())}
+        loss = torch.zeros((), device=a.device)
+        for kind, real in (("a", a), ("b", b)):
+            grades = self._grade(kind, torch.cat([real, shown[kind].to(real.dtype)]))
+            loss = loss + discriminator_least_squares(*grades.chunk(2)) / 2  # half as quick as the generators
+        update(self.optimizers["discriminators"], loss)
+        if self.averages is not None:
+            update_average(self.averages, self.generators, decay=config.ema, step=step)
+        return losses | {"discriminator": loss.detach()}
+
+    def _grade(self, kind: str, pictures: Tensor) -> Tensor:
+        grades: Tensor = self.discriminators[kind](pictures).float()
+        return grades
+
+    def _from_pool(self, kind: str, fakes: Tensor) -> Tensor:
+        """For each fake either itself or, at even chance, an older one whose place it takes (section 4)."""
+        if not self.config.pool:
+            return fakes
+        pool, shown = self.pools[kind], []
+        for fake in torch.split(fakes, 1):
+            if pool is None or len(pool) < self.config.pool:
+                pool = fake.clone() if pool is None else torch.cat([pool, fake])
+                shown.append(fake)
+                continue
+            old, place = torch.rand(2).tolist()
+            if old < 0.5:
+                shown.append(fake)
+                continue
+            number = int(place * len(pool))
+            shown.append(pool[number : number + 1].clone())
+            pool[number] = fake[0]
+        self.pools[kind] = pool
+        return torch.cat(shown)
+
+    def memory(self) -> dict[str, Tensor]:
+        """The pools of fake pictures."""
+        return {kind: pool for kind, pool in self.pools.items() if pool is not None}
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Put the pools back."""
+        device = next(self.parameters()).device
+        self.pools = {kind: memory[kind].to(device) if kind in memory else None for kind in ("a", "b")}
+
+    def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 of one kind to the other: `ab` from source to target, `ba` back."""
+        assert direction in self.directions
+        made: Tensor = (self.generators if self.averages is None else self.averages)[direction](images)
+        return made.float()
+
+
+def _generator(config: CycleganConfig, spec: Spec, channels: int, outputs: int) -> nn.Module:
+    if config.generator == "resnet":
+        blocks = config.blocks or (9 if spec.size >= 256 else 6)
+        return ResNet(channels, outputs, width=config.width, blocks=blocks, norm=config.norm, upsample=config.upsample)
+    levels = math.ceil(math.log2(spec.size))
+    widths = unet_widths(config.width, levels)
+    return UNet(channels, outputs, widths=widths, norm=config.norm, upsample=config.upsample, dropout=0.0)

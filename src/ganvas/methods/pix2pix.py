@@ -1,0 +1,135 @@
+"""A U-Net redraws a picture, a discriminator judges patches of the redrawn, and L1 holds it to its partner.
+
+Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial Networks".
+"""
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.data.batch import Pairs, Spec
+from ganvas.losses import (
+    discriminator_cross_entropy,
+    discriminator_least_squares,
+    generator_cross_entropy,
+    generator_least_squares,
+)
+from ganvas.methods import _base
+from ganvas.nets.translators import Norm, Patch, ResNet, UNet, patch_discriminator, unet_widths
+from ganvas.runtime import update, update_average
+from ganvas.settings import setting, with_default
+
+SMALLEST_MAP = 4  # pixels: where the default generator stops halving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2pixConfig(_base.TranslationConfig):
+    """The settings of `pix2pix`; the defaults are our best recipe for the minutes it takes."""
+
+    epochs: int = with_default(_base.TranslationConfig, "epochs", 60)
+    generator: Literal["unet", "encoder_decoder", "resnet"] = setting(
+        "unet", "with connections from each halving to its doubling, without them, or a few halvings and many blocks"
+    )
+    width: int = setting(32, "channels of the generator after its first halving", low=1, high=1024)
+    levels: int = setting(
+        0, "halvings in the generator; 0 takes as many as leave a map of 4x4 (no `resnet`)", low=0, high=10
+    )
+    blocks: int = setting(6, "residual blocks (`resnet` only)", low=1, high=64)
+    norm: Norm = setting(
+        "instance", "of maps: by picture or group of channels, the same in training and after; or by batch; or none"
+    )
+    dropout: float = setting(0.0, "chance to drop a value in the generator while it learns", low=0, high=0.9)
+    slope: float = setting(0.2, "of the leaky units below zero", low=0, high=1)
+    patch: Patch = setting("70", "pixels a side that one output of the discriminator sees")
+    discriminator_width: int = setting(32, "channels of the discriminator's first layer", low=1, high=1024)
+    adversarial: Literal["cross_entropy", "least_squares"] = setting(
+        "cross_entropy", "what the two play for, on the discriminator's raw outputs"
+    )
+    l1: float = setting(100.0, "weight of the mean absolute difference to the target", low=0)
+    discriminator_weight: float = setting(
+        0.5, "factor of the discriminator's loss; a half slows it, as in the paper", low=0, high=1
+    )
+
+
+_PAPER = Pix2pixConfig(
+    batch=1, epochs=200, learning_rate=2e-4, beta1=0.5, beta2=0.999, decay=0.5, ema=0.0, upsample="deconv",
+    width=64, levels=8, dropout=0.5, discriminator_width=64,
+)  # fmt: skip
+
+
+class Pix2pix(_base.PairToPair):
+    """Generator G: x -> y and discriminator D: (x, y) -> a map of logits."""
+
+    config: Pix2pixConfig
+    Config = Pix2pixConfig
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "paper": _PAPER,
+        "course": replace(_PAPER, epochs=100, decay=0.0, slope=0.3, discriminator_weight=1.0),
+    }
+
+    def __init__(self, config: Pix2pixConfig, spec: Spec):
+        super().__init__(config, spec)
+        self.generator = generator_of(config, spec)
+        self.discriminator = patch_discriminator(
+            spec.channels + spec.outputs,
+            patch=config.patch, width=config.discriminator_width, norm=config.norm, size=spec.size,
+            slope=config.slope,
+        )  # fmt: skip
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self.to(memory_format=torch.channels_last)
+        self.optimizers = _base.optimizers_of(
+            config, {"generator": self.generator, "discriminator": self.discriminator}
+        )
+
+    def training_step(self, batch: Pairs, step: int) -> dict[str, Tensor]:
+        """One step of the discriminator and one of the generator, on the same fake pictures (equation 4)."""
+        config = self.config
+        source = batch.source.to(memory_format=torch.channels_last)  # x: (N, C, H, W)
+        target = batch.target.to(memory_format=torch.channels_last)  # y: (N, C', H, W)
+        fake = self.generator(source)  # G(x)
+        real_logits, fake_logits = self._judge(source, target, fake.detach())
+        if config.adversarial == "cross_entropy":
+            loss = discriminator_cross_entropy(real_logits, fake_logits)
+        else:
+            loss = discriminator_least_squares(real_logits, fake_logits)
+        update(self.optimizers["discriminator"], config.discriminator_weight * loss)
+        losses = {"discriminator": loss.detach()}
+
+        logits = self.discriminator(torch.cat([source, fake], 1)).float()
+        fool = generator_cross_entropy if config.adversarial == "cross_entropy" else generator_least_squares
+        fooling, l1 = fool(logits), F.l1_loss(fake.float(), target)
+        update(self.optimizers["generator"], fooling + config.l1 * l1)
+        if self.average is not None:
+            update_average(self.average, self.generator, decay=config.ema, step=step)
+        return losses | {"generator": fooling.detach(), "l1": l1.detach()}
+
+    def _judge(self, source: Tensor, target: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of real and fake pairs; in one call, but for batch norm, whose statistics are of each alone."""
+        real, made = torch.cat([source, target], 1), torch.cat([source, fake], 1)
+        if self.config.norm == "batch":
+            return self.discriminator(real).float(), self.discriminator(made).float()
+        real_logits, fake_logits = self.discriminator(torch.cat([real, made])).float().chunk(2)
+        return real_logits, fake_logits
+
+
+def generator_of(config: Pix2pixConfig, spec: Spec) -> nn.Module:
+    """The generator that the settings name, for sources and targets of that shape."""
+    if config.generator == "resnet":
+        return ResNet(
+            spec.channels, spec.outputs,
+            width=config.width, blocks=config.blocks, norm=config.norm, upsample=config.upsample,
+            dropout=config.dropout,
+        )  # fmt: skip
+    most = math.ceil(math.log2(spec.size))  # down to a single pixel
+    levels = min(config.levels, most) or most - int(math.log2(SMALLEST_MAP))
+    return UNet(
+        spec.channels, spec.outputs,
+        widths=unet_widths(config.width, levels), norm=config.norm, upsample=config.upsample,
+        skips=config.generator == "unet", dropout=config.dropout, slope=config.slope,
+        norm_at_the_bottom=levels < most,
+    )  # fmt: skip

@@ -1,0 +1,267 @@
+"""Networks that turn a picture into another, and the patches that judge them.
+
+Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks" (U-Net, encoder-decoder,
+PatchGAN); Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer" (the residual generator, which CycleGAN
+uses).
+
+All of them are convolutions throughout, and take pictures of any height and width: what does not divide is padded by
+reflection and cropped again.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["instance", "batch", "group", "none"]
+Upsample = Literal["deconv", "resize", "pixelshuffle"]
+Patch = Literal["pixel", "16", "70", "286"]
+
+GROUP = 16  # channels that share their statistics in a group norm
+STRIDED = {"16": 1, "70": 3, "286": 5}  # halvings in a discriminator, by the side in pixels of what one output sees
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def reflected(x: Tensor, multiple: int) -> Tensor:
+    """(N, C, H, W) continued below and to the right by reflection, up to the next multiple of both sides.
+
+    Also where there is more to add than there is to reflect, which torch's own padding refuses.
+    """
+    for axis in (-2, -1):
+        n = x.shape[axis]
+        wanted = math.ceil(n / multiple) * multiple
+        if wanted > n:
+            way = torch.arange(wanted, device=x.device) % max(1, 2 * n - 2)  # there and back again
+            x = x.index_select(axis, torch.where(way < n, way, 2 * n - 2 - way).clamp_(0, n - 1))
+    return x
+
+
+def norm_of(norm: Norm, channels: int) -> nn.Module:
+    """The normalisation of that name; `instance` and `group` do in training what they do at test."""
+    if norm == "instance":
+        return InstanceNorm(channels, affine=True)
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "group":
+        return nn.GroupNorm(max(1, channels // GROUP), channels)
+    return nn.Identity()
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm that keeps maps in the layout in which the processor's convolutions work.
+
+    torch's own changes it, and every layer after it then copies. Of one picture it is batch norm; so it is called for
+    each, at a quarter of the time.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps (N, C, H, W), of the same shape."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        made = [
+            F.batch_norm(picture, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            for picture in torch.split(input, 1)
+        ]
+        return made[0] if len(made) == 1 else torch.cat(made)
+
+
+def doubling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bias: bool = True) -> nn.Module:
+    """Maps (N, before, H, W) to (N, after, 2 H, 2 W).
+
+    `deconv` is a transposed convolution, whose taps overlap unevenly and may leave a checkerboard (Odena et al. 2016,
+    "Deconvolution and Checkerboard Artifacts"); `resize` repeats pixels and then convolves; `pixelshuffle` makes four
+    times the channels and lays them out as pixels (Shi et al. 2016).
+    """
+    if upsample == "deconv":
+        return nn.ConvTranspose2d(before, after, kernel, 2, 1, kernel % 2, bias=bias)
+    if upsample == "resize":
+        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias))
+    return nn.Sequential(nn.Conv2d(before, 4 * after, 3, 1, 1, bias=bias), nn.PixelShuffle(2))
+
+
+def small_weights(network: nn.Module) -> None:
+    """The papers' first weights: kernels from N(0, 0.02), no bias; four neighbours of a pixel shuffle start alike."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    for layer in network.modules():
+        if isinstance(layer, nn.Sequential) and len(layer) == 2 and isinstance(layer[1], nn.PixelShuffle):
+            convolution = layer[0]
+            assert isinstance(convolution, nn.Conv2d)
+            kernel = convolution.weight.data  # (4 C, ...): Aitken et al. 2017, without a checkerboard to begin with
+            kernel.copy_(kernel[::4].repeat_interleave(4, 0))
+
+
+# --- U-Net, and encoder-decoder -------------------------------------------------------------------------------------
+
+
+class UNet(nn.Module):
+    """Halves the picture level by level, and doubles it again; with `skips` each doubling also sees the map it mirrors.
+
+    Isola et al. 2017, section 3.2.1 and 6.1.1. Without skips it is the paper's plain encoder-decoder.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        widths: Sequence[int],
+        norm: Norm,
+        upsample: Upsample,
+        skips: bool = True,
+        dropout: float = 0.0,
+        slope: float = 0.2,
+        norm_at_the_bottom: bool = False,
+    ):
+        """Make the layers.
+
+        Args:
+            channels: of the picture that goes in; `outputs` of the one that comes out.
+            widths: channels after each halving.
+            norm: in every level but the first and last; and not at the bottom, whose map may be a single pixel.
+            upsample: how the maps are doubled.
+            skips: a U-Net, else an encoder-decoder.
+            dropout: the chance that a value is dropped, in the first three doublings.
+            slope: of the leaky units below zero.
+            norm_at_the_bottom: for networks that do not go down to a pixel.
+        """
+        super().__init__()
+        bias = norm == "none"
+        self.skips, self.multiple = skips, 2 ** len(widths)
+        self.encoder = nn.ModuleList([nn.Conv2d(channels, widths[0], 4, 2, 1)])
+        for level, (before, after) in enumerate(pairwise(widths), 2):
+            normed = level < len(widths) or norm_at_the_bottom
+            layers = [nn.LeakyReLU(slope), nn.Conv2d(before, after, 4, 2, 1, bias=bias or not normed)]
+            self.encoder.append(nn.Sequential(*layers, *([norm_of(norm, after)] if normed else [])))
+        self.decoder = nn.ModuleList()
+        backwards = list(reversed(widths))
+        for level, (before, after) in enumerate(pairwise(backwards)):
+            inputs = before * 2 if skips and level else before
+            layers = [nn.ReLU(), doubling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
+            self.decoder.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout and level < 3 else [])))
+        inputs = widths[0] * 2 if skips and len(widths) > 1 else widths[0]
+        self.decoder.append(nn.Sequential(nn.ReLU(), doubling(inputs, outputs, upsample=upsample), nn.Tanh()))
+        small_weights(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
+        height, width = x.shape[-2:]
+        x = reflected(x, self.multiple)
+        maps = []
+        for halve in self.encoder:
+            x = halve(x)  # (N, widths[i], H / 2^(i + 1), W / 2^(i + 1)), before its activation
+            maps.append(x)
+        maps.pop()
+        for double in self.decoder:
+            x = double(x)
+            if self.skips and maps:
+                x = torch.cat([maps.pop(), x], 1)
+        return x[..., :height, :width]
+
+
+def unet_widths(width: int, levels: int) -> list[int]:
+    """Channels after each of `levels` halvings: doubled each time, up to eight times the first."""
+    return [width * min(8, 2**level) for level in range(levels)]
+
+
+# --- residual -------------------------------------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """x + f(x), where f is two 3x3 convolutions."""
+
+    def __init__(self, width: int, *, norm: Norm, dropout: float = 0.0):
+        super().__init__()
+        bias = norm == "none"
+        self.change = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=bias), norm_of(norm, width), nn.ReLU(),
+            *([nn.Dropout(dropout)] if dropout else []),
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=bias), norm_of(norm, width),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, width, H, W), of the same shape."""
+        changed: Tensor = x + self.change(x)
+        return changed
+
+
+class ResNet(nn.Module):
+    """Two halvings, residual blocks, two doublings; 7x7 convolutions at both ends.
+
+    Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", section 7.2.
+    """
+
+    multiple = 4
+
+    def __init__(
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        width: int,
+        blocks: int,
+        norm: Norm,
+        upsample: Upsample,
+        dropout: float = 0.0,
+    ):
+        """Make the layers; `width` channels at full size, twice and four times as many after the halvings."""
+        super().__init__()
+        bias = norm == "none"
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7, bias=bias), norm_of(norm, width), nn.ReLU()
+        ]  # fmt: skip
+        for before, after in pairwise([width, 2 * width, 4 * width]):
+            layers += [nn.Conv2d(before, after, 3, 2, 1, bias=bias), norm_of(norm, after), nn.ReLU()]
+        layers += [Residual(4 * width, norm=norm, dropout=dropout) for _ in range(blocks)]
+        for before, after in pairwise([4 * width, 2 * width, width]):
+            layers += [
+                doubling(before, after, upsample=upsample, kernel=3, bias=bias), norm_of(norm, after), nn.ReLU()
+            ]  # fmt: skip
+        self.layers = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh())
+        small_weights(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
+        height, width = x.shape[-2:]
+        made: Tensor = self.layers(reflected(x, self.multiple))
+        return made[..., :height, :width]
+
+
+# --- the judges -----------------------------------------------------------------------------------------------------
+
+
+def patch_discriminator(
+    channels: int, *, patch: Patch, width: int, norm: Norm, size: int, slope: float = 0.2
+) -> nn.Sequential:
+    """Pictures (N, channels, H, W) to a map of logits (N, 1, H', W'), each for a patch of the picture.
+
+    Isola et al. 2017, section 6.1.2: 4x4 convolutions; `70` sees 70x70 pixels and makes 30x30 logits of 256x256.
+    Pictures of a `size` too small for all halvings get as many as leave a map; `pixel` is of 1x1 convolutions.
+    """
+    bias = norm == "none"
+    if patch == "pixel":
+        network = nn.Sequential(
+            nn.Conv2d(channels, width, 1), nn.LeakyReLU(slope),
+            nn.Conv2d(width, 2 * width, 1, bias=bias), norm_of(norm, 2 * width), nn.LeakyReLU(slope),
+            nn.Conv2d(2 * width, 1, 1),
+        )  # fmt: skip
+        small_weights(network)
+        return network
+    strided = min(STRIDED[patch], int(math.log2(size)) - 2)
+    widths = [width * min(8, 2**level) for level in range(strided + 1)]
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(slope)]
+    for level, (before, after) in enumerate(pairwise(widths), 1):
+        stride = 2 if level < strided else 1
+        layers += [nn.Conv2d(before, after, 4, stride, 1, bias=bias), norm_of(norm, after), nn.LeakyReLU(slope)]
+    network = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+    small_weights(network)
+    return network

@@ -1,0 +1,154 @@
+"""A picture of any size through a network in bounded memory: overlapping tiles, blended, that agree in brightness.
+
+What a convolution makes of a pixel depends on its neighbourhood, so that tiles which overlap agree but for their rims.
+Two things need care beyond that. Strided layers must fall on the same pixels in each tile, so tiles begin on a grid.
+And norm layers that take their statistics from the picture (instance norm, group norm, batch norm without running
+averages) would take other ones in each tile, and every tile would come out in a brightness of its own: here the
+statistics of the whole picture are taken once and used in all tiles.
+"""
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Part = Callable[[Tensor], Tensor]  # pictures (N, C, H, W) to (N, C', H, W), float in -1..1
+Statistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of every channel (C,), by layer
+
+WHOLE = 2**20  # pixels at most of a picture that goes through at once; a residual network of width 64 takes 1.5 GB then
+TILE = 1024  # pixels a side: the same memory
+PATCH = 512  # pixels a side of the patches that statistics are taken from, as many as make a WHOLE
+
+
+def translate_in_tiles(part: Part, picture: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Tensor:
+    """What `part` makes of a picture (C, H, W), tile by tile: (C', H, W) on the CPU, as if it had seen all of it.
+
+    Args:
+        part: puts pictures through the network.
+        picture: of any range and dtype that `part` takes.
+        network: whose norm layers are held to the statistics of the whole picture.
+        tile: the side in pixels; rounded up to the grid, and to two of its meshes at least, for tiles overlap.
+        multiple: that grid, in pixels.
+    """
+    tile, overlap = meshes(tile, multiple)
+    rows, columns = (axis_tiles(n, tile=tile, overlap=overlap, multiple=multiple) for n in picture.shape[-2:])
+    with pooled(network) as statistics:
+        part(patches(picture, multiple=multiple))
+    whole: Tensor | None = None
+    with frozen(network, statistics):
+        for top, bottom, down in rows:
+            for left, right, across in columns:
+                made = part(picture[None, :, top:bottom, left:right])[0].float().cpu()
+                if whole is None:
+                    whole = torch.zeros(made.shape[0], *picture.shape[-2:])
+                whole[:, top:bottom, left:right].addcmul_(made, down[:, None] * across)
+    assert whole is not None
+    return whole
+
+
+# --- where the tiles lie --------------------------------------------------------------------------------------------
+
+
+def meshes(tile: int, multiple: int) -> tuple[int, int]:
+    """A tile's side and overlap in whole meshes of the grid: two meshes or more, and about a quarter of the tile."""
+    tile = max(2, math.ceil(tile / multiple)) * multiple
+    return tile, math.ceil(tile / 4 / multiple) * multiple
+
+
+def axis_tiles(length: int, *, tile: int, overlap: int, multiple: int) -> list[tuple[int, int, Tensor]]:
+    """Start, end and weights (end - start,) of every tile along an axis of `length` pixels; the weights add up to 1.
+
+    From one tile to the next the weight goes over along a raised cosine, in the middle half of their overlap: the
+    outer quarters, where a tile knows least of what surrounds its pixels, count for nothing.
+    """
+    last = max(0, math.ceil((length - tile) / multiple) * multiple)
+    starts = [*range(0, last, tile - overlap), last]
+    ends = [min(start + tile, length) for start in starts]
+    x = torch.arange(length) + 0.5
+    risen = [torch.ones(length)]  # for each tile 0 before it, then up to 1: a tile's weight is its own less the next's
+    for start, end in zip(starts[1:], ends, strict=False):
+        quarter = (end - start) / 4
+        way = ((x - start - quarter) / (end - start - 2 * quarter)).clamp(0, 1)
+        risen.append(torch.sin(way * (math.pi / 2)).square())
+    weights = [mine - next_ for mine, next_ in pairwise([*risen, torch.zeros(length)])]
+    return [(start, end, weight[start:end]) for start, end, weight in zip(starts, ends, weights, strict=True)]
+
+
+def patches(picture: Tensor, *, multiple: int) -> Tensor:
+    """Squares (N, C, h, w) of a picture (C, H, W), spread evenly over it, of about `WHOLE` pixels together."""
+    height, width = picture.shape[-2:]
+    side = math.ceil(PATCH / multiple) * multiple
+    h, w = min(side, height), min(side, width)
+    n = max(1, WHOLE // (h * w))
+    down = min(max(1, round(math.sqrt(n * height / width))), n)
+    across = max(1, n // down)
+    tops, lefts = _spread(height - h, down, multiple), _spread(width - w, across, multiple)
+    return torch.stack([picture[:, y : y + h, x : x + w] for y in tops for x in lefts])
+
+
+def _spread(room: int, n: int, multiple: int) -> list[int]:
+    """At most `n` points of the grid from 0 to `room`, evenly; the middle one where there is one."""
+    wanted = [room / 2] if n == 1 else [i * room / (n - 1) for i in range(n)]
+    return sorted({int(x) // multiple * multiple for x in wanted})
+
+
+# --- the statistics of the whole picture ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def pooled(network: nn.Module) -> Iterator[Statistics]:
+    """Within the block the norm layers take one set of statistics over all pictures of a batch, and note it here."""
+    statistics: Statistics = {}
+
+    def normalise(layer: nn.Module, x: Tensor) -> Tensor:
+        assert layer not in statistics, "a norm layer that is used twice has no one set of statistics"
+        statistics[layer] = _measure(layer, x)
+        return _normalise(layer, x, *statistics[layer])
+
+    with _replaced(network, normalise):
+        yield statistics
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module, statistics: Statistics) -> Iterator[None]:
+    """Within the block the norm layers use these statistics, whatever they are given."""
+    with _replaced(network, lambda layer, x: _normalise(layer, x, *statistics[layer])):
+        yield
+
+
+def looks_at_all(layer: nn.Module) -> bool:
+    """Whether a layer normalises by statistics of the very pictures that it is given."""
+    if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d):
+        return layer.training or layer.running_mean is None
+    return isinstance(layer, nn.GroupNorm)
+
+
+@contextlib.contextmanager
+def _replaced(network: nn.Module, normalise: Callable[[nn.Module, Tensor], Tensor]) -> Iterator[None]:
+    layers = [layer for layer in network.modules() if looks_at_all(layer)]
+    try:
+        for layer in layers:  # an attribute of the object goes before the method of its class
+            layer.forward = functools.partial(normalise, layer)
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("forward", None)
+
+
+def _measure(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (C,) of maps (N, C, H, W), over all pictures; of a group norm those of each channel's group."""
+    n, channels, height, width = x.shape
+    groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else channels
+    maps = x.reshape(n, groups, channels // groups, height, width)
+    variance, mean = torch.var_mean(maps, dim=(0, 2, 3, 4), correction=0)  # (G,)
+    return mean.repeat_interleave(channels // groups), variance.repeat_interleave(channels // groups)
+
+
+def _normalise(layer: nn.Module, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    assert isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d | nn.GroupNorm)
+    return F.batch_norm(x, mean, variance, layer.weight, layer.bias, eps=layer.eps)

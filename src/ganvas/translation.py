@@ -1,0 +1,294 @@
+"""From a user's picture to what a trained model makes of it: any size, any channels, and the same size again."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas import film, images, tiles
+from ganvas.checkpoint import Model
+from ganvas.data import derived
+from ganvas.errors import DataError, GanvasError, ModelError, SettingError
+from ganvas.images import Picture, in_channels, to_bytes, to_signed
+from ganvas.methods._base import Translates
+from ganvas.runtime import evaluating
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 2  # pictures that are read, and written, beside the one that is computed
+
+_STRIP = 2**22  # numbers that become bytes at once, to bound memory
+_COLOURS = 2  # channels of a target that is colour without lightness
+
+
+# --- one picture ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Translator:
+    """A model made ready to translate pictures; call it with one.
+
+    Attributes:
+        model: of a method that translates.
+        direction: `ab`, or `ba` back.
+        tile: pixels a side of the tiles that a picture goes through in; 0 takes tiles where the picture is large.
+        size: pixels of the shorter side at which the network works, for larger pictures; 0 for the picture's own,
+            or the model's where only colour is made, of which nobody sees the sharpness.
+
+    Raises:
+        ModelError: for a model that does not translate.
+        SettingError: for a direction that the model does not go.
+    """
+
+    model: Model
+    direction: str = "ab"
+    tile: int = 0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        name, method = self.model.facts.method, self.model.method
+        if not isinstance(method, Translates):
+            raise ModelError(
+                f"a {name} model draws from noise alone; use it with `ganvas generate`, "
+                "or give a model of a method that translates"
+            )
+        if self.direction not in method.directions:
+            raise SettingError(
+                f"--direction {self.direction}: a {name} model goes {' and '.join(method.directions)} only"
+            )
+
+    @property
+    def method(self) -> Translates:
+        """The trained method."""
+        return cast(Translates, self.model.method)
+
+    @property
+    def task(self) -> derived.Task | None:
+        """What its pairs were made by; None for pairs of pictures, and for the way back."""
+        name = self.model.facts.task
+        return derived.task(name) if name and self.direction == "ab" else None
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that the network takes."""
+        spec = self.model.facts.spec
+        return spec.channels if self.direction == "ab" else spec.outputs
+
+    def coarse(self, picture: Picture) -> bool:
+        """Whether the model makes pictures of one size only, and this one is larger."""
+        return not self.method.any_size and max(picture.pixels.shape[-2:]) > self.model.facts.spec.size
+
+    def __call__(self, picture: Picture) -> Picture:
+        """The picture translated: of the same height and width, unless the task enlarges it.
+
+        Raises:
+            DataError: for a picture that lacks what the task needs.
+            GanvasError: if memory does not suffice.
+        """
+        task, pixels, alpha = self.task, picture.pixels, picture.alpha
+        if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, by itself
+            pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
+        entered = in_channels(task.enter(pixels, alpha), self.channels) if task else pixels
+        try:
+            with evaluating(self.model.method):
+                output = self._output(entered)
+                made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            height, width = entered.shape[-2:]
+            raise GanvasError(
+                f"{width}x{height} pixels take more memory than there is; give a smaller --tile"
+            ) from error
+        return replace(picture, pixels=made, alpha=alpha)
+
+    def _output(self, entered: Tensor) -> Tensor:
+        """What the network makes of uint8 (C, H, W): float (C', H, W) in -1..1, on the CPU."""
+        height, width = entered.shape[-2:]
+        if not self.method.any_size:
+            return self._of_one_size(entered)
+        size = self.size or self._usual_size
+        if not size or size >= min(height, width):
+            return self._of_any_size(entered)
+        share = size / min(height, width)
+        small = _scaled(to_signed(entered)[None], round(height * share), round(width * share))[0]
+        return _scaled(self._of_any_size(small)[None], height, width)[0].clamp_(-1, 1)
+
+    @property
+    def _usual_size(self) -> int:
+        """The eye sees little of the sharpness of colours, and they are learned best at the size of the training."""
+        task = self.task
+        return self.model.facts.spec.size if task and task.target_channels == _COLOURS else 0
+
+    def _of_any_size(self, picture: Tensor) -> Tensor:
+        height, width = picture.shape[-2:]
+        tile = self.tile or (tiles.TILE if height * width > tiles.WHOLE else 0)
+        if not tile:
+            return self._part(picture[None])[0].float().cpu()
+        return tiles.translate_in_tiles(
+            self._part, picture, network=self.model.method, tile=tile, multiple=self.method.multiple
+        )
+
+    def _of_one_size(self, picture: Tensor) -> Tensor:
+        """By way of a square: the picture continued by reflection, scaled to the model's size and back."""
+        (height, width), size = picture.shape[-2:], self.model.facts.spec.size
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        rows, columns = _reflection(height, top, side), _reflection(width, left, side)
+        square = to_signed(picture[:, rows][:, :, columns])[None]
+        made = _scaled(self._part(_scaled(square, size, size).clamp(-1, 1)).float().cpu(), side, side).clamp(-1, 1)
+        return made[0, :, top : top + height, left : left + width]
+
+    def _part(self, pictures: Tensor) -> Tensor:
+        """Through the network: (N, C, H, W), uint8 or float in -1..1, to float in -1..1."""
+        signed = to_signed(pictures) if pictures.dtype == torch.uint8 else pictures
+        device = next(self.model.method.parameters()).device
+        return self.method.translate(signed.to(device), self.direction)
+
+
+def _scaled(pictures: Tensor, height: int, width: int) -> Tensor:
+    if pictures.shape[-2:] == (height, width):
+        return pictures
+    return F.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
+
+
+def _reflection(n: int, before: int, side: int) -> Tensor:
+    """For each of `side` places which of `n` pixels it shows, the first of them `before` places in; to and fro."""
+    way = torch.arange(-before, side - before) % max(1, 2 * n - 2)
+    return torch.where(way < n, way, 2 * n - 2 - way)
+
+
+def _in_strips(output: Tensor) -> Tensor:
+    made = torch.empty(output.shape, dtype=torch.uint8)
+    rows = max(1, _STRIP // (output.shape[0] * output.shape[-1]))
+    for top in range(0, output.shape[1], rows):
+        made[:, top : top + rows] = to_bytes(output[:, top : top + rows])
+    return made
+
+
+# --- many files -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a file.
+
+    Attributes:
+        file: that was to be translated.
+        place: where the result is; None where there is none.
+        problem: why there is none, in one line.
+        notes: what to know about the result, in sentences that are the same for every file.
+    """
+
+    file: Path
+    place: Path | None = None
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def translate_files(translator: Translator, places: Mapping[Path, Path], *, smooth: float = 0.0) -> Iterator[Done]:
+    """Translate each file, picture, animation or video, and write the result to its place, whole or not at all.
+
+    While one picture is computed the next are read and the last are written, in bounded memory. Interrupted, it
+    finishes what is being written, and says so, before it stops.
+
+    Args:
+        translator: what to do to each picture.
+        places: for each file where the result goes; the ending says in which format. Folders are there already.
+        smooth: how much of the frame before goes into each frame of a film, 0 to 1.
+
+    Raises:
+        GanvasError: if nothing can be written any more, or memory does not suffice.
+    """
+    writes: deque[tuple[Done, Future[str]]] = deque()
+
+    def written(at_most: int) -> Iterator[Done]:
+        while len(writes) > at_most:
+            done, future = writes.popleft()
+            problem = future.result()
+            yield replace(done, place=None, problem=problem) if problem else done
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        try:
+            for file, found in _ahead(reader, _read, list(places)):
+                done = Done(file, places[file])
+                try:
+                    if isinstance(found, DataError):
+                        raise found
+                    if found is None:
+                        made, notes = None, _translate_film(translator, file, places[file], smooth=smooth)
+                    else:
+                        made, notes = translator(found), _notes(translator, found, places[file])
+                except DataError as error:
+                    problem = str(error) if str(file) in str(error) else f"{file}: {error}"
+                    done = replace(done, place=None, problem=problem)
+                else:
+                    done = replace(done, notes=notes)
+                    if made is not None:
+                        writes.append((done, writer.submit(_write, places[file], made)))
+                        yield from written(AHEAD)
+                        continue
+                yield from written(0)
+                yield done
+        except KeyboardInterrupt:
+            yield from written(0)
+            raise
+        yield from written(0)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: list[Item]
+) -> Iterator[tuple[Item, Result]]:
+    """What the function makes of each item, in order; the next few are under way in a thread."""
+    under_way: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        under_way.append((item, pool.submit(function, item)))
+        if len(under_way) > AHEAD:
+            first, future = under_way.popleft()
+            yield first, future.result()
+    for last, future in under_way:
+        yield last, future.result()
+
+
+def _read(file: Path) -> Picture | DataError | None:
+    """The picture; None for a film, which is read frame by frame; the error of what is neither."""
+    try:
+        return None if film.is_film(file) else images.read(file)
+    except DataError as error:
+        return error
+
+
+def _write(place: Path, picture: Picture) -> str:
+    """Write a picture; returns a line where its format cannot hold it."""
+    try:
+        images.write(place, picture.pixels, alpha=picture.alpha, dpi=picture.dpi)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _notes(translator: Translator, picture: Picture, place: Path) -> tuple[str, ...]:
+    notes = []
+    if translator.coarse(picture):
+        size = translator.model.facts.spec.size
+        notes.append(f"the model makes {size}x{size} pixels; larger pictures were reduced to that, and enlarged again")
+    if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
+        notes.append("JPEG and BMP cannot be transparent; what was lies on white now (--format png keeps it)")
+    return tuple(notes)
+
+
+def _translate_film(translator: Translator, file: Path, place: Path, *, smooth: float) -> tuple[str, ...]:
+    """Write the film translated frame by frame; returns what to know about it."""
+    notes: set[str] = set()
+
+    def change(frame: Picture) -> Picture:
+        notes.update(_notes(translator, frame, place))
+        return translator(frame)
+
+    notes.update(film.change_film(file, place, change, smooth=smooth))
+    return tuple(sorted(notes))

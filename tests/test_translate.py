@@ -1,0 +1,606 @@
+"""Whatever a user has goes in, and comes out with its name, its size and its transparency."""
+
+import dataclasses
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import facts_of, noise_source, photograph
+from PIL import Image
+from test_images import swapped_profile
+from torch import nn
+
+from ganvas import checkpoint, film, images
+from ganvas.cli import main
+from ganvas.data.batch import Spec
+from ganvas.errors import ModelError, SettingError
+from ganvas.images import Picture
+from ganvas.translation import Translator
+
+
+class Negative(nn.Module):
+    """Black for white: what it makes of any picture is known to the byte."""
+
+    def __init__(self, spec, *, any_size=True, directions=("ab",)):
+        super().__init__()
+        self.spec, self.any_size, self.multiple, self.directions = spec, any_size, 1, directions
+        self.weight = nn.Parameter(torch.ones(()))
+        self.seen = []
+
+    def translate(self, pictures, direction="ab"):
+        self.seen.append((tuple(pictures.shape), direction))
+        outputs = self.spec.outputs if direction == "ab" else self.spec.channels
+        grey = pictures.mean(1, keepdim=True)
+        return -(pictures if pictures.shape[1] == outputs else grey.expand(-1, outputs, -1, -1)) * self.weight
+
+
+def negative(*, size=64, channels=3, target_channels=0, task="", **abilities):
+    spec = Spec(size, channels, (), target_channels)
+    facts = dataclasses.replace(facts_of(noise_source(size=size)), method="pix2pix", spec=spec, task=task)
+    return checkpoint.Model(Negative(spec, **abilities).eval(), facts, 0)
+
+
+@pytest.fixture
+def translate(monkeypatch, tmp_path):
+    """Run `ganvas translate` with a model that makes negatives; returns the exit status."""
+
+    def run(*words, out="out", model=None):
+        monkeypatch.setattr(checkpoint, "load", lambda path, device: model or negative())
+        return main(["translate", "model", *map(str, words), "--out", str(tmp_path / out)])
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+def opened(path):
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
+def array(path):
+    return np.asarray(opened(path)).astype(int)
+
+
+def noise(height=20, width=24, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+# --- one file -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ending", "close"), [("png", 0), ("bmp", 0), ("tif", 0), ("webp", 3), ("jpg", 3), ("gif", 12)]
+)
+@pytest.mark.parametrize("size", [(53, 37), (8, 90), (64, 64)])
+def test_name_size_and_format_stay(folder, tmp_path, translate, ending, close, size):
+    photograph(seed=1, width=size[0], height=size[1]).save(folder / f"a picture.{ending}", quality=100)
+    assert translate(folder) == 0
+    (made,) = (tmp_path / "out").iterdir()
+    assert made.name == f"a picture.{ending}"
+    assert opened(made).format == opened(folder / made.name).format
+    before, after = (np.asarray(opened(path).convert("RGB")).astype(int) for path in (folder / made.name, made))
+    assert before.shape == (size[1], size[0], 3)
+    assert np.abs(255 - before - after).mean() <= close
+
+
+def test_exif_turns_the_picture_once(folder, tmp_path, translate):
+    upright = Image.fromarray(noise(20, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(folder / "a.png", exif=exif, dpi=(300, 200))
+    assert translate(folder) == 0
+    made = opened(tmp_path / "out/a.png")
+    assert made.size == (30, 20)
+    assert made.getexif().get(0x0112) is None
+    assert np.array_equal(np.asarray(made), 255 - np.asarray(upright))
+    assert made.info["dpi"] == pytest.approx((200, 300), abs=0.1)
+
+
+def test_colours_come_out_in_srgb(folder, tmp_path, translate):
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(folder / "a.png", icc_profile=swapped_profile())
+    assert translate(folder) == 0
+    assert array(tmp_path / "out/a.png")[0, 0] == pytest.approx((225, 225, 55), abs=3)
+    assert "icc_profile" not in opened(tmp_path / "out/a.png").info
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "tif"])
+def test_alpha_stays_to_the_byte(folder, tmp_path, translate, ending):
+    pixels = noise(channels=4)
+    pixels[..., 3] = np.arange(24) * 10  # WebP drops the colours of what nobody sees
+    Image.fromarray(pixels, "RGBA").save(folder / f"a.{ending}", lossless=True)
+    assert translate(folder) == 0
+    made = np.asarray(opened(tmp_path / f"out/a.{ending}"))
+    assert np.array_equal(made[..., 3], pixels[..., 3])
+    if ending != "webp":
+        assert np.array_equal(made[..., :3], 255 - pixels[..., :3])
+
+
+def test_grey_with_alpha_to_a_grey_model_stays_grey(folder, tmp_path, translate):
+    pixels = noise(channels=2)
+    Image.fromarray(pixels, "LA").save(folder / "a.png")
+    assert translate(folder, model=negative(channels=1)) == 0
+    assert opened(tmp_path / "out/a.png").mode == "LA"
+    assert np.array_equal(
+        np.asarray(opened(tmp_path / "out/a.png")), np.stack([255 - pixels[..., 0], pixels[..., 1]], -1)
+    )
+
+
+def test_a_palette_with_transparency_keeps_its_holes(folder, tmp_path, translate):
+    palette = Image.new("P", (16, 16), 0)
+    palette.putpalette([10, 20, 30, 255, 0, 0])
+    palette.paste(1, (0, 0, 16, 8))
+    palette.save(folder / "a.png", transparency=1)
+    assert translate(folder) == 0
+    made = array(tmp_path / "out/a.png")
+    assert made[0, 0, 3] == 0
+    assert made[12, 3].tolist() == [245, 235, 225, 255]
+
+
+def test_16_bits_are_taken_by_their_full_range(folder, tmp_path, translate):
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    Image.fromarray(ramp).save(folder / "a.png")
+    Image.fromarray(ramp).save(folder / "b.tif")
+    assert translate(folder, model=negative(channels=1)) == 0
+    for name in ("a.png", "b.tif"):
+        assert np.abs(array(tmp_path / "out" / name) - (255 - ramp / 257)).max() <= 0.51
+
+
+def test_16_bit_colour_is_read(folder, tmp_path, translate):
+    import cv2
+
+    deep = np.random.default_rng(0).integers(0, 65536, (16, 16, 3)).astype(np.uint16)
+    for name in ("a.png", "b.tif"):
+        cv2.imwrite(str(folder / name), deep)  # blue first
+    assert translate(folder) == 0
+    for name in ("a.png", "b.tif"):
+        assert np.abs(255 - array(tmp_path / "out" / name) - deep[..., ::-1] / 257).max() <= 1
+
+
+def test_ink_becomes_light(folder, tmp_path, translate):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(folder / "a.jpg", quality=95)
+    assert translate(folder) == 0
+    assert opened(tmp_path / "out/a.jpg").mode == "RGB"
+    red, green, blue = array(tmp_path / "out/a.jpg")[4, 4]
+    assert (red < 30, green > 200, blue > 200) == (True, True, True)
+
+
+def test_channels_are_fitted_to_the_model(folder, tmp_path, translate):
+    Image.fromarray(noise(channels=1)[..., 0]).save(folder / "grey.png")
+    Image.fromarray(noise()).save(folder / "colour.png")
+    assert translate(folder, out="3") == 0
+    assert np.array_equal(array(tmp_path / "3/grey.png"), 255 - array(folder / "grey.png")[..., None].repeat(3, 2))
+    assert translate(folder, out="1", model=negative(channels=1)) == 0
+    grey = np.asarray(Image.fromarray(noise()).convert("L")).astype(int)
+    assert np.array_equal(array(tmp_path / "1/colour.png"), 255 - grey)
+
+
+def test_what_was_transparent_lies_on_white_in_a_jpeg_and_that_is_said_once(folder, tmp_path, translate, capsys):
+    for name in ("a.png", "b.png"):
+        Image.new("RGBA", (16, 16), (255, 255, 255, 0)).save(folder / name)
+    assert translate(folder, "--format", "jpg") == 0
+    assert array(tmp_path / "out/a.jpg").min() > 250
+    assert capsys.readouterr().err.count("lies on white") == 1
+
+
+def test_a_jpeg_is_written_with_all_its_colour(folder, tmp_path, translate):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, "--format", "jpg") == 0
+    assert {(c[1], c[2]) for c in opened(tmp_path / "out/a.jpg").layer} == {(1, 1)}
+    assert np.abs(255 - array(folder / "a.png") - array(tmp_path / "out/a.jpg")).mean() < 4
+
+
+# --- tasks, sizes, directions ---------------------------------------------------------------------------------------
+
+
+def test_colorize_keeps_the_lightness_and_works_at_the_size_of_the_training(tmp_path):
+    from ganvas import lab
+
+    model = negative(size=32, channels=1, target_channels=2, task="colorize")
+    picture = images.picture_of(photograph(seed=3, width=90, height=70))
+    made = Translator(model)(picture)
+    assert made.pixels.shape == (3, 70, 90)
+    assert model.method.seen == [((1, 1, 32, 41), "ab")]
+    assert (lab.lightness(made.pixels) - lab.lightness(picture.pixels)).abs().max() < 1
+    Translator(model, size=64)(picture)
+    assert model.method.seen[-1][0] == (1, 1, 64, 82)
+
+
+def test_superres_enlarges(tmp_path):
+    model = negative(task="superres:2")
+    made = Translator(model)(
+        Picture(torch.zeros(3, 20, 30, dtype=torch.uint8), torch.full((20, 30), 9, dtype=torch.uint8))
+    )
+    assert made.pixels.shape == (3, 40, 60)
+    assert made.alpha.shape == (40, 60)
+
+
+def test_inpaint_needs_holes_and_fills_only_these(folder, tmp_path, translate, capsys):
+    pixels = noise(channels=4)
+    pixels[..., 3] = 255
+    Image.fromarray(pixels).save(folder / "whole.png")
+    pixels[:5, :5, 3] = 0
+    Image.fromarray(pixels).save(folder / "holes.png")
+    assert translate(folder, model=negative(task="inpaint")) == 1
+    assert f"left out {folder / 'whole.png'}: nothing to fill in" in capsys.readouterr().err
+    made = array(tmp_path / "out/holes.png")
+    assert np.array_equal(made[6:, 6:], pixels[6:, 6:, :3])
+    assert not np.array_equal(made[:5, :5], pixels[:5, :5, :3])
+
+
+def test_a_size_is_worked_at_and_undone():
+    model = negative()
+    smooth = images.picture_of(photograph(seed=0, width=100, height=60))
+    made = Translator(model, size=30)(smooth)
+    assert model.method.seen == [((1, 3, 30, 50), "ab")]
+    assert (255 - made.pixels.float() - smooth.pixels).abs().mean() < 3
+    Translator(model, size=61)(smooth)
+    assert model.method.seen[-1][0] == (1, 3, 60, 100)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (60, 100), (100, 9)])
+def test_a_model_of_one_size_is_given_squares(height, width):
+    model = negative(size=16, any_size=False)
+    picture = Picture(torch.from_numpy(np.array(photograph(seed=0, width=width, height=height))).permute(2, 0, 1))
+    made = Translator(model)(picture)
+    assert model.method.seen == [((1, 3, 16, 16), "ab")]
+    assert made.pixels.shape == picture.pixels.shape
+    assert (255 - made.pixels.float() - picture.pixels).abs().mean() < (1 if (height, width) == (16, 16) else 25)
+
+
+def test_reflection_leads_to_and_fro():
+    from ganvas.translation import _reflection
+
+    row = np.arange(5)
+    assert row[_reflection(5, 7, 20).numpy()].tolist() == np.pad(row, (7, 8), mode="reflect").tolist()
+    assert _reflection(1, 2, 5).tolist() == [0] * 5
+
+
+def test_what_is_reduced_by_a_model_of_one_size_is_said(folder, tmp_path, translate, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, model=negative(size=16, any_size=False)) == 0
+    assert "the model makes 16x16 pixels" in capsys.readouterr().err
+
+
+def test_the_way_back_takes_what_the_way_there_gives():
+    model = negative(channels=1, target_channels=3, directions=("ab", "ba"))
+    made = Translator(model, "ba")(Picture(torch.zeros(1, 20, 20, dtype=torch.uint8)))
+    assert model.method.seen == [((1, 3, 20, 20), "ba")]
+    assert made.pixels.shape == (1, 20, 20)
+
+
+def test_one_way_models_and_those_that_do_not_translate_say_so(folder, translate, digits_run, tmp_path, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, "--direction", "ba") == 2
+    assert "--direction ba" in capsys.readouterr().err
+    with pytest.raises(SettingError, match="pix2pix"):
+        Translator(negative(), "ba")
+    with pytest.raises(ModelError, match="ganvas generate"):
+        Translator(checkpoint.load(digits_run, torch.device("cpu")))
+
+
+def test_a_lack_of_memory_says_what_to_do(folder, translate, capsys):
+    model = negative()
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.method.translate = fail
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, model=model) == 1
+    assert "--tile" in capsys.readouterr().err
+
+
+# --- folders --------------------------------------------------------------------------------------------------------
+
+
+def test_sub_folders_and_all_names_are_kept(folder, tmp_path, translate):
+    names = ["a b.png", "사진/한글 이름.png", "deep/er/🎨.png", "x.y.png", "upper.PNG"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise()).save(folder / name)
+    (folder / "notes.txt").write_text("not mine")
+    (folder / ".hidden.png").write_bytes(b"not mine")
+    single = tmp_path / "single.png"
+    Image.fromarray(noise()).save(single)
+    assert translate(folder, single) == 0
+    out = tmp_path / "out"
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert found == {*names, "single.png"}
+
+
+def test_the_results_of_before_are_not_taken_for_pictures(folder, translate):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, out="in/made") == 0
+    assert translate(folder, "--overwrite", out="in/made") == 0
+    assert [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))] == ["a.png", "made/a.png"]
+
+
+@pytest.mark.parametrize("words", [["in"], ["in/a.png"], ["in/a.png", "in"]])
+def test_originals_are_never_replaced(folder, tmp_path, translate, capsys, words):
+    Image.fromarray(noise()).save(folder / "a.png")
+    before = (folder / "a.png").read_bytes()
+    assert translate(*(tmp_path / word for word in words), "--overwrite", out="in") == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes() == before
+
+
+def test_two_that_would_become_one_are_refused_by_name(folder, tmp_path, translate, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    Image.fromarray(noise()).save(folder / "a.jpg")
+    assert translate(folder, "--format", "webp") == 2
+    said = capsys.readouterr().err
+    assert "a.jpg" in said
+    assert "a.png" in said
+    assert not (tmp_path / "out").exists()
+    assert translate(folder) == 0
+
+
+def test_nothing_is_replaced_unless_asked_and_that_is_found_out_first(folder, tmp_path, translate, capsys):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise()).save(folder / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.png").write_bytes(b"mine")
+    assert translate(folder) == 2
+    assert "already there" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+    assert translate(folder, "--overwrite") == 0
+    assert opened(tmp_path / "out/b.png").size == (24, 20)
+
+
+def test_what_cannot_be_read_is_listed_and_the_rest_is_done(folder, tmp_path, translate, capsys):
+    for i in range(60):
+        Image.fromarray(noise(8, 8)).save(folder / f"{i}.png")
+    (folder / "3.png").write_bytes(b"no picture")
+    (folder / "7.png").write_bytes((folder / "4.png").read_bytes()[:80])
+    Image.fromarray(noise(4, 30)).save(folder / "9.png")
+    assert translate(folder) == 1
+    captured = capsys.readouterr()
+    assert "57 files in" in captured.out
+    assert [line.partition(":")[0] for line in captured.err.splitlines() if line.startswith("left out")] == [
+        f"left out {folder / name}" for name in ("3.png", "7.png", "9.png")
+    ]
+    assert "3 of 60" in captured.err
+    assert len(list((tmp_path / "out").iterdir())) == 57
+
+
+def test_a_bomb_is_one_line_before_it_is_decoded(folder, translate, capsys):
+    encoded = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(encoded, "png")  # 50 kB
+    (folder / "bomb.png").write_bytes(encoded.getvalue())
+    assert translate(folder) == 1
+    assert "million pixels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["in"], ["nosuch"], ["in/notes.txt"], []])
+def test_nothing_to_translate_is_said(folder, tmp_path, translate, capsys, words):
+    (folder / "notes.txt").write_text("words")
+    assert translate(*(tmp_path / word for word in words)) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_its_format_cannot_hold_is_listed(folder, translate, capsys):
+    Image.new("L", (16400, 8)).save(folder / "wide.png")  # WebP holds 16383
+    Image.new("L", (16, 8)).save(folder / "a.png")
+    assert translate(folder, "--format", "webp") == 1
+    said = capsys.readouterr()
+    assert "WEBP cannot hold it" in said.err
+    assert "1 file in" in said.out
+
+
+def test_ctrl_c_keeps_what_is_finished_and_counts_it(folder, tmp_path):
+    for i in range(200):
+        Image.fromarray(noise()).save(folder / f"{i:03d}.png")
+    program = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_translate import negative
+from ganvas import checkpoint
+from ganvas.cli import main
+model = negative()
+before = model.method.translate
+model.method.translate = lambda *words: (time.sleep(0.1), before(*words))[1]
+checkpoint.load = lambda path, device: model
+sys.exit(main(["translate", "model", {str(folder)!r}, "--out", {str(tmp_path / "out")!r}]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out/003.png").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    done = sorted(os.listdir(tmp_path / "out"))
+    assert err.endswith(f"ganvas: interrupted; {len(done)} of 200 files are done and kept in {tmp_path / 'out'}\n")
+    assert all(opened(tmp_path / "out" / name).size == (24, 20) for name in done)
+
+
+# --- films ----------------------------------------------------------------------------------------------------------
+
+
+def save_film(path, count=4, **options):
+    frames = [Image.new("RGB", (24, 16), (60 * i, 10, 200)) for i in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+@pytest.mark.parametrize("loop", [0, 3])
+def test_an_animation_keeps_its_times(folder, tmp_path, translate, ending, loop):
+    times = [100, 40, 250, 80]
+    save_film(folder / f"a.{ending}", duration=times, loop=loop, **({"lossless": True} if ending == "webp" else {}))
+    assert translate(folder) == 0
+    made = opened(tmp_path / f"out/a.{ending}")
+    assert made.n_frames == 4
+    assert made.info["loop"] == loop
+    for i, wanted in enumerate(times):
+        made.seek(i)
+        made.load()
+        assert made.info["duration"] == wanted
+        assert np.asarray(made.convert("RGB"))[4, 4] == pytest.approx((255 - 60 * i, 245, 55), abs=8)
+
+
+def test_a_gif_that_is_shown_once_still_is(folder, tmp_path, translate):
+    save_film(folder / "a.gif", duration=50)
+    assert translate(folder) == 0
+    assert "loop" not in opened(tmp_path / "out/a.gif").info
+
+
+def test_a_gif_keeps_its_holes(folder, tmp_path, translate):
+    frames = [Image.new("RGBA", (24, 16), (0, 0, 0, 0)) for _ in range(2)]
+    for i, frame in enumerate(frames):
+        frame.paste((200, 0, 0, 255), (8 * i, 0, 8 * i + 8, 16))
+    frames[0].save(folder / "a.gif", save_all=True, append_images=frames[1:], duration=100, disposal=2)
+    assert translate(folder) == 0
+    made = opened(tmp_path / "out/a.gif")
+    for i in range(2):
+        made.seek(i)
+        alpha = np.asarray(made.convert("RGBA"))[8, :, 3]
+        assert alpha.tolist() == [255 * (x // 8 == i) for x in range(24)]
+
+
+def test_of_an_animation_a_still_format_gets_the_first_frame_and_that_is_said(folder, tmp_path, translate, capsys):
+    save_film(folder / "a.gif", duration=50)
+    assert translate(folder, "--format", "tif") == 0
+    assert opened(tmp_path / "out/a.tif").size == (24, 16)
+    assert "first frame" in capsys.readouterr().err
+
+
+def write_video(path, *, size=(48, 32), rate=12, seconds=2, sound=True, codec="libx264", turn=0):
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as out:
+        shown = out.add_stream(codec, rate=rate, options={"crf": "10"})
+        shown.width, shown.height, shown.pix_fmt = *size, "yuv420p"
+        if turn:
+            shown.set_display_rotation(turn)
+        heard = out.add_stream("libopus" if codec.startswith("libvpx") else "aac", rate=48000) if sound else None
+        for i in range(rate * seconds):
+            x = np.linspace(0, 200, size[0])[None, :, None] + np.array([i, 20, 40])
+            pixels = np.broadcast_to(x, (size[1], size[0], 3)).clip(0, 255).astype(np.uint8)
+            pixels = pixels.copy()
+            pixels[:8, :8] = (250, 250, 250)  # top left
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = i
+            out.mux(shown.encode(frame))
+        out.mux(shown.encode(None))
+        if heard:
+            tone = (np.sin(np.arange(48000 * seconds) / 20) * 9000).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48000, 0
+            out.mux(heard.encode(frame))
+            out.mux(heard.encode(None))
+
+
+def watch(path):
+    """Frames, times in seconds, and the bytes of the sound."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as film_:
+        frames = [(frame.to_ndarray(format="rgb24").astype(int), frame.time) for frame in film_.decode(video=0)]
+    with av.open(str(path)) as film_:
+        sound = [bytes(packet) for packet in film_.demux(audio=0) if packet.size] if film_.streams.audio else []
+    return [pixels for pixels, _ in frames], [time for _, time in frames], sound
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("mov", "libx264"),
+                                               ("avi", "libx264"), ("webm", "libvpx-vp9")])  # fmt: skip
+def test_a_video_keeps_times_and_sound(folder, tmp_path, translate, ending, codec):
+    write_video(folder / f"a film.{ending}", codec=codec, sound=ending != "avi")
+    assert translate(folder) == 0
+    before, times_before, sound_before = watch(folder / f"a film.{ending}")
+    after, times_after, sound_after = watch(tmp_path / f"out/a film.{ending}")
+    assert len(after) == len(before) == 24
+    assert times_after == pytest.approx(times_before, abs=0.002)
+    assert sound_after == sound_before
+    assert bool(sound_after) == (ending != "avi")
+    assert np.abs(255 - before[12][10:, 10:] - after[12][10:, 10:]).mean() < 6
+    assert not list((tmp_path / "out").glob("*.tmp"))
+
+
+def test_a_turned_video_is_turned_for_good(folder, tmp_path, translate):
+    write_video(folder / "a.mp4", turn=90, sound=False)
+    assert translate(folder) == 0
+    after, _, _ = watch(tmp_path / "out/a.mp4")
+    assert after[0].shape == (48, 32, 3)
+    av = pytest.importorskip("av")
+    with av.open(str(folder / "a.mp4")) as source, av.open(str(tmp_path / "out/a.mp4")) as made:
+        first = next(source.decode(video=0))
+        assert (first.rotation, next(made.decode(video=0)).rotation) == (90, 0)
+    assert after[0][-6:, :6].mean() < 60  # against the clock, top left comes to lie bottom left; white is black now
+
+
+def test_odd_sides_get_one_pixel_more_and_that_is_said(folder, tmp_path, translate, capsys, monkeypatch):
+    write_video(folder / "a.mp4", size=(48, 32), sound=False)
+    monkeypatch.setattr(film, "_picture", lambda frame, path: Picture(torch.zeros(3, 31, 47, dtype=torch.uint8)))
+    assert translate(folder) == 0
+    assert watch(tmp_path / "out/a.mp4")[0][0].shape == (32, 48, 3)
+    assert "even sides" in capsys.readouterr().err
+
+
+def test_a_broken_video_is_listed_and_leaves_nothing(folder, tmp_path, translate, capsys):
+    pytest.importorskip("av")
+    (folder / "a.mp4").write_bytes(b"no film at all" * 100)
+    assert translate(folder) == 1
+    assert "a.mp4: broken" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_the_package_videos_say_what_to_install(folder, translate, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (folder / "a.mp4").write_bytes(b"film")
+    assert translate(folder) == 2
+    assert "pip install 'ganvas[video]'" in capsys.readouterr().err
+
+
+def moving(count=6, side=64):
+    """A square that moves over a textured ground; each frame's result flickers in brightness."""
+    ground = np.asarray(photograph(seed=5, width=side * 2, height=side)).copy()
+    ground[::4, ::4] = 0
+    return [Picture(torch.from_numpy(ground[:, 2 * i : 2 * i + side].copy()).permute(2, 0, 1)) for i in range(count)]
+
+
+def test_smoothing_takes_away_flicker_and_leaves_the_motion():
+    flicker = iter([0, 30, 0, 30, 0, 30])
+
+    def change(frame):
+        return Picture((frame.pixels.float() * 0.6 + next(flicker)).to(torch.uint8))
+
+    frames = moving()
+    steady = film.Steady(change, 0.8)
+    made = [steady(frame).pixels.float() for frame in frames]
+    last = [made[i][:, 8:-8, 8:-8] - frames[i].pixels[:, 8:-8, 8:-8] * 0.6 for i in (4, 5)]
+    assert abs(float(last[1].mean() - last[0].mean())) < 12  # of 30
+    assert float(last[1].std()) < 6  # it moves along: a plain average would leave ghosts of the dots
+
+
+def test_nothing_of_the_scene_before_remains():
+    frames = [Picture(torch.full((3, 40, 40), value, dtype=torch.uint8)) for value in (20, 220)]
+    steady = film.Steady(lambda frame: frame, 0.9)
+    assert [int(steady(frame).pixels.float().mean()) for frame in frames] == [20, 220]
+
+
+def test_frames_too_small_for_flow_and_enlarging_tasks_pass_through():
+    small = film.Steady(lambda frame: frame, 0.5)
+    for value in (20, 30):
+        assert small(Picture(torch.full((3, 8, 8), value, dtype=torch.uint8))).pixels.unique().tolist() == [value]
+    enlarging = film.Steady(lambda frame: Picture(frame.pixels.repeat_interleave(2, 1).repeat_interleave(2, 2)), 0.5)
+    for frame in moving(count=2):
+        assert enlarging(frame).pixels.shape == (3, 128, 128)
+
+
+def test_smooth_below_one_is_held_to(folder, translate, capsys):
+    save_film(folder / "a.gif", duration=50)
+    assert translate(folder, "--smooth", "0.5") == 0
+    assert translate(folder, "--smooth", "1", out="b") == 2
+    assert "--smooth" in capsys.readouterr().err
