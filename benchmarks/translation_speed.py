@@ -3,9 +3,9 @@
     python benchmarks/translation_speed.py
 
 The plain loops are what tutorials print: the same networks in fp32 and in torch's usual layout, torch's own norms
-(batch norm in pix2pix, instance norm in cyclegan), the discriminator called for real and for fake pictures one after the
-other, frozen by hand while the generator learns, an Adam that is not fused, losses printed at every step. ganvas is the
-step that `ganvas train` takes. Both learn from the same pictures, batch 1, and take turns in one run.
+(batch norm in pix2pix, instance norm in cyclegan), the discriminator called for real and for fake pictures one after
+the other, frozen by hand while the generator learns, an Adam that is not fused, losses printed at every step. ganvas
+is the step that `ganvas train` takes. Both learn from the same pictures, batch 1, and take turns in one run.
 """
 
 import argparse

@@ -12,7 +12,8 @@ from PIL import Image
 
 from ganvas import checkpoint, methods, training
 from ganvas.data import named
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
+from ganvas.data.unpaired import unpaired
 
 SMALL = {  # settings that make a method small enough for a test, by method
     "gan": {"generator": (16,), "discriminator": (16,)},
@@ -20,6 +21,9 @@ SMALL = {  # settings that make a method small enough for a test, by method
     "cgan": {"width": 4, "hidden": 32},
     "wgan_gp": {"width": 4, "hidden": 32, "critic_steps": 2},
     "vae": {"width": 4, "hidden": 32},
+    "pix2pix": {"width": 4, "discriminator_width": 4},
+    "autoencoder": {"width": 4},
+    "cyclegan": {"width": 4, "blocks": 1, "discriminator_width": 4},
 }
 
 
@@ -28,17 +32,42 @@ def small_config(name, **changes):
     return methods.get(name).Config(**{"batch": 8, **SMALL.get(name, {}), **changes})
 
 
-def noise_source(*, n=32, size=16, channels=1, classes=()):
+def noise_source(*, n=32, size=16, channels=1, classes=(), seed=0):
     """A source of random pictures, in memory."""
-    chance = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (n, channels, size, size), generator=chance, dtype=torch.uint8)
+    pixels = noise_pictures(n, size=size, channels=channels, seed=seed)
     labels = torch.arange(n) % len(classes) if classes else None
     return Source("noise", Spec(size, channels, classes), Images(pixels, labels))
+
+
+def noise_pictures(n, *, size=16, channels=1, seed=0):
+    """Random pictures (n, channels, size, size), uint8."""
+    chance = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, channels, size, size), generator=chance, dtype=torch.uint8)
 
 
 def labelled_source(**shape):
     """The same in three classes."""
     return noise_source(classes=("a", "b", "c"), **shape)
+
+
+def pairs_source(*, n=32, size=16, channels=1, target_channels=0):
+    """A source of random pictures, each with its negative for a target."""
+    source = noise_pictures(n, size=size, channels=channels)
+    target = 255 - (source.expand(-1, target_channels, -1, -1) if channels == 1 and target_channels else source)
+    spec = Spec(size, channels, target_channels=target_channels or channels)
+    return Source("pairs", spec, Pairs(source, target[:, : spec.target_channels]))
+
+
+def unpaired_source(*, n=32, size=16, channels=1):
+    """A source of two sets of random pictures, the second a little smaller."""
+    sides = (noise_source(n=m, size=size, channels=channels, seed=seed) for seed, m in enumerate((n, n - 3)))
+    return unpaired(*sides)
+
+
+def source_for(name, **shape):
+    """A source of what a method usually learns from: pictures in three classes, pairs, or two sets."""
+    made = {Images: labelled_source, Pairs: pairs_source, Unpaired: unpaired_source}
+    return made[methods.get(name).batches[0]](**shape)
 
 
 def facts_of(source, name="gan", **changes):
@@ -50,12 +79,22 @@ def facts_of(source, name="gan", **changes):
     )
 
 
-def train_to(run, steps, *, source, facts, **options):
-    """Train a run until `steps`; returns the method."""
+def train_to(run, steps, *, source, facts, of=None, **options):
+    """Train a run until `steps`; returns the method.
+
+    With `of` it is one of so many steps and left before its end, as Ctrl-C does. Where the step size depends on the
+    share of the training that is over, only such a run can go on as if it were unbroken.
+    """
     method = training.start(run, source, facts)
-    budget = training.Budget(steps=steps)
-    for _ in training.train(run, source, method, facts=facts, device=torch.device("cpu"), budget=budget, **options):
-        pass
+    budget, cpu = training.Budget(steps=of or steps), torch.device("cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        if of:
+            patch.setattr(training, "REPORT_SECONDS", 0)  # so that it can be left after any step
+        events = training.train(run, source, method, facts=facts, device=cpu, budget=budget, **options)
+        for event in events:
+            if of and event.step == steps:
+                break
+        events.close()
     return method
 
 

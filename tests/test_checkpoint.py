@@ -12,7 +12,7 @@ import time
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_source, same_weights, small_config, train_to
+from conftest import facts_of, noise_source, pairs_source, same_weights, small_config, train_to
 
 from ganvas import checkpoint, gallery, log, training
 from ganvas.errors import DivergedError, ModelError, SaveError
@@ -100,6 +100,11 @@ def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_
         ({"flip": True}, "flip is False, not True"),
         ({"precision": "bf16"}, "precision is fp32, not bf16"),
         ({"config": small_config("gan", latent=7)}, "latent is 64, not 7"),
+        ({"jitter": True}, "jitter is False, not True"),
+        ({"holdout": 0.2}, r"holdout is 0\.0, not 0\.2"),
+        ({"task": "denoise:0.1"}, r"task is , not denoise:0\.1"),
+        ({"side": "ab"}, "side is , not ab"),
+        ({"target": "/somewhere/else"}, "target is , not /somewhere/else"),
     ],
 )
 def test_another_run_in_the_folder_is_refused_naming_what_differs(tmp_path, changes, named):
@@ -138,6 +143,19 @@ def test_a_model_file_tells_no_path_of_the_machine_it_was_made_on(tmp_path):
     train_to(tmp_path, 1, source=source, facts=facts)
     assert b"secret" not in (tmp_path / "step-00000001" / checkpoint.WEIGHTS).read_bytes()
     assert checkpoint.read_run(tmp_path).data == source.name
+
+
+def test_a_model_of_pairs_tells_where_they_came_from_and_no_path(tmp_path):
+    source = dataclasses.replace(pairs_source(), name="/home/somebody/secret/photos")
+    told = {"target": "/home/somebody/secret/paintings", "side": "ab", "task": "denoise:0.2", "holdout": 0.1}
+    facts = facts_of(source, "pix2pix", jitter=True, **told)
+    train_to(tmp_path, 1, source=source, facts=facts)
+    file = tmp_path / "step-00000001" / checkpoint.WEIGHTS
+    assert b"secret" not in file.read_bytes()
+    loaded = checkpoint.load(file, CPU).facts
+    assert (loaded.data, loaded.target, loaded.side, loaded.task) == ("photos", "paintings", "ab", "denoise:0.2")
+    assert (loaded.jitter, loaded.holdout, loaded.spec) == (True, 0.1, source.spec)
+    assert checkpoint.read_run(tmp_path) == facts
 
 
 def damage(content):

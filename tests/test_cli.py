@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -17,6 +18,8 @@ from PIL import Image
 
 from ganvas import checkpoint, methods
 from ganvas.cli import COMMANDS, main
+from ganvas.data.folder import held_out
+from ganvas.images import read_square
 
 HELP = Path(__file__).parent / "help"
 SMALL_GAN = ["--generator", "16", "--discriminator", "16", "--batch", "8"]
@@ -152,9 +155,9 @@ def test_a_signal_to_the_workers_too_lets_the_step_be_finished(tmp_path, photos,
     program = f"""
 import sys
 from ganvas.cli import COMMANDS, main
-from ganvas.data import folder
+from ganvas.data import reading
 
-folder.RESIDENT_BYTES = 0
+reading.RESIDENT_BYTES = 0
 words = ["--size", "16", "--steps", "1000000", "--batch", "4", "--width", "4", "--save-every", "10"]
 sys.exit(main(["train", "dcgan", "--data", {str(photos)!r}, "--run", {str(tmp_path / "run")!r}, *words]))
 """
@@ -203,6 +206,7 @@ def bad(tmp_path, photos):
 
 
 TRAIN = "train gan --run {}/new --data "
+PAIRS = "train pix2pix --run {}/new --data {}/photos --size 16 --batch 2 --steps 1 "
 GENERATE = "generate {}/digits-run --out {}/"
 
 
@@ -269,6 +273,26 @@ GENERATE = "generate {}/digits-run --out {}/"
         (GENERATE + "x.gif --interpolate --between {}/photos/0.png {}/photos/0.png", "latent numbers"),
         (GENERATE + "x.gif --interpolate --between {}/photos/0.png", "two pictures or more"),
         ("train cgan --run {}/new --steps 1 --data {}/photos", "one folder per class"),
+        ("train pix2pix --run {}/new --data digits", "learns from pairs: add --side ab"),
+        ("train cyclegan --run {}/new --data {}/photos", "--target FOLDER"),
+        (TRAIN + "{}/photos --task denoise", "--task denoise:0.1: this method learns from single pictures"),
+        (TRAIN + "{}/photos --target {}/single", "this method learns from single pictures"),
+        (PAIRS + "--task nosuch", "no task of that name; there are"),
+        (PAIRS + "--task denoise:9", "denoise:SIGMA"),
+        (PAIRS + "--side left", "--side"),
+        (PAIRS + "--side ab --task edges", "--side and --task are two ways"),
+        (PAIRS + "--target {}/photos", "is the same folder as --data"),
+        (PAIRS + "--target {}/nosuch", "no folder of that name"),
+        (PAIRS + "--target {}/empty", "empty: no pictures"),
+        (PAIRS + "--target {}/single", "have no partner"),
+        (PAIRS + "--task denoise --holdout 1", "--holdout"),
+        (PAIRS + "--task denoise --holdout 0.001", "leaves none to test"),
+        ("train pix2pix --run {}/new --data digits --task denoise --holdout 0.2", "a test part of its own"),
+        (PAIRS + "--task denoise --validate-every 1", "score a translator with `ganvas evaluate`"),
+        ("train autoencoder --run {}/new --data digits --steps 1 --validate-every 1", "--validate-every 1: scores what"),
+        ("train autoencoder --run {}/new --data digits --preset mnist28 --size 64", "--size 64"),
+        ("train cyclegan --run {}/new --data {}/photos --size 16 --task colorize --batch 2", "give --identity 0"),
+        ("train vae --run {}/new --data digits --denoise 0.3", "--denoise"),
         ("translate {}/digits-run {}/photos/0.png --out {}/x", "draws from noise alone"),
         ("translate {}/digits-run {}/nosuch.png --out {}/x", "no such picture"),
         ("translate {}/digits-run {}/empty --out {}/x", "no pictures to translate"),
@@ -390,3 +414,139 @@ def test_a_vae_translates_files_and_walks_between_them(tmp_path, photos, capsys)
     assert {path.stem for path in (tmp_path / "out").iterdir()} == {path.stem for path in photos.iterdir()} - {"broken"}
     assert main(["translate", str(run), str(one), "--out", str(tmp_path / "out")]) == 2
     assert "already there" in capsys.readouterr().err
+
+
+# --- training translators -------------------------------------------------------------------------------------------
+
+SMALL_TRANSLATORS = {
+    "pix2pix": ["--width", 4, "--discriminator-width", 4],
+    "cyclegan": ["--width", 4, "--discriminator-width", 4, "--blocks", 1],
+    "autoencoder": ["--width", 4],
+    "vae": ["--width", 4, "--hidden", 8],
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Photographs, partners of theirs, twos in one, other things, and the same without colour."""
+    place = tmp_path_factory.mktemp("pictures")
+    for i in range(8):
+        for name, seed, width in (
+            ("photos", i, 40),
+            ("partners", 50 + i, 40),
+            ("halves", 80 + i, 80),
+            ("others", i, 32),
+        ):
+            (place / name).mkdir(exist_ok=True)
+            stem = f"other {i}" if name == "others" else f"{i}"
+            photograph(seed=seed, width=width, height=40).save(place / name / f"{stem}.png")
+        (place / "grey").mkdir(exist_ok=True)
+        photograph(seed=i, width=40, height=40).convert("L").save(place / "grey" / f"{i}.png")
+    return place
+
+
+def translator(method, pictures, run, *more, steps=2, data="photos"):
+    """Train a small one for a moment; returns the exit status."""
+    words = ["--size", 16, "--batch", 2, "--steps", steps, "--device", "cpu", "--precision", "fp32"]
+    words += [*SMALL_TRANSLATORS[method], *more]
+    return main(["train", method, "--data", str(pictures / data), "--run", str(run), *map(str, words)])
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "data", "rows"),
+    [
+        ("pix2pix", ["--side", "ab"], "halves", 3),
+        ("pix2pix", ["--target", "{}/partners", "--jitter", "--flip"], "photos", 3),
+        ("pix2pix", ["--task", "colorize", "--generator", "encoder_decoder"], "photos", 3),
+        ("autoencoder", [], "photos", 3),
+        ("autoencoder", ["--task", "denoise:0.3"], "photos", 3),
+        ("cyclegan", ["--target", "{}/others"], "photos", 4),
+        ("cyclegan", ["--side", "ba"], "halves", 4),
+        ("cyclegan", ["--task", "colorize", "--identity", 0], "photos", 4),
+        ("vae", ["--task", "denoise:0.3"], "photos", 3),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
+)
+def test_a_translator_is_trained_and_goes_on_by_the_same_command(
+    pictures, tmp_path, capsys, method, words, data, rows
+):  # fmt: skip
+    run = tmp_path / "a run"
+    words = [str(word).replace("{}", str(pictures)) for word in words]
+    assert translator(method, pictures, run, *words, data=data) == 0
+    said = capsys.readouterr().out
+    assert "2 steps, 4 pictures" in said
+    assert f"ganvas translate '{run}'" in said
+    assert ("--direction ba" in said) == (method == "cyclegan")
+    with Image.open(run / "samples/step-00000002.png") as sheet:
+        assert sheet.size == (8 * 66 + 2, rows * 66 + 2)
+    assert (run / "samples/data.png").exists()
+    assert translator(method, pictures, run, *words, data=data) == 0
+    assert "nothing was trained" in capsys.readouterr().out
+    assert translator(method, pictures, run, *words, data=data, steps=3) == 0
+    model = checkpoint.load(run, torch.device("cpu"))
+    assert model.step == 3
+    out = model.method.translate(torch.zeros(1, model.facts.spec.channels, 16, 16))
+    assert out.shape == (1, model.facts.spec.outputs, 16, 16)
+
+
+def test_a_run_that_learns_from_other_pairs_is_another_run(pictures, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert translator("pix2pix", pictures, run, "--task", "denoise") == 0
+    assert translator("pix2pix", pictures, run, "--task", "denoise:0.1", steps=3) == 0  # the same, written out
+    capsys.readouterr()
+    target = pictures / "partners"
+    for words, said in (
+        (["--task", "denoise:0.2"], "task is denoise:0.1, not denoise:0.2"),
+        (["--side", "ab"], "side is , not ab"),
+        (["--target", target], "task is denoise:0.1, not "),
+        (["--task", "denoise", "--jitter"], "jitter is False, not True"),
+        (["--task", "denoise", "--holdout", 0.5], "holdout is 0.0, not 0.5"),
+        (["--task", "denoise", "--flip"], "flip is False, not True"),
+    ):
+        assert translator("pix2pix", pictures, run, *words, steps=4) == 2
+        assert said in capsys.readouterr().err
+    other = tmp_path / "other"
+    assert translator("pix2pix", pictures, other, "--target", target) == 0
+    capsys.readouterr()
+    for words, said in (
+        (["--target", pictures / "others" / ".." / "grey"], f"target is {target.resolve()}, not"),
+        (["--task", "denoise"], "task is , not denoise:0.1"),
+    ):
+        assert translator("pix2pix", pictures, other, *words, steps=4) == 2
+        assert said in capsys.readouterr().err
+    assert checkpoint.load(other, torch.device("cpu")).step == 2
+
+
+def test_what_is_done_to_pairs_and_what_is_wrong_with_them_is_said(pictures, tmp_path, capsys):
+    assert translator("pix2pix", pictures, tmp_path / "a", "--side", "ab", "--flip", data="halves") == 0
+    assert "mirrored left to right, source and target alike" in capsys.readouterr().err
+    assert translator("autoencoder", pictures, tmp_path / "b", "--task", "colorize", data="grey") == 0
+    assert "8 of the 8 pictures of" in capsys.readouterr().err
+    assert translator("autoencoder", pictures, tmp_path / "c") == 0
+    quiet = capsys.readouterr().err
+    assert "mirrored" not in quiet
+    assert "are grey" not in quiet
+
+
+def test_what_is_held_out_is_not_learned_from_and_is_what_the_sheets_show(pictures, tmp_path):
+    run = tmp_path / "run"
+    assert translator("pix2pix", pictures, run, "--target", pictures / "partners", "--holdout", 0.4) == 0
+    facts = checkpoint.read_run(run)
+    assert facts.holdout == 0.4
+    assert 2 <= facts.pictures < 8
+    held = [path for path in sorted((pictures / "photos").iterdir()) if held_out(path, 0.4)]
+    assert facts.pictures == 8 - len(held)
+    with Image.open(run / "samples/step-00000002.png") as sheet:
+        shown = np.array(sheet)[2:66:4, 2 : 8 * 66 : 4]
+    first = read_square(held[0], size=16, channels=3).permute(1, 2, 0).numpy()
+    assert np.array_equal(shown[:, :16], first)
+
+
+@pytest.mark.parametrize("method", ["pix2pix", "autoencoder", "cyclegan"])
+def test_describe_shows_a_translators_networks(method, capsys):
+    words = ["--size", 64, "--channels", 3, *SMALL_TRANSLATORS[method]]
+    assert main(["describe", method, *map(str, words), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    generators = [layers for name, layers in shown.items() if name.startswith("generator")]
+    assert len(generators) == (2 if method == "cyclegan" else 1)
+    assert all(layers[-1]["output"] == [3, 64, 64] for layers in generators)

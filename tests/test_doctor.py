@@ -1,7 +1,9 @@
 """The doctor: each test makes exactly one fault, and a clean folder has none."""
 
 import json
+import struct
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -84,12 +86,19 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def bomb(path):
+    """A PNG that says of itself that it has 20,000 x 20,000 pixels."""
+    parts = [b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0), b"IDAT"]
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
 FAULTS = {
     "empty": lambda path: path.write_bytes(b""),
     "broken": cut,
     "no-picture": lambda path: path.write_bytes(b"hello, I am no picture"),
     "too-small": lambda path: Image.new("RGB", (7, 64)).save(path),
-    "too-large": lambda path: Image.new("1", (20_000, 20_000)).save(path),
+    "too-large": bomb,
 }
 
 

@@ -347,7 +347,7 @@ def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):
 def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
     digits, training_part, test_part, monkeypatch
 ):
-    monkeypatch.setattr(evaluation, "MOST", 100)
+    monkeypatch.setattr(evaluation.generation, "MOST", 100)
     found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60)
     assert found.protocol["reference"].startswith("100 pictures of digits (test)")
 

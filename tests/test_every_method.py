@@ -5,12 +5,22 @@ import inspect
 
 import pytest
 import torch
-from conftest import facts_of, labelled_source, noise_source, same_weights, small_config, train_to
+from conftest import (
+    facts_of,
+    labelled_source,
+    noise_source,
+    pairs_source,
+    same_weights,
+    small_config,
+    source_for,
+    train_to,
+    unpaired_source,
+)  # fmt: skip
 from torch import Tensor
 
 from ganvas import checkpoint, methods, training
 from ganvas.cli import train
-from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.data.batch import SIZES, Images, Pairs, Spec, Unpaired
 from ganvas.errors import DataError, SettingError
 from ganvas.methods._base import BaseConfig, Generates, Method, Translates
 
@@ -21,20 +31,25 @@ every_preset = pytest.mark.parametrize(
 )
 
 
+translators = pytest.mark.parametrize("name", [n for n in methods.names() if hasattr(methods.get(n), "translate")])
+SOURCES = {Images: labelled_source, Pairs: pairs_source, Unpaired: unpaired_source}
+
+
 def small(name, source=None, **settings):
-    source = source or labelled_source()
+    source = source or source_for(name)
     torch.manual_seed(0)
     return methods.get(name)(small_config(name, **settings), source.spec)
 
 
 def step(method, source=None, n=0):
-    source = source or labelled_source()
+    source = source or source_for(method.name())
     torch.manual_seed(n)
     return method.training_step(source.some(8).signed(), n)
 
 
 def test_there_are_methods_and_one_that_is_none_is_refused():
-    assert {"gan", "dcgan", "cgan", "wgan_gp", "vae"} <= set(methods.names())
+    known = {"gan", "dcgan", "cgan", "wgan_gp", "vae", "pix2pix", "autoencoder", "cyclegan"}
+    assert known <= set(methods.names())
     with pytest.raises(SettingError, match=r"nosuch.*dcgan"):
         methods.get("nosuch")
     with pytest.raises(SettingError, match=r"--preset nosuch.*gan has"):
@@ -46,7 +61,8 @@ def test_it_says_what_it_is(name):
     method = methods.get(name)
     assert issubclass(method, Method)
     assert method.name() == name
-    assert issubclass(method.batch, Images)
+    assert method.batches
+    assert set(method.batches) <= set(SOURCES)
     assert 20 < len(methods.summary(name)) < 120
     assert dataclasses.is_dataclass(method.Config)
     assert issubclass(method.Config, BaseConfig)
@@ -57,9 +73,10 @@ def test_it_says_what_it_is(name):
 @every_preset
 def test_a_preset_builds_and_learns_at_the_size_that_is_its_own(name, preset):
     config = methods.config(name, preset)
-    source = labelled_source(n=8, size=28 if 28 in config.sizes else config.sizes[0])
+    source = source_for(name, n=8, size=28 if 28 in config.sizes else config.sizes[0])
     method = methods.get(name)(config, source.spec)
-    assert step(method, source)
+    torch.manual_seed(0)
+    assert method.training_step(source.some(2).signed(), 0)
 
 
 @every_method
@@ -99,10 +116,10 @@ def test_chance_is_a_function_of_the_seed(name):
 @every_method
 @pytest.mark.parametrize("changes", [{}, {"flip": True, "precision": "bf16"}], ids=["plain", "bf16-flipped"])
 def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
-    source = labelled_source()
+    source = source_for(name)
     facts = facts_of(source, name, **changes)
     unbroken = train_to(tmp_path / "unbroken", 7, source=source, facts=facts)
-    train_to(tmp_path / "broken", 3, source=source, facts=facts)
+    train_to(tmp_path / "broken", 3, of=7, source=source, facts=facts)
     resumed = train_to(tmp_path / "broken", 7, source=source, facts=facts)
     assert same_weights(unbroken, resumed)
 
@@ -110,7 +127,7 @@ def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
 @every_method
 def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "REPORT_SECONDS", 0)
-    source = labelled_source()
+    source = source_for(name)
     facts = facts_of(source, name)
     events = training.train(
         tmp_path, source, training.start(tmp_path, source, facts),
@@ -129,10 +146,13 @@ def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_size_grey_and_colour(name, size, channels):
-    source = labelled_source(n=8, size=size, channels=channels)
-    method = small(name, source)
-    if isinstance(method, Generates):
-        pictures = method.eval().generate([0, 1])
+    source = source_for(name, n=8, size=size, channels=channels)
+    method = small(name, source).eval()
+    made = [method.generate([0, 1])] if isinstance(method, Generates) else []
+    with torch.no_grad():
+        if isinstance(method, Translates):
+            made += [method.translate(torch.zeros(2, channels, size, size), way) for way in method.directions]
+    for pictures in made:
         assert pictures.shape == (2, channels, size, size)
         assert pictures.abs().max() <= 1
     if size <= 64:
@@ -171,24 +191,81 @@ def test_what_draws_by_class_draws_the_class_asked_for_and_refuses_data_without(
 
 
 @every_method
-def test_what_translates_keeps_the_shape_and_the_rows_apart(name):
-    source = labelled_source(channels=3)
+@pytest.mark.parametrize("kind", SOURCES)
+def test_it_learns_from_the_batches_it_names_and_is_refused_others_in_one_line(name, kind, tmp_path):
+    source = SOURCES[kind]()
+    if kind in methods.get(name).batches:
+        assert step(small(name, source), source)
+        return
+    with pytest.raises(DataError, match=f"{name} does not learn from what {source.name}") as error:
+        training.start(tmp_path / "run", source, facts_of(source, name))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@translators
+def test_what_translates_says_how_and_keeps_the_rows_apart(name):
+    source = source_for(name, channels=3)
     method = small(name, source)
-    if not isinstance(method, Translates):
-        pytest.skip("does not translate")
     step(method, source)
     method.eval()
-    pictures = source.some(4).signed().images
-    out = method.translate(pictures)
-    assert out.shape == pictures.shape
-    assert out.abs().max() <= 1
-    torch.testing.assert_close(method.translate(pictures[2:3])[0], out[2], atol=1e-5, rtol=0)
+    assert isinstance(method, Translates)
+    assert type(method.any_size) is bool
+    assert type(method.multiple) is int
+    assert method.multiple > 0
+    assert method.directions in (("ab",), ("ab", "ba"))
+    pictures = noise_source(channels=3, size=16).some(4).signed().images
+    for direction in method.directions:
+        out = method.translate(pictures, direction)
+        assert out.shape == pictures.shape
+        assert out.dtype == torch.float32
+        assert out.abs().max() <= 1
+        torch.testing.assert_close(method.translate(pictures[2:3], direction)[0], out[2], atol=1e-5, rtol=0)
+    if "ba" in method.directions:
+        assert not torch.allclose(out, method.translate(pictures), atol=1e-3)
+
+
+@translators
+def test_what_translates_asks_for_ab_where_nobody_says_and_refuses_a_way_it_cannot_go(name):
+    method = small(name).eval()
+    pictures = noise_source().some(2).signed().images
+    assert torch.equal(method.translate(pictures), method.translate(pictures, "ab"))
+    for direction in {"ba", "nowhere"} - set(method.directions):
+        with pytest.raises(AssertionError):
+            method.translate(pictures, direction)
+
+
+@translators
+@pytest.mark.parametrize("size", [16, 28, 64])
+def test_what_takes_any_size_gives_back_that_size(name, size):
+    source = source_for(name, n=8, size=size, channels=3)
+    method = small(name, source).eval()
+    if not method.any_size:
+        pytest.skip("takes squares of the size it learned")
+    with torch.no_grad():
+        for height, width in [(8, 8), (37, 53), (100, 20), (size, size + 1)]:
+            pictures = torch.rand(1, 3, height, width) * 2 - 1
+            for direction in method.directions:
+                out = method.translate(pictures, direction)
+                assert out.shape == pictures.shape
+                assert out.isfinite().all()
+                assert out.abs().max() <= 1
+
+
+@translators
+@pytest.mark.parametrize(("channels", "target_channels"), [(1, 3), (1, 2), (3, 1)])
+def test_pairs_may_have_sides_of_different_channels(name, channels, target_channels):
+    source = pairs_source(n=8, channels=channels, target_channels=target_channels)
+    method = small(name, source, **({"identity": 0.0} if name == "cyclegan" else {}))
+    assert step(method, source)
+    out = method.eval().translate(source.some(2).signed().source)
+    assert out.shape == (2, target_channels, 16, 16)
 
 
 @every_method
 def test_the_smallest_batch_that_is_allowed_can_be_learned_from(name):
     lowest = next(f for f in dataclasses.fields(methods.get(name).Config) if f.name == "batch").metadata["low"]
-    source = labelled_source()
+    source = source_for(name)
     method = small(name, source, batch=lowest)
     torch.manual_seed(0)
     assert method.training_step(source.some(lowest).signed(), 0)
@@ -199,7 +276,7 @@ def test_a_size_that_cannot_be_made_is_refused(name, preset):
     config = methods.config(name, preset)
     for size in set(SIZES) - set(config.sizes):
         with pytest.raises(SettingError, match=f"--size {size}.*{name}"):
-            methods.get(name)(config, labelled_source(n=8, size=size).spec)
+            methods.get(name)(config, source_for(name, n=8, size=size).spec)
 
 
 def test_no_setting_is_called_like_a_flag_of_the_command_or_a_fact_of_the_data():

@@ -9,9 +9,10 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas.data import folder, named, open_source
+from ganvas.data import named, open_source, reading
 from ganvas.data.batch import Images
-from ganvas.data.folder import LazyPictures, open_folder
+from ganvas.data.folder import open_folder
+from ganvas.data.reading import LazyRows
 from ganvas.errors import DataError, SettingError
 
 NOWHERE = Path("nowhere")
@@ -47,7 +48,7 @@ def opened(request, data_root, photos, tmp_path, monkeypatch):
     """Each source, opened twice, with its expected length, channels and classes."""
     known = {"digits": (1545, 1, 10), "flat": (12, 3, 0), "classes": (5, 3, 2), "streamed": (5, 3, 2)}
     if request.param == "streamed":
-        monkeypatch.setattr(folder, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
     name = {"flat": photos, "classes": class_folders(tmp_path), "streamed": tmp_path / "animals"}.get(
         request.param, request.param
     )
@@ -216,7 +217,7 @@ def test_a_folder_that_cannot_be_learned_from_is_refused(tmp_path, fill, words):
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_broken_file_among_many_is_left_out_and_named(tmp_path, monkeypatch, resident):
     if not resident:
-        monkeypatch.setattr(folder, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
     for i in range(120):
         photograph(seed=i, width=32, height=32).save(tmp_path / f"{i:03d}.jpg", quality=95)
     broken = tmp_path / "060.jpg"
@@ -245,7 +246,7 @@ def test_names_with_spaces_hangul_and_emoji_are_names(tmp_path):
 
 def test_a_large_set_is_decoded_when_asked_for(photos, monkeypatch):
     resident = open_folder(photos, size=32)
-    monkeypatch.setattr(folder, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
     streamed = open_folder(photos, size=32)
-    assert isinstance(streamed.pictures, LazyPictures)
+    assert isinstance(streamed.pictures, LazyRows)
     assert torch.equal(streamed.pictures[3][0].images[0], resident.pictures.images[3])

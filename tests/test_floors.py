@@ -15,7 +15,7 @@ FLOORS = [
     {"methods"},
     {"checkpoint", "log"},
     {"gallery", "training", "watch"},
-    {"describe", "doctor", "inference", "stylize", "tiles", "translation"},
+    {"describe", "doctor", "foreign", "importing", "inference", "stylize", "tiles", "translation"},
     {"evaluation"},
     {"report"},
     {"cli", "console", "flags", "studio", "__main__"},

@@ -228,3 +228,49 @@ def test_unknown_endings_and_missing_folders_are_said(tmp_path):
         images.write(tmp_path / "x.xyz", picture)
     with pytest.raises(UsageError, match="cannot write"):
         images.write(tmp_path / "missing" / "x.png", picture)
+
+
+def test_a_picture_is_read_whole_with_its_alpha_and_resolution(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 30, 4), dtype=np.uint8)
+    picture = images.read(save(tmp_path, Image.fromarray(pixels), "x.png", dpi=(300, 150)))
+    assert torch.equal(picture.pixels, torch.from_numpy(pixels[..., :3]).permute(2, 0, 1))
+    assert torch.equal(picture.alpha, torch.from_numpy(pixels[..., 3]))
+    assert picture.dpi == pytest.approx((300, 150), abs=0.1)
+    plain = images.read(save(tmp_path, Image.new("L", (9, 8), 7), "y.png"))
+    assert (plain.pixels.shape, plain.alpha, plain.dpi) == ((1, 8, 9), None, None)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_alpha_is_written_and_read_back(tmp_path, channels, ending):
+    picture = torch.randint(0, 256, (channels, 20, 20), dtype=torch.uint8)
+    alpha = torch.randint(0, 256, (20, 20), dtype=torch.uint8)
+    images.write(tmp_path / f"x.{ending}", picture, alpha=alpha)
+    back = images.read(tmp_path / f"x.{ending}")
+    assert torch.equal(back.pixels, picture)
+    assert torch.equal(back.alpha, alpha)
+
+
+def test_a_format_without_alpha_gets_the_picture_on_white(tmp_path):
+    assert [images.keeps_alpha(tmp_path / name) for name in ("x.png", "x.jpg", "x.bmp")] == [True, False, False]
+    alpha = torch.tensor([[0, 255]], dtype=torch.uint8).repeat(8, 8)
+    images.write(tmp_path / "x.bmp", torch.full((3, 8, 16), 40, dtype=torch.uint8), alpha=alpha)
+    back = images.read(tmp_path / "x.bmp")
+    assert back.alpha is None
+    assert back.pixels[0, 0, :2].tolist() == [255, 40]
+
+
+def test_grey_and_colour_become_each_other_as_pillow_does_it():
+    colour = photograph(seed=4, width=30, height=20)
+    picture = images.picture_of(colour).pixels
+    grey = torch.from_numpy(np.array(colour.convert("L")))[None]
+    assert torch.equal(images.in_channels(picture, 1), grey)
+    assert torch.equal(images.in_channels(grey, 3), grey.repeat(3, 1, 1))
+    assert images.in_channels(picture, 3) is picture
+
+
+def test_a_profile_is_applied_beneath_transparency(tmp_path):
+    clear = Image.new("RGBA", (16, 16), (200, 30, 30, 128))
+    picture = images.read(save(tmp_path, clear, "x.png", icc_profile=swapped_profile()))
+    assert mean(picture.pixels) == pytest.approx((30, 30, 200), abs=3)
+    assert picture.alpha.unique().tolist() == [128]

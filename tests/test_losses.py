@@ -11,8 +11,10 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 from ganvas.losses import (
     bernoulli_surprise,
     discriminator_cross_entropy,
+    discriminator_least_squares,
     gaussian_surprise,
     generator_cross_entropy,
+    generator_least_squares,
     gradient_penalty,
     kl_to_standard_normal,
     r1_penalty,
@@ -32,6 +34,23 @@ def test_cross_entropy_of_a_sure_discriminator_keeps_its_gradient():
     fake = torch.tensor([[-200.0]], requires_grad=True)
     generator_cross_entropy(fake).backward()
     assert fake.grad.item() == -1
+
+
+def test_least_squares_are_distances_to_one_and_to_zero_over_every_patch():
+    torch.manual_seed(0)
+    real, fake = torch.randn(2, 3, 1, 5, 4, dtype=torch.float64)
+    mse, one, zero = nn.MSELoss(), torch.ones_like(real), torch.zeros_like(real)
+    torch.testing.assert_close(discriminator_least_squares(real, fake), mse(real, one) + mse(fake, zero))
+    torch.testing.assert_close(generator_least_squares(fake), mse(fake, one))
+    assert discriminator_least_squares(one, zero) == generator_least_squares(one) == 0
+
+
+def test_cross_entropies_of_maps_are_means_over_patches():
+    torch.manual_seed(0)
+    real, fake = torch.randn(2, 3, 1, 5, 4, dtype=torch.float64)
+    flat = discriminator_cross_entropy(real.reshape(-1, 1), fake.reshape(-1, 1))
+    torch.testing.assert_close(discriminator_cross_entropy(real, fake), flat)
+    torch.testing.assert_close(generator_cross_entropy(fake), generator_cross_entropy(fake.reshape(-1, 1)))
 
 
 def test_r1_of_a_linear_discriminator_is_half_its_squared_slope():

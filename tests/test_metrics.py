@@ -4,12 +4,17 @@ import math
 
 import numpy as np
 import pytest
+import skimage.metrics
 import torch
-from scipy import linalg
+from PIL import Image, ImageOps
+from scipy import linalg, stats
 from scipy.spatial import distance
+from skimage import data
 from sklearn.neighbors import NearestNeighbors
 
 from ganvas import metrics
+from ganvas.images import to_bytes
+from ganvas.nets.translators import ResNet, UNet, unet_widths
 
 
 def correlated(n, *, d=12, seed=0, shift=0.0):
@@ -184,3 +189,141 @@ def test_of_equally_near_ones_the_first_is_named():
     others = torch.tensor([[3.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     found, numbers = metrics.nearest(rows, torch.split(others, 1))
     assert (float(found), int(numbers)) == (1, 1)
+
+
+# --- two pictures ---------------------------------------------------------------------------------------------------
+
+
+def photographs(size):
+    """Free photographs that come with scikit-image, (N, 3, size, size) uint8."""
+    pictures = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
+    return torch.stack([square(picture, size) for picture in pictures])
+
+
+def square(picture, size):
+    pillow = ImageOps.fit(Image.fromarray(picture), (size, size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(pillow)).permute(2, 0, 1)
+
+
+def blemished(pictures, amount):
+    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0)) * amount
+    return (pictures + noise).round().clamp(0, 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [16, 28, 128])
+@pytest.mark.parametrize("amount", [1, 30])
+def test_errors_of_pictures_are_those_of_scikit_image(size, channels, amount):
+    wanted = photographs(size)[:, :channels]
+    made = blemished(wanted, amount)
+    pairs = [(a.numpy(), b.numpy()) for a, b in zip(wanted, made, strict=True)]
+    psnr = [skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs]
+    ssim = [
+        skimage.metrics.structural_similarity(
+            a.astype(float), b.astype(float),
+            channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255,
+        )
+        for a, b in pairs
+    ]  # fmt: skip
+    mse = [skimage.metrics.mean_squared_error(a, b) / 255**2 for a, b in pairs]
+    mae = [np.abs(a.astype(int) - b).mean() for a, b in pairs]
+    np.testing.assert_allclose(metrics.signal_to_noise(made, wanted), psnr, atol=2e-5)
+    np.testing.assert_allclose(metrics.structural_similarity(made, wanted), ssim, atol=2e-5)
+    np.testing.assert_allclose(metrics.squared_error(made, wanted), mse, rtol=1e-9)
+    np.testing.assert_allclose(metrics.absolute_error(made, wanted), mae, rtol=1e-9)
+
+
+def test_equal_pictures_are_as_like_as_can_be():
+    pictures = photographs(32)
+    assert metrics.signal_to_noise(pictures, pictures).tolist() == [100] * 4
+    assert metrics.structural_similarity(pictures, pictures).tolist() == pytest.approx([1] * 4)
+    assert metrics.squared_error(pictures, pictures).tolist() == [0] * 4
+
+
+# --- checkerboards --------------------------------------------------------------------------------------------------
+
+
+def score_of(pictures):
+    return metrics.checkerboard(metrics.power_spectrum(pictures))
+
+
+def checkered(pictures, *, period, amount):
+    """The pictures with a pattern of up to `amount` grey levels over them."""
+    wave = torch.cos(2 * math.pi * torch.arange(pictures.shape[-1]) / period)
+    return (pictures + amount * wave[:, None] * wave).round().clamp(0, 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_photographs_and_noise_have_no_checkerboard(size):
+    noise = torch.randint(0, 256, (40, 3, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert set(score_of(noise)) == {2, 4, 8}
+    assert list(score_of(noise).values()) == pytest.approx([1, 1, 1], abs=0.3)
+    assert all(0.4 < score < 1.4 for score in score_of(photographs(size)).values())
+
+
+def test_plain_pictures_have_none_and_small_ones_no_long_periods():
+    assert score_of(torch.full((2, 3, 28, 28), 255, dtype=torch.uint8)) == {2: pytest.approx(1), 4: pytest.approx(1)}
+    assert score_of(torch.zeros(2, 1, 16, 16, dtype=torch.uint8)) == {2: pytest.approx(1), 4: pytest.approx(1)}
+
+
+@pytest.mark.parametrize(("period", "least"), [(2, 50), (4, 1.5)])
+def test_a_faint_checkerboard_is_found_at_its_period_and_grows_with_its_strength(period, least):
+    pictures = photographs(128) // 2 + 60  # so that nothing is clipped, which would double frequencies
+    before = score_of(pictures)
+    scores = [score_of(checkered(pictures, period=period, amount=amount)) for amount in (1, 2, 4, 8)]
+    at_period = [before[period], *(score[period] for score in scores)]
+    assert at_period == sorted(at_period)
+    assert at_period[1] > least > 1.25 > at_period[0]
+    for score in scores:
+        assert all(score[other] == pytest.approx(before[other], abs=0.3) for other in score if other != period)
+
+
+def test_brightness_changes_nothing_and_contrast_little():
+    pictures = checkered(photographs(128) // 2 + 10, period=4, amount=6)
+    assert score_of(pictures + 100) == pytest.approx(score_of(pictures))
+    halved = checkered(photographs(128) // 4 + 10, period=4, amount=3)
+    assert score_of(halved)[4] == pytest.approx(score_of(pictures)[4], rel=0.35)
+
+
+def test_a_pattern_in_a_plain_part_is_found_beside_a_busy_one():
+    busy = torch.randint(0, 256, (1, 1, 128, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    plain = checkered(torch.full((1, 1, 128, 128), 200, dtype=torch.uint8), period=4, amount=3)[..., :64]
+    assert score_of(torch.cat([busy, plain], 3))[4] > 5
+
+
+@pytest.mark.parametrize("network", ["unet", "resnet"])
+def test_transposed_convolutions_leave_one_and_the_other_doublings_do_not(network):
+    ways = torch.linspace(-1, 1, 64)
+    waves = [torch.sin(3 * ways + k)[:, None] * torch.cos(2 * ways - k) for k in range(12)]
+    smooth = torch.stack(waves).view(4, 3, 64, 64)
+
+    def score(upsample):
+        torch.manual_seed(0)
+        if network == "unet":
+            untrained = UNet(3, 3, widths=unet_widths(16, 4), norm="instance", upsample=upsample)
+        else:
+            untrained = ResNet(3, 3, width=16, blocks=2, norm="instance", upsample=upsample)
+        with torch.inference_mode():
+            return max(score_of(to_bytes(untrained(smooth))).values())
+
+    assert score("deconv") > 8
+    assert max(score("resize"), score("pixelshuffle")) < 2
+
+
+# --- how sure -------------------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_intervals_are_scipys():
+    values = torch.randn(60, 2, generator=torch.Generator().manual_seed(0)).exp() * torch.tensor([1.0, 5.0])
+    for column, low, high in zip(values.T.double().numpy(), *metrics.bootstrap(values), strict=True):
+        expected = stats.bootstrap((column,), np.mean, n_resamples=20_000, method="percentile").confidence_interval
+        width = expected.high - expected.low
+        assert (float(low), float(high)) == pytest.approx(tuple(expected), abs=0.08 * width)
+
+
+def test_bootstrap_intervals_are_the_same_every_time_and_whatever_stands_beside():
+    values = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    low, high = metrics.bootstrap(values)
+    again = metrics.bootstrap(values[:, 1:])
+    assert torch.equal(torch.stack([low, high])[:, 1:], torch.stack(again))
+    assert bool((low < values.double().mean(0)).all() and (values.double().mean(0) < high).all())

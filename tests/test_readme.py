@@ -37,9 +37,10 @@ def folders_of_a_user(place):
         for folder in ("photos", "drawings"):
             (place / folder / ("cat" if i % 2 else "dog")).mkdir(parents=True, exist_ok=True)
             photo.save(place / folder / ("cat" if i % 2 else "dog") / f"{i}.jpg")
-        for folder, width in (("monet", 32), ("facades", 64)):
+        of_their_own = {"monet": 32, "paintings": 32, "train": 32, "val": 32, "facades": 64, "pairs": 64}
+        for number, (folder, width) in enumerate(of_their_own.items(), 1):
             (place / folder).mkdir(exist_ok=True)
-            photograph(seed=i, width=width, height=32).save(place / folder / f"{i}.jpg")
+            photograph(seed=100 * number + i, width=width, height=32).save(place / folder / f"{i}.jpg")
 
 
 def small_networks(method):

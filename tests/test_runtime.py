@@ -14,6 +14,7 @@ from ganvas.runtime import (
     evaluating,
     find_device,
     noise,
+    scale_rates,
     seed_step,
     slerp,
     update,
@@ -46,6 +47,21 @@ def test_an_update_is_adams():
         theirs(x).square().mean().backward()
         reference.step()
     torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_a_step_size_is_scaled_from_where_it_began_also_after_saving_and_loading():
+    layer = nn.Linear(2, 1)
+    optimizer = adam(layer.parameters(), learning_rate=0.2, betas=(0.5, 0.9))
+    for factor in (1.0, 0.5, 0.25):
+        scale_rates([optimizer], factor)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 * factor)
+    before = layer.weight.clone()
+    update(optimizer, layer(torch.ones(1, 2)).sum())
+    torch.testing.assert_close(layer.weight, before - 0.05)  # Adam's first step is as long as its step size
+    resumed = adam(nn.Linear(2, 1).parameters(), learning_rate=0.2, betas=(0.5, 0.9))
+    resumed.load_state_dict(optimizer.state_dict())
+    scale_rates([resumed], 0.5)
+    assert resumed.param_groups[0]["lr"] == pytest.approx(0.1)
 
 
 def test_a_weight_that_the_loss_does_not_see_is_an_error():

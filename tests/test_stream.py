@@ -1,14 +1,18 @@
-"""Batch k is a function of (seed, k) alone."""
+"""Batches: what is done to all that is in one; and that batch k is a function of (seed, k) alone."""
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
-from conftest import noise_source
+from conftest import labelled_source, noise_pictures, noise_source, pairs_source, unpaired_source
 from PIL import Image
 
-from ganvas.data import folder
+from ganvas.data import derived, folder, reading
+from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
+from ganvas.data.making import pairs_from
 from ganvas.data.stream import batches, indices
+from ganvas.data.unpaired import unpaired
 from ganvas.errors import DataError
 
 CPU = torch.device("cpu")
@@ -16,6 +20,72 @@ CPU = torch.device("cpu")
 
 def take(n, source, **options):
     return list(itertools.islice(batches(source, **{"batch": 5, "seed": 3, "device": CPU, **options}), n))
+
+
+def twins(n=12, *, size=16, margin=0):
+    """A source of pairs that are the same picture twice: what is done to one side only shows at once."""
+    pictures = noise_pictures(n, size=size + margin)
+    return Source("twins", Spec(size, 1, target_channels=1), Pairs(pictures, pictures.clone()), margin=margin)
+
+
+def numbers(pictures):
+    """The upper left bytes of pictures in -1..1."""
+    return ((pictures[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+
+
+# --- batches --------------------------------------------------------------------------------------------------------
+
+
+def test_windows_are_slices_of_both_sides():
+    pairs = Pairs(noise_pictures(4, size=12, channels=3), noise_pictures(4, size=12, seed=1))
+    top, left = torch.tensor([0, 4, 1, 2]), torch.tensor([4, 0, 3, 2])
+    cut = pairs.windows(top, left, 8)
+    for ours, whole in ((cut.source, pairs.source), (cut.target, pairs.target)):
+        assert ours.is_contiguous()
+        for i, (y, x) in enumerate(zip(top.tolist(), left.tolist(), strict=True)):
+            assert torch.equal(ours[i], whole[i, :, y : y + 8, x : x + 8])
+
+
+def test_both_sides_are_mirrored_where_it_says_so_and_labels_are_left_alone():
+    which = torch.tensor([True, False, True])
+    pairs = Pairs(noise_pictures(3), noise_pictures(3, channels=3, seed=1))
+    turned = pairs.mirrored(which)
+    for ours, whole in ((turned.source, pairs.source), (turned.target, pairs.target)):
+        assert torch.equal(ours[0], whole[0].flip(-1))
+        assert torch.equal(ours[1], whole[1])
+    labelled = Images(noise_pictures(3), torch.tensor([5, 6, 7]))
+    assert torch.equal(labelled.mirrored(which).labels, labelled.labels)
+
+
+def test_pictures_are_changed_and_labels_are_not():
+    batch = labelled_source().some(4)
+    changed = batch.over_pictures(lambda t: t.float() + 1)
+    assert torch.equal(changed.images, batch.images.float() + 1)
+    assert torch.equal(changed.labels, batch.labels)
+    assert changed.over(lambda t: t[:2]).labels.tolist() == batch.labels[:2].tolist()
+
+
+@pytest.mark.parametrize("source", [labelled_source(), noise_source(), pairs_source(channels=3, target_channels=1)])
+def test_rows_put_together_are_the_batch(source):
+    whole = source.some(6)
+    parts = [whole.over(lambda t, i=i: t[i : i + 2]) for i in (0, 2, 4)]
+    again = type(whole).together(parts)
+    assert type(again) is type(whole)
+    for field in dataclasses.fields(whole):
+        one, other = getattr(again, field.name), getattr(whole, field.name)
+        assert (one is other is None) or torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("make", "wanted"), [(noise_source, "images"), (pairs_source, "target")])
+def test_what_is_to_be_made_is_the_picture_or_the_target(make, wanted):
+    rows = make().some(3)
+    assert torch.equal(rows.pictures, getattr(rows, wanted))
+    assert len(rows) == 3
+    signed = rows.signed().pictures
+    torch.testing.assert_close(signed, rows.pictures.float() / 127.5 - 1)
+
+
+# --- streams --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "batch"), [(12, 5), (12, 12), (7, 3), (64, 8)])
@@ -57,7 +127,7 @@ def test_only_when_asked_half_are_mirrored():
 
 def test_workers_give_the_same_batches_as_memory(photos, monkeypatch):
     resident = take(6, folder.open_folder(photos, size=16))
-    monkeypatch.setattr(folder, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
     streamed = take(6, folder.open_folder(photos, size=16))
     later = take(2, folder.open_folder(photos, size=16), first=4)
     for a, b in zip(resident, streamed, strict=True):
@@ -66,7 +136,7 @@ def test_workers_give_the_same_batches_as_memory(photos, monkeypatch):
 
 
 def test_a_streamed_set_with_too_many_broken_files_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
     for i in range(10):
         Image.new("L", (32, 32), i).save(tmp_path / f"{i}.jpg")
     source = folder.open_folder(tmp_path)
@@ -74,3 +144,115 @@ def test_a_streamed_set_with_too_many_broken_files_stops(tmp_path, monkeypatch):
         (tmp_path / f"{i}.jpg").write_bytes((tmp_path / f"{i}.jpg").read_bytes()[:-40])
     with pytest.raises(DataError, match="of 10 files cannot be read"):
         take(10, source)
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"flip": True}])
+@pytest.mark.parametrize("margin", [0, 4])
+def test_both_sides_of_a_pair_are_cut_and_mirrored_alike(options, margin):
+    for batch in take(6, twins(margin=margin), **options):
+        assert isinstance(batch, Pairs)
+        assert batch.source.shape == (5, 1, 16, 16)
+        assert torch.equal(batch.source, batch.target)
+
+
+def test_windows_are_taken_by_chance_of_seed_and_number_alone_and_reach_every_place():
+    def corners(source, n=40, **options):
+        return list(itertools.chain(*[numbers(batch.images) for batch in take(n, source, **options)]))
+
+    ramp = (torch.arange(20 * 20) % 256).to(torch.uint8).view(1, 1, 20, 20)  # a corner says where its window began
+    pictures = Images(ramp.expand(12, -1, -1, -1).clone())
+    source = Source("ramp", Spec(16, 1), pictures, margin=4)
+    places = corners(source)
+    assert places == corners(source)
+    assert places[5 * 7 :] == corners(source, 33, first=7)
+    assert places != corners(source, seed=4)
+    other = Source("other", Spec(16, 1), Images(pictures.images.clone()[:7]), margin=4)
+    assert places == corners(other)  # whatever the pictures are
+    assert set(places) == {20 * y + x for y in range(5) for x in range(5)}
+
+
+def test_rows_are_the_middle_window_every_time():
+    source = twins(margin=4)
+    assert torch.equal(source.rows([3, 5]).source, source.pictures.source[[3, 5], :, 2:18, 2:18])
+
+
+@pytest.mark.parametrize("name", ["denoise:0.2", "inpaint", "hidden-digit"])
+def test_chance_is_anew_in_every_batch_and_the_same_every_time_for_a_row(name):
+    source = pairs_from(noise_source(n=5), derived.task(name))
+    rows = source.rows([0, 1, 2, 3, 4])
+    for again in (source.rows([0, 1, 2, 3, 4]), Pairs.together([source.rows([i]) for i in range(5)])):
+        assert torch.equal(rows.source, again.source)
+        assert torch.equal(rows.target, again.target)
+    assert torch.equal(Pairs.together(list(source.parts(2))).source, rows.source)
+    assert not torch.equal(rows.source[:1], source.rows([1, 0]).source[:1])
+
+    first, second = (sorted(map(tuple, batch.source.flatten(1).tolist())) for batch in take(2, source))
+    assert first != second  # each holds all five, with other noise
+    later = take(3, source, first=1)
+    assert torch.equal(later[0].source, take(2, source)[1].source)
+    assert not torch.equal(later[0].source, take(2, source, seed=4)[1].source)
+
+
+def test_noise_is_added_after_a_window_is_cut_and_mirrored():
+    clean = noise_source(n=12, size=32)
+    source = dataclasses.replace(clean, spec=Spec(28, 1), margin=4)
+    plain, noisy = (pairs_from(source, derived.task(name)) for name in ("reconstruct", "denoise:0.05"))
+    for a, b in zip(take(4, plain, flip=True), take(4, noisy, flip=True), strict=True):
+        assert torch.equal(a.target, b.target)
+        assert 0.02 < (b.source - b.target).abs().mean() < 0.1
+
+
+# --- two sets -------------------------------------------------------------------------------------------------------
+
+
+def numbered(n, size=16):
+    """Pictures (n, 1, size, size), each of its number throughout."""
+    return torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, size, size).contiguous()
+
+
+def two_sets(n, m):
+    sides = (Source(name, Spec(16, 1), Images(numbered(k))) for name, k in (("a", n), ("b", m)))
+    return unpaired(*sides)
+
+
+def test_each_set_has_its_own_order_and_the_shorter_one_begins_anew():
+    source = two_sets(12, 5)
+    assert len(source) == 12
+    assert source.batch is Unpaired
+    taken = take(12, source)  # five of each kind in each: five times through the one, twelve times through the other
+    assert all(type(batch) is Unpaired for batch in taken)
+    ours, theirs = (list(itertools.chain(*[numbers(getattr(b, side)) for b in taken])) for side in ("source", "target"))
+    for order, n in ((ours, 12), (theirs, 5)):
+        for start in range(0, 60, n):
+            assert sorted(order[start : start + n]) == list(range(n))
+    equal = two_sets(12, 12)
+    assert any(numbers(batch.source) != numbers(batch.target) for batch in take(3, equal))
+
+
+def test_two_sets_entered_later_give_what_they_would_have_given():
+    source = unpaired_source(n=12)
+    whole = take(9, source, flip=True)
+    for a, b in zip(whole[4:], take(5, source, first=4, flip=True), strict=True):
+        assert torch.equal(a.source, b.source)
+        assert torch.equal(a.target, b.target)
+
+
+def test_two_sets_are_mirrored_each_by_its_own_chance():
+    ramp = torch.arange(16, dtype=torch.uint8).expand(12, 1, 16, 16).contiguous()
+    sides = [Source(name, Spec(16, 1), Images(ramp)) for name in "ab"]
+    turned = [
+        [picture[0, 0, 0] > picture[0, 0, 1] for picture in torch.cat([getattr(b, side) for b in taken])]
+        for taken in [take(8, unpaired(*sides), flip=True)]
+        for side in ("source", "target")
+    ]
+    assert turned[0] != turned[1]
+    assert all(8 <= sum(map(bool, side)) <= 32 for side in turned)
+
+
+def test_rows_of_two_sets_go_round_the_shorter_one():
+    rows = two_sets(7, 3).rows([0, 2, 4, 6])
+    assert rows.source[:, 0, 0, 0].tolist() == [0, 2, 4, 6]
+    assert rows.target[:, 0, 0, 0].tolist() == [0, 2, 1, 0]

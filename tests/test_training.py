@@ -7,10 +7,12 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import facts_of, noise_source, small_config, train_to
+from conftest import facts_of, noise_source, pairs_source, small_config, source_for, train_to, unpaired_source
 from PIL import Image
 
 from ganvas import checkpoint, gallery, images, log, training
+from ganvas.data import derived
+from ganvas.data.making import pairs_from
 from ganvas.errors import DataError, DivergedError, SettingError
 from ganvas.inference import draw
 
@@ -139,10 +141,110 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
 def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
     source = noise_source(classes=("a", "b", "c"))
     method = checkpoint.build(facts_of(source, "cgan"))
-    sheet = gallery.take_sheet(tmp_path, method, 0)
+    sheet = gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source))
     across = gallery.columns(16)
     labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
     expected = torch.stack(list(draw(method, range(3 * across), labels)))
     with Image.open(sheet) as picture:
         shown = torch.from_numpy(np.array(picture))[None]
     assert torch.equal(shown, images.grid(images.enlarge(expected), columns=across))
+
+
+# --- the sheets of translators --------------------------------------------------------------------------------------
+
+
+def rows_of(path):
+    """The rows of a sheet of 16x16 pictures, each as a tuple of bytes, without the gaps; white ones are left out."""
+    with Image.open(path) as picture:
+        sheet = np.array(picture.convert("RGB"))
+    tiles = [[sheet[y : y + 64 : 4, x : x + 64 : 4] for x in range(2, sheet.shape[1] - 64, 66)]
+             for y in range(2, sheet.shape[0] - 64, 66)]  # fmt: skip
+    return [[tile for tile in row if tile.min() < 255] for row in tiles]
+
+
+def same(row, pictures):
+    return len(row) == len(pictures) and all(
+        np.array_equal(tile, picture.expand(3, -1, -1).permute(1, 2, 0).numpy())
+        for tile, picture in zip(row, pictures, strict=True)
+    )
+
+
+def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
+    source = pairs_source(n=32, channels=1, target_channels=3)
+    method = checkpoint.build(facts_of(source, "pix2pix")).eval()
+    pictures = gallery.to_show(source)
+    assert len(pictures) == 16
+    rows = rows_of(gallery.take_sheet(tmp_path, method, 5, pictures=pictures))
+    assert len(rows) == 6
+    with torch.no_grad():
+        made = images.to_bytes(method.translate(pictures.signed().source))
+    for k, kind in enumerate((pictures.source, made, pictures.target)):
+        assert same(rows[k], kind[:8])
+        assert same(rows[3 + k], kind[8:])
+
+
+def test_a_sheet_of_two_directions_shows_both(tmp_path):
+    source = unpaired_source(n=32, channels=3)
+    method = checkpoint.build(facts_of(source, "cyclegan")).eval()
+    pictures = gallery.to_show(source)
+    rows = rows_of(gallery.take_sheet(tmp_path, method, 5, pictures=pictures))
+    with torch.no_grad():
+        there, back = (
+            images.to_bytes(method.translate(t, way))
+            for t, way in ((pictures.signed().source, "ab"), (pictures.signed().target, "ba"))
+        )
+    assert len(rows) == 8
+    for k, kind in enumerate((pictures.source, there, pictures.target, back)):
+        assert same(rows[k], kind[:8])
+
+
+def test_a_sheet_of_few_pairs_is_filled_with_white(tmp_path):
+    source = pairs_source(n=10)
+    method = checkpoint.build(facts_of(source, "pix2pix"))
+    rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source)))
+    assert [len(row) for row in rows] == [8, 8, 8, 2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "autoencoder", "vae", "cyclegan"])
+def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
+    source = pairs_from(noise_source(n=16, channels=3), derived.task("colorize"))
+    config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
+    method = checkpoint.build(facts_of(source, name, config=config, task="colorize"))
+    pictures = gallery.to_show(source)
+    rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=pictures, task="colorize"))
+    data = rows_of(gallery.show_data(tmp_path, source, task="colorize"))
+    grey, colour = gallery.shown(pictures, "colorize")
+    assert grey.shape == colour.shape == (16, 3, 16, 16)
+    assert same(rows[0], grey[:8])
+    assert same(rows[2], colour[:8])
+    assert same(data[0], grey[:8])
+    assert same(data[1], colour[:8])
+
+
+@pytest.mark.parametrize(("name", "shown"), [("vae", 8), ("autoencoder", 6)])
+def test_of_single_pictures_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
+    source = noise_source(n=32)
+    method = checkpoint.build(facts_of(source, name))
+    rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source)))
+    assert len(rows) == shown
+    if name == "autoencoder":
+        assert same(rows[0], gallery.to_show(source).images[:8])
+        assert same(rows[2], gallery.to_show(source).images[:8])
+
+
+def test_what_is_shown_is_what_was_held_out_where_something_was(tmp_path):
+    source, held = pairs_source(n=16), pairs_source(n=11)
+    facts = facts_of(source, "pix2pix")
+    train_to(tmp_path, 1, source=source, facts=facts, shown=held)
+    assert same(rows_of(tmp_path / "samples/step-00000001.png")[0], held.some(16).source[:8])
+    assert same(rows_of(tmp_path / "samples/data.png")[0], source.some(32).source[:8])
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "autoencoder"])
+def test_a_translators_run_leaves_everything_that_its_folder_promises(tmp_path, name):
+    source = source_for(name)
+    train_to(tmp_path, 11, source=source, facts=facts_of(source, name), save_every=5)
+    made = gallery.show_all(tmp_path)
+    assert [path.name for path in made] == ["step-00000011.png", "timelapse.gif", "losses.png"]
+    sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
+    assert sheets == ["data", "step-00000000", "step-00000010", "step-00000011"]

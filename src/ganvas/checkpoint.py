@@ -222,14 +222,8 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     return folder
 
 
-def model_file(
-    run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, str | float] | None = None
-) -> bytes:
-    """The content of a model file.
-
-    Raises:
-        DivergedError: if a weight is not finite, naming the newest save of the run.
-    """
+def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, Any] | None = None) -> bytes:
+    """The content of a model file; raises DivergedError, naming the run's newest save, if a weight is not finite."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if broken:

@@ -102,6 +102,7 @@ def stopping_gently() -> Iterator[Stop]:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers stand to the right."""
     from rich.table import Table
+    from rich.text import Text  # so that a name is printed as it is, whatever signs it holds
 
     rows = [list(row) for row in rows]
     shown = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -109,7 +110,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         if rows and all(isinstance(row[i], int | float) for row in rows):
             column.justify = "right"
     for row in rows:
-        shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        shown.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     out.print(shown)
 
 

@@ -78,14 +78,13 @@ def change_film(path: Path, place: Path, change: Change, *, smooth: float = 0.0)
 def _change_animation(path: Path, place: Path, change: Change) -> None:
     durations, loop = _times(path)
     made = (change(frame) for frame in _frames(path))
-    drawn = (images.to_pillow(frame.pixels, frame.alpha) for frame in made)
+    first, *others = (images.to_pillow(frame.pixels, frame.alpha) for frame in made)  # which Pillow holds in any case
     options: dict[str, object] = {"duration": durations}
     if loop is not None or place.suffix.lower() != ".gif":  # a GIF that does not say is shown once; 0 is for ever
         options["loop"] = 1 if loop is None else loop
-    first = next(drawn)
     if place.suffix.lower() == ".gif" and first.mode in ("LA", "RGBA"):
         options["disposal"] = 2  # each frame is cleared away, or it would show through the next one's holes
-    images.save(place, first, save_all=True, append_images=drawn, **options)
+    images.save(place, first, save_all=True, append_images=others, **options)
 
 
 def _times(path: Path) -> tuple[list[int], int | None]:
@@ -114,41 +113,56 @@ def _count(film: Image.Image) -> int:
 
 
 def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
-    av = _pyav(path)
-    notes: set[str] = set()
-    with _whole(place) as half, _in_one_line(path, av), av.open(str(path)) as source:
+    av, ending = _pyav(path), place.suffix.lower()
+    options = {"movflags": "+faststart"} if ending in (".mp4", ".mov") else {}  # plays while it is loading
+    with (
+        _whole(place) as half,
+        _in_one_line(path, av),
+        av.open(str(path)) as source,
+        av.open(str(half), "w", format=_FORMATS[ending], options=options) as target,
+    ):
         if not source.streams.video:
             raise DataError(f"{path}: holds no moving picture")
-        seen = source.streams.video[0]
-        seen.thread_type = "AUTO"
-        options = {"movflags": "+faststart"} if place.suffix.lower() in (".mp4", ".mov") else {}
-        with av.open(str(half), "w", format=_FORMATS[place.suffix.lower()], options=options) as target:
-            heard = {}
-            for audio in source.streams.audio:
-                if audio.codec_context.name in target.supported_codecs:
-                    heard[audio.index] = target.add_stream_from_template(audio)
-                else:
-                    notes.add(f"{place.suffix} does not hold sound in {audio.codec_context.name}, which is left out")
-            shown, count = None, 0
-            for packet in source.demux(seen, *(source.streams[index] for index in heard)):
-                if packet.stream.index in heard:
-                    if packet.dts is not None:  # the empty packet at the end
-                        packet.stream = heard[packet.stream.index]
-                        target.mux(packet)
-                    continue
-                for frame in packet.decode():
-                    array = _array(change(_picture(frame, path)))
-                    made = _even(array)
-                    if made.shape != array.shape:
-                        notes.add("H.264 takes even sides only; the last row or column of pixels was repeated")
-                    if shown is None:
-                        shown = _add_stream(target, seen, made, place)
-                    target.mux(shown.encode(_frame(av, made, frame, count, seen)))
-                    count += 1
-            if shown is None:
-                raise DataError(f"{path}: broken (no frame of it can be decoded)")
-            target.mux(shown.encode(None))
-    return tuple(sorted(notes))
+        heard = {
+            audio.index: target.add_stream_from_template(audio)
+            for audio in source.streams.audio
+            if audio.codec_context.name in target.supported_codecs
+        }
+        odd = _copy(av, source, target, heard, change=change, path=path, ending=ending)
+        lost = sorted({a.codec_context.name for a in source.streams.audio if a.index not in heard})
+    notes = [f"{ending} does not hold sound in {name}, which is left out" for name in lost]
+    if odd:
+        notes.append("videos have even sides; the last row or column of pixels is there twice")
+    return tuple(notes)
+
+
+def _copy(
+    av: ModuleType, source: Any, target: Any, heard: dict[int, Any], *, change: Change, path: Path, ending: str
+) -> bool:
+    """Write every frame changed, and the packets of what is heard as they are; returns whether a side was odd."""
+    seen = source.streams.video[0]
+    seen.thread_type = "AUTO"
+    shown, count, waiting, odd = None, 0, list[Any](), False
+    for packet in source.demux(seen, *(source.streams[index] for index in heard)):
+        if packet.stream.index in heard:
+            if packet.dts is not None:  # as it is in the empty packet at the end
+                packet.stream = heard[packet.stream.index]
+                waiting.append(packet)
+        else:
+            for frame in packet.decode():
+                array = _array(change(_picture(frame, path)))
+                made = _even(array)
+                odd = odd or made.shape != array.shape
+                shown = shown or _add_stream(target, seen, made, ending)
+                target.mux(shown.encode(_frame(av, made, frame, count, seen)))
+                count += 1
+        if shown is not None:  # all streams are known, so that the file can begin
+            target.mux(waiting)
+            waiting.clear()
+    if shown is None:
+        raise DataError(f"{path}: broken (no frame of it can be decoded)")
+    target.mux(shown.encode(None))
+    return odd
 
 
 def _pyav(path: Path) -> ModuleType:
@@ -158,9 +172,11 @@ def _pyav(path: Path) -> ModuleType:
         raise UsageError(f"{path}: videos take the package PyAV; pip install 'ganvas[video]'") from error
 
 
-def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], place: Path) -> Any:
+def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) -> Any:
     """The stream of what is shown, as large as its first frame, with the rate and the clock of what was seen."""
-    name, options = _VP9 if place.suffix.lower() == ".webm" else _H264
+    name, options = _VP9 if ending == ".webm" else _H264
+    if ending == ".avi":  # it has no times of its own: frames are shown in the order in which they lie
+        options = {**options, "bf": "0"}
     shown = target.add_stream(name, rate=seen.average_rate or seen.guessed_rate or Fraction(25), options=options)
     shown.height, shown.width = made.shape[:2]
     shown.pix_fmt = "yuv420p"  # what every player plays
@@ -196,7 +212,8 @@ def _frame(av: ModuleType, made: NDArray[np.uint8], seen: Any, count: int, strea
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(made), format="rgb24")
     frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    frame.pts = round(count / rate / stream.time_base) if seen.pts is None else seen.pts
+    timed = seen.pts is not None and stream.container.format.name != "avi"  # whose times are guessed, and shift
+    frame.pts = seen.pts if timed else round(count / rate / stream.time_base)
     frame.time_base = stream.time_base
     return frame
 

@@ -25,6 +25,8 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
     """
     if not isinstance(method, Generates):
         raise ModelError(f"a {method.name()} model does not draw from noise; give one of a method that generates")
+    if method.spec.outputs not in (1, 3):
+        raise ModelError(f"this {method.name()} model makes colours without lightness: use it with `ganvas translate`")
     at_once = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
     for first in range(0, len(seeds), at_once):
         part = list(seeds[first : first + at_once])

@@ -1,8 +1,12 @@
-"""How far two sets of pictures are apart, from features of their pictures: formulas, mostly a library's."""
+"""How far two sets of pictures are apart, or two pictures, and what a network left in them; mostly by libraries.
+
+Sets are told apart by features of their pictures, pictures by their bytes.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +15,18 @@ KERNEL_BLOCK = 1000  # pictures; what the papers take, so that values compare
 KERNEL_BLOCKS = 10  # at least; of fewer the spread is hardly known
 NEIGHBOURS = 3
 SPREAD_OVER = 2000  # pictures between which distances are averaged
+
+MOST_DECIBELS = 100.0  # of PSNR, for pictures that are equal
+SSIM_WINDOW = 11  # pixels
+SSIM_PLANES = 16  # channels of pictures at once
+
+STRIDES = (2, 4, 8)  # pixels: what one, two and three doublings leave
+COARSEST = STRIDES[-1]
+MOST_WINDOW = 64  # pixels; more would tell periods finer, and plain areas from others less
+WINDOWS_AT_ONCE = 256
+NEAREST = 3  # steps of frequency up to which neighbours are taken
+
+RESAMPLES = 1000
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
@@ -112,3 +128,121 @@ def nearest(rows: Tensor, parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         best, which = torch.where(closer, distance, best), torch.where(closer, number + start, which)
         start += len(part)
     return best, which
+
+
+# --- two pictures ---------------------------------------------------------------------------------------------------
+
+
+def squared_error(made: Tensor, wanted: Tensor) -> Tensor:
+    """The mean squared error of each uint8 picture (N, C, H, W), with its bytes taken as 0..1: (N,) float64."""
+    return (made.float() - wanted.float()).square_().mean((1, 2, 3), dtype=torch.float64) / 255**2
+
+
+def absolute_error(made: Tensor, wanted: Tensor) -> Tensor:
+    """The mean absolute error of each uint8 picture (N, C, H, W), in grey levels 0..255: (N,) float64."""
+    return (made.float() - wanted.float()).abs_().mean((1, 2, 3), dtype=torch.float64)
+
+
+def signal_to_noise(made: Tensor, wanted: Tensor) -> Tensor:
+    """The peak signal-to-noise ratio of each uint8 picture (N, C, H, W) in decibels, over all channels: (N,) float64.
+
+    10 log10(255^2 / MSE), by torchmetrics; at most `MOST_DECIBELS`, where equal pictures would have no end.
+    """
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    values: Tensor = peak_signal_noise_ratio(
+        made.float(), wanted.float(), data_range=255.0, reduction="none", dim=(1, 2, 3)
+    )
+    return values.double().clamp(max=MOST_DECIBELS)
+
+
+def structural_similarity(made: Tensor, wanted: Tensor) -> Tensor:
+    """The structural similarity of each uint8 picture (N, C, H, W), up to 1: (N,) float64; by torchmetrics.
+
+    Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity": Gaussian windows of
+    11x11 pixels and sigma 1.5 that lie within the picture, K1 = 0.01, K2 = 0.03, over 0..255; channels are averaged.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    edge, maps = SSIM_WINDOW // 2, []
+    both = (pictures.float().flatten(0, 1)[None] for pictures in (made, wanted))  # (1, N C, H, W)
+    parts = (torch.split(planes, SSIM_PLANES, 1) for planes in both)  # as channels of one picture: ten times as quick
+    for ours, theirs in zip(*parts, strict=True):
+        _, local = structural_similarity_index_measure(
+            ours, theirs, sigma=1.5, kernel_size=SSIM_WINDOW, data_range=255.0, return_full_image=True
+        )
+        maps.append(local[0, :, edge:-edge, edge:-edge].double().mean((1, 2)))  # without windows that reach outside
+    return torch.cat(maps).view(len(made), -1).mean(1)
+
+
+# --- checkerboards --------------------------------------------------------------------------------------------------
+
+
+def power_spectrum(pictures: Tensor) -> Tensor:
+    """The mean power of windows of uint8 pictures (N, C, H, W) over frequency (W, W), row by column; float64.
+
+    Hann windows of up to 64 pixels a side, half over each other, each freed of its mean, the powers of its channels
+    added. Every window counts alike, whatever its contrast: its powers are divided by their mean over the finer
+    frequencies, so that a pattern in a plain sky is not lost beside a tree. Rounding to bytes is added as noise, so
+    that what no byte can hold does not count.
+    """
+    side = min(MOST_WINDOW, min(pictures.shape[-2:]) // COARSEST * COARSEST)
+    windows = pictures.unfold(2, side, side // 2).unfold(3, side, side // 2)  # (N, C, rows, columns, side, side)
+    windows = windows.flatten(2, 3).transpose(1, 2).flatten(0, 1)  # (n, C, side, side)
+    hann = torch.hann_window(side)
+    hann = hann[:, None] * hann
+    frequency = torch.fft.fftfreq(side).abs()
+    fine = torch.maximum(frequency[:, None], frequency[: side // 2 + 1]) > 1 / (2 * COARSEST)
+    total, count = torch.zeros(side, side // 2 + 1, dtype=torch.float64), 0
+    for part in torch.split(windows, WINDOWS_AT_ONCE):
+        values = part.float()
+        values = (values - values.mean((2, 3), keepdim=True)) * hann
+        power = torch.fft.rfft2(values).abs().square_().sum(1) + part.shape[1] * hann.square().sum() / 12
+        total += (power / power[:, fine].mean(1)[:, None, None]).sum(0, dtype=torch.float64)
+        count += len(power)
+    mirrored = total[-torch.arange(side) % side][:, 1:-1].flip(1)  # of a real picture, the power at -f is that at f
+    return torch.cat([total, mirrored], 1) / count
+
+
+def checkerboard(spectrum: Tensor) -> dict[int, float]:
+    """How far a power spectrum stands out at the frequencies of strides, by their period in pixels; 1 is not at all.
+
+    Layers that double a map leave patterns that repeat every 2 pixels, or every 4 or 8 where more doublings follow
+    (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). Of each frequency that repeats with a period,
+    and with no shorter one, the power is divided by the medians of its neighbours in its row and in its column, and
+    the smaller quotient taken: edges raise a whole row or column, a pattern a single point. These are averaged.
+    """
+    side, scores = len(spectrum), dict[int, float]()
+    for period in (period for period in STRIDES if side // period > NEAREST):
+        step = side // period
+        places = {
+            (row, column)
+            for row in range(0, side, step)
+            for column in range(0, side, step)
+            if row // step % 2 or column // step % 2  # else a shorter period has it
+        }
+        scores[period] = sum(_standing_out(spectrum, *place) for place in places) / len(places)
+    return scores
+
+
+def _standing_out(spectrum: Tensor, row: int, column: int) -> float:
+    side = len(spectrum)
+    beside = torch.tensor([k for far in range(2, NEAREST + 1) for k in (-far, far)])  # next to it is its own shoulder
+    in_row, in_column = spectrum[row, (column + beside) % side], spectrum[(row + beside) % side, column]
+    return float(spectrum[row, column] / torch.maximum(in_row.quantile(0.5), in_column.quantile(0.5)))
+
+
+# --- how sure -------------------------------------------------------------------------------------------------------
+
+
+def bootstrap(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ends of the 95 % intervals of the means of the columns of `values` (N, K), N >= 2: (K,) each.
+
+    Efron 1979: the middle 95 % of the means of 1,000 sets of N rows, drawn with replacement. Every call with as many
+    rows draws the same ones, and so do all columns.
+    """
+    columns, lot = values.double().T.numpy(), np.random.default_rng(0)
+    n = columns.shape[1]
+    means = np.stack([columns[:, lot.integers(0, n, n)].mean(1) for _ in range(RESAMPLES)])  # (1000, K)
+    low, high = torch.from_numpy(np.quantile(means, (0.025, 0.975), axis=0))
+    return low, high

@@ -20,9 +20,9 @@ from torch.nn import functional as F
 Part = Callable[[Tensor], Tensor]  # pictures (N, C, H, W) to (N, C', H, W), float in -1..1
 Statistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of every channel (C,), by layer
 
-WHOLE = 2**20  # pixels at most of a picture that goes through at once; a residual network of width 64 takes 1.5 GB then
-TILE = 1024  # pixels a side: the same memory
-PATCH = 512  # pixels a side of the patches that statistics are taken from, as many as make a WHOLE
+WHOLE = 2**20  # pixels at most of a picture that goes through at once; a U-Net of width 64 takes 1.6 GB for it
+TILE = 768  # pixels a side: 0.9 GB, which leaves room for a large picture and its result within 2 GB
+PATCH = (256, 512)  # pixels a side, least and most, of the patches that statistics are taken from
 
 
 def translate_in_tiles(part: Part, picture: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Tensor:
@@ -37,8 +37,11 @@ def translate_in_tiles(part: Part, picture: Tensor, *, network: nn.Module, tile:
     """
     tile, overlap = meshes(tile, multiple)
     rows, columns = (axis_tiles(n, tile=tile, overlap=overlap, multiple=multiple) for n in picture.shape[-2:])
-    with pooled(network) as statistics:
-        part(patches(picture, multiple=multiple))
+    if len(rows) == len(columns) == 1:
+        return part(picture[None])[0].float().cpu()
+    statistics: Statistics = {}
+    if any(looks_at_all(layer) for layer in network.modules()):
+        statistics = statistics_of(part, picture, network=network, tile=tile, multiple=multiple)
     whole: Tensor | None = None
     with frozen(network, statistics):
         for top, bottom, down in rows:
@@ -79,25 +82,50 @@ def axis_tiles(length: int, *, tile: int, overlap: int, multiple: int) -> list[t
     return [(start, end, weight[start:end]) for start, end, weight in zip(starts, ends, weights, strict=True)]
 
 
-def patches(picture: Tensor, *, multiple: int) -> Tensor:
-    """Squares (N, C, h, w) of a picture (C, H, W), spread evenly over it, of about `WHOLE` pixels together."""
-    height, width = picture.shape[-2:]
-    side = math.ceil(PATCH / multiple) * multiple
-    h, w = min(side, height), min(side, width)
-    n = max(1, WHOLE // (h * w))
-    down = min(max(1, round(math.sqrt(n * height / width))), n)
-    across = max(1, n // down)
-    tops, lefts = _spread(height - h, down, multiple), _spread(width - w, across, multiple)
-    return torch.stack([picture[:, y : y + h, x : x + w] for y in tops for x in lefts])
+# --- the statistics of the whole picture ----------------------------------------------------------------------------
+
+
+def statistics_of(part: Part, picture: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Statistics:
+    """The statistics of a whole picture (C, H, W) that each norm layer would take, had it seen it at once: nearly.
+
+    The statistics of a layer depend on how the layers before it normalised, so those of single patches would not do:
+    groups of patches from all over the picture go through together, each group under its common statistics, and the
+    moments of the groups are averaged. Every pixel is in a patch. A group may be larger than a tile, for the result
+    takes no memory yet.
+
+    A picture reduced to a million pixels is quicker, but its details are finer than those of the picture, and other
+    than those that the network knows: on 2048x2048 pixels the tiles of trained networks then differed from the whole by
+    1.9 grey levels on average, where this way they do by 0.5. Statistics measured under those measured before, tile by
+    tile, do not settle: what changes in one layer changes all behind it.
+    """
+    side = max(PATCH[0], min(4 * multiple, PATCH[1]))
+    tops, lefts = (_spread(n - side, math.ceil(n / side), multiple) for n in picture.shape[-2:])
+    across = max(2, min(math.isqrt(WHOLE), tile * 4 // 3) // side)  # patches in a row of a group
+    sums: dict[nn.Module, tuple[int, Tensor, Tensor]] = {}
+    for rows in _interleaved(tops, across):
+        for columns in _interleaved(lefts, across):
+            group = torch.stack([picture[:, y : y + side, x : x + side] for y in rows for x in columns])
+            with pooled(network) as statistics:
+                part(group)
+            for layer, (mean, variance) in statistics.items():
+                n, means, squares = sums.get(layer, (0, torch.zeros_like(mean), torch.zeros_like(mean)))
+                square = variance + mean.square()
+                sums[layer] = n + len(group), means + len(group) * mean, squares + len(group) * square
+    return {
+        layer: (means / n, (squares / n - (means / n).square()).clamp(min=0))
+        for layer, (n, means, squares) in sums.items()
+    }
 
 
 def _spread(room: int, n: int, multiple: int) -> list[int]:
-    """At most `n` points of the grid from 0 to `room`, evenly; the middle one where there is one."""
-    wanted = [room / 2] if n == 1 else [i * room / (n - 1) for i in range(n)]
-    return sorted({int(x) // multiple * multiple for x in wanted})
+    """`n` points of the grid from 0 to `room`, evenly."""
+    return [int(i * room / max(1, n - 1)) // multiple * multiple for i in range(n)] if room > 0 else [0]
 
 
-# --- the statistics of the whole picture ----------------------------------------------------------------------------
+def _interleaved(points: list[int], at_most: int) -> list[list[int]]:
+    """The points in groups, each of which reaches from the first to the last."""
+    groups = math.ceil(len(points) / at_most)
+    return [points[first::groups] for first in range(groups)]
 
 
 @contextlib.contextmanager

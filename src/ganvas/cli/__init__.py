@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from ganvas import __version__, console, methods
 from ganvas.cli.checking import doctor
 from ganvas.cli.drawing import generate
+from ganvas.cli.importing import import_weights
 from ganvas.cli.judging import evaluate
 from ganvas.cli.looking import describe, show_methods
 from ganvas.cli.training import demo, train
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "train": (train, "METHOD --data SOURCE [OPTIONS]"),
     "generate": (generate, "MODEL --out PATH [OPTIONS]"),
     "translate": (translate, "MODEL FILE_OR_FOLDER ... --out DIR [OPTIONS]"),
+    "import": (import_weights, "FILE --out MODEL [OPTIONS]"),
     "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
 }
 

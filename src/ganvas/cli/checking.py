@@ -61,13 +61,11 @@ def doctor(
 
 
 def _show(report: "Report") -> None:
-    from rich.markup import escape
-
     for title, counts in report.tables.items():
-        console.table("", (title, "files"), [(escape(name), n) for name, n in counts])
+        console.table("", (title, "files"), [(name, n) for name, n in counts])
         console.tell("")
     if report.findings:
-        rows = [(each.severity.value, each.count, escape(_told(each))) for each in report.findings]
+        rows = [(each.severity.value, each.count, _told(each)) for each in report.findings]
         console.table("", ("", "count", "what"), rows)
         console.tell("")
     if report.ready:

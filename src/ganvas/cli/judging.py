@@ -1,16 +1,19 @@
 """Judging from the command line."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import console
 from ganvas.errors import DataError, ModelError, UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag
 
 if TYPE_CHECKING:
-    from ganvas.checkpoint import Model
-    from ganvas.data.batch import Source
-    from ganvas.evaluation import Evaluation
+    from ganvas.checkpoint import Facts, Model
+    from ganvas.data.batch import Images, Source
+    from ganvas.evaluation import Evaluation, TranslationEvaluation
+
+DRAWN = 10_000  # pictures, of a model that draws
 
 
 def evaluate(
@@ -19,7 +22,12 @@ def evaluate(
     *,
     data: str,
     out: Path,
-    count: Count = 10_000,
+    target: str | None = None,
+    side: Literal["ab", "ba"] | None = None,
+    task: str | None = None,
+    direction: Literal["ab", "ba"] | None = None,
+    size: Count | None = None,
+    count: Count | None = None,
     features: Literal["auto", "digits", "inception"] = "auto",
     weights: Path | None = None,
     data_root: DataRoot = Path("~/.cache/ganvas"),
@@ -27,17 +35,24 @@ def evaluate(
     device: Device = "auto",
     json: Flag = False,
 ) -> None:
-    """Score a model that draws: how real its pictures are, how varied, and whether they are copies.
+    """Score a model on pictures that it has not seen, with how sure the scores are.
 
-    Of a named data set its test part is taken, which no training sees. Beside the model's scores stand those of
-    training pictures: as good as can be. Scores of different features, or of different counts, do not compare.
+    One that draws: how real its pictures are, how varied, and whether they are copies; beside it stand training
+    pictures, as good as can be. One that translates: how near each picture comes to what it should be; beside it
+    stands the input, which is what doing nothing scores. Of a named data set the test part is taken, and of the
+    folder that a model learned from what was held out.
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a save)
-        data: real pictures to hold the drawn ones against: a named data set or a folder
-        out: a folder for metrics.json, samples.png and nearest.png
-        count: how many pictures to draw; FID is usually told for 10,000 or more
-        features: what looks at the pictures: ganvas's own digit network, or Inception v3, which needs
+        data: real pictures, or the sources of pairs: a named data set or a folder
+        out: a folder for metrics.json and sheets of pictures; of pairs also metrics.csv, a row for each
+        target: the folder with the partners, matched by the names of the files; for cyclegan, of the other kind
+        side: each picture of --data holds two side by side: ab is from left to right, ba from right to left
+        task: what makes pairs of the pictures of --data, as in `ganvas train` [default for these three: the model's]
+        direction: of a model that goes both ways: ab from source to target, or ba back [default: ab]
+        size: pixels at which pairs are compared [default: the model's]
+        count: how many pictures to draw; FID is usually told for 10,000 or more [default: 10,000]
+        features: what looks at drawn pictures: ganvas's own digit network, or Inception v3, which needs
             `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits
         weights: a file with Inception's weights, in place of the download
         data_root: where named data sets are looked for, and downloaded to
@@ -47,8 +62,6 @@ def evaluate(
     """
     from ganvas import evaluation
     from ganvas.checkpoint import load
-    from ganvas.data import open_source
-    from ganvas.features import open_features, suited
     from ganvas.files import make_folder, require_place
     from ganvas.runtime import find_device
 
@@ -57,38 +70,190 @@ def evaluate(
     if (out / evaluation.NUMBERS).exists() and not overwrite:
         raise UsageError(f"{out / evaluation.NUMBERS} is already there; choose another --out, or add --overwrite")
     require_place(out)
-    where = find_device(device)
-    loaded = load(model, where)
-    spec = loaded.facts.spec
-    source = open_source(data, root=data_root.expanduser(), size=spec.size, split="test", track=console.track)
-    name = suited(spec) if features == "auto" else features
-    if weights and name != "inception":
-        raise UsageError(
-            f"--weights {weights}: are Inception's, and the {name} network judges; add --features inception"
-        )
-    judge = open_features(name, device=where, weights=weights, framed=source.name == "digits")
-    training = _training_source(model, loaded, data_root.expanduser())
-    found = evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
+    loaded, root = load(model, find_device(device)), data_root.expanduser()
+    of_pairs = {"--target": target, "--side": side, "--task": task, "--direction": direction, "--size": size}
+    of_drawn = {"--count": count, "--features": features.replace("auto", ""), "--weights": weights}
+    found: evaluation.Evaluation | evaluation.TranslationEvaluation
+    if _translates(loaded, pairs=bool(target or side or task)):
+        _refuse(of_drawn, "is for models that draw, and this one translates")
+        ways = {"target": target or "", "side": side or "", "task": task or ""}
+        found = _evaluate_translated(loaded, _facts_with_paths(model, loaded), data, root, ways, direction, size)
+    else:
+        _refuse(of_pairs, f"is for models that translate; this {loaded.facts.method} model draws")
+        found = _evaluate_drawn(model, loaded, data, root, count=count or DRAWN, features=features, weights=weights)
     if json:
         console.print_json(found.to_json())
-    else:
+    elif isinstance(found, evaluation.Evaluation):
         _show(found)
+    else:
+        _show_translated(found)
     for path in evaluation.write(make_folder(out), found).values():
         if not json:
             console.tell(f"  {path}")
 
 
-def _training_source(model: Path, loaded: "Model", root: Path) -> "Source | None":
-    """What the model learned from, if it is still where it was; a model file by itself knows named sets only."""
+def _translates(loaded: "Model", *, pairs: bool) -> bool:
+    """Whether a model is judged by what it makes of pictures; one that also draws, if it learned pairs or gets some."""
+    from ganvas.methods._base import Generates, Translates
+
+    if not isinstance(loaded.method, Translates):
+        return False
+    return not isinstance(loaded.method, Generates) or pairs or loaded.facts.spec.target_channels > 0
+
+
+def _refuse(flags: Mapping[str, object], why: str) -> None:
+    for flag, value in flags.items():
+        if value:
+            raise UsageError(f"{flag} {value}: {why}; leave it out")
+
+
+def _facts_with_paths(model: Path, loaded: "Model") -> "Facts":
+    """The facts of the run that the model is of, where it lies in one: a model file by itself knows no paths."""
     from ganvas.checkpoint import RUN, read_run
+
+    for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a save of it, the file in a save
+        if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == loaded.facts.data:
+            return facts
+    return loaded.facts
+
+
+# --- models that translate ------------------------------------------------------------------------------------------
+
+
+def _evaluate_translated(
+    loaded: "Model",
+    facts: "Facts",
+    data: str,
+    root: Path,
+    ways: dict[str, Any],
+    direction: Literal["ab", "ba"] | None,
+    size: int | None,
+) -> "TranslationEvaluation":
+    from ganvas import evaluation
+    from ganvas.data import derived, open_for
+    from ganvas.data.unpaired import TwoSets
+
+    known = _same_folder(facts.data, data)
+    if not any(ways.values()):
+        ways = _ways_of(facts, known)
+    if ways["task"]:
+        ways["task"] = derived.task(ways["task"]).name
+    holdout = facts.holdout if known else 0.0
+    source = open_for(
+        type(loaded.method).batches, data, root=root, size=size or facts.spec.size, split="test",
+        holdout=holdout, track=console.track, **ways,
+    )  # fmt: skip
+    for line in (*source.left_out, *source.notes):
+        console.say(f"left out {line}" if line in source.left_out else line)
+    learned = _learned(data, known, holdout)
+    if isinstance(source.pictures, TwoSets):
+        if direction:
+            raise UsageError(f"--direction {direction}: without pairs both are measured; leave it out")
+        return evaluation.evaluate_unpaired(loaded, *source.pictures.sides, learned=learned, track=console.track)
+    return evaluation.evaluate_pairs(
+        loaded, source, direction=direction or "ab", task=ways["task"], learned=learned, track=console.track
+    )
+
+
+def _same_folder(learned: str, data: str) -> Literal["", "surely", "perhaps"]:
+    """Whether the model learned from this folder: surely, or perhaps, where no more than its name is known."""
+    from ganvas.data.named import NAMES
+
+    if data in NAMES:
+        return ""
+    here = Path(data).resolve()
+    if Path(learned).is_absolute():
+        return "surely" if here == Path(learned) else ""
+    return "perhaps" if here.name == learned else ""
+
+
+def _ways_of(facts: "Facts", known: str) -> dict[str, Any]:
+    """Where partners come from, as the model learned it."""
+    target, task = facts.target, facts.task
+    if target and not (known == "surely" and Path(target).is_dir()):
+        raise UsageError(
+            f"the model learned from two folders, the second called {Path(target).name}: add --target FOLDER"
+        )
+    if not (target or task or facts.side or facts.spec.target_channels):
+        task = "reconstruct"  # it learned from single pictures
+    return {"target": target, "side": facts.side, "task": task}
+
+
+def _learned(data: str, known: str, holdout: float) -> str:
+    """What is to be said of whether the model learned from these pictures."""
+    from ganvas.data.named import NAMES
+
+    if data in NAMES:
+        return "no: the test part of a published set"
+    if not known:
+        return "no: another folder than it learned from (whether that one held the same pictures is not known)"
+    of = "the folder that it learned from" if known == "surely" else "a folder of the name of that it learned from"
+    if holdout:
+        return f"no: of {of} only the pictures that were held out (--holdout {holdout:g})"
+    if known == "surely":
+        return "YES: it learned from these very pictures; new ones, which it does not know, it will do worse on"
+    return f"perhaps: this is {of}, and none was held out; if it is that one, on new pictures it will do worse"
+
+
+def _show_translated(found: "TranslationEvaluation") -> None:
+    rows = []
+    for score in found.scores:
+        mean, measure = score.model, score.measure
+        ends = "" if mean.low is None else f" ({mean.low:{measure.digits}} to {mean.high:{measure.digits}})"
+        others = [measure.written(other.value) for other in score.baselines.values()]
+        rows.append((score.name, measure.written(mean.value) + ends, *others, measure.better))
+    baselines = found.scores[0].baselines
+    columns = ("score", "model", *(f"{name} as it is" for name in baselines), "better")
+    console.table(f"{found.model}, {found.step:,} steps, {found.protocol['n']:,} pictures", columns, rows)
+    for score in found.scores:
+        for name in score.baselines:
+            console.tell(f"{score.name}: {score.verdict(name)}")
+    for board in found.checkerboards:
+        values = ", ".join(f"{value:.3g} every {period}" for period, value in board.outputs.items())
+        targets = ", ".join(f"{value:.3g}" for value in board.targets.values())
+        console.tell(f"{board.name}: {values} pixels (pictures to be like: {targets}); about 1 or less is none")
+    for aspect, said in found.protocol.items():
+        if aspect not in ("n", "size", "part", "versions", "checkerboard"):  # said already, or for machines
+            console.tell(f"{aspect}: {said}")
+
+
+# --- models that draw -----------------------------------------------------------------------------------------------
+
+
+def _evaluate_drawn(
+    model: Path,
+    loaded: "Model",
+    data: str,
+    root: Path,
+    *,
+    count: int,
+    features: Literal["auto", "digits", "inception"],
+    weights: Path | None,
+) -> "Evaluation":
+    from ganvas import evaluation
+    from ganvas.data import open_source
+    from ganvas.features import open_features, suited
+
+    spec = loaded.facts.spec
+    source = open_source(data, root=root, size=spec.size, split="test", track=console.track)
+    name = suited(spec) if features == "auto" else features
+    if weights and name != "inception":
+        raise UsageError(
+            f"--weights {weights}: are Inception's, and the {name} network judges; add --features inception"
+        )
+    device = next(loaded.method.parameters()).device
+    judge = open_features(name, device=device, weights=weights, framed=source.name == "digits")
+    training = _training_source(model, loaded, root)
+    return evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
+
+
+def _training_source(model: Path, loaded: "Model", root: Path) -> "Source[Images] | None":
+    """What the model learned from, if it is still where it was; a model file by itself knows named sets only."""
     from ganvas.data import open_source
     from ganvas.data.named import NAMES
 
-    data = loaded.facts.data
     try:
-        for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a save of it, the file in a save
-            if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == data:
-                data = facts.data
+        data = _facts_with_paths(model, loaded).data
         if data not in NAMES and not Path(data).is_absolute():
             raise DataError(f"the model knows no more than its name, {data}")
         source = open_source(data, root=root, size=loaded.facts.spec.size, track=console.track)

@@ -175,6 +175,10 @@ def _train(
     score = None
     if weights and not (validate_every and suited(source.spec) == "inception"):
         raise UsageError(f"--weights {weights}: are for --validate-every on pictures that are no digits; leave it out")
+    if validate_every and issubclass(source.batch, Pairs):
+        raise UsageError(
+            f"--validate-every {validate_every}: scores what is drawn from noise; score a translator with `ganvas evaluate`"
+        )
     if validate_every:
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)

@@ -43,7 +43,7 @@ def translate(
         format: of pictures; keep writes each as it came
         size: pixels of the shorter side at which the network works, for pictures that are larger; the result is
             enlarged again [default: that of the training where only colour is added, else the picture's own]
-        tile: pixels a side of the tiles that a picture goes through in; smaller ones take less memory [default: 1024
+        tile: pixels a side of the tiles that a picture goes through in; smaller ones take less memory [default: 768
             where a picture has more than a million pixels]
         smooth: against flicker in films: how much of each frame is that before it, moved along; 0 to below 1
         overwrite: replace what is there

@@ -141,29 +141,30 @@ def can_be_halved(width: int) -> bool:
 
 def _look(path: Path, name: str) -> tuple[Seen, Pixels | None]:
     try:
-        pixels = _on_white(images.read(path))
+        with images.opened(path) as image:
+            mode, profile = _mode(image), _foreign(image.info.get("icc_profile") or b"")
+            pixels = _on_white(images.picture_of(image))
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
+            frames = getattr(image, "n_frames", 1)
     except DataError as error:
         return _broken(path, name, error), None
     small = np.stack([cv2.resize(plane, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for plane in pixels])
-    grey = bool(np.ptp(small.astype(np.int16), axis=0).max() <= COLOURLESS)
     base = small if min(pixels.shape[1:]) >= 2 * SMALL else pixels  # not what was made larger, for that is jagged
-    with Image.open(path) as image:
-        seen = Look(
-            path=path,
-            name=name,
-            width=pixels.shape[2],
-            height=pixels.shape[1],
-            mode=_mode(image),
-            grey=grey,
-            blank=bool((pixels.max((1, 2)).astype(int) - pixels.min((1, 2)) <= BLANK).all()),
-            turned=Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-            not in (0, 1),  # PNG's own decodes once more
-            profile=_foreign(image.info.get("icc_profile") or b""),
-            frames=getattr(image, "n_frames", 1),
-            digest=_digest(pixels[:1] if len(pixels) == 3 and _no_colour(pixels) else pixels),
-            bits=_hash(base),
-            thumbnail=_thumbnail(base),
-        )
+    seen = Look(
+        path=path,
+        name=name,
+        width=pixels.shape[2],
+        height=pixels.shape[1],
+        mode=mode,
+        grey=bool(np.ptp(small.astype(np.int16), axis=0).max() <= COLOURLESS),
+        blank=bool((pixels.max((1, 2)).astype(int) - pixels.min((1, 2)) <= BLANK).all()),
+        turned=turned,
+        profile=profile,
+        frames=frames,
+        digest=_digest(pixels[:1] if _no_colour(pixels) else pixels),
+        bits=_hash(base),
+        thumbnail=_thumbnail(base),
+    )
     return seen, pixels
 
 
@@ -212,7 +213,7 @@ def _foreign(profile: bytes) -> str:
 
 
 def _no_colour(pixels: Pixels) -> bool:
-    return np.array_equal(pixels[0], pixels[1]) and np.array_equal(pixels[0], pixels[2])
+    return all(np.array_equal(pixels[0], plane) for plane in pixels[1:])
 
 
 def _digest(pixels: Pixels) -> bytes:

@@ -35,7 +35,7 @@ class AutoencoderConfig(_base.TranslationConfig):
         64, "channels after the first halving, doubled at each up to eight times (`scaled` only)", low=1, high=1024
     )
     norm: Norm = setting(
-        "instance", "of maps: by picture or group of channels, the same in training and after; by batch; or none"
+        "group", "of maps: by group of channels or by picture, the same in training and after; by batch; or none"
     )
     loss: Literal["l1", "l2", "cross_entropy"] = setting(
         "l1", "what is minimised: mean absolute or squared difference, or a pixel as the chance of white"

@@ -41,7 +41,7 @@ class Pix2pixConfig(_base.TranslationConfig):
     )
     blocks: int = setting(6, "residual blocks (`resnet` only)", low=1, high=64)
     norm: Norm = setting(
-        "instance", "of maps: by picture or group of channels, the same in training and after; or by batch; or none"
+        "group", "of maps: by group of channels or by picture, the same in training and after; by batch; or none"
     )
     dropout: float = setting(0.0, "chance to drop a value in the generator while it learns", low=0, high=0.9)
     slope: float = setting(0.2, "of the leaky units below zero", low=0, high=1)
@@ -58,7 +58,7 @@ class Pix2pixConfig(_base.TranslationConfig):
 
 _PAPER = Pix2pixConfig(
     batch=1, epochs=200, learning_rate=2e-4, beta1=0.5, beta2=0.999, decay=0.5, ema=0.0, upsample="deconv",
-    width=64, levels=8, dropout=0.5, discriminator_width=64,
+    width=64, levels=8, norm="instance", dropout=0.5, discriminator_width=64,
 )  # fmt: skip
 
 

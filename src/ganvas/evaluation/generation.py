@@ -1,11 +1,9 @@
-"""How good a model's pictures are: scores against pictures it has not seen, with how they were found."""
+"""How good the pictures are that a model draws: scores against pictures it has not seen, with how they were found."""
 
 import itertools
-import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,15 +12,13 @@ from torch import Tensor
 import ganvas
 from ganvas import images, metrics
 from ganvas.checkpoint import Model
-from ganvas.data.batch import Source
+from ganvas.data.batch import Images, Source
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
+from ganvas.evaluation.found import Found
 from ganvas.features import Features
-from ganvas.files import write_whole
 from ganvas.inference import draw
 from ganvas.methods._base import Method
-
-NUMBERS = "metrics.json"
 
 LEAST = 50  # pictures of either kind; of fewer no covariance can be told
 AT_ONCE = 250  # pictures of a source
@@ -54,13 +50,11 @@ class Score:
     meaning: str
 
 
-@dataclass
-class Evaluation:
-    """What was found, and how.
+@dataclass(kw_only=True)
+class Evaluation(Found):
+    """What was found of a model that draws.
 
     Attributes:
-        model: what was judged, and `step` after how many steps.
-        protocol: how, by aspect.
         scores: the numbers.
         classes: by class, how many of the drawn pictures were judged to be of it; empty where nothing can judge.
         samples: drawn pictures, uint8 (N, C, H, W), to look at.
@@ -68,9 +62,6 @@ class Evaluation:
             nearest to any, then those of the first seeds; uint8 (N, C, H, W), None where unknown.
     """
 
-    model: str
-    step: int
-    protocol: dict[str, Any]
     scores: list[Score]
     classes: dict[str, int] = field(default_factory=dict)
     samples: Tensor | None = None
@@ -78,13 +69,16 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """All but the pictures, as JSON values."""
-        return {
-            "model": self.model,
-            "step": self.step,
-            "protocol": self.protocol,
-            "scores": [asdict(score) for score in self.scores],
-            "classes": self.classes,
-        }
+        return super().to_json() | {"scores": [asdict(score) for score in self.scores], "classes": self.classes}
+
+    def sheets(self) -> dict[str, Tensor]:
+        """`samples`, and `nearest` where the training pictures are known."""
+        sheets = {}
+        if self.samples is not None:
+            sheets["samples"] = images.grid(images.enlarge(self.samples), columns=10)
+        if self.neighbours is not None:
+            sheets["nearest"] = images.grid(images.enlarge(self.neighbours, side=96), columns=NEIGHBOURS_SHOWN)
+        return sheets
 
     def __getitem__(self, name: str) -> Score:
         return next(score for score in self.scores if score.name == name)
@@ -105,11 +99,11 @@ class _Seen:
 
 def evaluate(
     model: Model,
-    source: Source,
+    source: Source[Images],
     *,
     features: Features,
     count: int,
-    training: Source | None = None,
+    training: Source[Images] | None = None,
     track: Track = silently,
 ) -> Evaluation:
     """Draw `count` pictures, of the seeds 0 to count - 1, and hold them against those of `source`.
@@ -158,7 +152,7 @@ def evaluate(
     return found
 
 
-def _require_enough(count: int, source: Source) -> None:
+def _require_enough(count: int, source: Source[Images]) -> None:
     if min(count, len(source)) < LEAST:
         raise DataError(
             f"{count} drawn pictures and {len(source)} of {source.name}: scores take {LEAST} or more of each"
@@ -166,7 +160,13 @@ def _require_enough(count: int, source: Source) -> None:
 
 
 def _protocol(
-    model: Model, source: Source, features: Features, *, count: int, referred: int, training: Source | None
+    model: Model,
+    source: Source[Images],
+    features: Features,
+    *,
+    count: int,
+    referred: int,
+    training: Source[Images] | None,
 ) -> dict[str, Any]:
     facts = model.facts
     square = f"{facts.spec.size}x{facts.spec.size}"
@@ -188,7 +188,7 @@ def _protocol(
     }
 
 
-def _floor_protocol(source: Source, training: Source | None, count: int) -> str:
+def _floor_protocol(source: Source[Images], training: Source[Images] | None, count: int) -> str:
     if training is None:
         return "unknown: what it learned from is not to be found"
     if training.title == source.title:
@@ -206,7 +206,7 @@ def _see(pictures: Tensor, features: Features) -> Tensor:
         return torch.cat([features.see(part).float().cpu() for part in torch.split(pictures, features.at_once)])
 
 
-def _look(source: Source, count: int, features: Features, track: Track = silently) -> _Seen:
+def _look(source: Source[Images], count: int, features: Features, track: Track = silently) -> _Seen:
     """What the network makes of `count` pictures of a source, evenly taken."""
     parts = track(
         source.parts(AT_ONCE, count), total=math.ceil(count / AT_ONCE), description=f"looking at {source.title}"
@@ -318,7 +318,9 @@ def _spread(seen: _Seen, classes: int) -> float:
 # --- one by one -----------------------------------------------------------------------------------------------------
 
 
-def _memorised(drawn: Tensor, source: Source, training: Source, track: Track) -> tuple[list[Score], Tensor]:
+def _memorised(
+    drawn: Tensor, source: Source[Images], training: Source[Images], track: Track
+) -> tuple[list[Score], Tensor]:
     """Whether drawn pictures are nearer to a training picture than new real ones are, and the nearest of some."""
     unseen = source.some(NEIGHBOURS_SOUGHT).images
     total = math.ceil(len(training) / AT_ONCE)
@@ -355,7 +357,7 @@ def _flat(pictures: Tensor) -> Tensor:
 
 
 def scorer(
-    source: Source, features: Features, *, count: int, by: Literal["fid", "kid"] = "fid"
+    source: Source[Any], features: Features, *, count: int, by: Literal["fid", "kid"] = "fid"
 ) -> Callable[[Method], tuple[str, float]]:
     """A function that scores a method in training: `count` drawn pictures against as many of `source`, lower is better.
 
@@ -373,19 +375,3 @@ def scorer(
         return features.title("FID"), metrics.frechet_distance(real, fake)
 
     return score
-
-
-# --- keeping it -----------------------------------------------------------------------------------------------------
-
-
-def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
-    """Write metrics.json, samples.png and nearest.png (where known) into an existing folder; by name, where."""
-    paths = {"numbers": folder / NUMBERS}
-    write_whole(paths["numbers"], json.dumps(found.to_json(), indent=1).encode())
-    if found.samples is not None:
-        paths["samples"] = folder / "samples.png"
-        images.write(paths["samples"], images.grid(images.enlarge(found.samples), columns=10))
-    if found.neighbours is not None:
-        paths["nearest"] = folder / "nearest.png"
-        images.write(paths["nearest"], images.grid(images.enlarge(found.neighbours, side=96), columns=NEIGHBOURS_SHOWN))
-    return paths

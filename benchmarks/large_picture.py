@@ -1,0 +1,141 @@
+"""A large picture in tiles, and the same at once: how far they are apart, and what memory and time each takes.
+
+    python benchmarks/large_picture.py MODEL
+
+Writes docs/results/large-picture.md with its picture. The picture is made of the two photographs that scikit-learn
+ships (CC BY), mirrored and repeated at four scales, one quarter dark, so that brightness and detail vary over it.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import report
+import torch
+from sklearn.datasets import load_sample_image
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas import checkpoint, images, tiles
+from ganvas.images import Picture
+from ganvas.translation import Translator
+
+SIDE = 4096  # pixels
+SMALL = (512, 1024)  # sides at which the memory that the whole would take is measured
+AMPLIFIED = 32
+SHOWN = 512  # pixels a side of what the document shows
+QUARTERS = [("china.jpg", 1.0, 1.0), ("flower.jpg", 1.6, 1.0), ("flower.jpg", 3.0, 0.4), ("china.jpg", 2.2, 1.0)]
+
+
+def large_picture(side: int) -> Tensor:
+    """Four quarters of mirrored photographs, uint8 (3, side, side)."""
+    quarters = [_quarter(*quarter, side=side // 2) for quarter in QUARTERS]
+    return torch.cat([torch.cat(quarters[:2], 2), torch.cat(quarters[2:], 2)], 1)
+
+
+def _quarter(name: str, scale: float, brightness: float, *, side: int) -> Tensor:
+    photo = torch.from_numpy(load_sample_image(name).copy()).permute(2, 0, 1)[None].float()
+    photo = F.interpolate(photo, scale_factor=scale, mode="bicubic", antialias=True).clamp(0, 255).mul(brightness)
+    photo = torch.cat([photo, photo.flip(-1)], -1)
+    photo = torch.cat([photo, photo.flip(-2)], -2).to(torch.uint8)[0]
+    down, across = -(-side // photo.shape[-2]), -(-side // photo.shape[-1])
+    return photo.repeat(1, down, across)[:, :side, :side]
+
+
+def translate_once(model: Path, picture: Path, out: Path, *, whole: bool) -> None:
+    """In a process of its own: translate, and print seconds and the peak of memory."""
+    if whole:
+        tiles.WHOLE = sys.maxsize
+    translator = Translator(checkpoint.load(model, torch.device("cpu")))
+    shown = images.read(picture)
+    start = time.perf_counter()
+    images.write(out, translator(Picture(shown.pixels)).pixels)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+
+
+def measured(model: Path, picture: Path, out: Path, *, whole: bool) -> dict[str, float]:
+    words = [str(model), "--picture", str(picture), "--out", str(out), *(["--whole"] if whole else [])]
+    done = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def affordable(model: Path, folder: Path, side: int) -> int:
+    """The largest of `side`, its half, its quarter, ... that goes through at once in four fifths of the free memory."""
+    peaks = []
+    for small in SMALL:
+        images.write(folder / "small.png", large_picture(small))
+        peaks.append(measured(model, folder / "small.png", folder / "made.png", whole=True)["bytes"])
+    by_pixel = (peaks[1] - peaks[0]) / (SMALL[1] ** 2 - SMALL[0] ** 2)
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    while side > SMALL[1] and peaks[1] + by_pixel * side**2 > 0.8 * free:
+        side //= 2
+    return side
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--side", type=int, default=SIDE, help="pixels")
+    parser.add_argument("--picture", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.picture:
+        translate_once(options.model, options.picture, options.out, whole=options.whole)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        write_report(options.model, Path(name), options.side)
+
+
+def write_report(model: Path, folder: Path, side: int) -> None:
+    images.write(folder / "large.png", large_picture(side))
+    tiled = measured(model, folder / "large.png", folder / "tiled.png", whole=False)
+    rows = [row(f"{side}x{side} in tiles", tiled)]
+    together = affordable(model, folder, side)
+    if together < side:
+        images.write(folder / "large.png", large_picture(together))
+        rows.append(row(f"{together}x{together} in tiles",
+                        measured(model, folder / "large.png", folder / "tiled.png", whole=False)))  # fmt: skip
+    rows.append(row(f"{together}x{together} at once",
+                    measured(model, folder / "large.png", folder / "whole.png", whole=True)))  # fmt: skip
+    one, other = (images.read(folder / f"{name}.png").pixels for name in ("tiled", "whole"))
+    gap = (one.int() - other.int()).abs()  # grey levels
+    images.write(report.RESULTS / "large-picture.jpg", torch.cat([small(one), small(other), small_gap(gap)], 2))
+    facts = checkpoint.load(model, torch.device("cpu")).facts
+    fallback = f" At once {side}x{side} takes more memory than there was, so {together}x{together} is compared."
+    report.write(
+        "large-picture.md",
+        f"# A large picture in tiles\n\n![In tiles, at once, and the difference](large-picture.jpg)\n\n"
+        f"A `{facts.method}` model ({facts.spec.size} pixels at training) on {together}x{together} pixels: in tiles "
+        f"(left), at once (middle), and the difference, {AMPLIFIED} times as bright (right). "
+        "`benchmarks/large_picture.py`; the photographs are those that scikit-learn ships (CC BY)."
+        f"{fallback if together < side else ''}\n\n"
+        f"**Mean difference {gap.float().mean():.3f} of 255 grey levels**; the largest is {int(gap.max())}, and "
+        f"{(gap > 2).float().mean():.2%} of the values differ by more than 2.\n\n"
+        "| | seconds | peak of memory |\n|---|---|---|\n" + "\n".join(rows),
+    )
+
+
+def row(name: str, found: dict[str, float]) -> str:
+    return f"| {name} | {found['seconds']:.0f} | {found['bytes'] / 2**30:.2f} GiB |"
+
+
+def small(picture: Tensor) -> Tensor:
+    return images.resize(picture[None].expand(1, 3, -1, -1), SHOWN)[0]
+
+
+def small_gap(gap: Tensor) -> Tensor:
+    """The largest difference of the channels, reduced by taking means, amplified."""
+    return small((gap.amax(0, keepdim=True).float() * AMPLIFIED).clamp(0, 255).to(torch.uint8))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,476 @@
+"""What translated pictures are worth: known models get the scores they must, beside those of doing nothing."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.metrics
+import torch
+from conftest import facts_of, noise_source, pairs_source, photograph, small_config, train_to
+from PIL import Image
+from scipy import stats
+from torch import nn
+
+from ganvas import checkpoint, evaluation
+from ganvas.checkpoint import Model
+from ganvas.cli import main
+from ganvas.data import derived, open_source
+from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.making import pairs_from
+from ganvas.errors import DataError, ModelError, SettingError
+from ganvas.images import to_signed
+from ganvas.methods._base import BaseConfig, Method
+
+
+class Turns(Method):
+    """Makes of a picture what a function makes of it."""
+
+    Config = BaseConfig
+    batches = (Pairs,)
+    directions = ("ab",)
+    any_size = True
+    multiple = 1
+
+    def __init__(self, spec, turn):
+        super().__init__(BaseConfig(), spec)
+        self.turn, self.weight = turn, nn.Parameter(torch.zeros(1))
+
+    def translate(self, images, direction="ab"):
+        return self.turn(images)
+
+
+class TurnsBothWays(Turns):
+    """The same there and back."""
+
+    directions = ("ab", "ba")
+
+    def translate(self, images, direction="ab"):
+        return self.turn(images, direction)
+
+
+def model_of(source, turn, kind=Turns):
+    return Model(kind(source.spec, turn).eval(), facts_of(source), 7)
+
+
+def shifted(levels):
+    """A function that makes pictures in -1..1 lighter by so many grey levels."""
+    return lambda images: images + levels * 2 / 255
+
+
+def of_model(turn, source, **options):
+    return evaluation.evaluate_pairs(model_of(source, turn), source, **options)
+
+
+def kept(source):
+    """The same pairs with the source as the target."""
+    return replace(source, pictures=Pairs(source.pictures.source, source.pictures.source))
+
+
+def middling(n=12, *, size=16, channels=1):
+    """Pairs of equal pictures of middle greys, which nothing clips."""
+    pictures = 60 + pairs_source(n=n, size=size, channels=channels).pictures.source // 2
+    spec = Spec(size, channels, target_channels=channels)
+    return Source("middling", spec, Pairs(pictures, pictures))
+
+
+# --- the scores -----------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_is_always_right_scores_best_and_better_than_its_input():
+    found = of_model(lambda images: -images, pairs_source())
+    assert {name: found[name].model.value for name in ("MSE", "MAE", "PSNR", "SSIM")} == {
+        "MSE": 0, "MAE": 0, "PSNR": 100, "SSIM": pytest.approx(1),
+    }  # fmt: skip
+    for score in found.scores:
+        assert score.verdict("input").startswith("better than the input by ")
+        assert score.verdict("input").endswith("n = 32")
+
+
+def test_a_known_error_gives_the_numbers_of_the_textbook():
+    found = of_model(shifted(3), middling())
+    assert found["MAE"].model.value == pytest.approx(3)
+    assert found["MSE"].model.value == pytest.approx((3 / 255) ** 2)
+    assert found["PSNR"].model.value == pytest.approx(20 * np.log10(255 / 3))
+    assert found["MAE"].baselines["input"].value == 0
+    assert found["MAE"].verdict("input") == "worse than the input by 3.00 levels (95 %: 3.00 to 3.00), n = 12"
+    assert found["PSNR"].verdict("input").startswith("worse than the input by 61.41 dB")
+
+
+def test_what_no_byte_can_hold_does_not_count():
+    assert of_model(shifted(0.4), middling())["MAE"].model.value == 0
+    assert of_model(shifted(0.6), middling())["MAE"].model.value == 1
+
+
+def test_a_model_that_does_nothing_is_not_surely_better_or_worse_than_nothing():
+    found = of_model(lambda images: images, pairs_source())
+    for score in found.scores:
+        assert score.model == score.baselines["input"]
+        assert score.verdict("input").startswith("not surely better or worse than the input: ")
+    assert found["PSNR"].verdict("input").endswith("0.00 dB (95 %: 0.00 to 0.00), n = 32")
+
+
+def test_intervals_are_those_of_the_pictures_and_differences_are_paired():
+    source = pairs_source(n=40)
+    chance = torch.Generator().manual_seed(1)
+    noise = torch.randn(40, 1, 1, 1, generator=chance) * torch.randn(40, 1, 16, 16, generator=chance) / 4
+    found = of_model(lambda images: images + noise, source)
+    psnr = found["PSNR"]
+    made = found.values["PSNR"].numpy()
+    expected = stats.bootstrap((made,), np.mean, n_resamples=20_000, method="percentile").confidence_interval
+    assert (psnr.model.low, psnr.model.high) == pytest.approx(tuple(expected), abs=0.1 * (expected.high - expected.low))
+    assert psnr.differences["input"].value == pytest.approx((made - found.values["input PSNR"].numpy()).mean())
+    apart = psnr.model.high - psnr.model.low + psnr.baselines["input"].high - psnr.baselines["input"].low
+    assert psnr.differences["input"].high - psnr.differences["input"].low < apart
+
+
+def test_the_same_again_gives_the_same_files(tmp_path):
+    source = pairs_source(n=20, channels=3)
+    torch.manual_seed(0)
+    model = Model(checkpoint.build(facts_of(source, "pix2pix")).eval(), facts_of(source, "pix2pix"), 7)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        evaluation.write(tmp_path / name, evaluation.evaluate_pairs(model, source))
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["metrics.csv", "metrics.json", "pictures.png"]
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
+
+
+def test_how_many_go_through_at_a_time_changes_nothing(monkeypatch):
+    source = pairs_source(n=21, size=32, channels=3)
+    whole = of_model(shifted(40), source)
+    monkeypatch.setattr(evaluation.translation, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
+    parts = of_model(shifted(40), source)
+    assert parts.shown == whole.shown
+    assert torch.equal(parts.sheet, whole.sheet)
+    for column, values in whole.values.items():
+        assert torch.allclose(parts.values[column], values, rtol=1e-6)
+    assert parts.checkerboards[0].outputs == pytest.approx(whole.checkerboards[0].outputs)
+
+
+def test_dropout_is_off_norms_use_their_statistics_and_the_protocol_says_so():
+    source = pairs_source()
+    config = small_config("pix2pix", norm="batch", dropout=0.5)
+    facts = facts_of(source, "pix2pix", config=config)
+    torch.manual_seed(0)
+    method = checkpoint.build(facts).train()
+    first, second = (evaluation.evaluate_pairs(Model(method, facts, 1), source) for _ in range(2))
+    assert first.to_json() == second.to_json()
+    assert method.training
+    assert first.protocol["mode"] == "batch norm by the running statistics of training; dropout off"
+    assert of_model(shifted(0), source).protocol["mode"] == "no norms and no dropout"
+
+
+def test_checkerboards_are_told_of_outputs_and_of_targets():
+    source = middling(size=32)
+    stripes = torch.tensor([1.0, -1.0]).repeat(16) * 20 / 255
+    found = of_model(lambda images: images + stripes[:, None] * stripes.sign(), source)
+    (board,) = found.checkerboards
+    assert board.worst == 2
+    assert board.outputs[2] > 3 > 1.5 > board.targets[2]
+    assert found.to_json()["checkerboard"][0]["value"] == board.outputs[2]
+
+
+def test_of_one_picture_there_is_no_interval_and_the_verdict_says_so():
+    source = pairs_source(n=1)
+    found = of_model(lambda images: -images, source)
+    assert found["PSNR"].model.low is None
+    assert "of one picture nobody can say how surely" in found["PSNR"].verdict("input")
+    assert found.protocol["intervals"].startswith("none")
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------
+
+
+def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
+    source = middling(n=40)
+    worse = (torch.arange(40) * 7 % 40)[:, None, None, None] * 2 / 255  # picture i is off by 7 i mod 40 levels
+    found = of_model(lambda images: images + worse, source)
+    assert found.shown["best"] == [0, 23, 6, 29]  # off by 0, 1, 2, 3
+    assert found.shown["worst"] == [28, 11, 34, 17]  # by 36 to 39
+    assert found.shown["evenly"] == [i * 40 // 16 for i in range(16)]
+    assert found.sheet.shape == (9 * 8, 1, 16, 16)  # two rows of evenly chosen, one of best and worst
+    given, made, wanted = found.sheet[-24:].split(8)
+    assert torch.equal(given, wanted)
+    assert torch.equal(given, source.pictures.source[[*found.shown["best"], *found.shown["worst"]]])
+    assert (made.int() - wanted).amax((1, 2, 3)).tolist() == [0, 1, 2, 3, 36, 37, 38, 39]
+
+    paths = evaluation.write(tmp_path, found)
+    with Image.open(paths["pictures"]) as sheet:
+        assert sheet.size == (8 * 66 + 2, 9 * 66 + 2)
+    rows = list(csv.DictReader(paths["metrics"].read_text(encoding="utf-8").splitlines()))
+    assert [float(row["MAE"]) for row in rows] == pytest.approx([i * 7 % 40 for i in range(40)])
+    assert [int(row["picture"]) for row in rows] == list(range(40))
+    assert float(rows[3]["input PSNR"]) == 100
+    assert json.loads(paths["numbers"].read_text()) == found.to_json()
+
+
+@pytest.fixture
+def colours(photos):
+    """Lightness and colours, as `colorize` makes them of photographs."""
+    return pairs_from(open_source(str(photos), root=photos, size=32), derived.task("colorize"))
+
+
+def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_picture(colours):
+    rows = colours.rows(range(len(colours)))
+    assert len(rows) < 16  # one part
+    found = of_model(lambda images: to_signed(rows.target), colours, task="colorize")
+    assert found["PSNR"].model.value == 100
+    task = derived.task("colorize")
+    shown = [task.show(source, target) for source, target in zip(rows.source, rows.target, strict=True)]
+    grey = [skimage.metrics.peak_signal_noise_ratio(b.numpy(), a.numpy(), data_range=255) for a, b in shown]
+    assert found.values["input PSNR"].tolist() == pytest.approx(grey)
+    assert 5 < found["PSNR"].baselines["input"].value < 40
+    assert found.sheet.shape[1:] == (3, 32, 32)
+    assert "Lab" in found.protocol["colour"]
+
+
+def test_a_grey_input_is_held_against_a_target_in_colour():
+    source = pairs_source(channels=1, target_channels=3)
+    found = of_model(lambda images: -images.expand(-1, 3, -1, -1), source)
+    assert found["PSNR"].model.value == 100
+    assert found["PSNR"].baselines["input"].value < 20
+    assert "grey is spread" in found.protocol["colour"]
+
+
+def test_the_way_back_is_held_against_the_sources():
+    source = middling()
+    lighter = replace(source, pictures=Pairs(source.pictures.source, source.pictures.source + 20))
+    model = model_of(lighter, lambda x, way: shifted(20 if way == "ab" else -17)(x), TurnsBothWays)
+    there, back = (evaluation.evaluate_pairs(model, lighter, direction=way) for way in ("ab", "ba"))
+    assert there["MAE"].model.value == 0
+    assert back["MAE"].model.value == pytest.approx(3)
+    assert back["MAE"].baselines["input"].value == pytest.approx(20)
+    assert back.protocol["direction"] == "ba"
+
+
+# --- what it refuses ------------------------------------------------------------------------------------------------
+
+
+def test_pairs_of_another_kind_or_size_are_refused():
+    grey, colour = pairs_source(), pairs_source(channels=3)
+    with pytest.raises(DataError, match="from colour to colour, and the model goes from grey to grey"):
+        evaluation.evaluate_pairs(model_of(grey, shifted(0)), colour)
+    model = model_of(grey, shifted(0))
+    model.method.any_size = False
+    with pytest.raises(DataError, match="opened at 32 pixels, and the model takes 16 alone"):
+        evaluation.evaluate_pairs(model, pairs_source(size=32))
+
+
+def test_models_that_cannot_do_it_are_refused():
+    source = pairs_source()
+    with pytest.raises(SettingError, match="--direction ba"):
+        of_model(shifted(0), source, direction="ba")
+    with pytest.raises(ModelError, match="no number"):
+        of_model(lambda images: images / 0, source)
+    drawing = noise_source()
+    model = Model(checkpoint.build(facts_of(drawing)), facts_of(drawing), 1)
+    with pytest.raises(ModelError, match="draws from noise alone"):
+        evaluation.evaluate_pairs(model, source)
+
+
+# --- there and back again -------------------------------------------------------------------------------------------
+
+
+def sides(n=10, m=7):
+    spec = Spec(16, 1)
+    pictures = middling(n=n + m).pictures.source
+    return Source("as", spec, Images(pictures[:n])), Source("bs", spec, Images(pictures[n:]))
+
+
+def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not_change():
+    a, b = sides()
+    spec = Spec(16, 1, target_channels=1)
+    turn = TurnsBothWays(spec, lambda x, way: shifted(20 if way == "ab" else -18)(x))
+    model = Model(turn, replace(facts_of(a), spec=spec), 3)
+    found = evaluation.evaluate_unpaired(model, a, b)
+    values = {score.name: (score.pictures, score.model.value) for score in found.scores}
+    assert values == {
+        "cycle error ab": (10, pytest.approx(2)), "cycle error ba": (7, pytest.approx(2)),
+        "identity error ab": (7, pytest.approx(20)), "identity error ba": (10, pytest.approx(18)),
+    }  # fmt: skip
+    assert [board.way for board in found.checkerboards] == ["ab", "ba"]
+    assert found.protocol["paired scores"].startswith("none")
+    assert found.sheet.shape == (2 * 3 * 8, 1, 16, 16)
+    given, made, again = found.sheet[:24].split(8)
+    assert torch.equal(made, given + 20)
+    assert torch.equal(again, given + 2)
+    assert found.tables()["metrics"].splitlines()[8].count(",,") == 1  # the shorter side has ended
+
+
+def test_without_pairs_a_model_must_go_both_ways():
+    a, b = sides()
+    with pytest.raises(SettingError, match="--direction ba"):
+        evaluation.evaluate_unpaired(model_of(pairs_source(), shifted(0)), a, b)
+
+
+# --- on the command line --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def halves(tmp_path):
+    """A folder of pictures that hold two each: a photograph, and its negative."""
+    folder = tmp_path / "halves"
+    folder.mkdir()
+    for i in range(24):
+        left = photograph(seed=i, width=24, height=24)
+        both = Image.new("RGB", (48, 24))
+        both.paste(left, (0, 0))
+        both.paste(left.point(lambda value: 255 - value), (24, 0))
+        both.save(folder / f"{i}.png")
+    return folder
+
+
+SMALL = ["--width", "4", "--size", "16", "--batch", "4", "--steps", "2", "--device", "cpu"]
+SMALL_PIX2PIX = [*SMALL, "--discriminator-width", "4"]
+
+
+def train(tmp_path, method, *words):
+    run = tmp_path / "run"
+    assert main(["train", method, "--run", str(run), *map(str, words)]) == 0
+    return run
+
+
+def evaluate(run, data, out, *more):
+    return main(["evaluate", *map(str, [run, "--data", data, "--out", out, "--device", "cpu", *more])])
+
+
+def test_evaluate_takes_what_was_held_out_as_the_model_learned_it(tmp_path, halves, capsys):
+    run = train(tmp_path, "pix2pix", "--data", halves, "--side", "ba", "--holdout", 0.5, *SMALL_PIX2PIX)
+    capsys.readouterr()
+    assert evaluate(run, halves, tmp_path / "out") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    kept = json.loads((tmp_path / "out/metrics.json").read_text())
+    protocol = kept["protocol"]
+    assert (protocol["part"], protocol["size"], protocol["direction"]) == ("test", 16, "ab")
+    assert protocol["n"] + checkpoint.read_run(run).pictures == 24
+    assert protocol["learned"].startswith("no: of the folder that it learned from only the pictures that were held out")
+    for score in kept["scores"]:
+        assert f"{score['name']}: {score['baselines']['input']['verdict']}" in said
+    assert "held out (--holdout 0.5)" in said
+    assert "checkerboard: " in said
+    for name in ("metrics.json", "metrics.csv", "pictures.png"):
+        assert str(tmp_path / "out" / name) in said
+
+    assert evaluate(run, halves, tmp_path / "again", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == kept
+    (file,) = run.glob("step-*/weights.safetensors")
+    alone = file.rename(tmp_path / "alone.safetensors")
+    assert evaluate(alone, halves, tmp_path / "alone") == 0
+    of_file = json.loads((tmp_path / "alone/metrics.json").read_text())
+    assert of_file["scores"] == kept["scores"]
+    assert "of the name of that it learned from" in of_file["protocol"]["learned"]
+
+
+def test_evaluate_says_plainly_that_pictures_were_learned_from(tmp_path, halves, capsys):
+    run = train(tmp_path, "pix2pix", "--data", halves, "--side", "ab", *SMALL_PIX2PIX)
+    assert evaluate(run, halves, tmp_path / "out") == 0
+    assert "YES: it learned from these very pictures" in capsys.readouterr().out
+    other = halves.rename(tmp_path / "others")
+    assert evaluate(run, other, tmp_path / "other") == 0
+    assert "no: another folder than it learned from" in capsys.readouterr().out
+    assert evaluate(run, other, tmp_path / "larger", "--size", "32", "--side", "ba") == 0
+    assert "24 of" in capsys.readouterr().out
+    assert json.loads((tmp_path / "larger/metrics.json").read_text())["protocol"]["size"] == 32
+
+
+def test_evaluate_of_an_autoencoder_of_single_pictures_is_of_what_comes_back(tmp_path, photos, capsys):
+    run = train(tmp_path, "autoencoder", "--data", photos, *SMALL)
+    assert evaluate(run, photos, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "task: reconstruct" in said
+    assert "here is the target itself" in said
+
+
+def test_a_model_that_draws_and_translates_is_judged_by_what_it_learned(tmp_path, digits_run, capsys):
+    words = ["--hidden", "8", *SMALL]
+    words[words.index("--batch") + 1] = "8"
+    run = train(tmp_path, "vae", "--data", "digits", *words)
+    assert evaluate(run, "digits", tmp_path / "drawn", "--count", "60") == 0
+    assert "FID (digits)" in capsys.readouterr().out
+    assert evaluate(run, "digits", tmp_path / "pairs", "--task", "denoise") == 0
+    said = capsys.readouterr().out
+    assert "PSNR" in said
+    assert "task: denoise:0.1" in said
+    assert "no: the test part of a published set" in said
+
+
+@pytest.fixture
+def two_folders(tmp_path):
+    """Folders of photographs whose names do not match."""
+    for folder, first in (("as", 0), ("bs", 50)):
+        (tmp_path / folder).mkdir()
+        for i in range(first, first + 6):
+            photograph(seed=i, width=20, height=20).save(tmp_path / folder / f"{i}.png")
+    return tmp_path / "as", tmp_path / "bs"
+
+
+def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_scores(tmp_path, two_folders, capsys):
+    a, b = two_folders
+    words = ["--blocks", "1", *SMALL_PIX2PIX]
+    run = train(tmp_path, "cyclegan", "--data", a, "--target", b, *words)
+    assert evaluate(run, a, tmp_path / "out") == 0  # the run knows the other folder
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cycle error ab" in said
+    assert "identity error ba" in said
+    assert "paired scores: none: without pairs" in said
+    assert "PSNR" not in said
+    assert evaluate(run, a, tmp_path / "way", "--direction", "ba") == 2
+    assert "without pairs both are measured" in capsys.readouterr().err
+    assert evaluate(run, b, tmp_path / "other") == 2
+    assert "the second called bs: add --target FOLDER" in capsys.readouterr().err
+    assert evaluate(run, b, tmp_path / "other", "--target", a) == 0
+    assert evaluate(run, a, tmp_path / "pairs", "--task", "cartoon", "--direction", "ba") == 0
+    said = capsys.readouterr().out
+    assert "direction: ba" in said
+    assert "PSNR" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--count", "10"], "--count 10: is for models that draw"),
+        (["--features", "digits"], "--features digits: is for models that draw"),
+        (["--weights", "file"], "--weights file: is for models that draw"),
+        (["--data", "{}/empty"], "no pictures"),
+        (["--data", "{}/nosuch"], "no folder of that name"),
+        (["--target", "{}/partners"], "no partner"),
+        (["--target", "{}/halves"], "the same folder"),
+        (["--side", "ab", "--task", "denoise"], "--side and --task"),
+        (["--task", "nosuch"], "--task nosuch"),
+        (["--size", "17"], "--size 17"),
+        (["--direction", "ba"], "--direction ba"),
+        (["--data", "digits", "--task", "denoise"], "from grey to grey, and the model goes from colour to colour"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(more, words, tmp_path, halves, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "partners").mkdir()
+    photograph(seed=0, width=24, height=24).save(tmp_path / "partners/0.png")
+    source = pairs_source(channels=3)
+    facts = facts_of(source, "pix2pix", side="ab")
+    train_to(tmp_path / "run", 1, source=source, facts=facts)
+    capsys.readouterr()
+    words_given = [word.replace("{}", str(tmp_path)) for word in more]
+    data = [] if "--data" in more else ["--data", str(halves)]
+    line = ["evaluate", str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--device", "cpu", *data, *words_given]
+    assert main(line) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "more", [["--side", "ab"], ["--task", "denoise"], ["--direction", "ab"], ["--size", "32"]], ids=" ".join
+)
+def test_a_model_that_only_draws_is_not_asked_for_pairs(more, digits_run, tmp_path, capsys):
+    assert evaluate(digits_run, "digits", tmp_path / "out", *more) == 2
+    assert (
+        capsys.readouterr().err
+        == f"ganvas: {' '.join(more)}: is for models that translate; this gan model draws; leave it out\n"
+    )
