@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from ganvas import methods, training
-from ganvas.checkpoint import Facts
 from ganvas.data import open_source
+from ganvas.facts import Facts
 from ganvas.methods.gan import Gan
 from ganvas.runtime import choose_precision
 

@@ -56,6 +56,8 @@ STUDIES = {
     "facades": Study("facades, label to photo", "facades/train", "facades/val", ("--side", "ba"), 10),
 }
 CYCLEGAN_MINUTES = 20
+# residual blocks must learn to let a picture through before they can paint, which takes more minutes than these
+CYCLEGAN = ("--generator", "unet", "--norm", "group")
 
 WORDS = f"""# Translation: pix2pix against autoencoder
 
@@ -68,8 +70,8 @@ scikit-image's) that no model has seen, at {2 * SIZE} pixels through `ganvas tra
 from are landscapes, so cups, cats and faces are far from what the models know.
 
 For Monet there are no true pairs: `cyclegan` learned from the photographs and 270 paintings for {CYCLEGAN_MINUTES}
-minutes without pairs, and what it makes of the photographs is the target of the two rivals; they can at best be as
-good as it is.
+minutes without pairs (`{" ".join(CYCLEGAN)}`), and what it makes of the photographs is the target of the rivals:
+so they can at best be as good as it is.
 """
 
 
@@ -85,7 +87,8 @@ def run_names() -> list[str]:
 def train(name: str, root: Path, share: float) -> None:
     """Train one run, or go on with it."""
     if name == "monet-cyclegan":
-        _train("cyclegan", name, root / "photos/train", ("--target", str(root / "monet")), CYCLEGAN_MINUTES * share)
+        how = ("--target", str(root / "monet"), *CYCLEGAN)
+        _train("cyclegan", name, root / "photos/train", how, CYCLEGAN_MINUTES * share)
         return
     study, _, rival = name.partition("-")
     task = STUDIES[study]

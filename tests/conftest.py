@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ganvas import checkpoint, methods, training
+from ganvas import methods, training
 from ganvas.data import named
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
 from ganvas.data.unpaired import unpaired
+from ganvas.facts import Facts
 
 SMALL = {  # settings that make a method small enough for a test, by method
     "gan": {"generator": (16,), "discriminator": (16,)},
@@ -74,9 +75,7 @@ def facts_of(source, name="gan", **changes):
     """The facts of a run over `source`."""
     config = changes.pop("config", None) or small_config(name)
     known = {"seed": 0, "flip": False, "precision": "fp32", **changes}
-    return checkpoint.Facts(
-        method=name, config=config, spec=source.spec, data=source.name, pictures=len(source), **known
-    )
+    return Facts(method=name, config=config, spec=source.spec, data=source.name, pictures=len(source), **known)
 
 
 def train_to(run, steps, *, source, facts, of=None, **options):

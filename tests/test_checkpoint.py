@@ -16,6 +16,7 @@ from conftest import facts_of, noise_source, pairs_source, same_weights, small_c
 
 from ganvas import checkpoint, gallery, log, training
 from ganvas.errors import DivergedError, ModelError, SaveError
+from ganvas.facts import build
 
 CPU = torch.device("cpu")
 SMALL = ["--batch", "32", "--generator", "32", "--discriminator", "32"]
@@ -102,9 +103,9 @@ def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_
         ({"config": small_config("gan", latent=7)}, "latent is 64, not 7"),
         ({"jitter": True}, "jitter is False, not True"),
         ({"holdout": 0.2}, r"holdout is 0\.0, not 0\.2"),
-        ({"task": "denoise:0.1"}, r"task is , not denoise:0\.1"),
-        ({"side": "ab"}, "side is , not ab"),
-        ({"target": "/somewhere/else"}, "target is , not /somewhere/else"),
+        ({"task": "denoise:0.1"}, r"task is none, not denoise:0\.1"),
+        ({"side": "ab"}, "side is none, not ab"),
+        ({"target": "/somewhere/else"}, "target is none, not /somewhere/else"),
     ],
 )
 def test_another_run_in_the_folder_is_refused_naming_what_differs(tmp_path, changes, named):
@@ -209,7 +210,7 @@ def test_a_truncated_save_is_refused_by_name(digits_run, name):
     (file,) = digits_run.glob("step-*/" + name)
     file.write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(ModelError, match=name) as error:
-        checkpoint.resume(digits_run, checkpoint.build(facts_of(noise_source())))
+        checkpoint.resume(digits_run, build(facts_of(noise_source())))
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -222,7 +223,7 @@ def test_resume_state_never_runs_code(digits_run, tmp_path):
     torch.save({"step": Bomb()}, file)
     facts = checkpoint.read_run(digits_run)
     with pytest.raises(ModelError, match=r"resume\.pt"):
-        checkpoint.resume(digits_run, checkpoint.build(facts))
+        checkpoint.resume(digits_run, build(facts))
     assert not (tmp_path / "it-ran").exists()
 
 

@@ -16,6 +16,7 @@ from ganvas.data import open_source
 from ganvas.data.batch import Images, Spec
 from ganvas.data.named import open_named
 from ganvas.errors import DataError, UsageError
+from ganvas.facts import build
 from ganvas.features import open_features
 from ganvas.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
@@ -77,7 +78,7 @@ def model_of(method, source):
 
 def untrained(source):
     torch.manual_seed(0)
-    return model_of(checkpoint.build(facts_of(source)), source)
+    return model_of(build(facts_of(source)), source)
 
 
 @pytest.fixture(scope="module")

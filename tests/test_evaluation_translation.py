@@ -20,6 +20,7 @@ from ganvas.data import derived, open_source
 from ganvas.data.batch import Images, Pairs, Source, Spec
 from ganvas.data.making import pairs_from
 from ganvas.errors import DataError, ModelError, SettingError
+from ganvas.facts import build
 from ganvas.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
 
@@ -128,7 +129,7 @@ def test_intervals_are_those_of_the_pictures_and_differences_are_paired():
 def test_the_same_again_gives_the_same_files(tmp_path):
     source = pairs_source(n=20, channels=3)
     torch.manual_seed(0)
-    model = Model(checkpoint.build(facts_of(source, "pix2pix")).eval(), facts_of(source, "pix2pix"), 7)
+    model = Model(build(facts_of(source, "pix2pix")).eval(), facts_of(source, "pix2pix"), 7)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         evaluation.write(tmp_path / name, evaluation.evaluate_pairs(model, source))
@@ -154,7 +155,7 @@ def test_dropout_is_off_norms_use_their_statistics_and_the_protocol_says_so():
     config = small_config("pix2pix", norm="batch", dropout=0.5)
     facts = facts_of(source, "pix2pix", config=config)
     torch.manual_seed(0)
-    method = checkpoint.build(facts).train()
+    method = build(facts).train()
     first, second = (evaluation.evaluate_pairs(Model(method, facts, 1), source) for _ in range(2))
     assert first.to_json() == second.to_json()
     assert method.training
@@ -266,7 +267,7 @@ def test_models_that_cannot_do_it_are_refused():
     with pytest.raises(ModelError, match="no number"):
         of_model(lambda images: images / 0, source)
     drawing = noise_source()
-    model = Model(checkpoint.build(facts_of(drawing)), facts_of(drawing), 1)
+    model = Model(build(facts_of(drawing)), facts_of(drawing), 1)
     with pytest.raises(ModelError, match="draws from noise alone"):
         evaluation.evaluate_pairs(model, source)
 

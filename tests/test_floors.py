@@ -13,7 +13,7 @@ FLOORS = [
     {"data"},
     {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},
-    {"checkpoint", "log"},
+    {"checkpoint", "facts", "log"},
     {"gallery", "training", "watch"},
     {"describe", "doctor", "foreign", "importing", "inference", "stylize", "tiles", "translation"},
     {"evaluation"},

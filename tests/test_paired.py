@@ -318,6 +318,16 @@ def test_an_empty_part_is_said(folders):
     refused(error)
 
 
+def test_a_single_picture_may_be_held_out(tmp_path):
+    for i in range(4):
+        plain(tmp_path / f"{i}.png", i)
+    share = next(k / 100 for k in range(100) if any(held_out(path, k / 100) for path in tmp_path.iterdir()))
+    test = open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=share, split="test")
+    assert len(test) == 1
+    with pytest.raises(DataError, match="holds 1 picture"):
+        open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=0.8, split="train")
+
+
 def test_a_named_set_has_a_test_part_of_its_own():
     with pytest.raises(UsageError, match=r"--holdout 0\.2: digits has a test part"):
         open_for(SINGLE, "digits", root=NOWHERE, holdout=0.2)

@@ -14,6 +14,7 @@ from ganvas import checkpoint, gallery, images, log, training
 from ganvas.data import derived
 from ganvas.data.making import pairs_from
 from ganvas.errors import DataError, DivergedError, SettingError
+from ganvas.facts import build
 from ganvas.inference import draw
 
 CPU = torch.device("cpu")
@@ -140,7 +141,7 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
 
 def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
     source = noise_source(classes=("a", "b", "c"))
-    method = checkpoint.build(facts_of(source, "cgan"))
+    method = build(facts_of(source, "cgan"))
     sheet = gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source))
     across = gallery.columns(16)
     labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
@@ -171,7 +172,7 @@ def same(row, pictures):
 
 def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
     source = pairs_source(n=32, channels=1, target_channels=3)
-    method = checkpoint.build(facts_of(source, "pix2pix")).eval()
+    method = build(facts_of(source, "pix2pix")).eval()
     pictures = gallery.to_show(source)
     assert len(pictures) == 16
     rows = rows_of(gallery.take_sheet(tmp_path, method, 5, pictures=pictures))
@@ -185,7 +186,7 @@ def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_
 
 def test_a_sheet_of_two_directions_shows_both(tmp_path):
     source = unpaired_source(n=32, channels=3)
-    method = checkpoint.build(facts_of(source, "cyclegan")).eval()
+    method = build(facts_of(source, "cyclegan")).eval()
     pictures = gallery.to_show(source)
     rows = rows_of(gallery.take_sheet(tmp_path, method, 5, pictures=pictures))
     with torch.no_grad():
@@ -200,7 +201,7 @@ def test_a_sheet_of_two_directions_shows_both(tmp_path):
 
 def test_a_sheet_of_few_pairs_is_filled_with_white(tmp_path):
     source = pairs_source(n=10)
-    method = checkpoint.build(facts_of(source, "pix2pix"))
+    method = build(facts_of(source, "pix2pix"))
     rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source)))
     assert [len(row) for row in rows] == [8, 8, 8, 2, 2, 2]
 
@@ -209,7 +210,7 @@ def test_a_sheet_of_few_pairs_is_filled_with_white(tmp_path):
 def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
     source = pairs_from(noise_source(n=16, channels=3), derived.task("colorize"))
     config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
-    method = checkpoint.build(facts_of(source, name, config=config, task="colorize"))
+    method = build(facts_of(source, name, config=config, task="colorize"))
     pictures = gallery.to_show(source)
     rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=pictures, task="colorize"))
     data = rows_of(gallery.show_data(tmp_path, source, task="colorize"))
@@ -224,7 +225,7 @@ def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, n
 @pytest.mark.parametrize(("name", "shown"), [("vae", 8), ("autoencoder", 6)])
 def test_of_single_pictures_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
     source = noise_source(n=32)
-    method = checkpoint.build(facts_of(source, name))
+    method = build(facts_of(source, name))
     rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source)))
     assert len(rows) == shown
     if name == "autoencoder":

@@ -1,21 +1,24 @@
 """The eye on a training: what goes wrong for real is said, and what goes well is not."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, same_weights, small_config, train_to
+from conftest import facts_of, noise_source, same_weights, small_config, source_for, train_to
 from scipy.spatial import distance
 
 from ganvas import checkpoint, log, methods, training, watch
 from ganvas.cli import main
 from ganvas.data.named import open_named
 from ganvas.errors import DivergedError
+from ganvas.facts import build
 from ganvas.methods._base import Method
 
 CPU = torch.device("cpu")
 IDLE = {"learning_rate": 0.0, "batch_norm": False}
+LOG_4 = math.log(4)
 WON = {"r1": 0.0, "learning_rate": 5e-3, "discriminator": (128,), "discriminator_steps": 20}
 COLLAPSE = {  # the textbook's gan, only quicker
     "r1": 0.0, "batch_norm": False, "beta1": 0.9, "ema": 0.0, "learning_rate": 5e-3, "batch": 32,
@@ -66,7 +69,7 @@ def said(run):
 
 def test_a_discriminator_that_has_won_is_told_with_what_to_try(tmp_path):
     events = events_of(tmp_path, noise_source(), 70, **WON)
-    low = [event.step for event in events if event.losses and event.losses["discriminator"] < watch.WON]
+    low = [event.step for event in events if event.losses and event.losses["discriminator"] < watch.WON * LOG_4]
     first = next(event for event in events if "the discriminator has won" in kinds(event))
     warning = warning_of(first, "the discriminator has won")
     assert warning.since in low
@@ -81,7 +84,7 @@ def test_a_discriminator_that_gives_up_is_told(tmp_path):
     first = next(event for event in events if "the discriminator has given up" in kinds(event))
     warning = warning_of(first, "the discriminator has given up")
     since = [event for event in events if event.losses and warning.since <= event.step <= first.step]
-    assert all(event.losses["discriminator"] > watch.GIVEN_UP for event in since)
+    assert all(event.losses["discriminator"] > watch.GIVEN_UP * LOG_4 for event in since)
     assert first.step - warning.since == watch.LOSS_STEPS
     assert "a smaller --r1" in warning.sentence
 
@@ -112,7 +115,7 @@ def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
         train_to(tmp_path, 60, source=source, facts=facts, save_every=5)
     newest = checkpoint.saves(tmp_path)[-1]
     assert f"the last whole save is {newest}" in str(error.value)
-    step = checkpoint.resume(tmp_path, checkpoint.build(facts))[0]
+    step = checkpoint.resume(tmp_path, build(facts))[0]
     assert step == int(newest.name.removeprefix("step-")) >= 5
     assert all(weight.isfinite().all() for weight in checkpoint.load(tmp_path, CPU).method.state_dict().values())
 
@@ -136,7 +139,7 @@ def test_being_watched_does_not_change_what_is_learned(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_can_be_watched(name, tmp_path):
-    source = noise_source(classes=("a", "b", "c"))
+    source = source_for(name)
     train_to(tmp_path, 4, source=source, facts=facts_of(source, name))
     assert said(tmp_path) == []
 

@@ -13,7 +13,6 @@ import dataclasses
 import io
 import json
 import logging
-import platform
 import re
 import shutil
 import struct
@@ -28,13 +27,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
-import ganvas
-from ganvas import methods, settings
-from ganvas.data.batch import Spec
-from ganvas.errors import DivergedError, ModelError, SettingError
+from ganvas import settings
+from ganvas.errors import DivergedError, ModelError
+from ganvas.facts import Facts, build
 from ganvas.files import make_folder, write_folder, write_whole
-from ganvas.methods._base import BaseConfig, Method
-from ganvas.runtime import Precision
+from ganvas.methods._base import Method
 
 WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
 HEADER = "ganvas"  # the key of the facts in a model file's header
@@ -42,85 +39,6 @@ KEPT = 2  # saves; the newest, and one before it in case the disk breaks the new
 
 _log = logging.getLogger("ganvas")
 _SAVE = re.compile(r"step-\d{8,}")
-_VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
-
-
-# --- facts ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What rebuilds a run: run.json, and the header of a model file.
-
-    Attributes:
-        method: its name, and `config` its settings.
-        spec: the shape of the data.
-        data: the source's name; `pictures` says how many it held.
-        seed: of the first weights and of every step.
-        flip: whether half of the pictures are mirrored.
-        task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
-            the name of a second folder; empty where they do not.
-        jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
-        precision: fp32 or bf16.
-        command: what was typed; `versions` of what ran it.
-    """
-
-    method: str
-    config: BaseConfig
-    spec: Spec
-    data: str
-    pictures: int
-    seed: int
-    flip: bool
-    precision: Precision
-    task: str = ""
-    side: str = ""
-    target: str = ""
-    jitter: bool = False
-    holdout: float = 0.0
-    command: str = ""
-    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
-
-    def to_json(self) -> dict[str, Any]:
-        """The facts as JSON values; the inverse of `from_json`."""
-        return {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
-            "config": settings.to_json(self.config),
-            "spec": settings.to_json(self.spec),
-            "versions": dict(self.versions),
-        }
-
-    @staticmethod
-    def from_json(facts: Any, *, where: Path) -> "Facts":
-        """Facts read from a file, each held to its type.
-
-        Raises:
-            ModelError: if something is missing, unknown or does not fit.
-        """
-        try:
-            config = settings.from_json(methods.get(str(facts["method"])).Config, facts["config"])
-            read = Facts(**{**facts, "config": config, "spec": settings.from_json(Spec, facts["spec"])})
-            settings.check(read)
-        except (SettingError, KeyError, TypeError) as error:
-            raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
-        return read
-
-    def differences(self, other: "Facts") -> list[str]:
-        """A line for each thing that must be equal for one run to go on as the other."""
-        mine, theirs = self._identity(), other._identity()
-        return [f"{name} is {mine.get(name)}, not {theirs.get(name)}" for name in settings.differences(mine, theirs)]
-
-    def _identity(self) -> dict[str, Any]:
-        names = ("method", "data", "target", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
-        own = {name: getattr(self, name) for name in names}
-        return own | settings.to_json(self.config) | settings.to_json(self.spec)
-
-
-def build(facts: Facts) -> Method:
-    """The method that the facts describe, with fresh weights."""
-    method = methods.get(facts.method)
-    assert isinstance(facts.config, method.Config)
-    return method(facts.config, facts.spec)
 
 
 # --- the run folder -------------------------------------------------------------------------------------------------

@@ -91,11 +91,12 @@ def _translated(method: Method, pictures: Batch, *, task: str, across: int) -> T
     rows = pictures if isinstance(pictures, Pairs) else Pairs(pictures.pictures, pictures.pictures)
     with evaluating(method):
         made = images.to_bytes(method.translate(images.to_signed(rows.source).to(device))).cpu()
-        if "ba" in method.directions:
-            back = images.to_bytes(method.translate(images.to_signed(rows.target).to(device), "ba")).cpu()
-            return _stacked(rows.source, made, rows.target, back, across=across)
+        back = [
+            images.to_bytes(method.translate(images.to_signed(rows.target).to(device), way)).cpu()
+            for way in method.directions[1:]
+        ]
     source, result = shown(replace(rows, target=made), task)
-    return _stacked(source, result, shown(rows, task)[1], across=across)
+    return _stacked(source, result, shown(rows, task)[1], *back, across=across)
 
 
 def shown(pairs: Pairs, task: str = "") -> tuple[Tensor, Tensor]:

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ganvas import checkpoint, methods, settings
+from ganvas import methods, settings
 from ganvas.data.batch import SIZES, Spec
 from ganvas.errors import ModelError, SettingError
+from ganvas.facts import Facts, build
 from ganvas.foreign import read_weights, shown
 from ganvas.methods._base import Method
 from ganvas.runtime import seed_weights
@@ -47,7 +48,7 @@ class Imported:
     """
 
     method: Method
-    facts: checkpoint.Facts
+    facts: Facts
     words: str
     batch_norm: bool
 
@@ -69,11 +70,11 @@ def import_weights(file: Path, *, statistics: Statistics = "running") -> Importe
         norm: Norm = "instance" if found.norm == "batch" and statistics == "picture" else found.norm
         facts = _facts(file, found, norm)
         with torch.device("meta"):  # costs no memory, so shapes that do not fit are found out before it hurts
-            _pairs(found, weights, _generator(checkpoint.build(facts)))
+            _pairs(found, weights, _generator(build(facts)))
     except (ModelError, SettingError) as error:
         raise ModelError(f"{file}: {error}; expected a generator of {THEM}, such as latest_net_G.pth") from error
     seed_weights(facts.seed)
-    method = checkpoint.build(facts)
+    method = build(facts)
     _lay_over(_generator(method), weights, found, norm=norm)
     return Imported(method.eval(), facts, found.words, found.norm == "batch")
 
@@ -230,7 +231,7 @@ def _bare(name: str) -> str:
     return re.sub(r"^((module|_orig_mod)\.)+", "", name)
 
 
-def _facts(file: Path, found: Found, norm: Norm) -> checkpoint.Facts:
+def _facts(file: Path, found: Found, norm: Norm) -> Facts:
     """The facts of a pix2pix model with that generator and the smallest discriminator there is."""
     if found.channels not in (1, 3) or found.outputs not in ((1, 3) if found.channels == 3 else (1, 2, 3)):
         raise ModelError(
@@ -246,7 +247,7 @@ def _facts(file: Path, found: Found, norm: Norm) -> checkpoint.Facts:
         | shape,
     )
     size = 2**found.depth if found.generator == "unet" else ANY_SIZE
-    return checkpoint.Facts(
+    return Facts(
         method="pix2pix",
         config=config,
         spec=Spec(size, found.channels, target_channels=found.outputs),

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ganvas import checkpoint, gallery, log, methods, watch
-from ganvas.checkpoint import Facts
 from ganvas.data.batch import Batch, Source
 from ganvas.data.stream import batches
 from ganvas.errors import DataError, SettingError
+from ganvas.facts import Facts, build
 from ganvas.methods._base import Method
 from ganvas.runtime import autocast, scale_rates, seed_step, seed_weights
 
@@ -80,7 +80,7 @@ def start(run: Path, source: Source[Batch], facts: Facts) -> Method:
             f"use --batch {len(source)} or fewer"
         )
     seed_weights(facts.seed)
-    method = checkpoint.build(facts)
+    method = build(facts)
     checkpoint.enter_run(run, facts)
     return method
 

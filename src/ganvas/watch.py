@@ -15,8 +15,8 @@ LOOKED_AT = 64  # pictures
 TIMES = 3  # looks in a row before a word is said: one may be chance
 YOUNG = 1000  # steps; a younger generator may draw one grey blob and be well
 
-WON = 0.05  # the discriminator's loss in nats, of 1.39 where it cannot tell; below, the generator learns nothing
-GIVEN_UP = 1.375  # above, it is hardly better than guessing: log 4, 1.386
+WON = 0.036  # the discriminator's loss, as a share of guessing's; below, the generator learns nothing
+GIVEN_UP = 0.992  # above, it is hardly better than guessing
 LOSS_STEPS = 500  # for so long
 COLLAPSED = 0.25  # how far a drawn picture is from the most similar other one, as a share of what real ones are
 IDLE = 0.1 / 127.5  # mean change of a drawn pixel between looks: a tenth of a grey level in -1..1
@@ -56,16 +56,18 @@ class Watch:
         """Note the mean losses since the last report."""
         if (loss := losses.get("discriminator")) is None:
             return
+        share = loss / self.method.guessing
         self._time(
-            "the discriminator has won", step, loss < WON,
-            f"its loss has been under {WON} for {LOSS_STEPS} steps and more, so it can tell every picture and teaches "
+            "the discriminator has won", step, share < WON,
+            f"its loss has been under {WON * self.method.guessing:.2g} for {LOSS_STEPS} steps and more, so it can tell "
+            "every picture and teaches "
             f"the generator nothing; try {self._advice()}",
         )  # fmt: skip
         self._time(
-            "the discriminator has given up", step, loss > GIVEN_UP,
+            "the discriminator has given up", step, share > GIVEN_UP,
             f"its loss has been no better than guessing's for {LOSS_STEPS} steps and more, so it teaches the generator "
             f"nothing; try {'a smaller --r1 or ' if getattr(self.method.config, 'r1', 0) else ''}a smaller "
-            "--learning-rate, or keep the best save with --validate-every",
+            f"--learning-rate{', or keep the best save with --validate-every' * isinstance(self.method, Generates)}",
         )  # fmt: skip
 
     def see_samples(self, step: int) -> None:

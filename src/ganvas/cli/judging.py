@@ -9,9 +9,10 @@ from ganvas.errors import DataError, ModelError, UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag
 
 if TYPE_CHECKING:
-    from ganvas.checkpoint import Facts, Model
+    from ganvas.checkpoint import Model
     from ganvas.data.batch import Images, Source
     from ganvas.evaluation import Evaluation, TranslationEvaluation
+    from ganvas.facts import Facts
 
 DRAWN = 10_000  # pictures, of a model that draws
 

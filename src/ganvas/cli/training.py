@@ -12,8 +12,8 @@ from ganvas.errors import Interrupted, UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Share, Typed, with_a_method
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
-    from ganvas.checkpoint import Facts
     from ganvas.data.batch import Batch, Source
+    from ganvas.facts import Facts
     from ganvas.methods._base import BaseConfig, Method
     from ganvas.training import Progress
 
@@ -32,9 +32,9 @@ def train(
     steps: Count | None = None,
     epochs: float | None = None,
     minutes: float | None = None,
-    target: str = "",
-    side: Literal["", "ab", "ba"] = "",
-    task: str = "",
+    target: str | None = None,
+    side: Literal["ab", "ba"] | None = None,
+    task: str | None = None,
     holdout: Share = 0.0,
     seed: Seed = 0,
     flip: Flag = False,
@@ -91,8 +91,8 @@ def train(
     run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
     learner = _train(
         method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
-        target=target, side=side, task=task, holdout=holdout, jitter=jitter, seed=seed, flip=flip, device=device,
-        precision=precision, data_root=data_root, save_every=save_every,
+        target=target or "", side=side or "", task=task or "", holdout=holdout, jitter=jitter, seed=seed, flip=flip,
+        device=device, precision=precision, data_root=data_root, save_every=save_every,
         validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
     )  # fmt: skip
     _tell_what_next(
@@ -129,7 +129,9 @@ def _train(
     from ganvas import checkpoint, evaluation, training
     from ganvas.data import derived, open_for
     from ganvas.data.batch import Pairs
+    from ganvas.facts import Facts
     from ganvas.features import open_features, suited
+    from ganvas.methods._base import Generates
     from ganvas.runtime import choose_precision, find_device
 
     where = find_device(device)
@@ -158,7 +160,7 @@ def _train(
         console.say("half of the pairs are mirrored left to right, source and target alike (--flip)")
     if found and found.pictures != len(source):
         console.say(f"{data} held {found.pictures} pictures when this run began and holds {len(source)} now")
-    facts = checkpoint.Facts(
+    facts = Facts(
         method=method,
         config=config,
         spec=source.spec,
@@ -175,18 +177,20 @@ def _train(
     score = None
     if weights and not (validate_every and suited(source.spec) == "inception"):
         raise UsageError(f"--weights {weights}: are for --validate-every on pictures that are no digits; leave it out")
-    if validate_every and issubclass(source.batch, Pairs):
+    if validate_every and (issubclass(source.batch, Pairs) or not issubclass(methods.get(method), Generates)):
         raise UsageError(
-            f"--validate-every {validate_every}: scores what is drawn from noise; score a translator with `ganvas evaluate`"
+            f"--validate-every {validate_every}: scores what is drawn from noise; score a translator with "
+            "`ganvas evaluate`"
         )
     if validate_every:
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
+    shown = opened("test") if holdout else None
     learner = training.start(run, source, facts)
     with console.stopping_gently() as stop:
         events = training.train(
             run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every,
-            score=score, score_every=validate_every, shown=opened("test") if holdout else None,
+            score=score, score_every=validate_every, shown=shown,
         )  # fmt: skip
         last = console.follow(events, stop=stop)
         events.close()  # saves, where it was stopped

@@ -16,7 +16,7 @@ from ganvas import lab
 from ganvas.data import drawings, textures
 from ganvas.data.batch import Images, Pairs
 from ganvas.errors import DataError, SettingError
-from ganvas.images import to_bytes, to_signed
+from ganvas.images import in_channels, to_bytes, to_signed
 
 GREY_HOLE = 128  # what is shown in place of what is to be filled in
 OPAQUE = 128  # alpha from which on a pixel is there
@@ -128,7 +128,7 @@ class ColorizeRgb(Task):
 
     def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
         """The picture in grey."""
-        return _grey(picture)
+        return in_channels(picture, 1)
 
 
 class Denoise(Task):
@@ -211,11 +211,11 @@ class Edges(Task):
 
     def pair(self, picture: Tensor) -> Pairs:
         """The map of its edges, and the picture."""
-        return Pairs(drawings.edge_map(_grey(picture))[None], picture[None])
+        return Pairs(drawings.edge_map(in_channels(picture, 1))[None], picture[None])
 
     def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
         """A drawing as it is, in grey; of any other picture the map of its edges."""
-        grey = _grey(picture)
+        grey = in_channels(picture, 1)
         return grey if drawings.is_drawing(grey) else drawings.edge_map(grey)
 
 
@@ -257,15 +257,6 @@ class HiddenDigit(Task):
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
-
-
-def _grey(picture: Tensor) -> Tensor:
-    """(1, H, W) of uint8 (1 or 3, H, W): luma of ITU-R BT.601 in Pillow's arithmetic, as reading in grey."""
-    if len(picture) == 1:
-        return picture
-    red, green, blue = picture.int()
-    luma: Tensor = (19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16
-    return luma.to(torch.uint8)[None]
 
 
 def _strips(picture: Tensor) -> Sequence[Tensor]:

@@ -1,6 +1,7 @@
 """A folder of pictures, flat or with one folder per class."""
 
 import hashlib
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ def held_out(file: Path, share: float) -> bool:
 
     A function of the name without its ending alone, so that adding files moves none, and partners stay together.
     """
-    digest = hashlib.sha256(file.stem.encode("utf-8", "surrogateescape")).digest()
+    name = unicodedata.normalize("NFC", file.stem)  # the same on every system
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 

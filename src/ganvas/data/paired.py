@@ -1,5 +1,6 @@
 """Pairs from files: two pictures side by side in one, or two folders matched by the names of their files."""
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -105,7 +106,7 @@ def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
 def _by_name(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in list_pictures(folder)[0]:
-        name = str(file.relative_to(folder).with_suffix(""))
+        name = unicodedata.normalize("NFC", str(file.relative_to(folder).with_suffix("")))  # a Mac writes NFD
         if name in found:
             raise DataError(f"{folder}: {found[name].name} and {file.name} have one name; which is the partner?")
         found[name] = file

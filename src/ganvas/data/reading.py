@@ -90,7 +90,7 @@ def open_rows(
     left_out = [*left_out, *broken]
     refuse_if_many(len(left_out), n, name=str(path), example=left_out[0] if left_out else "")
     whole = [row for row in rows if row is not None]
-    if len(whole) < 2:
+    if len(whole) < (1 if part == "test" else 2):
         raise DataError(f"{path}: holds {len(whole)} picture; learning takes many, so give a folder with more")
     return Source(name, spec, read.batch.together(whole), tuple(left_out), part, margin)
 

@@ -1,5 +1,6 @@
 """What every method is: a module that holds its networks, knows its settings, and learns from one batch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
@@ -125,6 +126,7 @@ class Method(nn.Module):
     """
 
     Config: ClassVar[type[BaseConfig]]
+    guessing: float = math.log(4)  # the discriminator's loss where it cannot tell at all; this one is cross entropy's
     presets: ClassVar[dict[str, BaseConfig]] = {}
     batches: ClassVar[tuple[type[Batch], ...]]
     by_class: ClassVar[bool] = False
@@ -167,8 +169,6 @@ class Method(nn.Module):
 @runtime_checkable
 class Generates(Protocol):
     """Makes pictures from noise."""
-
-    spec: Spec
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
         """Pictures (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone.

@@ -30,7 +30,7 @@ class CycleganConfig(_base.TranslationConfig):
 
     batch: int = with_default(_base.TranslationConfig, "batch", 1)
     epochs: int = with_default(_base.TranslationConfig, "epochs", 200)
-    learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 2e-4)
+    learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 4e-4)
     beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     generator: Literal["resnet", "unet"] = setting(
         "resnet", "few halvings and residual blocks, which keep what is where it is; or a U-Net"
@@ -45,7 +45,7 @@ class CycleganConfig(_base.TranslationConfig):
         "instance", "of maps: by picture, by group of channels, or none"
     )
     patch: Patch = setting("70", "pixels a side that one output of a discriminator sees")
-    discriminator_width: int = setting(64, "channels of the discriminators' first layer", low=1, high=1024)
+    discriminator_width: int = setting(32, "channels of the discriminators' first layer", low=1, high=1024)
     cycle: float = setting(10.0, "weight of the cycle loss: there and back, a picture should be itself", low=0)
     identity: float = setting(
         0.5, "weight, as a share of `cycle`, of leaving a picture of the wanted kind as it is; keeps colours", low=0
@@ -63,6 +63,7 @@ class Cyclegan(_base.Method):
     batches = (Unpaired, Pairs)
     directions: ClassVar[tuple[str, ...]] = ("ab", "ba")
     any_size = True
+    guessing = 0.5  # of two discriminators, each halved
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "paper": CycleganConfig(
             batch=1, epochs=200, learning_rate=2e-4, beta1=0.5, beta2=0.999, decay=0.5, ema=0.0, upsample="deconv",

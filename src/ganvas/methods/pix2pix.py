@@ -52,7 +52,7 @@ class Pix2pixConfig(_base.TranslationConfig):
     )
     l1: float = setting(100.0, "weight of the mean absolute difference to the target", low=0)
     discriminator_weight: float = setting(
-        0.5, "factor of the discriminator's loss; a half slows it, as in the paper", low=0, high=1
+        0.5, "factor of the discriminator's loss, a half in the paper; Adam's steps hardly depend on it", low=0, high=1
     )
 
 
@@ -80,6 +80,8 @@ class Pix2pix(_base.PairToPair):
             patch=config.patch, width=config.discriminator_width, norm=config.norm, size=spec.size,
             slope=config.slope,
         )  # fmt: skip
+        if config.adversarial == "least_squares":
+            self.guessing = 0.5
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.to(memory_format=torch.channels_last)
         self.optimizers = _base.optimizers_of(

@@ -103,6 +103,7 @@ class Vae(_base.Method):
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
         """Pictures (N, C, H, W) in -1..1 as they come back from their latent numbers: themselves, or their partners."""
+        assert direction in self.directions
         return self.decode(self.encode(images))
 
 

@@ -28,14 +28,14 @@ STRIDED = {"16": 1, "70": 3, "286": 5}  # halvings in a discriminator, by the si
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def reflected(x: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) continued below and to the right by reflection, up to the next multiple of both sides.
+def reflected(x: Tensor, multiple: int, least: int = 1) -> Tensor:
+    """(N, C, H, W) continued below and to the right by reflection, to `least` multiples a side or the next one.
 
     Also where there is more to add than there is to reflect, which torch's own padding refuses.
     """
     for axis in (-2, -1):
         n = x.shape[axis]
-        wanted = math.ceil(n / multiple) * multiple
+        wanted = max(least, math.ceil(n / multiple)) * multiple
         if wanted > n:
             way = torch.arange(wanted, device=x.device) % max(1, 2 * n - 2)  # there and back again
             x = x.index_select(axis, torch.where(way < n, way, 2 * n - 2 - way).clamp_(0, n - 1))
@@ -49,7 +49,7 @@ def norm_of(norm: Norm, channels: int) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "group":
-        return nn.GroupNorm(max(1, channels // GROUP), channels)
+        return nn.GroupNorm(math.gcd(channels, max(1, channels // GROUP)), channels)
     return nn.Identity()
 
 
@@ -137,6 +137,7 @@ class UNet(nn.Module):
         super().__init__()
         bias = norm == "none"
         self.skips, self.multiple = skips, 2 ** len(widths)
+        self.least = 2 if norm_at_the_bottom else 1  # a single pixel has no variance
         self.encoder = nn.ModuleList([nn.Conv2d(channels, widths[0], 4, 2, 1)])
         for level, (before, after) in enumerate(pairwise(widths), 2):
             normed = level < len(widths) or norm_at_the_bottom
@@ -155,7 +156,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
         height, width = x.shape[-2:]
-        x = reflected(x, self.multiple)
+        x = reflected(x, self.multiple, self.least)
         maps = []
         for halve in self.encoder:
             x = halve(x)  # (N, widths[i], H / 2^(i + 1), W / 2^(i + 1)), before its activation

@@ -1,0 +1,101 @@
+"""What a run is: the facts that rebuild it, as run.json and the header of a model file hold them."""
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ganvas
+from ganvas import methods, settings
+from ganvas.data.batch import Spec
+from ganvas.errors import ModelError, SettingError
+from ganvas.methods._base import BaseConfig, Method
+from ganvas.runtime import Precision
+
+_VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What rebuilds a run: run.json, and the header of a model file.
+
+    Attributes:
+        method: its name, and `config` its settings.
+        spec: the shape of the data.
+        data: the source's name; `pictures` says how many it held.
+        seed: of the first weights and of every step.
+        flip: whether half of the pictures are mirrored.
+        task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
+            the name of a second folder; empty where they do not.
+        jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
+        precision: fp32 or bf16.
+        command: what was typed; `versions` of what ran it.
+    """
+
+    method: str
+    config: BaseConfig
+    spec: Spec
+    data: str
+    pictures: int
+    seed: int
+    flip: bool
+    precision: Precision
+    task: str = ""
+    side: str = ""
+    target: str = ""
+    jitter: bool = False
+    holdout: float = 0.0
+    command: str = ""
+    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON values; the inverse of `from_json`."""
+        return {
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "config": settings.to_json(self.config),
+            "spec": settings.to_json(self.spec),
+            "versions": dict(self.versions),
+        }
+
+    @staticmethod
+    def from_json(facts: Any, *, where: Path) -> "Facts":
+        """Facts read from a file, each held to its type.
+
+        Raises:
+            ModelError: if something is missing, unknown or does not fit.
+        """
+        try:
+            config = settings.from_json(methods.get(str(facts["method"])).Config, facts["config"])
+            read = Facts(
+                **{**facts, "config": config, "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]})}
+            )
+            settings.check(read)
+        except (SettingError, KeyError, TypeError) as error:
+            raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
+        return read
+
+    def differences(self, other: "Facts") -> list[str]:
+        """A line for each thing that must be equal for one run to go on as the other."""
+        mine, theirs = self._identity(), other._identity()
+        different = settings.differences(mine, theirs)
+        return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
+
+    def _identity(self) -> dict[str, Any]:
+        names = ("method", "data", "target", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
+        own = {name: getattr(self, name) for name in names}
+        return own | settings.to_json(self.config) | settings.to_json(self.spec)
+
+
+def _shown(facts: Mapping[str, Any], name: str) -> Any:
+    return "none" if facts.get(name, "") == "" else facts[name]
+
+
+def build(facts: Facts) -> Method:
+    """The method that the facts describe, with fresh weights."""
+    method = methods.get(facts.method)
+    assert isinstance(facts.config, method.Config)
+    return method(facts.config, facts.spec)
