@@ -1,9 +1,9 @@
-"""pix2pix against autoencoder on four tasks, with the same data, minutes and held-out pictures; cyclegan for Monet.
+"""pix2pix against autoencoder on five tasks, with the same data, minutes and held-out pictures; cyclegan for Monet.
 
     python benchmarks/translation.py --data-root DIR                       everything, one after the other
     python benchmarks/translation.py --data-root DIR --train colorize-pix2pix cartoon-pix2pix ...     only these runs
 
-DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), and monet. Writes
+DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), monet, and MNIST/raw. Writes
 docs/results/translation.md with pictures of freely licensed photographs, and sheets of the held-out pictures for
 private eyes into runs/translation/sheets, which is not kept. Stopped, it goes on with the same command.
 """
@@ -47,12 +47,14 @@ class Study:
     how: tuple[str, ...]
     minutes: float
     l1: float = 100.0  # of pix2pix
+    size: int = SIZE
 
 
 STUDIES = {
     "colorize": Study("colourise", "photos/train", "photos/val", ("--task", "colorize"), 30, 1000.0),
     "cartoon": Study("photo to cartoon", "photo2cartoon/train", "photo2cartoon/val", ("--side", "ab"), 8),
     "monet": Study("photo to Monet", "photos/train", "photos/val", ("--target", "monet"), 8),
+    "digits": Study("find the hidden digit", "mnist", "mnist", ("--task", "hidden-digit"), 4, size=32),
     "facades": Study("facades, label to photo", "facades/train", "facades/val", ("--side", "ba"), 10),
 }
 CYCLEGAN_MINUTES = 20
@@ -88,7 +90,7 @@ def train(name: str, root: Path, share: float) -> None:
     """Train one run, or go on with it."""
     if name == "monet-cyclegan":
         how = ("--target", str(root / "monet"), *CYCLEGAN)
-        _train("cyclegan", name, root / "photos/train", how, CYCLEGAN_MINUTES * share)
+        _train("cyclegan", name, root / "photos/train", (*how, "--flip"), CYCLEGAN_MINUTES * share, SIZE)
         return
     study, _, rival = name.partition("-")
     task = STUDIES[study]
@@ -97,11 +99,13 @@ def train(name: str, root: Path, share: float) -> None:
     if study == "monet":
         train("monet-cyclegan", root, share)
         how = ("--target", str(monets(root, "train")))
-    _train(rival, name, root / task.train, (*how, *settings), task.minutes * share)
+    flip = () if study == "digits" else ("--flip",)  # it is writing
+    data = root / task.train if study != "digits" else Path(task.train)
+    _train(rival, name, data, (*how, *settings, *flip, "--data-root", str(root)), task.minutes * share, task.size)
 
 
-def _train(method: str, name: str, data: Path, how: tuple[str, ...], minutes: float) -> None:
-    words = ["train", method, "--data", str(data), *how, "--size", str(SIZE), "--flip", "--jitter"]
+def _train(method: str, name: str, data: Path, how: tuple[str, ...], minutes: float, size: int) -> None:
+    words = ["train", method, "--data", str(data), *how, "--size", str(size), "--jitter"]
     assert ganvas([*words, "--minutes", str(minutes), "--run", str(RUNS / name)]) == 0
 
 
@@ -130,13 +134,14 @@ def held_out(study: str, root: Path) -> Source[Pairs]:
     task = STUDIES[study]
     flag, value = task.how
     where = {flag.removeprefix("--"): str(monets(root, "val")) if study == "monet" else value}
-    return open_for((Pairs,), str(root / task.held_out), root=root, size=SIZE, **where)
+    name = str(root / task.held_out) if study != "digits" else task.held_out
+    return open_for((Pairs,), name, root=root, size=task.size, split="test", **where)
 
 
 def sheet(study: str, source: Source[Pairs], models: dict[str, Model]) -> Image.Image:
     """Held-out pictures: a row of sources, one of each model's answers, one of targets."""
     rows = source.some(SHEET)
-    task = STUDIES[study].how[1] if study == "colorize" else ""
+    task = next(iter(models.values())).facts.task
     first, last = shown(rows, task)
     answers = []
     for model in models.values():
@@ -144,7 +149,8 @@ def sheet(study: str, source: Source[Pairs], models: dict[str, Model]) -> Image.
             made = images.to_bytes(model.method.translate(images.to_signed(rows.source)))
         answers.append(shown(Pairs(rows.source, made), task)[1])
     stack = torch.cat([picture.expand(-1, 3, -1, -1) for picture in (first, *answers, last)])
-    return titled(images.grid(stack, columns=len(first)), ["input", *models, "target"], SIZE)
+    side = max(SIZE, source.spec.size)
+    return titled(images.grid(images.enlarge(stack, side=side), columns=len(first)), ["input", *models, "target"], side)
 
 
 def titled(picture: Tensor, titles: list[str], side: int) -> Image.Image:
@@ -198,7 +204,8 @@ def table(study: str, source: Source[Pairs], found: dict[str, evaluation.Transla
     baselines = {name: any_of["PSNR"].baselines.get("input") for name in ("PSNR",)}
     lines = [
         f"## {STUDIES[study].words.capitalize()}\n",
-        f"{STUDIES[study].minutes:g} minutes each, {any_of['PSNR'].pictures} held-out pictures of {SIZE}x{SIZE}.\n",
+        f"{STUDIES[study].minutes:g} minutes each, {any_of['PSNR'].pictures:,} held-out pictures of "
+        f"{STUDIES[study].size}x{STUDIES[study].size}.\n",
         "| | steps | MSE | PSNR, dB | SSIM | better than the input, dB | checkerboard (targets) |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -261,7 +268,10 @@ def write(root: Path) -> None:
         parts.append(table(study, source, found))
         print(parts[-1])
         sheet(study, source, models).save(sheets / f"{study}.png")
-        if study != "facades":  # nobody has a label map of these photographs
+        if study == "digits":  # which may be shown
+            sheet(study, source, models).save(pictures / f"{study}.png", optimize=True)
+            parts.append(f"![{STUDIES[study].words}](translation/{study}.png)")
+        elif study != "facades":  # nobody has a label map of these photographs
             shown_models = models
             if study == "monet":
                 shown_models = {"cyclegan": checkpoint.load(RUNS / "monet-cyclegan", CPU), **models}
