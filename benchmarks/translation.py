@@ -3,9 +3,9 @@
     python benchmarks/translation.py --data-root DIR                       everything, one after the other
     python benchmarks/translation.py --data-root DIR --train colorize-pix2pix cartoon-pix2pix ...     only these runs
 
-DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), monet, and MNIST/raw. Writes
-docs/results/translation.md with pictures of freely licensed photographs, and sheets of the held-out pictures for
-private eyes into runs/translation/sheets, which is not kept. Stopped, it goes on with the same command.
+DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), monet, and MNIST/raw.
+Writes docs/results/translation.md with pictures of freely licensed photographs, and sheets of the held-out pictures
+for private eyes into runs/translation/sheets, which is not kept. Stopped, it goes on with the same command.
 """
 
 import argparse

@@ -64,46 +64,35 @@ class ScaledConfig(BaseConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialConfig(BaseConfig):
+class AdamConfig(BaseConfig):
+    """The settings of methods that learn by Adam and keep an average of what they learn."""
+
+    learning_rate: float = setting(1e-3, "Adam's step size, for all networks", low=0, high=1)
+    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
+    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
+    ema: float = setting(
+        0.999, "decay of the averaged generator, which is used after training; 0 uses the last one", low=0, high=0.99999
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialConfig(AdamConfig):
     """The settings of methods in which a generator plays against a discriminator or a critic."""
 
     batch: int = setting(64, "pictures a step; batch norm takes two or more", low=2, high=65536)
     latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
-    learning_rate: float = setting(1e-3, "Adam's step size, for both networks", low=0, high=1)
-    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
-    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
-    ema: float = setting(
-        0.999, "decay of the averaged generator that draws; 0 draws with the last one", low=0, high=0.99999
-    )
     augment: tuple[Augmentation, ...] = setting(
         (), "for a few hundred pictures: change all that is judged, real and fake; try translation first"
     )
 
 
-def optimizers_of(
-    config: "AdversarialConfig | TranslationConfig", players: Mapping[str, nn.Module]
-) -> dict[str, Optimizer]:
-    """An Adam for each player, all with the settings of the method."""
-    betas = (config.beta1, config.beta2)
-    return {
-        name: adam(network.parameters(), learning_rate=config.learning_rate, betas=betas)
-        for name, network in players.items()
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
-class TranslationConfig(BaseConfig):
+class TranslationConfig(AdamConfig):
     """The settings of methods that learn to turn a picture into another."""
 
     batch: int = setting(8, "pictures a step", low=1, high=65536)
-    learning_rate: float = setting(1e-3, "Adam's step size", low=0, high=1)
-    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
-    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
     decay: float = setting(
         0.5, "share of the training over whose end the step size falls to zero along a line; 0 keeps it", low=0, high=1
-    )
-    ema: float = setting(
-        0.999, "decay of the averaged generator that translates; 0 translates with the last one", low=0, high=0.99999
     )
     upsample: Upsample = setting(
         "resize", "how maps are doubled: transposed convolution, repeated pixels and convolution, or a pixel shuffle"
@@ -112,6 +101,15 @@ class TranslationConfig(BaseConfig):
     def rate_at(self, spent: float) -> float:
         """One until the decay begins, then along a line to zero."""
         return min(1.0, (1 - spent) / self.decay) if self.decay else 1.0
+
+
+def optimizers_of(config: AdamConfig, players: Mapping[str, nn.Module]) -> dict[str, Optimizer]:
+    """An Adam for each player, all with the settings of the method."""
+    betas = (config.beta1, config.beta2)
+    return {
+        name: adam(network.parameters(), learning_rate=config.learning_rate, betas=betas)
+        for name, network in players.items()
+    }
 
 
 class Method(nn.Module):

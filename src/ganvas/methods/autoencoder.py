@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.methods import _base
 from ganvas.nets.translators import Norm, UNet, unet_widths
-from ganvas.runtime import adam, update, update_average
+from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
 BOTTLENECK = 8  # pixels a side of the narrow place; of pictures of 28 pixels it is 7
