@@ -10,7 +10,7 @@ from conftest import noise_source, photograph
 from PIL import Image
 
 from ganvas.data import derived, making, open_for, open_source, paired, reading
-from ganvas.data.batch import Images, Pairs, Unpaired
+from ganvas.data.batch import Images, Pairs, Spec, Unpaired
 from ganvas.data.folder import held_out, open_folder
 from ganvas.data.making import pairs_from
 from ganvas.errors import DataError, SettingError, UsageError
@@ -322,7 +322,7 @@ def test_a_single_picture_may_be_held_out(tmp_path):
     for i in range(4):
         plain(tmp_path / f"{i}.png", i)
     share = next(k / 100 for k in range(100) if any(held_out(path, k / 100) for path in tmp_path.iterdir()))
-    test = open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=share, split="test")
+    test = open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=share, split="test", least=1)
     assert len(test) == 1
     with pytest.raises(DataError, match="holds 1 picture"):
         open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=0.8, split="train")
@@ -451,3 +451,35 @@ def test_an_empty_target_is_said(folders, tmp_path):
     for kind in (PAIRED, TWO_SETS):
         with pytest.raises(DataError, match="empty: no pictures"):
             open_for(kind, str(folders[0]), root=NOWHERE, target=str(tmp_path / "empty"))
+
+
+def test_both_parts_of_a_folder_have_one_shape_whatever_is_held_out(tmp_path):
+    """Colour is learned, and by chance only grey pictures are held out."""
+    for i in range(30):
+        picture = photograph(seed=i, width=32, height=32)
+        name = f"{i}.png"
+        (picture.convert("L") if held_out(Path(name), 0.3) else picture).save(tmp_path / name)
+    options = {"root": Path(), "task": "denoise", "holdout": 0.3}
+    learned = open_for((Pairs,), str(tmp_path), **options)
+    kept = open_for((Pairs,), str(tmp_path), split="test", least=1, **options)
+    assert learned.spec == kept.spec
+    assert (kept.spec.channels, len(learned) + len(kept)) == (3, 30)
+
+
+@pytest.mark.parametrize("task", ["colorize", "edges", "denoise:0.1", "hidden-digit"])
+def test_other_pictures_are_read_in_the_shape_that_a_model_knows(task, tmp_path):
+    """One grey picture of another size, for a model of colour pictures."""
+    photograph(seed=0, width=40, height=50).convert("L").save(tmp_path / "one.png")
+    made = derived.task(task)
+    like = Spec(32, made.channels or 3, target_channels=made.target_channels or 3)
+    assert open_for((Pairs,), str(tmp_path), root=Path(), task=task, like=like, least=1).spec == like
+
+
+def test_grey_pictures_are_counted_for_colour_also_where_they_are_decoded_later(tmp_path, monkeypatch):
+    for i in range(5):
+        picture = photograph(seed=i, width=32, height=32)
+        (picture.convert("L") if i < 2 else picture).save(tmp_path / f"{i}.png")
+    for limit in (2**30, 0):
+        monkeypatch.setattr("ganvas.data.reading.RESIDENT_BYTES", limit)
+        (note,) = open_for((Pairs,), str(tmp_path), root=Path(), task="colorize").notes
+        assert note.startswith("2 of the 5 pictures")

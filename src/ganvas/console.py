@@ -32,6 +32,14 @@ def tell(text: str) -> None:
     out.print(text, soft_wrap=True, markup=False)
 
 
+def tell_left_out(lines: Sequence[str]) -> None:
+    """The first few files that could not be used, and how many there are."""
+    for line in lines[:5]:
+        say(f"left out {line}")
+    if len(lines) > 5:
+        say(f"left out {len(lines)} files in all")
+
+
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
     """Pass the items through under a progress bar."""
     from rich.progress import Progress as Bar

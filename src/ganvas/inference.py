@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.data.batch import LAB
 from ganvas.errors import ModelError
 from ganvas.images import to_bytes, to_signed
 from ganvas.methods._base import Encodes, Generates, Method
@@ -25,7 +26,7 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
     """
     if not isinstance(method, Generates):
         raise ModelError(f"a {method.name()} model does not draw from noise; give one of a method that generates")
-    if method.spec.outputs not in (1, 3):
+    if method.spec.outputs == LAB:
         raise ModelError(f"this {method.name()} model makes colours without lightness: use it with `ganvas translate`")
     at_once = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
     for first in range(0, len(seeds), at_once):

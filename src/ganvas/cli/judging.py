@@ -134,18 +134,17 @@ def _evaluate_translated(
     from ganvas.data import derived, open_for
     from ganvas.data.unpaired import TwoSets
 
-    known = _same_folder(facts.data, data)
+    known = _same_folder(facts, data)
     if not any(ways.values()):
         ways = _ways_of(facts, known)
     if ways["task"]:
         ways["task"] = derived.task(ways["task"]).name
     holdout = facts.holdout if known else 0.0
     source = open_for(
-        type(loaded.method).batches, data, root=root, size=size or facts.spec.size, split="test",
-        holdout=holdout, track=console.track, **ways,
+        type(loaded.method).batches, data, root=root, size=size, split="test", holdout=holdout,
+        like=loaded.facts.spec, least=1, track=console.track, **ways,
     )  # fmt: skip
-    for line in (*source.left_out, *source.notes):
-        console.say(f"left out {line}" if line in source.left_out else line)
+    console.tell_left_out(source.left_out)
     learned = _learned(data, known, holdout)
     if isinstance(source.pictures, TwoSets):
         if direction:
@@ -156,16 +155,21 @@ def _evaluate_translated(
     )
 
 
-def _same_folder(learned: str, data: str) -> Literal["", "surely", "perhaps"]:
-    """Whether the model learned from this folder: surely, or perhaps, where no more than its name is known."""
+def _same_folder(facts: "Facts", data: str) -> Literal["", "surely", "perhaps"]:
+    """Whether the model learned from pictures in this folder: surely, or perhaps, where only its name is known."""
     from ganvas.data.named import NAMES
 
     if data in NAMES:
         return ""
-    here = Path(data).resolve()
-    if Path(learned).is_absolute():
-        return "surely" if here == Path(learned) else ""
-    return "perhaps" if here.name == learned else ""
+    here, learned = Path(data).resolve(), Path(facts.data)
+    if not learned.is_absolute():
+        return "perhaps" if here.name == facts.data else ""
+    if facts.target and here == Path(facts.target):
+        raise UsageError(
+            f"--data {data}: is what the model learned to make of {facts.data}; give it as --target "
+            "(and --direction ba for the way back, where it goes both)"
+        )
+    return "surely" if here.is_relative_to(learned) or learned.is_relative_to(here) else ""
 
 
 def _ways_of(facts: "Facts", known: str) -> dict[str, Any]:
@@ -232,11 +236,15 @@ def _evaluate_drawn(
     weights: Path | None,
 ) -> "Evaluation":
     from ganvas import evaluation
-    from ganvas.data import open_source
+    from ganvas.data import open_for
+    from ganvas.data.batch import Images
     from ganvas.features import open_features, suited
 
-    spec = loaded.facts.spec
-    source = open_source(data, root=root, size=spec.size, split="test", track=console.track)
+    facts, spec = _facts_with_paths(model, loaded), loaded.facts.spec
+    holdout = facts.holdout if _same_folder(facts, data) else 0.0
+    source = open_for(
+        (Images,), data, root=root, size=spec.size, split="test", holdout=holdout, track=console.track
+    )  # fmt: skip
     name = suited(spec) if features == "auto" else features
     if weights and name != "inception":
         raise UsageError(
@@ -244,21 +252,24 @@ def _evaluate_drawn(
         )
     device = next(loaded.method.parameters()).device
     judge = open_features(name, device=device, weights=weights, framed=source.name == "digits")
-    training = _training_source(model, loaded, root)
+    training = _training_source(facts, root)
     return evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
 
 
-def _training_source(model: Path, loaded: "Model", root: Path) -> "Source[Images] | None":
+def _training_source(facts: "Facts", root: Path) -> "Source[Images] | None":
     """What the model learned from, if it is still where it was; a model file by itself knows named sets only."""
-    from ganvas.data import open_source
+    from ganvas.data import open_for
+    from ganvas.data.batch import Images
     from ganvas.data.named import NAMES
 
+    data = facts.data
     try:
-        data = _facts_with_paths(model, loaded).data
         if data not in NAMES and not Path(data).is_absolute():
             raise DataError(f"the model knows no more than its name, {data}")
-        source = open_source(data, root=root, size=loaded.facts.spec.size, track=console.track)
-        if source.spec != loaded.facts.spec:
+        source: Source[Images] = open_for(
+            (Images,), data, root=root, size=facts.spec.size, holdout=facts.holdout, track=console.track
+        )
+        if source.spec != facts.spec:
             raise DataError(f"{data} has changed since, or is another of that name")
     except (DataError, ModelError) as error:
         console.say(f"what it learned from is not to be found, so it is not compared with that ({error})")

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ganvas import console, methods
+from ganvas.errors import UsageError
 from ganvas.flags import Count, Flag, Prepared, with_a_method
 
 
@@ -27,6 +28,7 @@ def describe(
     preset: str | None = None,
     size: Count | None = None,
     channels: Count = 1,
+    target_channels: Count | None = None,
     classes: Count = 10,
     json: Flag = False,
     config: Prepared = None,
@@ -37,16 +39,20 @@ def describe(
         method: one of `ganvas methods`
         preset: settings of a paper or a course, by name
         size: pictures are squares of 16, 28, 32, 64, 128 or 256 pixels [default: 28, or what the preset makes]
-        channels: 1 for grey, 3 for colour
+        channels: 1 for grey, 3 for colour; of pairs, those of the source
+        target_channels: of the target: 1, 3, or 2 for the colours of `--task colorize` [default: as the source]
         classes: how many there are, for a method that draws by class
         json: for machines
     """
-    from ganvas.data.batch import Spec
+    from ganvas.data.batch import Pairs, Spec
     from ganvas.describe import networks
 
     config = with_a_method(config)
     size = size or (28 if 28 in config.sizes else config.sizes[0])
-    built = methods.get(method)(config, Spec(size, channels, tuple(map(str, range(classes)))))
+    learner = methods.get(method)
+    if target_channels and not any(issubclass(kind, Pairs) for kind in learner.batches):
+        raise UsageError(f"--target-channels {target_channels}: {method} learns from single pictures; leave it out")
+    built = learner(config, Spec(size, channels, tuple(map(str, range(classes))), target_channels or 0))
     shown = dict(networks(built))
     if json:
         console.print_json({name: [dataclasses.asdict(layer) for layer in layers] for name, layers in shown.items()})

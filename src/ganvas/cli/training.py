@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,17 +145,17 @@ def _train(
         now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip, **chosen)
         checkpoint.require_same(run, found, now)
 
-    def opened(part: Literal["train", "test"]) -> "Source[Batch]":
+    def opened(part: Literal["train", "test"], least: int) -> "Source[Batch]":
         return open_for(
             methods.get(method).batches, data, root=data_root.expanduser(), size=size, split=part,
-            target=target, track=console.track, **chosen,
+            target=target, least=least, track=console.track, **chosen,
         )  # fmt: skip
 
-    source = opened("train")
-    _tell_left_out(source.left_out)
+    source = opened("train", 2)
+    console.tell_left_out(source.left_out)
     for note in source.notes:
         console.say(note)
-    if flip and issubclass(source.batch, Pairs):
+    if flip and source.batch is Pairs:
         console.say("half of the pairs are mirrored left to right, source and target alike (--flip)")
     if found and found.pictures != len(source):
         console.say(f"{data} held {found.pictures} pictures when this run began and holds {len(source)} now")
@@ -185,7 +184,7 @@ def _train(
     if validate_every:
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
-    shown = opened("test") if holdout else None
+    shown = opened("test", 1) if holdout else None
     learner = training.start(run, source, facts)
     with console.stopping_gently() as stop:
         events = training.train(
@@ -198,13 +197,6 @@ def _train(
     if stop and last.spent < 1:
         raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
     return learner
-
-
-def _tell_left_out(left_out: Sequence[str]) -> None:
-    for line in left_out[:5]:
-        console.say(f"left out {line}")
-    if len(left_out) > 5:
-        console.say(f"left out {len(left_out)} files in all")
 
 
 def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
@@ -233,10 +225,11 @@ def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:
 
 
 def _tell_what_next(run: Path, method: "Method", *more: str) -> None:
+    from ganvas.data.batch import LAB
     from ganvas.methods._base import Generates, Translates
 
     steps = list[tuple[str, ...]]()
-    if isinstance(method, Generates):
+    if isinstance(method, Generates) and method.spec.outputs != LAB:
         # one that draws by class draws so many of each
         count = max(1, min(4, MOST_ON_A_SHEET // len(method.spec.classes))) if method.by_class else 64
         steps += [
@@ -245,9 +238,8 @@ def _tell_what_next(run: Path, method: "Method", *more: str) -> None:
         ]
     if isinstance(method, Translates):
         steps.append(("translate", str(run), "YOUR_PICTURES", "--out", f"{run.name}-translated"))
-        steps += [("translate", str(run), "YOUR_PICTURES", "--direction", "ba", "--out", f"{run.name}-back")] * (
-            "ba" in method.directions
-        )
+        if "ba" in method.directions and method.spec.outputs != LAB:
+            steps.append(("translate", str(run), "YOUR_PICTURES", "--direction", "ba", "--out", f"{run.name}-back"))
     console.tell("next:")
     for words in steps:
         console.tell(f"  {shlex.join(['ganvas', *words])}")

@@ -1,13 +1,15 @@
 """From disk to batches: what a user names becomes a `Source`, and a `Source` becomes a stream of batches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from ganvas.data import derived, folder, named, paired
-from ganvas.data.batch import Batch, Images, Pairs, Source, Unpaired, check_size
+from ganvas.data.batch import Batch, Images, Pairs, Source, Spec, Unpaired, check_size
 from ganvas.data.making import pairs_from
 from ganvas.data.progress import Track, silently
+from ganvas.data.reading import headers_of
 from ganvas.data.unpaired import unpaired
 from ganvas.errors import DataError, UsageError
 
@@ -20,7 +22,8 @@ def open_source(
     Raises:
         DataError: if there is neither, or it cannot be used.
     """
-    return _open_images(name, root=root, size=size, split=split, track=track)
+    source: Source[Images] = open_for((Images,), name, root=root, size=size, split=split, track=track)
+    return source
 
 
 def open_for(
@@ -35,6 +38,8 @@ def open_for(
     task: str = "",
     holdout: float = 0.0,
     jitter: bool = False,
+    like: Spec | None = None,
+    least: int = 2,
     track: Track = silently,
 ) -> Source[Any]:
     """Open what a method learns from that takes these types of batches: single pictures, pairs, or two sets.
@@ -50,6 +55,8 @@ def open_for(
         task: what makes pairs of single pictures.
         holdout: the share of a folder's files that is kept from training.
         jitter: keep the pictures larger, for windows taken by chance.
+        like: the shape of what a model has learned from, to read others in the same.
+        least: how many there must be; learning takes two or more.
         track: shows what long work has done.
 
     Raises:
@@ -62,6 +69,8 @@ def open_for(
         raise UsageError(f"{' and '.join(given)} are two ways to say where partners come from; give one")
     if given and not any(issubclass(kind, Pairs) for kind in batches):
         raise UsageError(f"{given[0]} {ways[given[0]]}: this method learns from single pictures; leave it out")
+    if not given and batches[0] is Unpaired:
+        raise UsageError("this method learns from two sets: add --target FOLDER, pictures of the other kind")
     if not given and Images not in batches:
         raise UsageError(
             "this method learns from pairs: add --side ab (or ba) where each picture holds two side by side, "
@@ -73,7 +82,10 @@ def open_for(
         check_size(size)
     if holdout and name in named.NAMES:
         raise UsageError(f"--holdout {holdout}: {name} has a test part of its own; leave it out")
-    files: dict[str, Any] = {"size": size, "holdout": holdout, "part": split, "jitter": jitter, "track": track}
+    if like and size:
+        like = replace(like, size=size)
+    files: dict[str, Any] = {"size": size, "like": like, "holdout": holdout, "part": split, "jitter": jitter}
+    files |= {"least": least, "track": track}
     if target and Unpaired in batches:
         return _open_two_sets(_folder(name), _folder(target, "--target"), files)
     if target:
@@ -81,50 +93,35 @@ def open_for(
     if side:
         return paired.open_side_by_side(_folder(name), side=cast(paired.Side, side), **files)
     made = derived.task(task) if task else None
-    images = _open_images(
-        name, root=root, size=size, split=split, task=made, holdout=holdout, jitter=jitter, track=track
-    )
-    return pairs_from(images, made, track=track) if made else images
-
-
-def _open_images(
-    name: str,
-    *,
-    root: Path,
-    size: int | None,
-    split: named.Split,
-    track: Track,
-    task: derived.Task | None = None,
-    holdout: float = 0.0,
-    jitter: bool = False,
-) -> Source[Images]:
-    if size is not None:
-        check_size(size)
     if name in named.NAMES:
-        return named.open_named(name, root=root, size=size, split=split, jitter=jitter)
-    path = _folder(name)
-    options: dict[str, Any] = {"size": size, "holdout": holdout, "part": split, "jitter": jitter, "track": track}
-    if task:
-        options |= {"channels": task.read_channels, "usual_size": paired.DEFAULT_SIZE}
-    return folder.open_folder(path, **options)
+        size = like.size if like else size
+        images = named.open_named(name, root=root, size=size, split=split, jitter=jitter)
+    else:
+        if made:
+            files |= {"channels": made.read_channels, "usual_size": paired.DEFAULT_SIZE}
+            files["like"] = like and Spec(like.size, made.read_channels(like.outputs == 1))
+        images = folder.open_folder(_folder(name), **files)
+    return pairs_from(images, made, track=track) if made else images
 
 
 def _open_two_sets(source: Path, target: Path, options: dict[str, Any]) -> Source[Unpaired]:
     if source.resolve() == target.resolve():
         raise DataError(f"--target {target}: is the same folder as --data; give a folder of other things")
-    options = options | {"usual_size": paired.DEFAULT_SIZE}
-    sides = [folder.open_folder(path, **options) for path in (source, target)]
-    if len({side.spec.size for side in sides}) > 1:  # each has small pictures of its own size
-        options["size"] = max(side.spec.size for side in sides)
-        sides = [folder.open_folder(path, **options) for path in (source, target)]
-    if len({side.spec.channels for side in sides}) > 1:
-        options["channels"] = lambda grey: 3
-        sides = [folder.open_folder(path, **options) for path in (source, target)]
-    return unpaired(*sides)
+    if options["like"] is None:
+        headers = [
+            headers_of(folder.list_pictures(path)[0], name=str(path), track=options["track"])[1]
+            for path in (source, target)
+        ]
+        size = options["size"] or max(folder.own_size(of_one, paired.DEFAULT_SIZE) for of_one in headers)
+        grey = all(header.grey for of_one in headers for header in of_one)
+        options = options | {"like": Spec(size, 1 if grey else 3)}
+    return unpaired(*(folder.open_folder(path, **options) for path in (source, target)))
 
 
 def _folder(name: str, flag: str = "--data") -> Path:
     if Path(name).is_dir():
         return Path(name)
-    known = f"; there are {', '.join(named.NAMES)}" if flag == "--data" else ""
-    raise DataError(f"{flag} {name}: no folder of that name{', and no data set' if known else ''}{known}")
+    if name in named.NAMES:
+        raise DataError(f"{flag} {name}: is no folder; only folders hold pairs, so leave out --side and --target")
+    known = f", and no data set; there are {', '.join(named.NAMES)}" if flag == "--data" else ""
+    raise DataError(f"{flag} {name}: no folder of that name{known}")

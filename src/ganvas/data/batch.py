@@ -13,6 +13,7 @@ from ganvas.images import to_signed
 from ganvas.runtime import cores
 
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
+LAB = 2  # channels of targets that are the a and b of Lab: colours without lightness
 SIZES = (16, 28, 32, 64, 128, 256)
 
 
@@ -30,7 +31,7 @@ class Spec:
         size: height and width in pixels.
         channels: 1 for grey, 3 for colour; of pairs, those of the source.
         classes: the names of the classes, in the order of the labels; empty where there are none.
-        target_channels: of pairs, those of the target: 1 or 3, or 2 for the colours of the Lab space; 0 without pairs.
+        target_channels: of pairs, those of the target: 1, 3 or `LAB`; 0 without pairs.
     """
 
     size: int

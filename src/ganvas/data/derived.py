@@ -276,10 +276,9 @@ def _scaled(pictures: Tensor, times: float) -> Tensor:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of task: what it is in a sentence, and its parameter, if it has one."""
+    """A kind of task, and its parameter, if it has one."""
 
     task: type[Task]
-    summary: str
     parameter: str = ""
     meaning: str = ""
     default: float = 0.0
@@ -298,34 +297,22 @@ class _Kind:
 
 
 _KINDS = {
-    "reconstruct": _Kind(Task, "the picture itself, through whatever the network has for a bottleneck"),
-    "colorize": _Kind(Colorize, "grey to colour; the lightness of the picture is kept exactly (Lab)"),
-    "colorize-rgb": _Kind(ColorizeRgb, "grey to colour; red, green and blue are all predicted"),
-    "denoise": _Kind(
-        Denoise, "noise taken away", "SIGMA", "its standard deviation as a share of black to white", 0.1, 0.001, 1
-    ),
-    "deblur": _Kind(Deblur, "a blur undone", "SIGMA", "its standard deviation in pixels", 2, 0.3, 16),
-    "superres": _Kind(
-        Superres, "a picture enlarged, with detail", "FACTOR", "how many times as large", 4, choices=(2, 4)
-    ),
-    "inpaint": _Kind(Inpaint, "holes filled in; of your own pictures, what is transparent"),
-    "edges": _Kind(Edges, "a line drawing to a picture"),
-    "cartoon": _Kind(Cartoon, "a photograph to a cartoon"),
-    "hidden-digit": _Kind(HiddenDigit, "a digit found that is hidden in a pattern; for pictures of digits"),
+    "reconstruct": _Kind(Task),
+    "colorize": _Kind(Colorize),
+    "colorize-rgb": _Kind(ColorizeRgb),
+    "denoise": _Kind(Denoise, "SIGMA", "the noise's standard deviation as a share of black to white", 0.1, 0.001, 1),
+    "deblur": _Kind(Deblur, "SIGMA", "the blur's standard deviation in pixels", 2, 0.3, 16),
+    "superres": _Kind(Superres, "FACTOR", "how many times as large", 4, choices=(2, 4)),
+    "inpaint": _Kind(Inpaint),
+    "edges": _Kind(Edges),
+    "cartoon": _Kind(Cartoon),
+    "hidden-digit": _Kind(HiddenDigit),
 }  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
     """The names of the tasks, without parameters."""
     return tuple(_KINDS)
-
-
-def summary(name: str) -> str:
-    """What the task of that name does, in one sentence with its parameter."""
-    kind = _KINDS[name]
-    if not kind.parameter:
-        return kind.summary
-    return f"{kind.summary}; {name}:{kind.parameter} says {kind.meaning}, {_range(kind)} [default: {kind.default:g}]"
 
 
 def _range(kind: _Kind) -> str:

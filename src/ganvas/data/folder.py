@@ -26,28 +26,31 @@ def open_folder(
     usual_size: int = DEFAULT_SIZE,
     jitter: bool = False,
     channels: Callable[[bool], int] = lambda grey: 1 if grey else 3,
+    like: Spec | None = None,
     holdout: float = 0.0,
     part: str = "",
+    least: int = 2,
     track: Track = silently,
 ) -> Source[Images]:
     """Open a folder of pictures: the largest centred square of each, scaled to `size`, with `jitter` an eighth more.
 
     Grey if every file is grey, else colour, unless `channels` says otherwise of either. Without `size`: that of the
-    pictures, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. With `holdout`, the `part` that
-    is called `train` or `test`.
+    pictures, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. Or both as those of the pictures
+    that a model knows, `like`. With `holdout`, the `part` that is called `train` or `test`; both have one shape.
 
     Raises:
-        DataError: if there are no pictures, fewer than two, or more than 1 % of them cannot be read.
+        DataError: if there are no pictures, fewer than `least`, or more than 1 % of them cannot be read.
     """
     files, classes = list_pictures(path)
-    files = part_of(files, holdout=holdout, part=part, name=str(path))
     files, headers, left_out = headers_of(files, name=str(path), track=track)
-    read_as = channels(all(header.grey for header in headers))
-    spec = Spec(size or own_size(headers, usual_size), read_as, classes)
+    if like is None:
+        like = Spec(size or own_size(headers, usual_size), channels(all(header.grey for header in headers)))
+    spec = Spec(like.size, like.channels, classes)
     margin = margin_of(spec.size, jitter=jitter)
     return open_rows(
-        path, files, ReadImage(spec.size + margin, read_as, classes),
-        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", track=track,
+        path, part_of(files, holdout=holdout, part=part, name=str(path)),
+        ReadImage(spec.size + margin, spec.channels, classes),
+        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", least=least, track=track,
     )  # fmt: skip
 
 

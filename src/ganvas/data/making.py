@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from ganvas.data.batch import RESIDENT_BYTES, Batch, Images, Pairs, Pictures, Source
+from ganvas.data.batch import LAB, RESIDENT_BYTES, Batch, Images, Pairs, Pictures, Source
 from ganvas.data.derived import Task
 from ganvas.data.progress import Track, silently
-from ganvas.data.reading import attempt_all
+from ganvas.data.reading import LazyRows, attempt_all
 from ganvas.errors import DataError
+from ganvas.images import read_header
 
 COLOURLESS = 3  # of 255 a and b around their middle: what no eye calls a colour
 
@@ -26,7 +27,7 @@ def pairs_from(source: Source[Images], task: Task, *, track: Track = silently) -
     rows = LazilyPaired(source.pictures, task, wanted)
     made = replace(source, spec=spec, pictures=rows, afresh=task.afresh if task.fresh else None)  # type: ignore[arg-type]
     if not isinstance(source.pictures, Images) or spec.bytes * len(source) > RESIDENT_BYTES:
-        return made  # type: ignore[return-value]
+        return replace(made, notes=_notes_unread(source, task, track))  # type: ignore[return-value]
     pairs, _ = attempt_all(range(len(source)), rows.row, track, "making pairs")
     pictures = Pairs.together([pair for pair in pairs if pair is not None])
     return replace(made, pictures=pictures, notes=_notes(source.name, task, pictures))  # type: ignore[arg-type, return-value]
@@ -34,15 +35,27 @@ def pairs_from(source: Source[Images], task: Task, *, track: Track = silently) -
 
 def _notes(name: str, task: Task, pairs: Pairs) -> tuple[str, ...]:
     """Of colourising: how many of the pictures hold no colour to learn from."""
-    if task.target_channels == 2:
+    if task.target_channels == LAB:
         colourless = (pairs.target.float() - 127.5).abs().amax((1, 2, 3)) < COLOURLESS
     elif task.name == "colorize-rgb":
         colourless = (pairs.target.amax(1).int() - pairs.target.amin(1)).amax((1, 2)) <= COLOURLESS
     else:
         return ()
-    if not (n := int(colourless.sum())):
+    return _note(int(colourless.sum()), len(pairs), name)
+
+
+def _notes_unread(source: Source[Images], task: Task, track: Track) -> tuple[str, ...]:
+    """The same of files that are not decoded yet, by what they say of themselves."""
+    if not task.name.startswith("colorize") or not isinstance(source.pictures, LazyRows):
         return ()
-    return (f"{n} of the {len(pairs)} pictures of {name} are grey: they teach to leave grey; better take them away",)
+    headers, _ = attempt_all(source.pictures.items, read_header, track, "looking for grey pictures")
+    return _note(sum(header.grey for header in headers if header), len(source), source.name)
+
+
+def _note(grey: int, of: int, name: str) -> tuple[str, ...]:
+    if not grey:
+        return ()
+    return (f"{grey} of the {of} pictures of {name} are grey: they teach to leave grey; better take them away",)
 
 
 @dataclass(frozen=True)

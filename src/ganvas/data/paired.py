@@ -10,7 +10,7 @@ from ganvas.data.folder import list_pictures, margin_of, own_size, part_of
 from ganvas.data.progress import Track, silently
 from ganvas.data.reading import headers_of, open_rows
 from ganvas.errors import DataError
-from ganvas.images import Header, read_halves, read_square
+from ganvas.images import Header, in_channels, read_halves, read_square
 
 Side = Literal["ab", "ba"]
 
@@ -24,25 +24,29 @@ def open_side_by_side(
     *,
     side: Side,
     size: int | None = None,
+    like: Spec | None = None,
     jitter: bool = False,
     holdout: float = 0.0,
     part: str = "",
+    least: int = 2,
     track: Track = silently,
 ) -> Source[Pairs]:
     """Open a folder of pictures that hold two each; `ab`: the left one is the source, `ba`: the right one.
 
+    Shape and parts are those of `open_folder`.
+
     Raises:
         DataError: if there are no pictures, or more than 1 % of them cannot be read or halved.
     """
-    files = part_of(list_pictures(path)[0], holdout=holdout, part=part, name=str(path))
-    files, headers, left_out = headers_of(files, name=str(path), track=track)
+    files, headers, left_out = headers_of(list_pictures(path)[0], name=str(path), track=track)
     channels = 1 if all(header.grey for header in headers) else 3
     halves = [Header(header.width // 2, header.height, header.grey) for header in headers]
-    spec = Spec(size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
+    spec = like or Spec(size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
     margin = margin_of(spec.size, jitter=jitter)
     return open_rows(
-        path, files, ReadHalves(spec.size + margin, channels, side),
-        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", track=track,
+        path, part_of(files, holdout=holdout, part=part, name=str(path)),
+        ReadHalves(spec.size + margin, spec.channels, spec.outputs, side),
+        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", least=least, track=track,
     )  # fmt: skip
 
 
@@ -51,9 +55,11 @@ def open_two_folders(
     target: Path,
     *,
     size: int | None = None,
+    like: Spec | None = None,
     jitter: bool = False,
     holdout: float = 0.0,
     part: str = "",
+    least: int = 2,
     track: Track = silently,
 ) -> Source[Pairs]:
     """Open two folders whose files of the same name, without its ending, belong together.
@@ -62,26 +68,25 @@ def open_two_folders(
         DataError: if a picture has no partner, or one of another shape; if it is one folder twice; if more than 1 % of
             the pictures cannot be read.
     """
-    pairs = match(source, target)
-    firsts = part_of([first for first, _ in pairs], holdout=holdout, part=part, name=str(source))
-    partner = dict(pairs)
-    firsts, headers, left_out = headers_of(firsts, name=str(source), track=track)
+    partner = dict(match(source, target))
+    firsts, headers, left_out = headers_of(list(partner), name=str(source), track=track)
     others = headers_of([partner[first] for first in firsts], name=str(target), track=track)
     header_of = dict(zip(others[0], others[1], strict=True))
     whole = [(first, header) for first, header in zip(firsts, headers, strict=True) if partner[first] in header_of]
     left_out += others[2]
     for first, header in whole:
         _require_same_shape(first, header, partner[first], header_of[partner[first]])
-    spec = Spec(
+    spec = like or Spec(
         size or own_size([header for _, header in whole], DEFAULT_SIZE),
         1 if all(header.grey for _, header in whole) else 3,
         target_channels=1 if all(header.grey for header in others[1]) else 3,
     )
     margin = margin_of(spec.size, jitter=jitter)
+    chosen = part_of([first for first, _ in whole], holdout=holdout, part=part, name=str(source))
     return open_rows(
-        source, [(first, partner[first]) for first, _ in whole],
-        ReadTwo(spec.size + margin, spec.channels, spec.target_channels),
-        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", track=track,
+        source, [(first, partner[first]) for first in chosen],
+        ReadTwo(spec.size + margin, spec.channels, spec.outputs),
+        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", least=least, track=track,
     )  # fmt: skip
 
 
@@ -133,13 +138,15 @@ class ReadHalves:
 
     size: int
     channels: int
+    target_channels: int
     side: Side
     batch: type[Pairs] = Pairs
 
     def __call__(self, file: Path) -> Pairs:
         """A batch of one, uint8."""
-        left, right = (half[None] for half in read_halves(file, size=self.size, channels=self.channels))
-        return Pairs(left, right) if self.side == "ab" else Pairs(right, left)
+        left, right = read_halves(file, size=self.size, channels=max(self.channels, self.target_channels))
+        source, target = (left, right) if self.side == "ab" else (right, left)
+        return Pairs(in_channels(source, self.channels)[None], in_channels(target, self.target_channels)[None])
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,13 @@ def open_rows(
     left_out: Sequence[str] = (),
     part: str = "",
     margin: int = 0,
+    least: int = 2,
     track: Track = silently,
 ) -> Source[Kind]:
     """The source of these rows, of pictures `margin` pixels larger than `spec.size`.
 
     Raises:
-        DataError: if there are fewer than two, or more than 1 % of them cannot be read.
+        DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
     """
     name, n = str(path.resolve()), len(items) + len(left_out)
     bytes_a_row = spec.bytes * (spec.size + margin) ** 2 // spec.size**2
@@ -90,7 +91,7 @@ def open_rows(
     left_out = [*left_out, *broken]
     refuse_if_many(len(left_out), n, name=str(path), example=left_out[0] if left_out else "")
     whole = [row for row in rows if row is not None]
-    if len(whole) < (1 if part == "test" else 2):
+    if len(whole) < least:
         raise DataError(f"{path}: holds {len(whole)} picture; learning takes many, so give a folder with more")
     return Source(name, spec, read.batch.together(whole), tuple(left_out), part, margin)
 

@@ -4,6 +4,7 @@ Hinton and Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural 
 skip connections, so that all there is to know passes the narrow place.
 """
 
+import contextlib
 import copy
 import math
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class AutoencoderConfig(_base.TranslationConfig):
         64, "channels after the first halving, doubled at each up to eight times (`scaled` only)", low=1, high=1024
     )
     norm: Norm = setting(
-        "group", "of maps: by group of channels or by picture, the same in training and after; by batch; or none"
+        "group",
+        "of maps (`scaled` only): by group of channels or by picture, the same after training; by batch; or none",
     )
     loss: Literal["l1", "l2", "cross_entropy"] = setting(
         "l1", "what is minimised: mean absolute or squared difference, or a pixel as the chance of white"
@@ -73,26 +75,31 @@ class Autoencoder(_base.PairToPair):
             )  # fmt: skip
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.to(memory_format=torch.channels_last)
-        betas = (config.beta1, config.beta2)
-        self.optimizers = {"both": adam(self.generator.parameters(), learning_rate=config.learning_rate, betas=betas)}
+        self.optimizers = _base.optimizers_of(config, {"both": self.generator})
 
     def training_step(self, batch: Pairs | Images, step: int) -> dict[str, Tensor]:
         """One step of encoder and decoder towards the target."""
         source = batch.source if isinstance(batch, Pairs) else batch.images
         target = batch.pictures
-        made = self.generator(source.to(memory_format=torch.channels_last)).float()  # (N, C', H, W)
+        made = self._made(source.to(memory_format=torch.channels_last))  # (N, C', H, W)
         if self.config.loss == "l1":
             loss = F.l1_loss(made, target)
         elif self.config.loss == "l2":
             loss = F.mse_loss(made, target)
         else:
-            chance, wanted = (made + 1) / 2, (target + 1) / 2
             with torch.autocast(made.device.type, enabled=False):
-                loss = F.binary_cross_entropy(chance, wanted)
+                loss = F.binary_cross_entropy((made + 1) / 2, (target + 1) / 2)
         update(self.optimizers["both"], loss)
         if self.average is not None:
             update_average(self.average, self.generator, decay=self.config.ema, step=step)
         return {self.config.loss.replace("_", " "): loss.detach()}
+
+    def _made(self, source: Tensor) -> Tensor:
+        """What the networks make; for cross entropy in fp32: a tanh in bf16 is soon 1, and then nothing is learned."""
+        exact = torch.autocast(source.device.type, enabled=False)
+        with exact if self.config.loss == "cross_entropy" else contextlib.nullcontext():
+            made: Tensor = self.generator(source).float()
+        return made
 
 
 class Mnist28(nn.Sequential):

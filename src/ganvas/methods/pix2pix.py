@@ -37,7 +37,10 @@ class Pix2pixConfig(_base.TranslationConfig):
     )
     width: int = setting(32, "channels of the generator after its first halving", low=1, high=1024)
     levels: int = setting(
-        0, "halvings in the generator; 0 takes as many as leave a map of 4x4 (no `resnet`)", low=0, high=10
+        0,
+        "halvings in the generator, down to a pixel at most; 0 stops at a map of 4x4 (no `resnet`)",
+        low=0,
+        high=10,
     )
     blocks: int = setting(6, "residual blocks (`resnet` only)", low=1, high=64)
     norm: Norm = setting(
