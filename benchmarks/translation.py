@@ -52,10 +52,10 @@ class Study:
 
 STUDIES = {
     "colorize": Study("colourise", "photos/train", "photos/val", ("--task", "colorize"), 30, 1000.0),
-    "cartoon": Study("photo to cartoon", "photo2cartoon/train", "photo2cartoon/val", ("--side", "ab"), 6),
+    "cartoon": Study("photo to cartoon", "photo2cartoon/train", "photo2cartoon/val", ("--side", "ab"), 5),
     "monet": Study("photo to Monet", "photos/train", "photos/val", ("--target", "monet"), 6),
     "digits": Study("find the hidden digit", "mnist", "mnist", ("--task", "hidden-digit"), 4, size=32),
-    "facades": Study("facades, label to photo", "facades/train", "facades/val", ("--side", "ba"), 10),
+    "facades": Study("facades, label to photo", "facades/train", "facades/val", ("--side", "ba"), 8),
 }
 CYCLEGAN_MINUTES = 14
 # residual blocks must learn to let a picture through before they can paint, which takes more minutes than these; a

@@ -311,9 +311,13 @@ def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path,
     run, alone = tmp_path / "run", tmp_path / "alone.safetensors"
     (file,) = run.glob("step-*/weights.safetensors")
     alone.write_bytes(file.read_bytes())
+
+    def training_source(path):
+        return judging._training_source(judging._facts_with_paths(path, checkpoint.load(path, CPU)), tmp_path)
+
     for path in (run, file.parent, file):
-        assert judging._training_source(path, checkpoint.load(path, CPU), tmp_path).name == str(mine)
-    assert judging._training_source(alone, checkpoint.load(alone, CPU), tmp_path) is None
+        assert training_source(path).name == str(mine)
+    assert training_source(alone) is None
     assert "another of that name" in capsys.readouterr().err
 
 

@@ -422,7 +422,7 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
     assert "without pairs both are measured" in capsys.readouterr().err
     assert evaluate(run, b, tmp_path / "other") == 2
     assert "is what the model learned to make of" in capsys.readouterr().err
-    assert evaluate(run, b, tmp_path / "other", "--target", a) == 0
+    assert evaluate(run, b, tmp_path / "other", "--target", a) == 2
     assert evaluate(run, a, tmp_path / "pairs", "--task", "cartoon", "--direction", "ba") == 0
     said = capsys.readouterr().out
     assert "direction: ba" in said
