@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+import unicodedata
 import zlib
 
 import numpy as np
@@ -370,6 +371,23 @@ def test_a_share_that_leaves_nothing(clean):
     assert only("empty-split", clean, holdout=0.0001).count == 0
 
 
+def test_a_share_that_leaves_little(clean):
+    first, second, *_, last = (digest_share(path) for path in sorted(clean.iterdir(), key=digest_share))
+    fault = only("small-split", clean, holdout=(first + second) / 2)
+    assert (fault.severity, fault.count) == ("warning", 1)
+    fault = only("empty-split", clean, holdout=last)  # whose picture alone is left to train on
+    assert (fault.severity, fault.count) == ("error", 1)
+
+
+def digest_share(path):
+    """From which share on a file is held out, found by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if held_out(path, middle) else (middle, high)
+    return low
+
+
 # --- side by side ---------------------------------------------------------------------------------------------------
 
 
@@ -443,6 +461,27 @@ def test_partners_that_nearly_share_a_name(two):
     (source / "07.png").rename(source / "Caf\u00e9.png")
     (target / "07.bmp").rename(target / "cafe\u0301.bmp")
     assert "1 would match" in found(source, target=target)["no-target"].advice
+    with pytest.raises(DataError, match="no partner"):
+        open_two_folders(source, target)
+
+
+def test_how_a_name_is_encoded_matters_as_little_as_in_training(two):
+    source, target = two
+    for number, name in ((7, "caf\u00e9"), (8, "\uc0ac\uc9c4")):
+        (source / f"{number:02}.png").rename(source / f"{name}.png")
+        (target / f"{number:02}.bmp").rename(target / (unicodedata.normalize("NFD", name) + ".bmp"))
+    assert not found(source, target=target)
+    assert len(open_two_folders(source, target)) == 60
+
+
+def test_two_encodings_of_one_name_are_one_name(two):
+    source, target = two
+    for seed, name in ((100, "caf\u00e9"), (101, "cafe\u0301")):
+        scene(seed, width=96, height=96).save(source / f"{name}.png")
+    scene(102, width=96, height=96).save(target / "caf\u00e9.bmp")
+    assert only("same-stem", source, target=target).count == 2
+    with pytest.raises(DataError, match="one name"):
+        open_two_folders(source, target)
 
 
 def test_two_files_of_one_name(two):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import nn
 from ganvas import checkpoint, film, images
 from ganvas.cli import main
 from ganvas.data.batch import Spec
-from ganvas.errors import ModelError, SettingError
+from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.images import Picture
 from ganvas.translation import Translator
 
@@ -290,21 +291,110 @@ def test_a_one_way_model_says_so(folder, tmp_path, translate, capsys):
         Translator(negative(), "ba")
 
 
+def test_from_colours_without_lightness_there_is_no_way_back(folder, tmp_path, translate, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    model = negative(channels=1, target_channels=2, task="colorize", directions=("ab", "ba"))
+    assert translate(folder, "--direction", "ba", model=model) == 2
+    assert "--direction ba: this model makes colours from lightness" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--size", "--tile"])
+def test_a_model_of_one_size_is_told_no_other(folder, tmp_path, translate, capsys, flag):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, flag, "32", model=negative(size=16, any_size=False)) == 2
+    assert f"{flag}: this pix2pix model makes 16 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_model_that_does_not_translate_says_what_it_can(digits_run):
     with pytest.raises(ModelError, match="ganvas generate"):
         Translator(checkpoint.load(digits_run, torch.device("cpu")))
 
 
-def test_a_lack_of_memory_says_what_to_do(folder, translate, capsys):
+def too_much(kind):
+    """Ask for more memory than a processor can address, or fail as an accelerator does."""
+    if kind == "processor":
+        torch.empty(2**50, dtype=torch.uint8)
+    raise {"cuda": torch.OutOfMemoryError, "mps": RuntimeError, "numpy": MemoryError}[kind](f"{kind} out of memory")
+
+
+def with_memory_for(pixels, *, kind="processor", **model):
+    """A model whose network takes so many pixels at once, and fails at more."""
+    made = negative(**model)
+    before = made.method.translate
+
+    def translate(pictures, direction="ab"):
+        if pictures[:, 0].numel() > pixels:
+            too_much(kind)
+        return before(pictures, direction)
+
+    made.method.translate = translate
+    return made
+
+
+@pytest.mark.parametrize("kind", ["processor", "cuda", "mps", "numpy"])
+def test_a_lack_of_memory_is_the_problem_of_its_file(folder, tmp_path, translate, capsys, kind):
+    for name in ("a.png", "z.png"):
+        Image.fromarray(noise()).save(folder / name)
+    Image.fromarray(noise(40, 240)).save(folder / "large.png")
+    assert translate(folder, model=with_memory_for(20 * 24, kind=kind)) == 1
+    assert f"left out {folder / 'large.png'}: 240x40 pixels take more memory than there is" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "z.png"]
+
+
+def test_where_the_whole_takes_too_much_memory_tiles_are_tried():
+    picture = Picture(torch.from_numpy(noise(300, 500)).permute(2, 0, 1))
+    for tile in (0, 300):
+        model = with_memory_for(256 * 256)
+        assert torch.equal(Translator(model, tile=tile)(picture).pixels, 255 - picture.pixels)
+        assert {shape for shape, _ in model.method.seen} == {(1, 3, 256, 256)}
+
+
+@pytest.mark.parametrize("tile", [0, 256, 128])
+def test_the_smallest_tiles_are_tried_once_and_no_larger_ones(tile):
+    sizes = []
     model = negative()
 
-    def fail(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def translate(pictures, _):
+        sizes.append(tuple(pictures.shape[-2:]))
+        too_much("processor")
 
-    model.method.translate = fail
-    Image.fromarray(noise()).save(folder / "a.png")
-    assert translate(folder, model=model) == 1
-    assert "--tile" in capsys.readouterr().err
+    model.method.translate = translate
+    with pytest.raises(DataError, match="500x300 pixels take more memory"):
+        Translator(model, tile=tile)(Picture(torch.zeros(3, 300, 500, dtype=torch.uint8)))
+    assert sizes == {0: [(300, 500), (256, 256)], 256: [(256, 256)], 128: [(128, 128)]}[tile]
+
+
+def test_what_was_computed_in_vain_is_let_go_before_the_second_try():
+    kept, left = [], []
+    model = negative()
+    before = model.method.translate
+
+    def translate(pictures, direction):
+        left.append([each() is not None for each in kept])
+        much = pictures.clone()  # as the feature maps of a network
+        kept.append(weakref.ref(much))
+        if much[:, 0].numel() > 256 * 256:
+            too_much("processor")
+        return before(pictures, direction)
+
+    model.method.translate = translate
+    Translator(model)(Picture(torch.zeros(3, 300, 500, dtype=torch.uint8)))
+    assert left[:2] == [[], [False]]
+
+
+def test_what_is_made_in_one_size_is_not_tried_in_tiles():
+    model = with_memory_for(10 * 10, size=16, any_size=False)
+    with pytest.raises(DataError, match="make it smaller first"):
+        Translator(model)(Picture(torch.zeros(3, 20, 20, dtype=torch.uint8)))
+
+
+def test_what_is_no_lack_of_memory_is_not_taken_for_one():
+    model = negative()
+    model.method.translate = lambda *_: torch.zeros(2) + torch.zeros(3)
+    with pytest.raises(RuntimeError, match="must match"):
+        Translator(model)(Picture(torch.zeros(3, 20, 20, dtype=torch.uint8)))
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
@@ -560,11 +650,17 @@ def test_a_broken_video_is_listed_and_leaves_nothing(folder, tmp_path, translate
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_without_the_package_videos_say_what_to_install(folder, translate, capsys, monkeypatch):
+def test_without_the_package_videos_say_what_to_install_and_pictures_are_done(
+    folder, tmp_path, translate, capsys, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "av", None)
-    (folder / "a.mp4").write_bytes(b"film")
-    assert translate(folder) == 2
-    assert "pip install 'ganvas[video]'" in capsys.readouterr().err
+    for name in ("a.png", "z.png"):
+        Image.fromarray(noise()).save(folder / name)
+    (folder / "m.mp4").write_bytes(b"film")
+    assert translate(folder) == 1
+    said = capsys.readouterr().err
+    assert f"left out {folder / 'm.mp4'}: videos take the package PyAV; pip install 'ganvas[video]'" in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "z.png"]
 
 
 def moving(count=6, side=64):
@@ -608,3 +704,14 @@ def test_smooth_below_one_is_held_to(folder, translate, capsys):
     assert translate(folder, "--smooth", "0.5") == 0
     assert translate(folder, "--smooth", "1", out="b") == 2
     assert "--smooth" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--format", "tif"]])
+def test_smoothing_without_films_is_wrong_use(folder, tmp_path, translate, capsys, words):
+    Image.fromarray(noise()).save(folder / "a.png")
+    (folder / "b.png").write_bytes(b"no picture")
+    if words:  # of which only the first frame will be left
+        save_film(folder / "c.gif", duration=50)
+    assert translate(folder, "--smooth", "0.5", *words) == 2
+    assert "--smooth 0.5: is against flicker in films" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

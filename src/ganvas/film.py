@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas import images
-from ganvas.errors import DataError, SaveError, UsageError
+from ganvas.errors import DataError, SaveError
 from ganvas.images import Picture
 
 Change = Callable[[Picture], Picture]
@@ -56,8 +56,8 @@ def change_film(path: Path, place: Path, change: Change, *, smooth: float = 0.0)
         What to know about the result, in sentences that are the same for every film.
 
     Raises:
-        DataError: if the film cannot be read, or `place` cannot hold the result.
-        UsageError: if a package is missing, or nothing can be written there.
+        DataError: if the film cannot be read, for want of a package too, or `place` cannot hold the result.
+        UsageError: if `place` has an ending that cannot be written.
         SaveError: if it cannot be written.
     """
     if smooth:
@@ -169,7 +169,8 @@ def _pyav(path: Path) -> ModuleType:
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        raise UsageError(f"{path}: videos take the package PyAV; pip install 'ganvas[video]'") from error
+        # as if the file were broken, for the pictures beside it need no such package
+        raise DataError(f"{path}: videos take the package PyAV; pip install 'ganvas[video]'") from error
 
 
 def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) -> Any:

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from ganvas import film, images, tiles
 from ganvas.checkpoint import Model
 from ganvas.data import derived
-from ganvas.errors import DataError, GanvasError, ModelError, SettingError
+from ganvas.data.batch import LAB
+from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.images import Picture, in_channels, to_bytes, to_signed
 from ganvas.methods._base import Translates
 from ganvas.runtime import evaluating
@@ -22,10 +23,10 @@ from ganvas.runtime import evaluating
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+SMALLEST_TILE = 256  # pixels a side, where memory is short
 AHEAD = 2  # pictures that are read, and written, beside the one that is computed
 
 _STRIP = 2**22  # numbers that become bytes at once, to bound memory
-_COLOURS = 2  # channels of a target that is colour without lightness
 
 
 # --- one picture ----------------------------------------------------------------------------------------------------
@@ -38,13 +39,13 @@ class Translator:
     Attributes:
         model: of a method that translates.
         direction: `ab`, or `ba` back.
-        tile: pixels a side of the tiles that a picture goes through in; 0 takes tiles where the picture is large.
+        tile: pixels a side, at most, of the tiles that a picture goes through in; 0 takes tiles where it is large.
         size: pixels of the shorter side at which the network works, for larger pictures; 0 for the picture's own,
             or the model's where only colour is made, of which nobody sees the sharpness.
 
     Raises:
         ModelError: for a model that does not translate.
-        SettingError: for a direction that the model does not go.
+        SettingError: for a direction that the model does not go; for tiles or a size where it has one size.
     """
 
     model: Model
@@ -62,6 +63,13 @@ class Translator:
         if self.direction not in method.directions:
             raise SettingError(
                 f"--direction {self.direction}: a {name} model goes {' and '.join(method.directions)} only"
+            )
+        if self.direction == "ba" and self.model.facts.spec.outputs == LAB:
+            raise SettingError("--direction ba: this model makes colours from lightness, and nothing from colours")
+        if not method.any_size and (self.tile or self.size):
+            raise SettingError(
+                f"--{'tile' if self.tile else 'size'}: this {name} model makes {self.model.facts.spec.size} pixels, "
+                "no more and no fewer; leave it out"
             )
 
     @property
@@ -88,23 +96,32 @@ class Translator:
     def __call__(self, picture: Picture) -> Picture:
         """The picture translated: of the same height and width, unless the task enlarges it.
 
+        Where memory does not suffice, it is tried once more in the smallest tiles.
+
         Raises:
-            DataError: for a picture that lacks what the task needs.
-            GanvasError: if memory does not suffice.
+            DataError: for a picture that lacks what the task needs, or takes more memory than there is.
         """
+        try:
+            return self._translated(picture)
+        except (RuntimeError, MemoryError) as error:
+            if not _lacks_memory(error):
+                raise
+            if not self.method.any_size or 0 < self.tile <= SMALLEST_TILE:
+                height, width = picture.pixels.shape[-2:]
+                raise DataError(
+                    f"{width}x{height} pixels take more memory than there is; make it smaller first"
+                ) from error
+        # behind the block, for within it the error holds on to all that was computed
+        return replace(self, tile=SMALLEST_TILE)(picture)
+
+    def _translated(self, picture: Picture) -> Picture:
         task, pixels, alpha = self.task, picture.pixels, picture.alpha
         if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, by itself
             pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
         entered = in_channels(task.enter(pixels, alpha), self.channels) if task else pixels
-        try:
-            with evaluating(self.model.method):
-                output = self._output(entered)
-                made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            height, width = entered.shape[-2:]
-            raise GanvasError(
-                f"{width}x{height} pixels take more memory than there is; give a smaller --tile"
-            ) from error
+        with evaluating(self.model.method):
+            output = self._output(entered)
+            made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
         return replace(picture, pixels=made, alpha=alpha)
 
     def _output(self, entered: Tensor) -> Tensor:
@@ -123,7 +140,7 @@ class Translator:
     def _usual_size(self) -> int:
         """The eye sees little of the sharpness of colours, and they are learned best at the size of the training."""
         task = self.task
-        return self.model.facts.spec.size if task and task.target_channels == _COLOURS else 0
+        return self.model.facts.spec.size if task and task.target_channels == LAB else 0
 
     def _of_any_size(self, picture: Tensor) -> Tensor:
         height, width = picture.shape[-2:]
@@ -149,6 +166,12 @@ class Translator:
         signed = to_signed(pictures) if pictures.dtype == torch.uint8 else pictures
         device = next(self.model.method.parameters()).device
         return self.method.translate(signed.to(device), self.direction)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether there was no memory; on the processor, and on Apple's chips, torch says so in words only."""
+    words = ("DefaultCPUAllocator", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)
 
 
 def _scaled(pictures: Tensor, height: int, width: int) -> Tensor:
@@ -203,7 +226,7 @@ def translate_files(translator: Translator, places: Mapping[Path, Path], *, smoo
         smooth: how much of the frame before goes into each frame of a film, 0 to 1.
 
     Raises:
-        GanvasError: if nothing can be written any more, or memory does not suffice.
+        GanvasError: if nothing can be written any more.
     """
     writes: deque[tuple[Done, Future[str]]] = deque()
 

@@ -1,19 +1,14 @@
 """Checking from the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from cyclopts import Parameter
-from cyclopts.validators import Number
+from typing import TYPE_CHECKING, Literal
 
 from ganvas import console
 from ganvas.errors import GanvasError, UsageError
-from ganvas.flags import Count, Flag
+from ganvas.flags import Count, Flag, Share
 
 if TYPE_CHECKING:
     from ganvas.doctor import Finding, Report
-
-Share = Annotated[float, Parameter(validator=Number(gt=0, lt=1))]
 
 
 def doctor(

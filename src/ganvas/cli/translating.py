@@ -1,20 +1,16 @@
 """Translating from the command line: which files, where to, and what is said about it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
-from cyclopts.validators import Number
+from typing import Literal
 
 from ganvas import console
 from ganvas.cli.drawing import require_free
-from ganvas.errors import GanvasError, Interrupted, UsageError
-from ganvas.flags import Count, Device, Flag
+from ganvas.errors import DataError, GanvasError, Interrupted, UsageError
+from ganvas.flags import Count, Device, Flag, Share
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
-Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 
 
 def translate(
@@ -43,8 +39,8 @@ def translate(
         format: of pictures; keep writes each as it came
         size: pixels of the shorter side at which the network works, for pictures that are larger; the result is
             enlarged again [default: that of the training where only colour is added, else the picture's own]
-        tile: pixels a side of the tiles that a picture goes through in; smaller ones take less memory [default: 768
-            where a picture has more than a million pixels]
+        tile: pixels a side, at most, of the tiles that a picture goes through in; smaller ones take less memory
+            [default: 768 where a picture has more than a million pixels, fewer where memory is short]
         smooth: against flicker in films: how much of each frame is that before it, moved along; 0 to below 1
         overwrite: replace what is there
         device: auto takes the best there is
@@ -55,6 +51,8 @@ def translate(
     from ganvas.translation import Translator, translate_files
 
     places = plan(pictures, out, format=format)
+    if smooth and not _gives_a_film(places):
+        raise UsageError(f"--smooth {smooth:g}: is against flicker in films, and no result would be one; leave it out")
     require_free(places.values(), overwrite=overwrite or not out.exists())
     translator = Translator(load(model, find_device(device)), direction, tile=tile or 0, size=size or 0)
     for folder in sorted({place.parent for place in places.values()}):
@@ -104,6 +102,20 @@ def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path
         if place.resolve() in originals:
             raise UsageError(f"--out {out}: {place} is itself to be translated; choose another folder")
     return places
+
+
+def _gives_a_film(places: Mapping[Path, Path]) -> bool:
+    """Whether a file has several frames, and a place that keeps more of them than the first."""
+    from ganvas import film
+
+    def has_frames(file: Path) -> bool:
+        try:
+            return film.is_film(file)
+        except DataError:  # which is told when its turn comes
+            return False
+
+    lasting = film.VIDEOS | film.ANIMATIONS
+    return any(place.suffix.lower() in lasting and has_frames(file) for file, place in places.items())
 
 
 def _named(place: Path, format: Format) -> Path:

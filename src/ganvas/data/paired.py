@@ -108,10 +108,18 @@ def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
     return [(ours[name], theirs[name]) for name in sorted(ours)]
 
 
+def name_of(file: Path, folder: Path) -> str:
+    """What partners have in common: the path below the folder, without the ending, in whatever form it is encoded.
+
+    Capitals stay as they are.
+    """
+    return unicodedata.normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())  # a Mac writes NFD
+
+
 def _by_name(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in list_pictures(folder)[0]:
-        name = unicodedata.normalize("NFC", str(file.relative_to(folder).with_suffix("")))  # a Mac writes NFD
+        name = name_of(file, folder)
         if name in found:
             raise DataError(f"{folder}: {found[name].name} and {file.name} have one name; which is the partner?")
         found[name] = file

@@ -188,11 +188,7 @@ def _check_split(plan: Plan, looks: Sequence[Look], held: Sequence[Look]) -> lis
         return []
     training, out = _split(plan, looks)
     found = sets.check_held_out(training, out, advice="keep one of each: the share goes by names, so twins are parted")
-    for part, what in ((training, "to train on"), (out, "held out")):
-        if len(part) < 2:
-            sentence = f"pictures {what} by --holdout {plan.holdout:g}"
-            found.append(Finding(Severity.ERROR, "empty-split", len(part), sentence, "choose another share"))
-    return found
+    return found + sets.check_split(len(training), len(out), share=plan.holdout)
 
 
 def _tables(

@@ -1,13 +1,13 @@
 """Which files there are: pictures, what else lies beside them, and who is whose partner."""
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ganvas.data import folder
+from ganvas.data.paired import name_of
 from ganvas.errors import DataError
 from ganvas.images import EXTENSIONS
 
@@ -73,7 +73,7 @@ class Partners:
         without_target: sources that stand alone.
         without_source: targets that stand alone.
         double: files of one folder that share a name.
-        nearly: how many stand alone only for capital letters, or for how accents (or Hangul) are encoded.
+        nearly: how many stand alone only for capital letters.
     """
 
     pairs: tuple[tuple[Path, Path], ...]
@@ -84,14 +84,14 @@ class Partners:
 
 
 def match(source: Listing, target: Listing) -> Partners:
-    """Match two folders by the path of each file below its folder, without the ending: never by position."""
+    """Match two folders by what training goes by too, the names of `name_of`: never by position."""
     sources, targets = _by_stem(source), _by_stem(target)
     double = [path for group in (*sources.values(), *targets.values()) if len(group) > 1 for path in group]
     both = sources.keys() & targets.keys()
     clear = [stem for stem in sources if stem in both and len(sources[stem]) == len(targets[stem]) == 1]
     pairs = [(sources[stem][0], targets[stem][0]) for stem in clear]
     lonely = [[group[0] for stem, group in side.items() if stem not in both] for side in (sources, targets)]
-    loosely = [{_loosely(stem) for stem in side if stem not in both} for side in (sources, targets)]
+    loosely = [{stem.casefold() for stem in side if stem not in both} for side in (sources, targets)]
     return Partners(
         tuple(pairs), tuple(lonely[0]), tuple(lonely[1]), tuple(double), nearly=len(loosely[0] & loosely[1])
     )
@@ -100,12 +100,8 @@ def match(source: Listing, target: Listing) -> Partners:
 def _by_stem(listing: Listing) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = defaultdict(list)
     for path in listing.files:
-        found[path.relative_to(listing.root).with_suffix("").as_posix()].append(path)
+        found[name_of(path, listing.root)].append(path)
     return found
-
-
-def _loosely(stem: str) -> str:
-    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def names_of(listings: Sequence[Listing]) -> dict[Path, str]:

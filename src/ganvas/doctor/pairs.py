@@ -27,7 +27,7 @@ def check_partners(partners: Partners, *, names: Mapping[Path, str]) -> list[Fin
     def lonely(kind: str, paths: Sequence[Path], sentence: str) -> list[Finding]:
         advice = "add the partners or remove these: partners have the same name, whatever its ending"
         if partners.nearly:
-            advice += f"; {partners.nearly:,} would match but for capitals or how accents are encoded, so rename them"
+            advice += f"; {partners.nearly:,} would match but for capitals, so rename them"
         elif not partners.pairs:
             advice += "; no name matches at all, so rename one side, or say --unpaired for pictures of different things"
         return finding(ERROR, kind, [names[path] for path in paths], sentence=sentence, advice=advice)

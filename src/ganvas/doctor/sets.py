@@ -9,6 +9,7 @@ from ganvas.doctor.twins import find_twins
 ERROR, WARNING, NOTE = Severity
 
 UNEVEN = 5  # times as many pictures on one side as on the other
+HANDFUL = 5  # pictures held out, below which a mean over them says little
 
 
 def check_twins(looks: Sequence[Look]) -> list[Finding]:
@@ -52,6 +53,19 @@ def check_held_out(training: Sequence[Look], held: Sequence[Look], *, advice: st
             advice=advice,
         ),
     ]
+
+
+def check_split(training: int, held: int, *, share: float) -> list[Finding]:
+    """A share that leaves too few pictures on a side: training takes two, and measuring one."""
+    found = []
+    for n, what, least in ((training, "to train on", 2), (held, "held out", 1)):
+        if n < least:
+            sentence = f"pictures {what} by --holdout {share:g}"
+            found.append(Finding(ERROR, "empty-split", n, sentence, "choose another share"))
+    if 1 <= held < HANDFUL:
+        sentence = f"held out by --holdout {share:g}, fewer than {HANDFUL}"
+        found.append(Finding(WARNING, "small-split", held, sentence, "hold out more: over so few, chance decides"))
+    return found
 
 
 def check_two_sets(source: Sequence[Look], target: Sequence[Look]) -> list[Finding]:
