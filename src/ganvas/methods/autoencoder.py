@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.methods import _base
-from ganvas.nets.translators import Norm, UNet, unet_widths
+from ganvas.nets.translators import Norm, UNet, lay_out, unet_widths
 from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
@@ -74,7 +74,7 @@ class Autoencoder(_base.PairToPair):
                 skips=False, norm_at_the_bottom=True,
             )  # fmt: skip
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
-        self.to(memory_format=torch.channels_last)
+        lay_out(self)
         self.optimizers = _base.optimizers_of(config, {"both": self.generator})
 
     def training_step(self, batch: Pairs | Images, step: int) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from ganvas.data.batch import Pairs, Spec, Unpaired
 from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
-from ganvas.nets.translators import Patch, ResNet, UNet, patch_discriminator, unet_widths
+from ganvas.nets.translators import Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
 from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
@@ -89,7 +89,7 @@ class Cyclegan(_base.Method):
             }
         )
         self.averages = copy.deepcopy(self.generators).requires_grad_(False) if config.ema else None
-        self.to(memory_format=torch.channels_last)
+        lay_out(self)
         self.pools: dict[str, Tensor | None] = {"a": None, "b": None}
         self.optimizers = _base.optimizers_of(
             config, {"generators": self.generators, "discriminators": self.discriminators}

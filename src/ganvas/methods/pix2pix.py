@@ -20,7 +20,7 @@ from ganvas.losses import (
     generator_least_squares,
 )
 from ganvas.methods import _base
-from ganvas.nets.translators import Norm, Patch, ResNet, UNet, patch_discriminator, unet_widths
+from ganvas.nets.translators import Norm, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
 from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
@@ -86,7 +86,7 @@ class Pix2pix(_base.PairToPair):
         if config.adversarial == "least_squares":
             self.guessing = 0.5
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
-        self.to(memory_format=torch.channels_last)
+        lay_out(self)
         self.optimizers = _base.optimizers_of(
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )

@@ -100,6 +100,17 @@ def small_weights(network: nn.Module) -> None:
             kernel.copy_(kernel[::4].repeat_interleave(4, 0))
 
 
+def lay_out(network: nn.Module) -> None:
+    """Put weights into the layout in which the processor's convolutions work: channels last.
+
+    But for transposed convolutions, whose gradients come in the usual one: Adam would copy each of them.
+    """
+    network.to(memory_format=torch.channels_last)
+    for layer in network.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.weight.data = layer.weight.data.contiguous()
+
+
 # --- U-Net, and encoder-decoder -------------------------------------------------------------------------------------
 
 
