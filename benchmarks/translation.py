@@ -285,8 +285,8 @@ def write(root: Path) -> None:
             shown_models = models
             if study == "monet":
                 shown_models = {"cyclegan": checkpoint.load(RUNS / "monet-cyclegan", CPU), **models}
-            free_sheet(study, shown_models).save(pictures / f"{study}.png", optimize=True)
-            parts.append(f"![{STUDIES[study].words}](translation/{study}.png)")
+            free_sheet(study, shown_models).save(pictures / f"{study}.jpg", quality=90, subsampling=0)
+            parts.append(f"![{STUDIES[study].words}](translation/{study}.jpg)")
     report.write("translation.md", WORDS + "\n\n" + "\n\n".join(parts))
 
 
