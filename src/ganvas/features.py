@@ -1,8 +1,9 @@
-"""Networks that see: what they see in two sets of pictures is compared in place of the pixels.
+"""Networks that see: what they see in pictures is compared in place of the pixels.
 
-Two are known. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its weights are
+Two look at sets of pictures. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its weights are
 not ours to ship, so they are downloaded or given as a file. `digits` is a small network of our own, trained on
-MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows.
+MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows. A third,
+VGG-19, looks at single pictures: style is transferred, and likeness judged, by what it sees.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import io
 import pickle
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,8 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.data.batch import Spec
-from ganvas.errors import UsageError
+from ganvas.errors import ModelError, UsageError
 from ganvas.images import resize, to_signed
+from ganvas.nets.vgg import LAYERS, VGG19, Pooling
 
 Name = Literal["digits", "inception"]
 
@@ -129,7 +131,7 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         raise UsageError(
             "FID and KID need torch-fidelity: pip install 'ganvas[inception]'; for grey digits --features digits does"
         ) from error
-    state = _fetch(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights)
+    state = _fetch_inception(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights, flag="--weights")
     again = io.BytesIO()  # torch-fidelity would load the file in a way that runs what it says; this copy says nothing
     torch.save(state, again)
     again.seek(0)
@@ -151,23 +153,81 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
     return Features("inception", protocol, 32, see)
 
 
-def _fetch(url: str) -> object:
+def _fetch_inception(url: str) -> object:
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it downloads, and how far it is
-            return torch.hub.load_state_dict_from_url(url, weights_only=True, check_hash=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return _fetch(url)
+    except _NotFetchedError as error:
         raise UsageError(
             f"cannot download the Inception weights ({error}); fetch {url} by other means and name the file with "
             "--weights, or use --features digits for grey digits"
         ) from error
 
 
-def _read(file: Path) -> object:
+# --- VGG-19 ---------------------------------------------------------------------------------------------------------
+
+VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvision's VGG19_Weights.IMAGENET1K_V1
+
+
+def open_vgg(
+    weights: Path | None = None, *, deepest: str = LAYERS[-1], pooling: Pooling = "max", kept: bool = False
+) -> VGG19:
+    """VGG-19 as it learned to see on ImageNet, up to its layer `deepest`; see `VGG19`.
+
+    Args:
+        weights: a file of them, safetensors or .pth, by torchvision's names; without one, torchvision's are taken from
+            torch's cache, and downloaded there once (548 MB).
+        deepest: where it ends.
+        pooling: `max` or `average`.
+        kept: whether its weights are part of what is saved.
+
+    Raises:
+        ModelError: if the file holds those of another network.
+        UsageError: if there is no such file, or they cannot be downloaded, saying what to fetch and where to put it.
+    """
+    network = VGG19(deepest=deepest, pooling=pooling, kept=kept)
+    state = _fetch_vgg() if weights is None else _read(weights, flag="--features")
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(f"--features {weights}: holds no weights by name; expected those of torchvision's vgg19")
+    network.take(state, where=f"--features {weights}" if weights else VGG19_URL)
+    return network
+
+
+def _fetch_vgg() -> object:
     try:
+        return _fetch(VGG19_URL)
+    except _NotFetchedError as error:
+        cached = Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rpartition("/")[2])
+        raise UsageError(
+            f"style needs VGG-19's weights and cannot download them ({error}); fetch {VGG19_URL} by other means and "
+            f"put it to {cached}, or name it with --features FILE or GANVAS_WEIGHTS=FILE"
+        ) from error
+
+
+# --- files of weights -----------------------------------------------------------------------------------------------
+
+
+class _NotFetchedError(Exception):
+    """A download that did not come about, and why."""
+
+
+def _fetch(url: str) -> object:
+    """What is at the address, from torch's cache or downloaded to it; its name holds a part of its hash."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it downloads, and how far it is
+            return torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True, check_hash=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise _NotFetchedError(str(error)) from error
+
+
+def _read(file: Path, *, flag: str) -> object:
+    """The weights in a file, safetensors or torch's own, which is not let run anything."""
+    try:
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are not torch's, which are then refused
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UsageError(f"--weights {file}: cannot be read ({error.strerror or error})") from error
+        raise UsageError(f"{flag} {file}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # about anything; and torch's words advise to run what the file says
-        raise UsageError(f"--weights {file}: not a file of weights, or not one that is safe to load") from error
+        raise UsageError(f"{flag} {file}: not a file of weights, or not one that is safe to load") from error

@@ -92,3 +92,33 @@ def gaussian_surprise(means: Tensor, pictures: Tensor, log_variance: Tensor) -> 
     squares = (pictures - means).square().sum() / len(pictures)
     surprise: Tensor = (squares / log_variance.exp() + pictures[0].numel() * (log_variance + math.log(2 * math.pi))) / 2
     return surprise
+
+
+def gram(maps: Tensor) -> Tensor:
+    """How often channels see something at the same place: maps (N, C, H, W) to F F^T / (H W), (N, C, C), in fp32.
+
+    Gatys, Ecker and Bethge 2016, equation 3, divided by the number of places, so that pictures of different sizes can
+    be compared.
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        rows = maps.float().flatten(2)  # (N, C, H W)
+        return rows @ rows.mT / rows.shape[-1]
+
+
+def gram_distance(seen: Tensor, wanted: Tensor) -> Tensor:
+    """|G - A|^2 / |A|^2, averaged over pictures, of Gram matrices (N, C, C) and those of a style (C, C) or (N, C, C).
+
+    The E_l of Gatys et al. (equation 4) but for its constant: as a share of the style's own, every layer counts alike,
+    whatever the size of its numbers (which differ by factors of a thousand), and 1 is a picture without any style.
+    """
+    squares = (seen - wanted).square().sum((-2, -1)) / wanted.square().sum((-2, -1)).clamp(min=1e-12)
+    return squares.mean()
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """The mean squared step from a pixel to the next, down and across, added; of pictures (N, C, H, W).
+
+    Rudin, Osher and Fatemi 1992, with squares in place of their root; Mahendran and Vedaldi 2015 with beta = 2.
+    """
+    down, across = pictures.diff(dim=-2), pictures.diff(dim=-1)
+    return down.square().mean() + across.square().mean()
