@@ -147,7 +147,8 @@ def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Map
     if broken:
         raise diverged(run, f"{broken[0]} holds what is not a number after step {step}")
     data, target = Path(facts.data).name, Path(facts.target).name  # a model file is passed on: no paths
-    shared = dataclasses.replace(facts, data=data, target=target, command="")
+    style = tuple(Path(name).name for name in facts.style)
+    shared = dataclasses.replace(facts, data=data, target=target, style=style, command="")
     further = {"step": step, "score": score} if score else {"step": step}
     return safetensors.torch.save(weights, {HEADER: json.dumps(shared.to_json() | further)})
 

@@ -31,6 +31,7 @@ class Facts:
         flip: whether half of the pictures are mirrored.
         task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
             the name of a second folder; empty where they do not.
+        style: the files of the paintings that a method learns from which takes them apart from its data.
         jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
         precision: fp32 or bf16.
         command: what was typed; `versions` of what ran it.
@@ -47,6 +48,7 @@ class Facts:
     task: str = ""
     side: str = ""
     target: str = ""
+    style: tuple[str, ...] = ()
     jitter: bool = False
     holdout: float = 0.0
     command: str = ""
@@ -58,6 +60,7 @@ class Facts:
             **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
             "config": settings.to_json(self.config),
             "spec": settings.to_json(self.spec),
+            "style": list(self.style),
             "versions": dict(self.versions),
         }
 
@@ -71,7 +74,12 @@ class Facts:
         try:
             config = settings.from_json(methods.get(str(facts["method"])).Config, facts["config"])
             read = Facts(
-                **{**facts, "config": config, "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]})}
+                **{
+                    **facts,
+                    "config": config,
+                    "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]}),
+                    "style": tuple(facts.get("style", ())),
+                }
             )
             settings.check(read)
         except (SettingError, KeyError, TypeError) as error:
@@ -85,7 +93,7 @@ class Facts:
         return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
 
     def _identity(self) -> dict[str, Any]:
-        names = ("method", "data", "target", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
+        names = ("method", "data", "target", "style", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
         own = {name: getattr(self, name) for name in names}
         return own | settings.to_json(self.config) | settings.to_json(self.spec)
 

@@ -1,9 +1,9 @@
 """Networks that see: what they see in pictures is compared in place of the pixels.
 
-Two look at sets of pictures. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its weights are
-not ours to ship, so they are downloaded or given as a file. `digits` is a small network of our own, trained on
-MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows. A third,
-VGG-19, looks at single pictures: style is transferred, and likeness judged, by what it sees.
+Two look at sets of pictures. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its
+weights are not ours to ship, so they are downloaded or given as a file. `digits` is a small network of our own,
+trained on MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows. A
+third, VGG-19, looks at single pictures: style is transferred, and likeness judged, by what it sees.
 """
 
 import contextlib

@@ -37,6 +37,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Repeated = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 Several = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True, show_default=False)]
 DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
+FeatureFile = Annotated[Path | None, Parameter(env_var="GANVAS_WEIGHTS")]
 Typed = Annotated[str, Parameter(parse=False)]  # this and the next are put in by `with_settings`, not typed
 Prepared = Annotated[Any, Parameter(parse=False)]  # a BaseConfig, which cyclopts could look up only with torch loaded
 

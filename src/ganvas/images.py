@@ -156,6 +156,14 @@ def picture_of(image: Image.Image) -> Picture:
     return Picture(_to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi)))
 
 
+def on_white(picture: Picture) -> Tensor:
+    """The pixels, uint8 (1 or 3, H, W), with white where the picture is transparent."""
+    if picture.alpha is None:
+        return picture.pixels
+    clear = 255 - picture.alpha.int()  # (H, W)
+    return ((picture.pixels * (255 - clear) + 255 * clear + 127) // 255).to(torch.uint8)
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
@@ -240,6 +248,13 @@ def resize(pixels: Tensor, size: int) -> Tensor:
         scaled = torch.nn.functional.interpolate(part.float(), (size, size), mode="bicubic", antialias=True)
         place.copy_(scaled.round_().clamp_(0, 255))
     return out
+
+
+def scaled(pictures: Tensor, height: int, width: int) -> Tensor:
+    """Float pictures (N, C, H, W) at that height and width, bicubic with antialiasing; may overshoot a little."""
+    if pictures.shape[-2:] == (height, width):
+        return pictures
+    return torch.nn.functional.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

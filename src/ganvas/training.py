@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from ganvas.data.batch import Batch, Source
 from ganvas.data.stream import batches
 from ganvas.errors import DataError, SettingError
 from ganvas.facts import Facts, build
-from ganvas.methods._base import Method
+from ganvas.methods._base import Method, Perceives, TakesStyles
+from ganvas.nets.vgg import VGG19
 from ganvas.runtime import autocast, scale_rates, seed_step, seed_weights
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
@@ -58,8 +59,17 @@ def budget_of(
     return Budget(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
 
 
-def start(run: Path, source: Source[Batch], facts: Facts) -> Method:
+def start(
+    run: Path, source: Source[Batch], facts: Facts, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()
+) -> Method:
     """The method with its first weights, and the run folder, made only once nothing is left to object to.
+
+    Args:
+        run: the folder.
+        source: what it learns from.
+        facts: what the run is.
+        vgg: for a method that learns by what VGG-19 sees.
+        paintings: for one that takes styles apart from its data: uint8 (C, H, W) each.
 
     Raises:
         DataError: if there are fewer pictures than a batch takes, or no classes for a method that draws by class.
@@ -81,6 +91,12 @@ def start(run: Path, source: Source[Batch], facts: Facts) -> Method:
         )
     seed_weights(facts.seed)
     method = build(facts)
+    if isinstance(method, Perceives):
+        assert vgg is not None
+        method.see_by(vgg)
+    if isinstance(method, TakesStyles):
+        assert paintings
+        method.take_styles(paintings)
     checkpoint.enter_run(run, facts)
     return method
 

@@ -9,14 +9,13 @@ from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ganvas import film, images, tiles
 from ganvas.checkpoint import Model
 from ganvas.data import derived
 from ganvas.data.batch import LAB
 from ganvas.errors import DataError, ModelError, SettingError
-from ganvas.images import Picture, in_channels, to_bytes, to_signed
+from ganvas.images import Picture, in_channels, scaled, to_bytes, to_signed
 from ganvas.methods._base import Translates
 from ganvas.runtime import evaluating
 
@@ -133,8 +132,8 @@ class Translator:
         if not size or size >= min(height, width):
             return self._of_any_size(entered)
         share = size / min(height, width)
-        small = _scaled(to_signed(entered)[None], round(height * share), round(width * share))[0]
-        return _scaled(self._of_any_size(small)[None], height, width)[0].clamp_(-1, 1)
+        small = scaled(to_signed(entered)[None], round(height * share), round(width * share))[0]
+        return scaled(self._of_any_size(small)[None], height, width)[0].clamp_(-1, 1)
 
     @property
     def _usual_size(self) -> int:
@@ -158,7 +157,7 @@ class Translator:
         top, left = (side - height) // 2, (side - width) // 2
         rows, columns = _reflection(height, top, side), _reflection(width, left, side)
         square = to_signed(picture[:, rows][:, :, columns])[None]
-        made = _scaled(self._part(_scaled(square, size, size).clamp(-1, 1)).float().cpu(), side, side).clamp(-1, 1)
+        made = scaled(self._part(scaled(square, size, size).clamp(-1, 1)).float().cpu(), side, side).clamp(-1, 1)
         return made[0, :, top : top + height, left : left + width]
 
     def _part(self, pictures: Tensor) -> Tensor:
@@ -172,12 +171,6 @@ def _lacks_memory(error: Exception) -> bool:
     """Whether there was no memory; on the processor, and on Apple's chips, torch says so in words only."""
     words = ("DefaultCPUAllocator", "out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)
-
-
-def _scaled(pictures: Tensor, height: int, width: int) -> Tensor:
-    if pictures.shape[-2:] == (height, width):
-        return pictures
-    return F.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
 
 
 def _reflection(n: int, before: int, side: int) -> Tensor:

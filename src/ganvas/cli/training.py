@@ -1,19 +1,36 @@
 """Training from the command line."""
 
 import dataclasses
+import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import console, methods
 from ganvas.cli.drawing import MOST_ON_A_SHEET
 from ganvas.errors import Interrupted, UsageError
-from ganvas.flags import Count, DataRoot, Device, Flag, Prepared, Seed, Share, Typed, with_a_method
+from ganvas.flags import (
+    Count,
+    DataRoot,
+    Device,
+    FeatureFile,
+    Flag,
+    Prepared,
+    Seed,
+    Several,
+    Share,
+    Typed,
+    with_a_method,
+)  # fmt: skip
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
+    from torch import Tensor
+
     from ganvas.data.batch import Batch, Source
     from ganvas.facts import Facts
     from ganvas.methods._base import BaseConfig, Method
+    from ganvas.nets.vgg import VGG19
     from ganvas.training import Progress
 
 DEMO_MINUTES = 1.5
@@ -34,6 +51,8 @@ def train(
     target: str | None = None,
     side: Literal["ab", "ba"] | None = None,
     task: str | None = None,
+    style: Several = (),
+    features: FeatureFile = None,
     holdout: Share = 0.0,
     seed: Seed = 0,
     flip: Flag = False,
@@ -64,10 +83,14 @@ def train(
         steps: train this long in all: a step is one batch
         epochs: or this long: an epoch is once through the data
         minutes: or this long
-        target: a second folder: partners, matched by the names of the files; for cyclegan, pictures of the other kind
+        target: a second folder: partners, matched by the names of the files; for cyclegan, pictures of the other kind;
+            for adain, paintings
         side: each picture of --data holds two side by side: ab learns from left to right, ba from right to left
         task: pairs are made from the pictures of --data: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4,
             inpaint, edges, cartoon, hidden-digit, reconstruct
+        style: paintings, for fast_style: one or several, which it then learns all in one
+        features: for fast_style and adain, a file with VGG-19's weights by torchvision's names (safetensors or .pth),
+            in place of the download
         holdout: share of the files of a folder that is kept from training, for evaluate; chosen by their names, so
             that adding files moves none
         seed: of the first weights and of all chance in training
@@ -90,7 +113,8 @@ def train(
     run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
     learner = _train(
         method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
-        target=target or "", side=side or "", task=task or "", holdout=holdout, jitter=jitter, seed=seed, flip=flip,
+        target=target or "", side=side or "", task=task or "", style=style, features=features, holdout=holdout,
+        jitter=jitter, seed=seed, flip=flip,
         device=device, precision=precision, data_root=data_root, save_every=save_every,
         validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
     )  # fmt: skip
@@ -113,6 +137,8 @@ def _train(
     target: str = "",
     side: str = "",
     task: str = "",
+    style: Sequence[Path] = (),
+    features: Path | None = None,
     holdout: float = 0.0,
     jitter: bool = False,
     seed: int = 0,
@@ -141,9 +167,11 @@ def _train(
     found = checkpoint.read_run(run)
     task = derived.task(task).name if task else ""
     chosen: dict[str, Any] = {"side": side, "task": task, "holdout": holdout, "jitter": jitter}
+    styles = tuple(str(file.resolve()) for file in style)
     if found:  # what can be refused before reading the data is
-        now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip, **chosen)
+        now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip, style=styles, **chosen)
         checkpoint.require_same(run, found, now)
+    vgg, paintings = _shown_style(methods.get(method), style, features)
 
     def opened(part: Literal["train", "test"], least: int) -> "Source[Batch]":
         return open_for(
@@ -168,6 +196,7 @@ def _train(
         seed=seed,
         flip=flip,
         target=str(Path(target).resolve()) if target else "",
+        style=styles,
         **chosen,
         precision=found.precision if found and precision == "auto" else choose_precision(where, precision),
         command=typed,
@@ -185,7 +214,7 @@ def _train(
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
     shown = opened("test", 1) if holdout else None
-    learner = training.start(run, source, facts)
+    learner = training.start(run, source, facts, vgg=vgg, paintings=paintings)
     with console.stopping_gently() as stop:
         events = training.train(
             run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every,
@@ -197,6 +226,30 @@ def _train(
     if stop and last.spent < 1:
         raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
     return learner
+
+
+def _shown_style(
+    method: "type[Method]", style: Sequence[Path], features: Path | None
+) -> "tuple[VGG19 | None, list[Tensor]]":
+    """What a method of style learns by and from: VGG-19, and the paintings that --style names.
+
+    Raises:
+        UsageError: for flags that the method has no use for, or where it lacks a painting, or the weights.
+        DataError: for a painting that cannot be read.
+    """
+    from ganvas import images
+    from ganvas.features import open_vgg
+    from ganvas.methods._base import TakesStyles
+
+    takes = issubclass(method, TakesStyles)
+    if style and not takes:
+        raise UsageError(f"--style {style[0]}: {method.name()} learns no style from single paintings; leave it out")
+    if takes and not style:
+        raise UsageError(f"{method.name()} learns the style of a painting: add --style PAINTING, or several of them")
+    paintings = [images.on_white(images.read(file)) for file in style]
+    if features and not method.deepest and str(features) != os.environ.get("GANVAS_WEIGHTS"):
+        raise UsageError(f"--features {features}: {method.name()} does not learn by what VGG-19 sees; leave it out")
+    return open_vgg(features, deepest=method.deepest) if method.deepest else None, paintings
 
 
 def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:

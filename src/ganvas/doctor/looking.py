@@ -143,7 +143,7 @@ def _look(path: Path, name: str) -> tuple[Seen, Pixels | None]:
     try:
         with images.opened(path) as image:
             mode, profile = _mode(image), _foreign(image.info.get("icc_profile") or b"")
-            pixels = _on_white(images.picture_of(image))
+            pixels = images.on_white(images.picture_of(image)).numpy()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
             frames = getattr(image, "n_frames", 1)
     except DataError as error:
@@ -166,15 +166,6 @@ def _look(path: Path, name: str) -> tuple[Seen, Pixels | None]:
         thumbnail=_thumbnail(base),
     )
     return seen, pixels
-
-
-def _on_white(picture: images.Picture) -> Pixels:
-    """(1 or 3, H, W), as training sees it."""
-    pixels: Pixels = picture.pixels.numpy()
-    if picture.alpha is None:
-        return pixels
-    clear = 255 - picture.alpha.numpy().astype(np.uint16)  # (H, W)
-    return ((pixels * (255 - clear) + 255 * clear + 127) // 255).astype(np.uint8)
 
 
 def _broken(path: Path, name: str, error: DataError) -> Broken:

@@ -13,6 +13,7 @@ from ganvas.augment import Augmentation
 from ganvas.data.batch import SIZES, Batch, Pairs, Spec
 from ganvas.errors import SettingError
 from ganvas.nets.translators import Upsample
+from ganvas.nets.vgg import VGG19
 from ganvas.runtime import Seed, adam, noise
 from ganvas.settings import setting
 
@@ -119,6 +120,7 @@ class Method(nn.Module):
         Config: its settings, a frozen dataclass in the same file; the defaults are our best recipe.
         presets: recipes of papers and courses, by name.
         batches: the types of batch it learns from, the usual one first.
+        deepest: the last layer of VGG-19 that it learns by; empty where it learns without.
         by_class: whether it is told the class of each picture, in learning and in drawing.
         optimizers: every trainable weight is in exactly one of them.
     """
@@ -127,6 +129,7 @@ class Method(nn.Module):
     guessing: float = math.log(4)  # the discriminator's loss where it cannot tell at all; this one is cross entropy's
     presets: ClassVar[dict[str, BaseConfig]] = {}
     batches: ClassVar[tuple[type[Batch], ...]]
+    deepest: ClassVar[str] = ""
     by_class: ClassVar[bool] = False
     optimizers: dict[str, Optimizer]
 
@@ -212,6 +215,37 @@ class Encodes(Protocol):
         ...
 
 
+@runtime_checkable
+class Perceives(Protocol):
+    """Learns by what VGG-19 sees down to its layer `deepest`; it is given that network before its first step."""
+
+    def see_by(self, vgg: VGG19) -> None:
+        """Look through this network, which ends at `deepest` and is on the processor."""
+        ...
+
+
+@runtime_checkable
+class TakesStyles(Protocol):
+    """Learns the style of pictures that it is shown once, before its first step and after `see_by`."""
+
+    def take_styles(self, paintings: Sequence[Tensor]) -> None:
+        """Pictures, uint8 (C, H, W), of any size."""
+        ...
+
+
+@runtime_checkable
+class Restyles(Protocol):
+    """Translates into whichever style it is told."""
+
+    def style_of(self, pictures: Tensor) -> Tensor:
+        """What it knows of the style of each of these pictures (N, C, H, W) in -1..1: (N, ...)."""
+        ...
+
+    def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 in a style, or in one each; `strength`, 0 to 1, is how much of it."""
+        ...
+
+
 class NoiseToImage(Method):
     """A method whose `generator` turns noise (N, latent) into pictures; its `average`, where there is one, draws."""
 
@@ -227,8 +261,8 @@ class NoiseToImage(Method):
         return pictures
 
 
-class PairToPair(Method):
-    """A method whose `generator`, or its `average` where there is one, turns the source of a pair into its target."""
+class PictureToPicture(Method):
+    """A method whose `generator`, or its `average` where there is one, turns a picture into another."""
 
     batches: ClassVar[tuple[type[Batch], ...]] = (Pairs,)
     directions: ClassVar[tuple[str, ...]] = ("ab",)

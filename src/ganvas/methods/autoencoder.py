@@ -49,7 +49,7 @@ class AutoencoderConfig(_base.TranslationConfig):
         return {"scaled": SIZES, "mnist28": (28,)}[self.layers]
 
 
-class Autoencoder(_base.PairToPair):
+class Autoencoder(_base.PictureToPicture):
     """Generator: an encoder x -> (N, 512, 8, 8) and a decoder -> y; of single pictures y = x."""
 
     config: AutoencoderConfig

@@ -65,7 +65,7 @@ _PAPER = Pix2pixConfig(
 )  # fmt: skip
 
 
-class Pix2pix(_base.PairToPair):
+class Pix2pix(_base.PictureToPicture):
     """Generator G: x -> y and discriminator D: (x, y) -> a map of logits."""
 
     config: Pix2pixConfig

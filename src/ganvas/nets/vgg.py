@@ -76,7 +76,7 @@ class VGG19(nn.Module):
             place.copy_(found)
 
     def _places(self) -> Iterator[tuple[str, Tensor]]:
-        """torchvision's name of each weight, and where it goes; it counts convolutions, activations and poolings."""
+        """The name that torchvision has for each weight, counting poolings and activations along, and its place."""
         number = 0
         for layer in LAYERS[: LAYERS.index(self.deepest) + 1]:
             if layer.endswith("_1") and layer != LAYERS[0]:

@@ -1,0 +1,147 @@
+"""A decoder learns to paint in any style: what VGG-19 sees, moved to a painting's statistics, becomes a picture.
+
+Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization".
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas.data.batch import Batch, Spec, Unpaired
+from ganvas.methods import _base
+from ganvas.nets.translators import InstanceNorm, lay_out, reflected
+from ganvas.nets.vgg import VGG19
+from ganvas.runtime import update, update_average
+from ganvas.settings import setting, with_default
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # where style is compared; the last is what is decoded
+DEEPEST = LAYERS[-1]
+CHANNELS = 512  # of the last
+
+EPSILON = 1e-5  # added to variances, so that flat maps have a deviation
+SLOWEST = 0.001  # how far the usual style moves in a step, once it has seen many
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdainConfig(_base.AdamConfig):
+    """The settings of `adain`; the defaults are our best recipe for an hour on a laptop."""
+
+    batch: int = with_default(_base.AdamConfig, "batch", 4)
+    epochs: int = with_default(_base.AdamConfig, "epochs", 10)
+    learning_rate: float = with_default(_base.AdamConfig, "learning_rate", 5e-4)
+    beta1: float = with_default(_base.AdamConfig, "beta1", 0.9)
+    beta2: float = with_default(_base.AdamConfig, "beta2", 0.999)
+    decay: float = with_default(_base.TranslationConfig, "decay", 0.5)
+    width: int = setting(64, "channels of the decoder at full size; 64 mirrors VGG-19", low=4, high=256)
+    content: float = setting(1.0, "weight of the content: that the decoder says what it was told", low=0)
+    strokes: float = setting(10.0, "weight of the style: means and deviations of what is seen", low=0)
+
+    def rate_at(self, spent: float) -> float:
+        """One until the decay begins, then along a line to zero."""
+        return min(1.0, (1 - spent) / self.decay) if self.decay else 1.0
+
+
+class Adain(_base.Method):
+    """Encoder f: VGG-19 up to relu4_1, frozen; decoder g; g(AdaIN(f(c), f(s))) is content c in the style of s."""
+
+    config: AdainConfig
+    Config = AdainConfig
+    batches: ClassVar[tuple[type[Batch], ...]] = (Unpaired,)
+    directions: ClassVar[tuple[str, ...]] = ("ab",)
+    any_size = True
+    deepest = DEEPEST
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {
+        "paper": AdainConfig(batch=8, epochs=1000, learning_rate=1e-4, ema=0.0, decay=0.0, width=64),
+    }
+
+    def __init__(self, config: AdainConfig, spec: Spec):
+        super().__init__(config, spec)
+        self.encoder = VGG19(deepest=DEEPEST, kept=True)
+        self.normalise = InstanceNorm(CHANNELS, eps=EPSILON)
+        self.decoder = _decoder(spec.outputs, config.width)
+        self.average = copy.deepcopy(self.decoder).requires_grad_(False) if config.ema else None
+        self.usual_style = nn.Buffer(torch.zeros(2, CHANNELS))
+        lay_out(self)
+        self.optimizers = _base.optimizers_of(config, {"decoder": self.decoder})
+
+    @property
+    def multiple(self) -> int:
+        """The grid in pixels on which the encoder's strided layers fall alike."""
+        return self.encoder.multiple
+
+    def see_by(self, vgg: VGG19) -> None:
+        """Encode by what this network sees."""
+        for name, place in self.encoder.named_buffers():
+            place.copy_(getattr(vgg, name))
+
+    def training_step(self, batch: Unpaired, step: int) -> dict[str, Tensor]:
+        """One step of the decoder (equations 11 to 13); both losses as shares of what is wanted."""
+        with torch.no_grad():
+            content = self._seen(batch.source, [DEEPEST])[DEEPEST]  # f(c): (N, 512, H / 8, W / 8)
+            styles = {layer: moments(maps) for layer, maps in self._seen(batch.target, LAYERS).items()}
+            told = self._restyled(content, styles[DEEPEST])  # t
+            self.usual_style.lerp_(styles[DEEPEST].mean(0), max(SLOWEST, 1 / (step + 1)))
+        seen = self._seen(self.decoder(told).float(), LAYERS)  # f(g(t))
+        content_loss = _share(seen[DEEPEST], told)
+        style_loss = torch.stack([_share(moments(seen[layer]), styles[layer]) for layer in LAYERS]).mean()
+        update(self.optimizers["decoder"], self.config.content * content_loss + self.config.strokes * style_loss)
+        if self.average is not None:
+            update_average(self.average, self.decoder, decay=self.config.ema, step=step)
+        return {"content": content_loss.detach(), "style": style_loss.detach()}
+
+    def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 in the mean style of the paintings that it learned from."""
+        assert direction in self.directions
+        return self.restyle(images, self.usual_style)
+
+    def style_of(self, pictures: Tensor) -> Tensor:
+        """The style of each picture (N, C, H, W) in -1..1: means and deviations of what is seen, (N, 2, 512)."""
+        return moments(self._seen(reflected(pictures, self.multiple), [DEEPEST])[DEEPEST])
+
+    def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
+        """Pictures (N, C, H, W) in -1..1 in a style (2, 512), or one each; `strength` 0 leaves the content alone.
+
+        A mean of styles is a style between them: the map is linear in it (section 7.2).
+        """
+        height, width = images.shape[-2:]
+        content = self._seen(reflected(images, self.multiple, least=2), [DEEPEST])[DEEPEST]
+        told = torch.lerp(content, self._restyled(content, style), strength)
+        made: Tensor = (self.decoder if self.average is None else self.average)(told)
+        return made[..., :height, :width].float().clamp(-1, 1)
+
+    def _seen(self, pictures: Tensor, layers: tuple[str, ...] | list[str]) -> dict[str, Tensor]:
+        maps = self.encoder(pictures.to(memory_format=torch.channels_last), layers)
+        return {layer: seen.float() for layer, seen in maps.items()}
+
+    def _restyled(self, content: Tensor, style: Tensor) -> Tensor:
+        """AdaIN(x, y) = deviation(y) (x - mean(x)) / deviation(x) + mean(y), equation 8."""
+        mean, deviation = style[..., None, None].unbind(-4)  # (..., 512, 1, 1) each
+        restyled: Tensor = self.normalise(content) * deviation + mean
+        return restyled
+
+
+def moments(maps: Tensor) -> Tensor:
+    """Means and deviations over the places of maps (N, C, H, W): (N, 2, C), equations 5 and 6."""
+    variance, mean = torch.var_mean(maps, dim=(-2, -1), correction=0)
+    return torch.stack([mean, (variance + EPSILON).sqrt()], 1)
+
+
+def _share(seen: Tensor, wanted: Tensor) -> Tensor:
+    """The squared difference as a share of what is wanted, so that every layer counts alike."""
+    return F.mse_loss(seen, wanted) / wanted.square().mean()
+
+
+def _decoder(outputs: int, width: int) -> nn.Sequential:
+    """VGG-19 up to relu4_1 the other way round (section 6): maps (N, 512, H, W) to pictures (N, outputs, 8 H, 8 W)."""
+    widths, before = [4 * width, 4 * width, 4 * width, 4 * width, 2 * width, 2 * width, width, width], CHANNELS
+    doubled = {0, 4, 6}  # after these
+    layers: list[nn.Module] = []
+    for i, after in enumerate(widths):
+        layers += [nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3), nn.ReLU()]
+        layers += [nn.Upsample(scale_factor=2)] if i in doubled else []
+        before = after
+    return nn.Sequential(*layers, nn.ReflectionPad2d(1), nn.Conv2d(before, outputs, 3))

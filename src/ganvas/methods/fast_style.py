@@ -1,0 +1,122 @@
+"""A network learns to repaint any photograph in the style of a painting, and does it in one pass.
+
+Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.data.batch import Batch, Images, Spec
+from ganvas.images import scaled, to_signed
+from ganvas.losses import gram, gram_distance, total_variation
+from ganvas.methods import _base
+from ganvas.nets.translators import ResNet, lay_out
+from ganvas.nets.vgg import VGG19
+from ganvas.runtime import update, update_average
+from ganvas.settings import setting, with_default
+
+CONTENT = "relu3_1"  # where it still matters what is where, and no longer which colour it has
+STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # from colours and strokes to their arrangement
+
+SHIFT = 8  # pixels at most by which a frame is moved to see whether its picture moves along
+GRAIN = 0.03  # deviation of the noise of a film, in -1..1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastStyleConfig(_base.TranslationConfig):
+    """The settings of `fast_style`; the defaults are our best recipe for an hour on a laptop."""
+
+    batch: int = with_default(_base.TranslationConfig, "batch", 4)
+    epochs: int = with_default(_base.TranslationConfig, "epochs", 10)
+    beta1: float = with_default(_base.TranslationConfig, "beta1", 0.9)
+    beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
+    width: int = setting(32, "channels of the generator at full size", low=1, high=512)
+    blocks: int = setting(5, "residual blocks", low=0, high=64)
+    content: float = setting(1.0, "weight of the content: what is seen in the photograph, and where", low=0)
+    strokes: float = setting(4.0, "weight of the style: what goes together in the painting", low=0)
+    variation: float = setting(0.02, "weight of the total variation, against specks", low=0)
+    temporal: float = setting(
+        0.0, "weight of moving along with a photograph that moves, so that films do not flicker; try 10", low=0
+    )
+    stroke_scale: float = setting(
+        1.0, "size of the strokes: shorter side of the painting as it is seen over the training's", low=0.1, high=10
+    )
+
+
+class FastStyle(_base.PictureToPicture):
+    """Generator: a photograph x to a picture that VGG-19 sees as x in content and as the painting in style."""
+
+    config: FastStyleConfig
+    Config = FastStyleConfig
+    batches: ClassVar[tuple[type[Batch], ...]] = (Images,)
+    deepest = STYLE[-1]
+    presets: ClassVar[dict[str, _base.BaseConfig]] = {}
+
+    def __init__(self, config: FastStyleConfig, spec: Spec):
+        super().__init__(config, spec)
+        self.generator = ResNet(
+            spec.channels, spec.outputs,
+            width=config.width, blocks=config.blocks, norm="instance", upsample=config.upsample,
+        )  # fmt: skip
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        lay_out(self)
+        self.optimizers = _base.optimizers_of(config, {"generator": self.generator})
+        self.vgg: VGG19 | None = None
+        self.wanted: dict[str, Tensor] = {}
+
+    def see_by(self, vgg: VGG19) -> None:
+        """Learn by what this network sees."""
+        self.vgg = vgg.to(memory_format=torch.channels_last)
+
+    def take_styles(self, paintings: Sequence[Tensor]) -> None:
+        """Learn the style of these, uint8 (C, H, W), all in one: the mean of their Gram matrices is what is wanted."""
+        assert self.vgg is not None
+        shorter = round(self.spec.size * self.config.stroke_scale)
+        seen: dict[str, list[Tensor]] = {layer: [] for layer in STYLE}
+        for painting in paintings:
+            share = max(shorter, self.vgg.multiple) / min(painting.shape[-2:])
+            sides = (round(n * share) for n in painting.shape[-2:])
+            with torch.no_grad():
+                for layer, maps in self.vgg(scaled(to_signed(painting)[None], *sides), STYLE).items():
+                    seen[layer].append(gram(maps)[0])
+        self.wanted = {layer: torch.stack(grams).mean(0) for layer, grams in seen.items()}  # (C, C)
+
+    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+        """One step of the generator towards content and style (equations 2 to 4)."""
+        config, vgg = self.config, self.vgg
+        assert vgg is not None
+        photographs = batch.images.to(memory_format=torch.channels_last)  # x: (N, C, H, W)
+        made = self.generator(photographs).float()
+        with torch.no_grad():
+            wanted = vgg(photographs, [CONTENT])[CONTENT].float()
+        seen = vgg(made, [*STYLE, CONTENT])
+        content = F.mse_loss(seen[CONTENT].float(), wanted) / wanted.square().mean()
+        style = torch.stack(
+            [gram_distance(gram(seen[layer]), self.wanted[layer].to(made.device)) for layer in STYLE]
+        ).mean()
+        losses = {"content": content, "style": style, "variation": total_variation(made)}
+        weights = {"content": config.content, "style": config.strokes, "variation": config.variation}
+        if config.temporal:
+            losses["temporal"], weights["temporal"] = self._flicker(photographs, made), config.temporal
+        update(self.optimizers["generator"], torch.stack([weights[name] * losses[name] for name in losses]).sum())
+        if self.average is not None:
+            update_average(self.average, self.generator, decay=config.ema, step=step)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _flicker(self, photographs: Tensor, made: Tensor) -> Tensor:
+        """How much the result changes beyond moving along when the photograph moves a little, in new grain.
+
+        In the way of Zheng, Song, Leung and Goodfellow 2016, "Improving the Robustness of Deep Neural Networks via
+        Stability Training"; no optical flow is needed, for here the motion is known.
+        """
+        down, across = (int(n) for n in torch.randint(-SHIFT, SHIFT + 1, (2,)))
+        moved = photographs.roll((down, across), (-2, -1)) + GRAIN * torch.randn_like(photographs)
+        again = self.generator(moved).float()
+        inner = (..., slice(SHIFT, -SHIFT), slice(SHIFT, -SHIFT)) if self.spec.size > 4 * SHIFT else (...,)
+        return F.mse_loss(again[inner], made.roll((down, across), (-2, -1))[inner])
