@@ -1,5 +1,6 @@
 """What several tests need: real picture files, a small source, a run that has learned for a few steps."""
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from ganvas.data import named
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
 from ganvas.data.unpaired import unpaired
 from ganvas.facts import Facts
+from ganvas.methods._base import teach
+from ganvas.nets.vgg import VGG19, WIDTH
 
 SMALL = {  # settings that make a method small enough for a test, by method
     "gan": {"generator": (16,), "discriminator": (16,)},
@@ -25,6 +28,8 @@ SMALL = {  # settings that make a method small enough for a test, by method
     "pix2pix": {"width": 4, "discriminator_width": 4},
     "autoencoder": {"width": 4},
     "cyclegan": {"width": 4, "blocks": 1, "discriminator_width": 4},
+    "fast_style": {"width": 4, "blocks": 1},
+    "adain": {"width": 4},
 }
 
 
@@ -78,13 +83,33 @@ def facts_of(source, name="gan", **changes):
     return Facts(method=name, config=config, spec=source.spec, data=source.name, pictures=len(source), **known)
 
 
+@functools.cache
+def vgg_of_chance(deepest, *, width=WIDTH):
+    """VGG-19 that has learned nothing; of the right width, or of another where nobody keeps it."""
+    torch.manual_seed(0)
+    return VGG19(deepest=deepest, width=width)
+
+
+def lessons(name):
+    """What a method of style is given before its first step, as `training.start` takes it; nothing for others."""
+    method = methods.get(name)
+    given = {"vgg": vgg_of_chance(method.deepest, width=WIDTH if name == "adain" else 2)} if method.deepest else {}
+    return given | ({"paintings": [noise_pictures(1, size=40, channels=3)[0]]} if name == "fast_style" else {})
+
+
+def taught(method):
+    """A method with what it is given before its first step."""
+    teach(method, **{"vgg": None, "paintings": (), **lessons(method.name())})
+    return method
+
+
 def train_to(run, steps, *, source, facts, of=None, **options):
     """Train a run until `steps`; returns the method.
 
     With `of` it is one of so many steps and left before its end, as Ctrl-C does. Where the step size depends on the
     share of the training that is over, only such a run can go on as if it were unbroken.
     """
-    method = training.start(run, source, facts)
+    method = training.start(run, source, facts, **lessons(facts.method))
     budget, cpu = training.Budget(steps=of or steps), torch.device("cpu")
     with pytest.MonkeyPatch.context() as patch:
         if of:

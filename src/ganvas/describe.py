@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganvas.data.batch import Batch, Images, Pairs, Spec
-from ganvas.methods._base import Method
+from ganvas.methods._base import Method, teach
+from ganvas.nets.vgg import VGG19
 from ganvas.runtime import evaluating
 
 
@@ -46,6 +47,8 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
     parts = dict(_parts(method))
     hooks = [network.register_forward_pre_hook(watch(name)) for name, network in parts.items()]
     spec = method.spec
+    vgg = VGG19(deepest=method.deepest) if method.deepest else None
+    teach(method, vgg=vgg, paintings=[torch.randint(0, 256, (3, spec.size, spec.size), dtype=torch.uint8)])
     method.training_step(_noise(method.batches[0], spec), 0)
     for hook in hooks:
         hook.remove()
@@ -55,8 +58,10 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
 
 
 def _parts(method: Method) -> Iterator[tuple[str, nn.Module]]:
-    """The networks of a method, also those that it keeps by name in a dictionary."""
+    """The networks of a method that learn, and their averages; also those that it keeps by name in a dictionary."""
     for name, network in method.named_children():
+        if not any(True for _ in network.parameters()):  # it is frozen, and belongs to nobody
+            continue
         if isinstance(network, nn.ModuleDict):
             yield from ((f"{name} {key}", part) for key, part in network.items())
         else:

@@ -15,7 +15,7 @@ from ganvas.data import derived
 from ganvas.data.batch import Batch, Images, Pairs, Source
 from ganvas.errors import SaveError, UsageError
 from ganvas.files import make_folder, write_whole
-from ganvas.methods._base import Generates, Method, Translates
+from ganvas.methods._base import Generates, Method, Restyles, TakesStyles, Translates
 from ganvas.runtime import evaluating
 
 MOST_ROWS = 16  # on a sheet, where each is a class
@@ -90,12 +90,15 @@ def _translated(method: Method, pictures: Batch, *, task: str, across: int) -> T
     device = next(method.parameters()).device
     rows = pictures if isinstance(pictures, Pairs) else Pairs(pictures.pictures, pictures.pictures)
     with evaluating(method):
-        made = images.to_bytes(method.translate(images.to_signed(rows.source).to(device))).cpu()
-        back = [
-            images.to_bytes(method.translate(images.to_signed(rows.target).to(device), way)).cpu()
-            for way in method.directions[1:]
-        ]
+        given, wanted = (images.to_signed(side).to(device) for side in (rows.source, rows.target))
+        if isinstance(method, Restyles):
+            made = images.to_bytes(method.restyle(given, method.style_of(wanted))).cpu()
+        else:
+            made = images.to_bytes(method.translate(given)).cpu()
+        back = [images.to_bytes(method.translate(wanted, way)).cpu() for way in method.directions[1:]]
     source, result = shown(replace(rows, target=made), task)
+    if isinstance(method, TakesStyles):  # it has no target
+        return _stacked(source, result, across=across)
     return _stacked(source, result, shown(rows, task)[1], *back, across=across)
 
 

@@ -15,7 +15,7 @@ from ganvas.data.batch import Batch, Source
 from ganvas.data.stream import batches
 from ganvas.errors import DataError, SettingError
 from ganvas.facts import Facts, build
-from ganvas.methods._base import Method, Perceives, TakesStyles
+from ganvas.methods._base import Method, teach
 from ganvas.nets.vgg import VGG19
 from ganvas.runtime import autocast, scale_rates, seed_step, seed_weights
 
@@ -91,12 +91,7 @@ def start(
         )
     seed_weights(facts.seed)
     method = build(facts)
-    if isinstance(method, Perceives):
-        assert vgg is not None
-        method.see_by(vgg)
-    if isinstance(method, TakesStyles):
-        assert paintings
-        method.take_styles(paintings)
+    teach(method, vgg=vgg, paintings=paintings)
     checkpoint.enter_run(run, facts)
     return method
 

@@ -246,6 +246,16 @@ class Restyles(Protocol):
         ...
 
 
+def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> None:
+    """Give a method what it is to have before its first step; `vgg` and `paintings` where it takes them."""
+    if isinstance(method, Perceives):
+        assert vgg is not None
+        method.see_by(vgg)
+    if isinstance(method, TakesStyles):
+        assert paintings
+        method.take_styles(paintings)
+
+
 class NoiseToImage(Method):
     """A method whose `generator` turns noise (N, latent) into pictures; its `average`, where there is one, draws."""
 
