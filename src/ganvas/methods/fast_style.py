@@ -32,20 +32,23 @@ GRAIN = 0.03  # deviation of the noise of a film, in -1..1
 class FastStyleConfig(_base.TranslationConfig):
     """The settings of `fast_style`; the defaults are our best recipe for an hour on a laptop."""
 
-    batch: int = with_default(_base.TranslationConfig, "batch", 4)
+    batch: int = with_default(_base.TranslationConfig, "batch", 2)
     epochs: int = with_default(_base.TranslationConfig, "epochs", 10)
     beta1: float = with_default(_base.TranslationConfig, "beta1", 0.9)
     beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     width: int = setting(32, "channels of the generator at full size", low=1, high=512)
     blocks: int = setting(5, "residual blocks", low=0, high=64)
     content: float = setting(1.0, "weight of the content: what is seen in the photograph, and where", low=0)
-    strokes: float = setting(4.0, "weight of the style: what goes together in the painting", low=0)
-    variation: float = setting(0.02, "weight of the total variation, against specks", low=0)
+    strokes: float = setting(2.0, "weight of the style: what goes together in the painting", low=0)
+    variation: float = setting(0.5, "weight of the total variation, against specks", low=0)
     temporal: float = setting(
         0.0, "weight of moving along with a photograph that moves, so that films do not flicker; try 10", low=0
     )
     stroke_scale: float = setting(
-        1.0, "size of the strokes: shorter side of the painting as it is seen over the training's", low=0.1, high=10
+        2.0,
+        "size of the strokes: shorter side of the painting as it is seen (never enlarged) over the training's",
+        low=0.1,
+        high=10,
     )
 
 
@@ -77,10 +80,10 @@ class FastStyle(_base.PictureToPicture):
     def take_styles(self, paintings: Sequence[Tensor]) -> None:
         """Learn the style of these, uint8 (C, H, W), all in one: the mean of their Gram matrices is what is wanted."""
         assert self.vgg is not None
-        shorter = round(self.spec.size * self.config.stroke_scale)
+        shorter = max(self.vgg.multiple, round(self.spec.size * self.config.stroke_scale))
         seen: dict[str, list[Tensor]] = {layer: [] for layer in STYLE}
         for painting in paintings:
-            share = max(shorter, self.vgg.multiple) / min(painting.shape[-2:])
+            share = min(1.0, shorter / min(painting.shape[-2:]))
             sides = (round(n * share) for n in painting.shape[-2:])
             with torch.no_grad():
                 for layer, maps in self.vgg(scaled(to_signed(painting)[None], *sides), STYLE).items():

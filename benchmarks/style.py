@@ -1,0 +1,414 @@
+"""Style transfer: how long `stylize` takes beside the plain loop, its memory, and pictures of all three ways.
+
+    python benchmarks/style.py --data-root DIR --weights VGG19                       everything, one after the other
+    python benchmarks/style.py --data-root DIR --weights VGG19 --only speed memory   some; the others' figures stay
+
+DIR holds photos/{train,val} and monet. Writes docs/results/style.md with pictures of freely licensed photographs
+(scikit-learn's, scikit-image's) in the styles of four paintings by Monet, which are in the public domain. Trainings go
+on where they stopped with the same command.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import report
+import safetensors.torch
+import torch
+import torchvision
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn import functional as F
+from translation import free_photographs
+
+from ganvas import checkpoint, images, stylize
+from ganvas.cli import main as ganvas
+from ganvas.features import open_vgg
+from ganvas.images import Picture
+from ganvas.runtime import choose_precision
+from ganvas.translation import Translator
+
+RUNS = Path("runs/style")
+PICTURES = report.RESULTS / "style"
+FOUND = RUNS / "found.json"
+CPU = torch.device("cpu")
+PARTS = ("speed", "memory", "sheet", "colors", "fast_style", "adain")
+
+PAINTINGS = {  # of the folder monet, in the order of its names
+    "Argenteuil": 38,
+    "Japanese bridge": 102,
+    "autumn on the Seine": 169,
+    "storm at Belle-Ile": 219,
+}
+PHOTOGRAPHS = {"china": 0, "chelsea": 4, "astronaut": 5}  # of free_photographs
+LEARNED = "autumn on the Seine"  # by fast_style
+SIDE = 384  # pixels at which the sheets are made
+SHOWN = 256  # and shown
+MINUTES = 60  # of training, each
+TIMED = 512  # pixels a side of the pictures whose translation is timed
+
+SPEED_SIZE, ITERATIONS, ROUNDS = 256, 200, 3
+MEMORY_SIZES = (256, 512, 1024)
+
+
+# --- what goes in ---------------------------------------------------------------------------------------------------
+
+
+def painting_file(root: Path, name: str) -> Path:
+    return sorted((root / "monet").iterdir())[PAINTINGS[name]]
+
+
+def painting(root: Path, name: str) -> Picture:
+    return images.read(painting_file(root, name))
+
+
+def photographs(side: int) -> dict[str, Picture]:
+    every = free_photographs(side)
+    return {name: Picture(every[number]) for name, number in PHOTOGRAPHS.items()}
+
+
+def stylised(content: Picture, style: Picture, weights: Path, config: stylize.StylizeConfig, precision: str) -> Picture:
+    """As `ganvas stylize` does it."""
+    network = open_vgg(weights, deepest=config.deepest, pooling=config.pooling)
+    stylizer = stylize.Stylizer(config, network.bfloat16() if precision == "bf16" else network, [style])
+    for progress in stylizer(content):
+        made = progress.made
+    return stylizer.finish(content, made)
+
+
+# --- speed ----------------------------------------------------------------------------------------------------------
+
+
+def torchvision_features(weights: Path) -> torch.nn.Sequential:
+    """The convolutional part of torchvision's VGG-19, by itself."""
+    network = torchvision.models.vgg19().features
+    state = safetensors.torch.load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights)
+    kept = {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
+    network.load_state_dict(kept)
+    for layer in network:
+        if isinstance(layer, torch.nn.ReLU):
+            layer.inplace = False  # as tutorials have to, for their hooks
+    return network.eval().requires_grad_(False)
+
+
+class PlainLoop:
+    """What tutorials print: hooks on every layer, the whole network, fp32, the style looked at anew in every step."""
+
+    names = dict(zip(stylize.STYLE_LAYERS, (1, 6, 11, 20, 29), strict=True)) | {stylize.CONTENT_LAYER: 22}
+
+    def __init__(self, weights: Path, config: stylize.StylizeConfig):
+        self.network, self.config, self.seen = torchvision_features(weights), config, dict[int, Tensor]()
+        for number, layer in enumerate(self.network):
+            layer.register_forward_hook(self._remember(number))
+        self.mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+        self.deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+    def _remember(self, number: int) -> Callable[..., None]:
+        def hook(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+            self.seen[number] = output
+
+        return hook
+
+    def look(self, pictures: Tensor) -> dict[str, Tensor]:
+        """What the layers that count see in pictures (1, 3, H, W) in 0..1."""
+        self.network((pictures - self.mean) / self.deviation)
+        return {name: self.seen[number] for name, number in self.names.items()}
+
+    @staticmethod
+    def gram(maps: Tensor) -> Tensor:
+        """Maps (1, C, H, W) to (C, C)."""
+        rows = maps[0].flatten(1)
+        return rows @ rows.T / rows.shape[1]
+
+    def loss(self, picture: Tensor, style: Tensor, content: Tensor) -> Tensor:
+        """The loss of `stylize`, written anew: content and style as shares of what is wanted."""
+        with torch.no_grad():
+            wanted = {name: self.gram(maps) for name, maps in self.look(style).items() if name in self.config.shares}
+        maps = self.look(picture)
+        loss = self.config.content_weight * F.mse_loss(maps[stylize.CONTENT_LAYER], content) / content.square().mean()
+        for name, share in self.config.shares.items():
+            gap = (self.gram(maps[name]) - wanted[name]).square().sum() / wanted[name].square().sum()
+            loss = loss + self.config.style_weight * share * gap
+        steps = (picture.diff(dim=-2) * 2).square().mean() + (picture.diff(dim=-1) * 2).square().mean()  # of -1..1
+        return loss + self.config.variation_weight * steps
+
+    def content_of(self, content: Tensor) -> Tensor:
+        """What is seen of the content."""
+        with torch.no_grad():
+            return self.look(content)[stylize.CONTENT_LAYER]
+
+    def __call__(self, content: Tensor, style: Tensor, steps: int) -> Tensor:
+        """The picture (1, 3, H, W) in 0..1 after so many steps from the content, by L-BFGS as torch has it."""
+        wanted, picture = self.content_of(content), content.clone().requires_grad_()
+        optimizer, done = torch.optim.LBFGS([picture], lr=1), 0
+
+        def closure() -> Tensor:
+            nonlocal done
+            with torch.no_grad():
+                picture.clamp_(0, 1)
+            optimizer.zero_grad()
+            loss = self.loss(picture, style, wanted)
+            loss.backward()
+            done += 1
+            loss.item()
+            return loss
+
+        while done < steps:
+            optimizer.param_groups[0]["max_iter"] = min(20, steps - done)
+            optimizer.step(closure)
+        return picture.detach().clamp(0, 1)
+
+
+def speed(root: Path, weights: Path) -> dict[str, object]:
+    """Plain loop and ganvas in turns: seconds, and what is left of the loss, measured in fp32 for both."""
+    config, precision = stylize.StylizeConfig(size=SPEED_SIZE, iterations=ITERATIONS), choose_precision(CPU)
+    content, style = photographs(SPEED_SIZE)["china"], painting(root, "Argenteuil")
+    style = Picture(images.resize(style.pixels[None], SPEED_SIZE)[0])
+    loop = PlainLoop(weights, config)
+    ways: dict[str, Callable[[], Tensor]] = {
+        "plain loop, fp32": lambda: loop(unit(content), unit(style), ITERATIONS),
+        "ganvas, fp32": lambda: unit(stylised(content, style, weights, config, "fp32")),
+        f"ganvas as shipped ({precision})": lambda: unit(stylised(content, style, weights, config, precision)),
+    }
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append({})
+        for name, way in ways.items():
+            start = time.perf_counter()
+            made = way()
+            seconds = time.perf_counter() - start
+            with torch.no_grad():
+                loss = float(loop.loss(made, unit(style), loop.content_of(unit(content))))
+            rounds[-1][name] = (seconds, loss)
+            print(name, f"{seconds:.1f} s, loss {loss:.4f}", flush=True)
+    with torch.no_grad():
+        start_loss = float(loop.loss(unit(content), unit(style), loop.content_of(unit(content))))
+    return {"rounds": rounds, "start": start_loss}
+
+
+def unit(picture: Picture) -> Tensor:
+    """(1, 3, H, W) in 0..1."""
+    return picture.pixels[None].float() / 255
+
+
+def speed_text(found: dict) -> str:
+    rounds = found["rounds"]
+    rows = []
+    for name in rounds[0]:
+        seconds = [r[name][0] for r in rounds]
+        shares = [r[name][0] / r["plain loop, fp32"][0] for r in rounds]
+        losses = [r[name][1] for r in rounds]
+        rows.append(
+            f"| {name} | {statistics.median(seconds):.1f} | {statistics.median(shares):.0%} "
+            f"({min(shares):.0%} to {max(shares):.0%}) | {statistics.median(losses):.4f} |"
+        )
+    return (
+        f"## Time\n\n{SPEED_SIZE}x{SPEED_SIZE} pixels, {ITERATIONS} iterations of L-BFGS from the content; the plain "
+        "loop is what tutorials print: hooks on every layer, the whole network run, fp32, the style's targets computed "
+        f"again in each iteration. {len(rounds)} rounds, in which they took turns; the loss is measured for all by "
+        f"the plain loop's own code in fp32, on the 8-bit picture for ganvas. The photograph itself has "
+        f"{found['start']:.2f}.\n\n"
+        "| | seconds (median) | share of the plain loop's time | final loss |\n|---|---|---|---|\n" + "\n".join(rows)
+    )
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def peak(root: Path, weights: Path, size: int) -> None:
+    """In a process of its own: a few iterations at the size, and the peak of memory."""
+    content, style = Picture(free_photographs(size)[0]), painting(root, "Argenteuil")
+    config = stylize.StylizeConfig(size=size, scales=1, iterations=4)
+    start = time.perf_counter()
+    stylised(content, style, weights, config, choose_precision(CPU))
+    seconds = (time.perf_counter() - start) / 4
+    print(json.dumps({"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "seconds": seconds}))
+
+
+def memory(root: Path, weights: Path) -> dict[str, object]:
+    found = {}
+    for size in MEMORY_SIZES:
+        words = ["--data-root", str(root), "--weights", str(weights), "--peak", str(size)]
+        done = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
+        found[str(size)] = json.loads(done.stdout.splitlines()[-1])
+        print(size, found[str(size)], flush=True)
+    return found
+
+
+def memory_text(found: dict) -> str:
+    rows = [f"| {size}x{size} | {one['bytes'] / 2**30:.2f} GiB | {one['seconds']:.1f} |" for size, one in found.items()]
+    return (
+        "## Memory\n\nPeak of the whole process, Python and libraries included, at one scale.\n\n"
+        "| | peak | seconds an iteration |\n|---|---|---|\n" + "\n".join(rows)
+    )
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def page_of(rows: list[list[Tensor]], titles: list[str], words: list[str]) -> Image.Image:
+    """Pictures (3, H, W) in rows, a word before each row and a title above each column."""
+    side, left, top, gap = SHOWN, 90, 18, 4
+    page = Image.new("RGB", (left + len(rows[0]) * (side + gap), top + len(rows) * (side + gap)), "white")
+    pen = ImageDraw.Draw(page)
+    for column, title in enumerate(titles):
+        pen.text((left + column * (side + gap) + 4, 3), title, fill="black")
+    for y, (row, word) in enumerate(zip(rows, words, strict=True)):
+        pen.text((4, top + y * (side + gap) + side // 2), word, fill="black")
+        for x, picture in enumerate(row):
+            shown = images.to_pillow(picture).resize((side, side), Image.Resampling.LANCZOS)
+            page.paste(shown, (left + x * (side + gap), top + y * (side + gap)))
+    return page
+
+
+def save(page: Image.Image, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.save(PICTURES / name, quality=88)
+    print(PICTURES / name, flush=True)
+
+
+def contact_sheet(root: Path, weights: Path, keep_colors: str, name: str) -> dict[str, object]:
+    """The photographs by the paintings."""
+    config, precision = stylize.StylizeConfig(size=SIDE, keep_colors=keep_colors), choose_precision(CPU)
+    styles = {title: painting(root, title) for title in PAINTINGS}
+    contents, seconds = photographs(SIDE), []
+    rows = [[torch.full((3, SIDE, SIDE), 255, dtype=torch.uint8), *(style.pixels for style in styles.values())]]
+    for content in contents.values():
+        row = [content.pixels]
+        for style in styles.values():
+            start = time.perf_counter()
+            row.append(stylised(content, style, weights, config, precision).pixels)
+            seconds.append(time.perf_counter() - start)
+        rows.append(row)
+    save(page_of(rows, ["", *styles], ["painting", *contents]), name)
+    return {"seconds": statistics.median(seconds), "iterations": config.iterations}
+
+
+def train(method: str, root: Path, weights: Path) -> Path:
+    """An hour, or what is left of it."""
+    run = RUNS / method
+    style = ("--style", str(painting_file(root, LEARNED)))
+    how = style if method == "fast_style" else ("--target", str(root / "monet"))
+    words = ["train", method, "--data", str(root / "photos/train"), *how, "--size", "128", "--flip"]
+    assert ganvas([*words, "--minutes", str(MINUTES), "--features", str(weights), "--run", str(run)]) == 0
+    return run
+
+
+def seconds_a_picture(translator: Translator) -> float:
+    pictures, seconds = photographs(TIMED).values(), []
+    for picture in [*pictures, *pictures]:
+        start = time.perf_counter()
+        translator(picture)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+def fast_style(root: Path, weights: Path) -> dict[str, object]:
+    model = checkpoint.load(train("fast_style", root, weights), CPU)
+    contents, translator = photographs(2 * SHOWN), Translator(model)
+    half = Translator(model, size=SHOWN)
+    columns = [[p.pixels, translator(p).pixels, half(p).pixels] for p in contents.values()]
+    rows = [[painting(root, LEARNED).pixels, *column] for column in columns]
+    save(
+        page_of(rows, ["painting", "photograph", "at 512 pixels", "at 256 (--size 256)"], list(contents)),
+        "fast_style.jpg",
+    )
+    return {"step": model.step, "seconds": seconds_a_picture(translator)}
+
+
+def adain(root: Path, weights: Path) -> dict[str, object]:
+    model = checkpoint.load(train("adain", root, weights), CPU)
+    contents, styles = photographs(2 * SHOWN), {title: painting(root, title) for title in PAINTINGS}
+    rows = [[torch.full((3, SHOWN, SHOWN), 255, dtype=torch.uint8), *(style.pixels for style in styles.values())]]
+    for content in contents.values():
+        made = [Translator(model, styles=[style])(content).pixels for style in styles.values()]
+        rows.append([content.pixels, *made])
+    save(page_of(rows, ["", *styles], ["painting", *contents]), "adain.jpg")
+    style, content = styles["Japanese bridge"], contents["china"]
+    strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
+    row = [Translator(model, styles=[style], strength=strength)(content).pixels for strength in strengths]
+    save(page_of([row], [f"--strength {strength:g}" for strength in strengths], ["china"]), "strength.jpg")
+    return {"step": model.step, "seconds": seconds_a_picture(Translator(model, styles=[style]))}
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def write(found: dict) -> None:
+    sheet, colors, fast, arbitrary = (found[part] for part in ("sheet", "colors", "fast_style", "adain"))
+    text = f"""# Style transfer
+
+`benchmarks/style.py`. The photographs are scikit-learn's and scikit-image's, which anybody may show; the paintings are
+Monet's, in the public domain, at 256x256 pixels. No model has seen these photographs.
+
+## `ganvas stylize`
+
+![Three photographs in the style of four paintings](style/sheet.jpg)
+
+All defaults, at {SIDE} pixels: {sheet["iterations"]} iterations, {sheet["seconds"]:.0f} seconds a picture (median).
+
+![The same with --keep-colors luminance](style/colors.jpg)
+
+The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a picture.
+
+{speed_text(found["speed"])}
+
+{memory_text(found["memory"])}
+
+## `fast_style` after an hour
+
+![The painting, photographs, and what the network makes of them](style/fast_style.jpg)
+
+`ganvas train fast_style --size 128 --flip --minutes {MINUTES}` on 1,500 landscape photographs, on one core beside
+other work: {fast["step"]:,} steps. Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
+
+## `adain` after an hour
+
+![Photographs in the styles of paintings, in one pass](style/adain.jpg)
+
+![How much of the style](style/strength.jpg)
+
+`ganvas train adain --size 128 --flip --minutes {MINUTES}` on the same photographs and 270 paintings by Monet, these
+four among them, on one core beside other work: {arbitrary["step"]:,} steps. Then **{arbitrary["seconds"]:.2f} seconds a
+picture** of {TIMED}x{TIMED} pixels, whatever the painting.
+"""
+    report.write("style.md", text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=os.environ.get("GANVAS_WEIGHTS"), help="of VGG-19, as a file")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    root, weights = options.data_root, Path(options.weights)
+    if options.peak:
+        peak(root, weights, options.peak)
+        return
+    parts: dict[str, Callable[[], dict[str, object]]] = {
+        "speed": lambda: speed(root, weights),
+        "memory": lambda: memory(root, weights),
+        "sheet": lambda: contact_sheet(root, weights, "none", "sheet.jpg"),
+        "colors": lambda: contact_sheet(root, weights, "luminance", "colors.jpg"),
+        "fast_style": lambda: fast_style(root, weights),
+        "adain": lambda: adain(root, weights),
+    }
+    RUNS.mkdir(parents=True, exist_ok=True)
+    found = json.loads(FOUND.read_text()) if FOUND.exists() else {}
+    for part in options.only:
+        found[part] = parts[part]()
+        FOUND.write_text(json.dumps(found, indent=1))
+    if all(part in found for part in PARTS):
+        write(found)
+
+
+if __name__ == "__main__":
+    main()
