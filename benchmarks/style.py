@@ -42,13 +42,13 @@ CPU = torch.device("cpu")
 PARTS = ("speed", "memory", "sheet", "colors", "fast_style", "adain")
 
 PAINTINGS = {  # of the folder monet, in the order of its names
+    "irises": 36,
     "Argenteuil": 38,
     "Japanese bridge": 102,
-    "autumn on the Seine": 169,
     "storm at Belle-Ile": 219,
 }
 PHOTOGRAPHS = {"china": 0, "chelsea": 4, "astronaut": 5}  # of free_photographs
-LEARNED = "autumn on the Seine"  # by fast_style
+LEARNED = "irises"  # by fast_style
 SIDE = 384  # pixels at which the sheets are made
 SHOWN = 256  # and shown
 MINUTES = 60  # of training, each

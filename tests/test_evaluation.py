@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganvas import checkpoint, evaluation, gallery, images, log, metrics, training
 from ganvas.checkpoint import Model
-from ganvas.cli import judging, main
+from ganvas.cli import judging, learned, main
 from ganvas.data import open_source
 from ganvas.data.batch import Images, Spec
 from ganvas.data.named import open_named
@@ -313,7 +313,7 @@ def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path,
     alone.write_bytes(file.read_bytes())
 
     def training_source(path):
-        return judging._training_source(judging._facts_with_paths(path, checkpoint.load(path, CPU)), tmp_path)
+        return judging._training_source(learned.facts_with_paths(path, checkpoint.load(path, CPU)), tmp_path)
 
     for path in (run, file.parent, file):
         assert training_source(path).name == str(mine)

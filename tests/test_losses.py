@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import integrate
@@ -16,8 +17,11 @@ from ganvas.losses import (
     generator_cross_entropy,
     generator_least_squares,
     gradient_penalty,
+    gram,
+    gram_distance,
     kl_to_standard_normal,
     r1_penalty,
+    total_variation,
 )
 
 
@@ -209,3 +213,77 @@ def test_gaussian_surprise_is_least_where_the_variance_is_the_mean_squared_error
     assert abs(slope(best)) < 1e-9
     assert slope(best - 0.1) < -1
     assert slope(best + 0.1) > 1
+
+
+# --- style ----------------------------------------------------------------------------------------------------------
+
+
+def gram_by_loops(maps):
+    """(C, C) of maps (C, H, W): for each two channels the mean of their products over all places."""
+    channels, height, width = maps.shape
+    matrix = np.zeros((channels, channels))
+    for i in range(channels):
+        for j in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    matrix[i, j] += float(maps[i, y, x]) * float(maps[j, y, x]) / (height * width)
+    return matrix
+
+
+def test_gram_is_the_mean_product_of_channels():
+    torch.manual_seed(0)
+    maps = torch.randn(2, 4, 5, 7)
+    expected = torch.tensor(np.stack([gram_by_loops(each) for each in maps]), dtype=torch.float32)
+    torch.testing.assert_close(gram(maps), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(gram(maps), expected)  # whatever is around it
+
+
+def test_gram_does_not_depend_on_the_size_or_on_where_things_are():
+    torch.manual_seed(0)
+    maps = torch.randn(1, 4, 5, 7)
+    torch.testing.assert_close(gram(maps.repeat(1, 1, 2, 3)), gram(maps))
+    torch.testing.assert_close(gram(maps.flip(-1).roll(2, -2)), gram(maps))
+
+
+def test_gram_distance_is_the_squared_error_as_a_share_of_the_style():
+    torch.manual_seed(0)
+    seen, wanted = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    expected = 0.0
+    for ours, theirs in zip(seen.numpy(), wanted.numpy(), strict=True):
+        error = sum((ours[i, j] - theirs[i, j]) ** 2 for i in range(4) for j in range(4))
+        expected += error / sum(theirs[i, j] ** 2 for i in range(4) for j in range(4)) / 3
+    assert gram_distance(seen, wanted).item() == pytest.approx(expected)
+    assert gram_distance(7 * seen, 7 * wanted).item() == pytest.approx(expected)
+    assert gram_distance(wanted, wanted) == 0
+    assert gram_distance(torch.zeros_like(wanted), wanted) == 1  # a picture without any style
+    one_style = gram_distance(seen, wanted[0])
+    assert one_style.item() == pytest.approx(gram_distance(seen, wanted[:1].expand(3, -1, -1)).item())
+
+
+def test_total_variation_is_the_mean_squared_step():
+    torch.manual_seed(0)
+    pictures = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    values = pictures.numpy()
+    down = [
+        (values[n, c, y + 1, x] - values[n, c, y, x]) ** 2
+        for n in range(2) for c in range(3) for y in range(4) for x in range(4)
+    ]  # fmt: skip
+    across = [
+        (values[n, c, y, x + 1] - values[n, c, y, x]) ** 2
+        for n in range(2) for c in range(3) for y in range(5) for x in range(3)
+    ]  # fmt: skip
+    expected = sum(down) / len(down) + sum(across) / len(across)
+    assert total_variation(pictures).item() == pytest.approx(expected)
+    assert total_variation(torch.ones(1, 3, 5, 4)) == 0
+
+
+@pytest.mark.parametrize("loss", [total_variation, lambda maps: gram_distance(gram(maps), torch.eye(3)[None] * 2)])
+def test_losses_of_style_have_the_gradient_of_their_definition(loss):
+    torch.manual_seed(0)
+    maps = torch.randn(1, 3, 4, 5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(maps), maps)
+    way = torch.randn_like(maps)
+    with torch.no_grad():
+        change = (loss(maps + 1e-2 * way) - loss(maps - 1e-2 * way)) / 2e-2
+    assert change.item() == pytest.approx((gradient * way).sum().item(), rel=2e-2)

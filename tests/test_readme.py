@@ -12,6 +12,7 @@ from test_every_source import data_root  # noqa: F401  # a fixture
 from test_importing import TheirResNet, random, saved
 
 from ganvas.cli import main
+from ganvas.nets.vgg import VGG19
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,10 +57,16 @@ def small_networks(method):
     }.get(method, [])
 
 
+def tiny_vgg(weights=None, *, deepest="relu5_4", pooling="max", kept=False):
+    """In place of VGG-19 with weights that have learned, which are not here."""
+    return VGG19(deepest=deepest, pooling=pooling, width=2, kept=kept)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ganvas.cli.training.DEMO_MINUTES", 0.01)
+    monkeypatch.setattr("ganvas.features.open_vgg", tiny_vgg)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
     folders_of_a_user(tmp_path)
     saved(random(TheirResNet(width=4, blocks=1)), tmp_path / "latest_net_G.pth")
@@ -72,6 +79,9 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
         if words[0] == "train":
             words = [word for i, word in enumerate(words) if "--batch" not in words[max(0, i - 1) : i + 1]]
             words += ["--batch", "2", *small_networks(words[1])]
+        if words[0] == "stylize":
+            words = [word for i, word in enumerate(words) if "--iterations" not in words[max(0, i - 1) : i + 1]]
+            words += ["--iterations", "2"]
         if words[0] == "evaluate" and "mnist" in words:
             words += ["--count", "60"]
         if "--holdout" in words:  # of so few pictures a tenth is none

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.color
 import torch
-from conftest import facts_of, noise_source, photograph
-from PIL import Image
+from conftest import facts_of, noise_source, photograph, small_config, taught
+from PIL import Image, ImageOps
 from test_images import swapped_profile
 from torch import nn
 
-from ganvas import checkpoint, film, images
+from ganvas import checkpoint, film, images, tiles
 from ganvas.cli import main
 from ganvas.data.batch import Spec
 from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.images import Picture
+from ganvas.methods.adain import Adain
 from ganvas.translation import Translator
 
 
@@ -715,3 +717,168 @@ def test_smoothing_without_films_is_wrong_use(folder, tmp_path, translate, capsy
     assert translate(folder, "--smooth", "0.5", *words) == 2
     assert "--smooth 0.5: is against flicker in films" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# --- styles ---------------------------------------------------------------------------------------------------------
+
+
+class Tints(Negative):
+    """Paints every picture in the mean colour of a painting: what it makes of any style is known to the byte."""
+
+    usual_style = torch.tensor([1.0, -1.0, -1.0])  # red
+
+    def style_of(self, pictures):
+        self.seen.append((tuple(pictures.shape), "style"))
+        return pictures.mean((2, 3))
+
+    def restyle(self, pictures, style, *, strength=1.0):
+        return torch.lerp(pictures, style[:, None, None].expand_as(pictures), strength)
+
+
+@pytest.fixture
+def tints():
+    model = negative()
+    return dataclasses.replace(model, method=Tints(model.facts.spec).eval())
+
+
+@pytest.fixture
+def paintings(tmp_path):
+    """A green and a blue one."""
+    places = [tmp_path / "green.png", tmp_path / "blue.png"]
+    for place, colour in zip(places, ((0, 200, 0), (0, 0, 100)), strict=True):
+        Image.new("RGB", (40, 34), colour).save(place)
+    return places
+
+
+def test_a_model_of_styles_paints_in_the_one_that_is_named(folder, tmp_path, translate, tints, paintings, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, "--style", paintings[0], model=tints) == 0
+    assert (array(tmp_path / "out/a.png") == (0, 200, 0)).all()
+    assert "mean style" not in capsys.readouterr().err
+    assert translate(folder, "--style", *paintings, model=tints, out="both") == 0
+    assert (array(tmp_path / "both/a.png") == (0, 100, 50)).all()
+    assert translate(folder, "--style", paintings[0], "--strength", 0.25, model=tints, out="some") == 0
+    expected = 0.75 * noise() + 0.25 * np.array((0, 200, 0))
+    assert np.abs(array(tmp_path / "some/a.png") - expected).max() <= 1
+    assert translate(folder, "--style", paintings[0], "--strength", 0, model=tints, out="none") == 0
+    assert np.array_equal(array(tmp_path / "none/a.png"), noise())
+
+
+def test_without_a_painting_it_takes_its_usual_style_and_says_so(folder, tmp_path, translate, tints, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, model=tints) == 0
+    assert (array(tmp_path / "out/a.png") == (255, 0, 0)).all()
+    assert "painting in the mean style of the paintings that it learned from; --style" in capsys.readouterr().err
+    assert translate(folder, "--strength", 0.5, model=tints, out="half") == 0
+    assert np.abs(array(tmp_path / "half/a.png") - (noise() / 2 + np.array((127.5, 0, 0)))).max() <= 1
+
+
+def test_a_painting_is_looked_at_once_and_not_at_its_full_size(folder, translate, tints, tmp_path):
+    for name in "abc":
+        Image.fromarray(noise()).save(folder / f"{name}.png")
+    photograph(seed=3, width=1500, height=900).save(tmp_path / "large.jpg")
+    assert translate(folder, "--style", tmp_path / "large.jpg", model=tints) == 0
+    assert tints.method.seen == [((1, 3, 307, 512), "style")]
+
+
+def test_a_transparent_painting_hangs_on_a_white_wall_and_a_grey_one_has_no_colour(folder, tmp_path, translate, tints):
+    Image.fromarray(noise()).save(folder / "a.png")
+    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    Image.new("L", (40, 40), 70).save(tmp_path / "grey.png")
+    for name, colour in (("clear", 255), ("grey", 70)):
+        assert translate(folder, "--style", tmp_path / f"{name}.png", model=tints, out=name) == 0
+        assert (array(tmp_path / name / "a.png") == colour).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--strength", "1.5"], "--strength 1.5: expected 0"),
+        (["--strength", "-0.1"], "--strength -0.1: expected 0"),
+        (["--strength", "nan"], "--strength nan: expected 0"),
+        (["--style", "{}/nosuch.png"], "nosuch.png: no such picture"),
+        (["--style", "{}"], "is a folder; name the pictures themselves"),
+        (["--style", "{}/broken.png"], "broken.png: not a picture"),
+        (["--style", "{}/green.png", "{}/small.png"], "style 2 has 40x20 pixels, too few to show a style; expected 32"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_what_is_no_style_is_one_line(more, words, folder, tmp_path, translate, tints, paintings, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    Image.new("RGB", (40, 20)).save(tmp_path / "small.png")
+    assert translate(folder, *(word.replace("{}", str(tmp_path)) for word in more), model=tints) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--style", "--strength"])
+def test_models_with_a_way_of_their_own_take_no_style(flag, folder, translate, paintings, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, flag, paintings[0] if flag == "--style" else 0.5) == 2
+    assert f"{flag}: a pix2pix model paints in the one way that it learned" in capsys.readouterr().err
+
+
+def test_pictures_are_named_before_the_style(tmp_path, translate, tints, paintings, capsys):
+    assert translate("--style", *paintings, model=tints) == 2
+    assert "name them before --style, which takes all that follow it" in capsys.readouterr().err
+
+
+def test_tiles_agree_with_the_whole_where_the_style_is_given_by_adain(monkeypatch):
+    config = small_config("adain")
+    method = taught(Adain(config, Spec(64, 3, (), 3))).eval()
+    for layer in method.average.modules():
+        if isinstance(layer, nn.Conv2d):  # as it begins, it hardly tells one place from another
+            nn.init.kaiming_normal_(layer.weight)
+    facts = dataclasses.replace(facts_of(noise_source(size=64)), method="adain", config=config, spec=method.spec)
+    pixels, painting = (
+        torch.from_numpy(np.array(photograph(seed=seed, width=width, height=64))).permute(2, 0, 1)
+        for seed, width in ((0, 448), (1, 64))
+    )
+    translator = Translator(checkpoint.Model(method, facts, 0), styles=[Picture(painting)])
+    in_tiles = dataclasses.replace(translator, tile=256)
+    whole, tiled = (each(Picture(pixels)).pixels.float() for each in (translator, in_tiles))
+    monkeypatch.setattr(tiles, "looks_at_all", lambda layer: False)  # each tile by its own statistics
+    apart = in_tiles(Picture(pixels)).pixels.float()
+    contrast = (whole - whole.mean((1, 2), keepdim=True)).abs().mean()
+    assert contrast > 10
+    assert (whole - tiled).abs().mean() < 0.02 * contrast
+    assert (whole - apart).abs().mean() > 0.1 * contrast
+
+
+# --- colours that are kept ------------------------------------------------------------------------------------------
+
+
+def test_keep_colors_changes_lightness_alone(folder, tmp_path, translate):
+    colours = photograph(seed=1, width=30, height=24)
+    muted = Image.blend(colours, Image.new("RGB", colours.size, (128, 128, 128)), 0.8)  # so that sRGB has all of them
+    muted.save(folder / "a.png")
+    assert translate(folder, "--keep-colors") == 0
+    pictures = muted, opened(tmp_path / "out/a.png"), ImageOps.invert(muted)
+    before, made, plain = (skimage.color.rgb2lab(np.asarray(picture)) for picture in pictures)
+    assert np.abs(made[..., 0] - plain[..., 0]).max() < 1
+    assert np.abs(made[..., 1:] - before[..., 1:]).max() < 1.5
+
+
+def test_keep_colors_keeps_alpha_and_makes_no_colours_of_grey(folder, tmp_path, translate):
+    Image.fromarray(noise(channels=4), "RGBA").save(folder / "a.png")
+    Image.fromarray(noise()[..., 0]).save(folder / "grey.png")
+    assert translate(folder, "--keep-colors") == 0
+    assert np.array_equal(np.asarray(opened(tmp_path / "out/a.png"))[..., 3], noise(channels=4)[..., 3])
+    grey = np.asarray(opened(tmp_path / "out/grey.png").convert("RGB")).astype(int)
+    assert np.abs(grey - (255 - noise()[..., :1])).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda: negative(channels=1), "--keep-colors: this model makes grey pictures"),
+        (lambda: negative(channels=1, target_channels=2, task="colorize"), "--keep-colors: this model makes colours"),
+    ],
+)
+def test_models_without_lightness_or_colours_keep_none(model, words, folder, translate, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder, "--keep-colors", model=model()) == 2
+    assert words in capsys.readouterr().err

@@ -15,6 +15,7 @@ from ganvas.errors import UsageError
 
 if TYPE_CHECKING:  # it loads torch
     from ganvas.methods._base import BaseConfig
+    from ganvas.stylize import StylizeConfig
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
@@ -39,15 +40,19 @@ Several = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=Tr
 DataRoot = Annotated[Path, Parameter(env_var="GANVAS_DATA")]
 FeatureFile = Annotated[Path | None, Parameter(env_var="GANVAS_WEIGHTS")]
 Typed = Annotated[str, Parameter(parse=False)]  # this and the next are put in by `with_settings`, not typed
-Prepared = Annotated[Any, Parameter(parse=False)]  # a BaseConfig, which cyclopts could look up only with torch loaded
+Prepared = Annotated[Any, Parameter(parse=False)]  # settings, which cyclopts could look up only with torch loaded
 
 
-def with_settings(command: Callable[..., None], config: "BaseConfig", typed: str) -> Callable[..., None]:
-    """The command with the settings of a method as further flags, whose defaults are those of `config`."""
+def with_settings(
+    command: Callable[..., None], config: "BaseConfig | StylizeConfig", typed: str, *, group: str
+) -> Callable[..., None]:
+    """The command with these settings as further flags, whose defaults are those of `config`."""
     own = inspect.signature(command).parameters
     sentences = settings.help_of(type(config))
     extra = {
-        parameter.name: parameter.replace(annotation=Annotated[parameter.annotation, _parse(parameter, sentences)])
+        parameter.name: parameter.replace(
+            annotation=Annotated[parameter.annotation, _parse(parameter, sentences, group=group)]
+        )
         for parameter in settings.parameters(config)
         if parameter.name not in own
     }
@@ -63,11 +68,11 @@ def with_settings(command: Callable[..., None], config: "BaseConfig", typed: str
     return call
 
 
-def _parse(setting: inspect.Parameter, sentences: Mapping[str, str]) -> Parameter:
+def _parse(setting: inspect.Parameter, sentences: Mapping[str, str], *, group: str) -> Parameter:
     is_list = get_origin(setting.annotation) is tuple
     return Parameter(
         help=sentences[setting.name],
-        group="Settings of the method",
+        group=group,
         converter=_whole if setting.annotation is int else None,
         consume_multiple=True if is_list else None,
         negative="" if is_list else None,

@@ -14,6 +14,7 @@ _WHITE = (0.95047, 1.0, 1.08883)  # D65
 _EDGE = 6 / 29  # below it the cube root is a straight line
 _MARGIN = 1e-4  # of linear light, by which white itself is off through rounding
 _HALVINGS = 14  # leave a chroma to 1/16,000
+_STRIP = 2**20  # pixels that are converted at once, to bound memory
 
 
 def from_srgb(pixels: Tensor) -> Tensor:
@@ -45,6 +46,18 @@ def to_srgb(lab: Tensor) -> Tensor:
             low, high = torch.where(shown, middle, low), torch.where(shown, high, middle)
         light.movedim(-3, -1)[outside] = _to_light(dim, vivid * low)[:, :, 0].T
     return _encode(light.clamp_(0, 1))
+
+
+def with_colours_of(made: Tensor, picture: Tensor) -> Tensor:
+    """The lightness of one uint8 picture (1 or 3, H, W) with the colours of another of its size: (3, H, W)."""
+    assert made.shape[-2:] == picture.shape[-2:], (made.shape, picture.shape)
+    result = torch.empty(3, *made.shape[-2:], dtype=torch.uint8)
+    rows = max(1, _STRIP // made.shape[-1])
+    for top in range(0, made.shape[-2], rows):
+        here = slice(top, top + rows)
+        colours = from_srgb(picture[:, here])[1:]
+        result[:, here] = to_srgb(torch.cat([lightness(made[:, here]), colours]))
+    return result
 
 
 def _encode(light: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """From a user's picture to what a trained model makes of it: any size, any channels, and the same size again."""
 
+import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,19 +11,21 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from ganvas import film, images, tiles
+from ganvas import film, images, lab, tiles
 from ganvas.checkpoint import Model
 from ganvas.data import derived
 from ganvas.data.batch import LAB
 from ganvas.errors import DataError, ModelError, SettingError
-from ganvas.images import Picture, in_channels, scaled, to_bytes, to_signed
-from ganvas.methods._base import Translates
+from ganvas.images import Picture, in_channels, on_white, scaled, to_bytes, to_signed
+from ganvas.methods._base import Restyles, Translates
 from ganvas.runtime import evaluating
+from ganvas.stylize import SMALLEST_STYLE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SMALLEST_TILE = 256  # pixels a side, where memory is short
+LARGEST_STYLE = 512  # pixels of the longer side at which a painting is seen
 AHEAD = 2  # pictures that are read, and written, beside the one that is computed
 
 _STRIP = 2**22  # numbers that become bytes at once, to bound memory
@@ -41,16 +44,24 @@ class Translator:
         tile: pixels a side, at most, of the tiles that a picture goes through in; 0 takes tiles where it is large.
         size: pixels of the shorter side at which the network works, for larger pictures; 0 for the picture's own,
             or the model's where only colour is made, of which nobody sees the sharpness.
+        styles: paintings, for a model that takes any style: the mean of theirs; none for that of its training.
+        strength: how much of the style, 0 to 1.
+        keep_colors: take lightness alone from what the network makes, and colours from the picture.
 
     Raises:
+        DataError: for a painting that is too small.
         ModelError: for a model that does not translate.
-        SettingError: for a direction that the model does not go; for tiles or a size where it has one size.
+        SettingError: for a direction that the model does not go; for tiles or a size where it has one size; for styles
+            where it has its own; for colours where it makes none, or nothing else.
     """
 
     model: Model
     direction: str = "ab"
     tile: int = 0
     size: int = 0
+    styles: Sequence[Picture] = ()
+    strength: float = 1.0
+    keep_colors: bool = False
 
     def __post_init__(self) -> None:
         name, method = self.model.facts.method, self.model.method
@@ -70,6 +81,23 @@ class Translator:
                 f"--{'tile' if self.tile else 'size'}: this {name} model makes {self.model.facts.spec.size} pixels, "
                 "no more and no fewer; leave it out"
             )
+        if not 0 <= self.strength <= 1:
+            raise SettingError(f"--strength {self.strength:g}: expected 0 (the picture's own style) to 1 (all of it)")
+        if not isinstance(method, Restyles) and (self.styles or self.strength != 1):
+            raise SettingError(
+                f"--{'style' if self.styles else 'strength'}: a {name} model paints in the one way that it learned; "
+                "leave it out, or take an adain model"
+            )
+        if self.keep_colors and self.outputs != 3:
+            makes = "colours alone" if self.outputs == LAB else "grey pictures"
+            raise SettingError(f"--keep-colors: this model makes {makes}; leave it out")
+        for number, painting in enumerate(self.styles, 1):
+            height, width = painting.pixels.shape[-2:]
+            if min(height, width) < SMALLEST_STYLE:
+                raise DataError(
+                    f"style {number} has {width}x{height} pixels, too few to show a style; "
+                    f"expected {SMALLEST_STYLE} or more a side"
+                )
 
     @property
     def method(self) -> Translates:
@@ -88,6 +116,29 @@ class Translator:
         spec = self.model.facts.spec
         return spec.channels if self.direction == "ab" else spec.outputs
 
+    @property
+    def outputs(self) -> int:
+        """Channels of what the network makes."""
+        spec = self.model.facts.spec
+        return spec.outputs if self.direction == "ab" else spec.channels
+
+    @functools.cached_property
+    def style(self) -> Tensor | None:
+        """What the model is told of the styles, their mean; None where it has but its own."""
+        method = self.model.method
+        if not isinstance(method, Restyles):
+            return None
+        if not self.styles:
+            return method.usual_style
+        device, told = next(method.parameters()).device, []
+        for painting in self.styles:
+            pixels = in_channels(on_white(painting), self.channels)
+            share = min(1.0, LARGEST_STYLE / max(pixels.shape[-2:]))
+            sides = (max(SMALLEST_STYLE, round(side * share)) for side in pixels.shape[-2:])
+            with evaluating(method):
+                told.append(method.style_of(scaled(to_signed(pixels)[None], *sides).clamp_(-1, 1).to(device))[0])
+        return torch.stack(told).mean(0)
+
     def coarse(self, picture: Picture) -> bool:
         """Whether the model makes pictures of one size only, and this one is larger."""
         return not self.method.any_size and max(picture.pixels.shape[-2:]) > self.model.facts.spec.size
@@ -103,7 +154,7 @@ class Translator:
         try:
             return self._translated(picture)
         except (RuntimeError, MemoryError) as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             if not self.method.any_size or 0 < self.tile <= SMALLEST_TILE:
                 height, width = picture.pixels.shape[-2:]
@@ -121,6 +172,8 @@ class Translator:
         with evaluating(self.model.method):
             output = self._output(entered)
             made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
+        if self.keep_colors:
+            made = lab.with_colours_of(made, scaled(picture.pixels[None], *made.shape[-2:])[0])
         return replace(picture, pixels=made, alpha=alpha)
 
     def _output(self, entered: Tensor) -> Tensor:
@@ -163,11 +216,14 @@ class Translator:
     def _part(self, pictures: Tensor) -> Tensor:
         """Through the network: (N, C, H, W), uint8 or float in -1..1, to float in -1..1."""
         signed = to_signed(pictures) if pictures.dtype == torch.uint8 else pictures
-        device = next(self.model.method.parameters()).device
+        device, method = next(self.model.method.parameters()).device, self.model.method
+        if isinstance(method, Restyles):
+            assert self.style is not None
+            return method.restyle(signed.to(device), self.style, strength=self.strength)
         return self.method.translate(signed.to(device), self.direction)
 
 
-def _lacks_memory(error: Exception) -> bool:
+def lacks_memory(error: Exception) -> bool:
     """Whether there was no memory; on the processor, and on Apple's chips, torch says so in words only."""
     words = ("DefaultCPUAllocator", "out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)

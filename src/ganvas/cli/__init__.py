@@ -13,6 +13,7 @@ from ganvas.cli.drawing import generate
 from ganvas.cli.importing import import_weights
 from ganvas.cli.judging import evaluate
 from ganvas.cli.looking import describe, show_methods
+from ganvas.cli.stylizing import settings_of_stylize, stylize
 from ganvas.cli.training import demo, train
 from ganvas.cli.translating import translate
 from ganvas.errors import GanvasError, Interrupted, UsageError
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "train": (train, "METHOD --data SOURCE [OPTIONS]"),
     "generate": (generate, "MODEL --out PATH [OPTIONS]"),
     "translate": (translate, "MODEL FILE_OR_FOLDER ... --out DIR [OPTIONS]"),
+    "stylize": (stylize, "CONTENT STYLE [STYLE ...] --out FILE [OPTIONS]"),
     "import": (import_weights, "FILE --out MODEL [OPTIONS]"),
     "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
 }
@@ -49,7 +51,11 @@ def make_app(tokens: Sequence[str]) -> App:
     for name, (function, words) in COMMANDS.items():
         if name == command and "METHOD" in words and method and not method.startswith("-"):
             config = methods.config(method, value_of("--preset", tokens))
-            function = with_settings(function, config, shlex.join(["ganvas", *tokens]))
+            typed = shlex.join(["ganvas", *tokens])
+            function = with_settings(function, config, typed, group="Settings of the method")
+        elif name == command == "stylize":
+            ours = settings_of_stylize(value_of("--preset", tokens))
+            function = with_settings(function, ours, "", group="Settings")
         app.command(function, name=name, usage=f"Usage: ganvas {name} {words}")
     return app
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ganvas import console
+from ganvas.cli.judging_style import device_of, evaluate_style, open_judge
+from ganvas.cli.learned import facts_with_paths, learned_from, same_folder
 from ganvas.errors import DataError, ModelError, UsageError
-from ganvas.flags import Count, DataRoot, Device, Flag
+from ganvas.flags import Count, DataRoot, Device, Flag, Several
 
 if TYPE_CHECKING:
     from ganvas.checkpoint import Model
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from ganvas.facts import Facts
 
 DRAWN = 10_000  # pictures, of a model that draws
+DRAWN_BY = ("digits", "inception")  # what looks at them
 
 
 def evaluate(
@@ -27,9 +30,11 @@ def evaluate(
     side: Literal["ab", "ba"] | None = None,
     task: str | None = None,
     direction: Literal["ab", "ba"] | None = None,
+    style: Several = (),
     size: Count | None = None,
     count: Count | None = None,
-    features: Literal["auto", "digits", "inception"] = "auto",
+    features: str = "auto",
+    lpips: Flag = False,
     weights: Path | None = None,
     data_root: DataRoot = Path("~/.cache/ganvas"),
     overwrite: Flag = False,
@@ -40,21 +45,27 @@ def evaluate(
 
     One that draws: how real its pictures are, how varied, and whether they are copies; beside it stand training
     pictures, as good as can be. One that translates: how near each picture comes to what it should be; beside it
-    stands the input, which is what doing nothing scores. Of a named data set the test part is taken, and of the
-    folder that a model learned from what was held out.
+    stands the input, which is what doing nothing scores. One of style (fast_style, adain): how near each picture
+    comes to the style of the painting, and how far it goes from the photograph. Of a named data set the test part is
+    taken, and of the folder that a model learned from what was held out.
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a save)
         data: real pictures, or the sources of pairs: a named data set or a folder
-        out: a folder for metrics.json and sheets of pictures; of pairs also metrics.csv, a row for each
-        target: the folder with the partners, matched by the names of the files; for cyclegan, of the other kind
+        out: a folder for metrics.json and sheets of pictures; of translators also metrics.csv, a row for each picture
+        target: the folder with the partners, matched by the names of the files; for cyclegan, of the other kind; for
+            adain, of paintings, one for each photograph in turn [default: what the model learned from]
         side: each picture of --data holds two side by side: ab is from left to right, ba from right to left
         task: what makes pairs of the pictures of --data, as in `ganvas train` [default for these three: the model's]
         direction: of a model that goes both ways: ab from source to target, or ba back [default: ab]
-        size: pixels at which pairs are compared [default: the model's]
+        style: for fast_style and adain, the painting, or several at once [default: what the model learned]
+        size: pixels at which pictures are compared [default: the model's]
         count: how many pictures to draw; FID is usually told for 10,000 or more [default: 10,000]
-        features: what looks at drawn pictures: ganvas's own digit network, or Inception v3, which needs
-            `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits
+        features: what looks at pictures. Drawn ones: digits, ganvas's own digit network, or inception, Inception v3,
+            which needs `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits.
+            Translated ones: vgg, VGG-19 (the file that GANVAS_WEIGHTS names, else downloaded once), or a file with
+            its weights; auto looks through it at style alone, for it takes its time, and vgg adds the VGG distance
+        lpips: also measure LPIPS between translated pictures and what they should be (AlexNet is downloaded once)
         weights: a file with Inception's weights, in place of the download
         data_root: where named data sets are looked for, and downloaded to
         overwrite: replace what is there
@@ -72,22 +83,37 @@ def evaluate(
         raise UsageError(f"{out / evaluation.NUMBERS} is already there; choose another --out, or add --overwrite")
     require_place(out)
     loaded, root = load(model, find_device(device)), data_root.expanduser()
-    of_pairs = {"--target": target, "--side": side, "--task": task, "--direction": direction, "--size": size}
-    of_drawn = {"--count": count, "--features": features.replace("auto", ""), "--weights": weights}
+    of_pairs: dict[str, object] = {"--side": side, "--task": task, "--direction": direction}
+    of_drawn: dict[str, object] = {"--count": count, "--weights": weights}
+    if features in DRAWN_BY:
+        of_drawn["--features"] = features
+    name, facts = loaded.facts.method, facts_with_paths(model, loaded)
     found: evaluation.Evaluation | evaluation.TranslationEvaluation
-    if _translates(loaded, pairs=bool(target or side or task)):
+    if _paints(loaded):
+        _refuse(of_drawn, "is for models that draw, and this one paints")
+        _refuse(of_pairs | {"--lpips": lpips}, f"is for pictures with partners; this {name} model paints in a style")
+        found = evaluate_style(loaded, facts, data, root, target=target, style=style, size=size, features=features)
+    elif _translates(loaded, pairs=bool(target or side or task)):
         _refuse(of_drawn, "is for models that draw, and this one translates")
+        _refuse({"--style": style}, f"is for models of style, and this is one of {name}")
         ways = {"target": target or "", "side": side or "", "task": task or ""}
-        found = _evaluate_translated(loaded, _facts_with_paths(model, loaded), data, root, ways, direction, size)
+        found = _evaluate_translated(
+            loaded, facts, data, root, ways=ways, direction=direction, size=size, features=features, lpips=lpips
+        )
     else:
-        _refuse(of_pairs, f"is for models that translate; this {loaded.facts.method} model draws")
-        found = _evaluate_drawn(model, loaded, data, root, count=count or DRAWN, features=features, weights=weights)
+        of_others = {"--target": target, "--size": size, "--lpips": lpips, "--style": style}
+        _refuse(of_pairs | of_others, f"is for models that translate; this {name} model draws")
+        if features != "auto" and features not in DRAWN_BY:
+            raise UsageError(f"--features {features}: this {name} model draws; expected auto, {' or '.join(DRAWN_BY)}")
+        found = _evaluate_drawn(loaded, facts, data, root, count=count or DRAWN, features=features, weights=weights)
     if json:
         console.print_json(found.to_json())
     elif isinstance(found, evaluation.Evaluation):
         _show(found)
     else:
         _show_translated(found)
+        if isinstance(found, evaluation.StyleEvaluation):
+            console.tell(f"time: {found.milliseconds:,.0f} ms a picture in the network, on {device_of(loaded)}")
     for path in evaluation.write(make_folder(out), found).values():
         if not json:
             console.tell(f"  {path}")
@@ -102,20 +128,18 @@ def _translates(loaded: "Model", *, pairs: bool) -> bool:
     return not isinstance(loaded.method, Generates) or pairs or loaded.facts.spec.target_channels > 0
 
 
+def _paints(loaded: "Model") -> bool:
+    """Whether a model is judged by the style of what it makes."""
+    from ganvas.methods._base import Restyles, TakesStyles
+
+    return isinstance(loaded.method, Restyles | TakesStyles)
+
+
 def _refuse(flags: Mapping[str, object], why: str) -> None:
     for flag, value in flags.items():
         if value:
-            raise UsageError(f"{flag} {value}: {why}; leave it out")
-
-
-def _facts_with_paths(model: Path, loaded: "Model") -> "Facts":
-    """The facts of the run that the model is of, where it lies in one: a model file by itself knows no paths."""
-    from ganvas.checkpoint import RUN, read_run
-
-    for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a save of it, the file in a save
-        if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == loaded.facts.data:
-            return facts
-    return loaded.facts
+            given = value[0] if isinstance(value, tuple) else "" if value is True else value
+            raise UsageError(f"{f'{flag} {given}'.rstrip()}: {why}; leave it out")
 
 
 # --- models that translate ------------------------------------------------------------------------------------------
@@ -126,15 +150,18 @@ def _evaluate_translated(
     facts: "Facts",
     data: str,
     root: Path,
+    *,
     ways: dict[str, Any],
     direction: Literal["ab", "ba"] | None,
     size: int | None,
+    features: str,
+    lpips: bool,
 ) -> "TranslationEvaluation":
     from ganvas import evaluation
     from ganvas.data import derived, open_for
     from ganvas.data.unpaired import TwoSets
 
-    known = _same_folder(facts, data)
+    known = same_folder(facts, data)
     if not any(ways.values()):
         ways = _ways_of(facts, known)
     if ways["task"]:
@@ -145,31 +172,22 @@ def _evaluate_translated(
         like=loaded.facts.spec, least=1, track=console.track, **ways,
     )  # fmt: skip
     console.tell_left_out(source.left_out)
-    learned = _learned(data, known, holdout)
+    learned = learned_from(data, known, holdout)
     if isinstance(source.pictures, TwoSets):
         if direction:
             raise UsageError(f"--direction {direction}: without pairs both are measured; leave it out")
+        by_partners = {"--features": features.replace("auto", ""), "--lpips": lpips}
+        _refuse(by_partners, "without pairs nobody can say how a picture should look")
         return evaluation.evaluate_unpaired(loaded, *source.pictures.sides, learned=learned, track=console.track)
+    measures = [*evaluation.MEASURES]
+    if features != "auto":
+        measures.append(evaluation.vgg_measure(open_judge(features, device_of(loaded))))
+    if lpips:
+        measures.append(evaluation.lpips_measure(device_of(loaded)))
     return evaluation.evaluate_pairs(
-        loaded, source, direction=direction or "ab", task=ways["task"], learned=learned, track=console.track
-    )
-
-
-def _same_folder(facts: "Facts", data: str) -> Literal["", "surely", "perhaps"]:
-    """Whether the model learned from pictures in this folder: surely, or perhaps, where only its name is known."""
-    from ganvas.data.named import NAMES
-
-    if data in NAMES:
-        return ""
-    here, learned = Path(data).resolve(), Path(facts.data)
-    if not learned.is_absolute():
-        return "perhaps" if here.name == facts.data else ""
-    if facts.target and here == Path(facts.target):
-        raise UsageError(
-            f"--data {data}: is what the model learned to make of {facts.data}; give it as --target "
-            "(and --direction ba for the way back, where it goes both)"
-        )
-    return "surely" if here.is_relative_to(learned) or learned.is_relative_to(here) else ""
+        loaded, source, direction=direction or "ab", task=ways["task"], measures=measures, learned=learned,
+        track=console.track,
+    )  # fmt: skip
 
 
 def _ways_of(facts: "Facts", known: str) -> dict[str, Any]:
@@ -184,31 +202,14 @@ def _ways_of(facts: "Facts", known: str) -> dict[str, Any]:
     return {"target": target, "side": facts.side, "task": task}
 
 
-def _learned(data: str, known: str, holdout: float) -> str:
-    """What is to be said of whether the model learned from these pictures."""
-    from ganvas.data.named import NAMES
-
-    if data in NAMES:
-        return "no: the test part of a published set"
-    if not known:
-        return "no: another folder than it learned from (whether that one held the same pictures is not known)"
-    of = "the folder that it learned from" if known == "surely" else "a folder of the name of that it learned from"
-    if holdout:
-        return f"no: of {of} only the pictures that were held out (--holdout {holdout:g})"
-    if known == "surely":
-        return "YES: it learned from these very pictures; new ones, which it does not know, it will do worse on"
-    return f"perhaps: this is {of}, and none was held out; if it is that one, on new pictures it will do worse"
-
-
 def _show_translated(found: "TranslationEvaluation") -> None:
-    rows = []
+    rows, names = [], list(found.scores[0].baselines)
     for score in found.scores:
         mean, measure = score.model, score.measure
         ends = "" if mean.low is None else f" ({mean.low:{measure.digits}} to {mean.high:{measure.digits}})"
-        others = [measure.written(other.value) for other in score.baselines.values()]
+        others = [measure.written(score.baselines[name].value) if name in score.baselines else "" for name in names]
         rows.append((score.name, measure.written(mean.value) + ends, *others, measure.better))
-    baselines = found.scores[0].baselines
-    columns = ("score", "model", *(f"{name} as it is" for name in baselines), "better")
+    columns = ("score", "model", *(f"{name} as it is" for name in names), "better")
     console.table(f"{found.model}, {found.step:,} steps, {found.protocol['n']:,} pictures", columns, rows)
     for score in found.scores:
         for name in score.baselines:
@@ -226,26 +227,26 @@ def _show_translated(found: "TranslationEvaluation") -> None:
 
 
 def _evaluate_drawn(
-    model: Path,
     loaded: "Model",
+    facts: "Facts",
     data: str,
     root: Path,
     *,
     count: int,
-    features: Literal["auto", "digits", "inception"],
+    features: str,
     weights: Path | None,
 ) -> "Evaluation":
     from ganvas import evaluation
     from ganvas.data import open_for
     from ganvas.data.batch import Images
-    from ganvas.features import open_features, suited
+    from ganvas.features import Name, open_features, suited
 
-    facts, spec = _facts_with_paths(model, loaded), loaded.facts.spec
-    holdout = facts.holdout if _same_folder(facts, data) else 0.0
+    spec = loaded.facts.spec
+    holdout = facts.holdout if same_folder(facts, data) else 0.0
     source = open_for(
         (Images,), data, root=root, size=spec.size, split="test", holdout=holdout, track=console.track
     )  # fmt: skip
-    name = suited(spec) if features == "auto" else features
+    name = suited(spec) if features == "auto" else cast(Name, features)
     if weights and name != "inception":
         raise UsageError(
             f"--weights {weights}: are Inception's, and the {name} network judges; add --features inception"

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ganvas import console
 from ganvas.cli.drawing import require_free
 from ganvas.errors import DataError, GanvasError, Interrupted, UsageError
-from ganvas.flags import Count, Device, Flag, Share
+from ganvas.flags import Count, Device, Flag, Several, Share
+
+if TYPE_CHECKING:
+    from ganvas.images import Picture
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
 
@@ -19,6 +22,9 @@ def translate(
     *pictures: Path,
     out: Path,
     direction: Literal["ab", "ba"] = "ab",
+    style: Several = (),
+    strength: float = 1.0,
+    keep_colors: Flag = False,
     format: Format = "keep",
     size: Count | None = None,
     tile: Count | None = None,
@@ -36,6 +42,10 @@ def translate(
         pictures: picture and video files, or folders of them
         out: a folder for the results
         direction: ab, or ba back, for a model that learned both ways (cyclegan)
+        style: a painting in whose style to paint, or several for the mean of theirs, for a model that takes any
+            (adain) [default: the mean of those that it learned from]
+        strength: how much of the style, from 0, that of the picture itself, to 1 (adain)
+        keep_colors: only the lightness changes, and the picture keeps its colours
         format: of pictures; keep writes each as it came
         size: pixels of the shorter side at which the network works, for pictures that are larger; the result is
             enlarged again [default: that of the training where only colour is added, else the picture's own]
@@ -47,14 +57,22 @@ def translate(
     """
     from ganvas.checkpoint import load
     from ganvas.files import make_folder
+    from ganvas.methods._base import Restyles
     from ganvas.runtime import find_device
     from ganvas.translation import Translator, translate_files
 
+    if style and not pictures:
+        raise UsageError("no pictures to translate; name them before --style, which takes all that follow it")
     places = plan(pictures, out, format=format)
     if smooth and not _gives_a_film(places):
         raise UsageError(f"--smooth {smooth:g}: is against flicker in films, and no result would be one; leave it out")
     require_free(places.values(), overwrite=overwrite or not out.exists())
-    translator = Translator(load(model, find_device(device)), direction, tile=tile or 0, size=size or 0)
+    translator = Translator(
+        load(model, find_device(device)), direction, tile=tile or 0, size=size or 0,
+        styles=read_styles(style), strength=strength, keep_colors=keep_colors,
+    )  # fmt: skip
+    if isinstance(translator.method, Restyles) and not style:
+        console.say("painting in the mean style of the paintings that it learned from; --style PAINTING takes another")
     for folder in sorted({place.parent for place in places.values()}):
         make_folder(folder)
 
@@ -75,6 +93,22 @@ def translate(
         for line in problems:
             console.say(f"left out {line}")
         raise GanvasError(f"{len(problems):,} of {len(places):,} files could not be translated; the others are done")
+
+
+def read_styles(files: Sequence[Path]) -> "list[Picture]":
+    """The paintings that --style names.
+
+    Raises:
+        UsageError: for what is no file.
+        DataError: for what is no picture.
+    """
+    from ganvas import images
+
+    for file in files:
+        if not file.is_file():
+            what = "is a folder; name the pictures themselves" if file.is_dir() else "no such picture"
+            raise UsageError(f"--style {file}: {what}")
+    return [images.read(file) for file in files]
 
 
 def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path]:

@@ -24,6 +24,7 @@ class Measure:
         digits: how its numbers are written.
         meaning: in a sentence.
         of: from two sets of uint8 pictures (N, C, H, W) to a number for each (N,).
+        formula: what is said of it in the protocol, in a sentence; empty where that says it for all.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Measure:
     digits: str
     meaning: str
     of: Callable[[Tensor, Tensor], Tensor]
+    formula: str = ""
 
     def written(self, value: float) -> str:
         """A value with its unit."""

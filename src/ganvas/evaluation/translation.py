@@ -19,9 +19,19 @@ from ganvas.checkpoint import Model
 from ganvas.data.batch import Images, Pairs, Source, Spec
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError, ModelError
-from ganvas.evaluation.scores import CYCLE, IDENTITY, MEASURES, Checkerboard, Mean, PictureScore, TranslationEvaluation
+from ganvas.evaluation.scores import (
+    CYCLE,
+    IDENTITY,
+    MEASURES,
+    Checkerboard,
+    Mean,
+    Measure,
+    PictureScore,
+    TranslationEvaluation,
+)
+from ganvas.evaluation.sheet import Chosen, bands, evenly
 from ganvas.images import to_bytes, to_signed
-from ganvas.methods._base import Translates
+from ganvas.methods._base import Restyles, Translates
 from ganvas.runtime import evaluating
 from ganvas.translation import Translator
 
@@ -42,16 +52,18 @@ def evaluate_pairs(
     *,
     direction: Direction = "ab",
     task: str = "",
+    measures: Sequence[Measure] = MEASURES,
     learned: str = "",
     track: Track = silently,
 ) -> TranslationEvaluation:
-    """Translate every source and hold it against its target, as `MEASURES` do; the input is held against it too.
+    """Translate every source and hold it against its target; the input is held against it too.
 
     Args:
         model: of a method that translates.
         source: pairs, best such that the model has not seen.
         direction: `ba` for targets to sources.
         task: what made the pairs, which knows how to show them.
+        measures: how they are held against each other; `MEASURES`, and others beside them.
         learned: what is to be said in the protocol of whether the model learned from these.
         track: shows what long work has done.
 
@@ -62,24 +74,27 @@ def evaluate_pairs(
     """
     method = Translator(model, direction).method
     _require_kind(model, source)
-    spectra, values = _Spectra(), dict[str, list[Tensor]]()
+    assert set(MEASURES) <= set(measures)
+    spectra, values = Spectra(), dict[str, list[Tensor]]()
     across = gallery.columns(source.spec.size)
-    chosen = _Chosen(len(source), across)
-    at_once = _at_once(source.spec)
+    chosen = Chosen(len(source), across)
+    at_once = rows_at_once(source.spec)
     parts = track(source.parts(at_once), total=math.ceil(len(source) / at_once), description="translating")
     for part in parts:
-        given, made, wanted = _alike(*_translated(method, part, direction=direction, task=task))
+        given, made, wanted = alike(*_translated(method, part, direction=direction, task=task))
         spectra.add(outputs=made, targets=wanted)
-        for column, numbers in _measured({"": made, INPUT: given}, wanted).items():
+        for column, numbers in _measured(measures, {"": made, INPUT: given}, wanted).items():
             values.setdefault(column, []).append(numbers)
         chosen.add(torch.stack([given, made, wanted], 1), values["PSNR"][-1])
     columns = {name: torch.cat(numbers) for name, numbers in values.items()}
+    ways = {"direction": direction, "task": task or "none: pairs of pictures"}
     return TranslationEvaluation(
         model=model.facts.method,
         step=model.step,
-        protocol=_protocol(model, source, {"direction": direction, "task": task or "none: pairs of pictures"}, learned)
-        | {"colour": _colours(source.spec, task), "baseline": _doing_nothing(task), **_FORMULAS},
-        scores=_scores(columns),
+        protocol=protocol_of(model, source, ways, learned)
+        | {"colour": _colours(source.spec, task), "baseline": _doing_nothing(task), **_FORMULAS}
+        | formulas(measures),
+        scores=[compared(measure, columns) for measure in measures],
         checkerboards=[spectra.checkerboard()],
         values=columns,
         shown=chosen.numbers(),
@@ -92,14 +107,14 @@ def _translated(method: Translates, pairs: Pairs, *, direction: str, task: str) 
     """Input, output and target (uint8) as a person would look at them."""
     source, target = gallery.shown(pairs, task)
     if direction == "ab":
-        made = replace(pairs, target=_through(method, pairs.source, "ab"))
+        made = replace(pairs, target=through(method, pairs.source, "ab"))
         return source, gallery.shown(made, task)[1], target
-    made = replace(pairs, source=_through(method, pairs.target, "ba"))
+    made = replace(pairs, source=through(method, pairs.target, "ba"))
     return target, gallery.shown(made, task)[0], source
 
 
-def _through(method: Translates, pictures: Tensor, direction: str) -> Tensor:
-    """What the method makes of uint8 pictures (N, C, H, W), rounded to bytes.
+def through(method: Translates, pictures: Tensor, direction: str, *, styles: Tensor | None = None) -> Tensor:
+    """What the method makes of uint8 pictures (N, C, H, W), rounded to bytes; in these styles, one each, if any.
 
     Raises:
         ModelError: if it is not finite.
@@ -107,7 +122,12 @@ def _through(method: Translates, pictures: Tensor, direction: str) -> Tensor:
     assert isinstance(method, nn.Module)
     device = next(method.parameters()).device
     with evaluating(method):
-        made = method.translate(to_signed(pictures).to(device), direction)
+        signed = to_signed(pictures).to(device)
+        if styles is None:
+            made = method.translate(signed, direction)
+        else:
+            assert isinstance(method, Restyles)
+            made = method.restyle(signed, styles)
         if not made.isfinite().all():
             raise ModelError(
                 "the model makes pictures that hold what is no number; train it anew with a smaller --learning-rate"
@@ -115,34 +135,34 @@ def _through(method: Translates, pictures: Tensor, direction: str) -> Tensor:
         return to_bytes(made).cpu()
 
 
-def _alike(*kinds: Tensor) -> list[Tensor]:
+def alike(*kinds: Tensor) -> list[Tensor]:
     """The same pictures (N, C, H, W) with as many channels each: grey spread over three where any is in colour."""
     channels = max(kind.shape[1] for kind in kinds)
     return [kind.expand(-1, channels, -1, -1) for kind in kinds]
 
 
-def _measured(answers: Mapping[str, Tensor], wanted: Tensor) -> dict[str, Tensor]:
+def _measured(measures: Sequence[Measure], answers: Mapping[str, Tensor], wanted: Tensor) -> dict[str, Tensor]:
     """What each measure says of each answer, (N,), by column; the model's answer goes by no name."""
     return {
         f"{answer} {measure.name}".lstrip(): measure.of(made, wanted)
         for answer, made in answers.items()
-        for measure in MEASURES
+        for measure in measures
     }
 
 
-def _scores(columns: Mapping[str, Tensor]) -> list[PictureScore]:
-    differences = {f"difference {m.name}": columns[m.name] - columns[f"{INPUT} {m.name}"] for m in MEASURES}
-    means = _means({**columns, **differences})
-    return [
-        PictureScore(
-            measure, len(columns[measure.name]), means[measure.name],
-            {INPUT: means[f"{INPUT} {measure.name}"]}, {INPUT: means[f"difference {measure.name}"]},
-        )
-        for measure in MEASURES
-    ]  # fmt: skip
+def compared(measure: Measure, columns: Mapping[str, Tensor]) -> PictureScore:
+    """The score of a measure beside that of the input, of their columns (N,)."""
+    model, given = columns[measure.name], columns[f"{INPUT} {measure.name}"]
+    found = means({"model": model, INPUT: given, "difference": model - given})
+    return PictureScore(measure, len(model), found["model"], {INPUT: found[INPUT]}, {INPUT: found["difference"]})
 
 
-def _means(columns: Mapping[str, Tensor]) -> dict[str, Mean]:
+def formulas(measures: Sequence[Measure]) -> dict[str, str]:
+    """What the protocol says of measures of their own."""
+    return {measure.name: measure.formula for measure in measures if measure.formula}
+
+
+def means(columns: Mapping[str, Tensor]) -> dict[str, Mean]:
     """The mean of each column (N,), with its interval where there is more than one row."""
     values = torch.stack(list(columns.values()), 1)  # (N, K)
     means = values.mean(0).tolist()
@@ -152,66 +172,22 @@ def _means(columns: Mapping[str, Tensor]) -> dict[str, Mean]:
     return {name: Mean(*numbers) for name, *numbers in zip(columns, means, *ends, strict=True)}
 
 
-class _Spectra:
+class Spectra:
     """Power spectra of outputs and targets, summed over the parts."""
 
     def __init__(self) -> None:
+        """Begin with none."""
         self.sums = dict[str, Tensor]()
 
     def add(self, **pictures: Tensor) -> None:
+        """Uint8 pictures (N, C, H, W) of a part, by what they are."""
         for name, part in pictures.items():
             self.sums[name] = self.sums.get(name, torch.zeros(())) + metrics.power_spectrum(part) * len(part)
 
     def checkerboard(self, way: str = "") -> Checkerboard:
+        """What stands out of those of outputs and of targets."""
         found = {name: metrics.checkerboard(total) for name, total in self.sums.items()}  # quotients: no count needed
         return Checkerboard(found["outputs"], found["targets"], way)
-
-
-class _Chosen:
-    """The few pictures that are kept for the sheet while all go by: some evenly, and the best and worst by PSNR."""
-
-    def __init__(self, n: int, across: int):
-        self.across, self.seen = across, 0
-        self.evenly = {number: torch.empty(0) for number in _evenly(n, 2 * across)}
-        self.ranked = list[tuple[float, int, Tensor]]()  # best first
-
-    def add(self, kinds: Tensor, scores: Tensor) -> None:
-        """Pictures (N, K, C, H, W), K of them under each other, and their scores (N,)."""
-        rows = list(zip(scores.tolist(), range(self.seen, self.seen + len(scores)), kinds.unbind(), strict=True))
-        self.seen += len(rows)
-        self.evenly |= {number: row.clone() for _, number, row in rows if number in self.evenly}
-        ranked, half = sorted(self.ranked + rows, key=lambda row: (-row[0], row[1])), self.across // 2
-        kept = ranked if len(ranked) <= 2 * half else ranked[:half] + ranked[-half:]
-        self.ranked = [(score, number, row.clone()) for score, number, row in kept]  # the part itself may go
-
-    def numbers(self) -> dict[str, list[int]]:
-        half = len(self.ranked) // 2
-        ranked = [number for _, number, _ in self.ranked]
-        return {
-            "evenly": list(self.evenly),
-            "best": ranked[: len(ranked) - half],
-            "worst": ranked[len(ranked) - half :],
-        }
-
-    def sheet(self) -> Tensor:
-        return _bands([list(self.evenly.values()), [row for _, _, row in self.ranked]], self.across)
-
-
-def _evenly(n: int, most: int) -> list[int]:
-    """Up to `most` numbers below `n`, evenly from the first on."""
-    some = min(n, most)
-    return [i * n // some for i in range(some)]
-
-
-def _bands(groups: Sequence[Sequence[Tensor]], across: int) -> Tensor:
-    """Pictures (K, C, H, W) each with its K kinds under each other, `across` to a row; white where a row lacks some."""
-    bands = []
-    for group in groups:
-        for start in range(0, len(group), across):
-            band = list(group[start : start + across])
-            band += [torch.full_like(band[0], 255)] * (across - len(band))
-            bands.append(torch.stack(band, 1).flatten(0, 1))  # (K * across, C, H, W)
-    return torch.cat(bands)
 
 
 # --- there and back again -------------------------------------------------------------------------------------------
@@ -241,27 +217,27 @@ def evaluate_unpaired(
     pairs = replace(source, spec=replace(source.spec, classes=(), target_channels=target.spec.channels))
     _require_kind(model, pairs)
     across = gallery.columns(source.spec.size)
-    spectra = {direction: _Spectra() for direction in sides}
+    spectra = {direction: Spectra() for direction in sides}
     columns, rows = dict[str, Tensor](), dict[str, list[Tensor]]()
     for direction, side in sides.items():
-        back, at_once, values = _BACK[direction], _at_once(side.spec), dict[str, list[Tensor]]()
+        back, at_once, values = _BACK[direction], rows_at_once(side.spec), dict[str, list[Tensor]]()
         parts = track(side.parts(at_once), total=math.ceil(len(side) / at_once), description=f"translating {direction}")
         for part in parts:
-            made = _through(method, part.images, direction)
+            made = through(method, part.images, direction)
             spectra[direction].add(outputs=made)
             spectra[back].add(targets=part.images)
-            again = _through(method, made, back)
+            again = through(method, made, back)
             values.setdefault(f"{CYCLE.name} {direction}", []).append(CYCLE.of(again, part.images))
             if made.shape == part.images.shape:
-                same = _through(method, part.images, back)
+                same = through(method, part.images, back)
                 values.setdefault(f"{IDENTITY.name} {back}", []).append(IDENTITY.of(same, part.images))
         columns |= {name: torch.cat(numbers) for name, numbers in values.items()}
-        given = side.rows(_evenly(len(side), across)).images
-        made = _through(method, given, direction)
-        rows[direction] = list(torch.stack(_alike(given, made, _through(method, made, back)), 1))
+        given = side.rows(evenly(len(side), across)).images
+        made = through(method, given, direction)
+        rows[direction] = list(torch.stack(alike(given, made, through(method, made, back)), 1))
     names = [f"{measure.name} {direction}" for measure in (CYCLE, IDENTITY) for direction in sides]
     columns = {name: columns[name] for name in names if name in columns}
-    protocol = _protocol(
+    protocol = protocol_of(
         model, source, {"direction": "both, there and back again", "other kind": target.title}, learned
     )
     return TranslationEvaluation(
@@ -269,15 +245,15 @@ def evaluate_unpaired(
         step=model.step,
         protocol=protocol | {"paired scores": "none: without pairs nobody can say how a picture should look"},
         scores=[
-            PictureScore(measure, len(columns[name]), _means({name: columns[name]})[name], way=direction)
+            PictureScore(measure, len(columns[name]), means({name: columns[name]})[name], way=direction)
             for measure in (CYCLE, IDENTITY)
             for direction in sides
             if (name := f"{measure.name} {direction}") in columns
         ],
         checkerboards=[spectra[direction].checkerboard(direction) for direction in sides],
         values=columns,
-        shown={direction: _evenly(len(side), across) for direction, side in sides.items()},
-        sheet=_bands(list(rows.values()), across),
+        shown={direction: evenly(len(side), across) for direction, side in sides.items()},
+        sheet=bands(list(rows.values()), across),
         across=across,
     )
 
@@ -293,7 +269,8 @@ _FORMULAS = {
 }
 
 
-def _protocol(model: Model, source: Source[Any], ways: Mapping[str, str], learned: str) -> dict[str, Any]:
+def protocol_of(model: Model, source: Source[Any], ways: Mapping[str, str], learned: str) -> dict[str, Any]:
+    """How pictures were made and compared, by aspect."""
     n, square = len(source), f"{source.spec.size}x{source.spec.size}"
     return {
         "pictures": f"{n:,} of {source.title}, {square}, scaled from the largest centred square (Lanczos) where not so",
@@ -360,6 +337,6 @@ def _require_kind(model: Model, source: Source[Any]) -> None:
         )
 
 
-def _at_once(spec: Spec) -> int:
+def rows_at_once(spec: Spec) -> int:
     """How many pictures go through the network at a time: as many for every set of one size, for equal numbers."""
     return max(1, min(64, _PIXELS_AT_ONCE // spec.bytes))

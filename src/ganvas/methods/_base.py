@@ -235,7 +235,13 @@ class TakesStyles(Protocol):
 
 @runtime_checkable
 class Restyles(Protocol):
-    """Translates into whichever style it is told."""
+    """Translates into whichever style it is told.
+
+    Attributes:
+        usual_style: what it paints in where it is told none.
+    """
+
+    usual_style: Tensor
 
     def style_of(self, pictures: Tensor) -> Tensor:
         """What it knows of the style of each of these pictures (N, C, H, W) in -1..1: (N, ...)."""

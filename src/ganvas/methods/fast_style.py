@@ -6,7 +6,7 @@ Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -38,17 +38,20 @@ class FastStyleConfig(_base.TranslationConfig):
     beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     width: int = setting(32, "channels of the generator at full size", low=1, high=512)
     blocks: int = setting(5, "residual blocks", low=0, high=64)
+    norm: Literal["instance", "group"] = setting(
+        "group", "of maps: by picture, as in the papers, or by groups of channels, which leaves fewer dark spots"
+    )
     content: float = setting(1.0, "weight of the content: what is seen in the photograph, and where", low=0)
     strokes: float = setting(2.0, "weight of the style: what goes together in the painting", low=0)
     variation: float = setting(0.5, "weight of the total variation, against specks", low=0)
     temporal: float = setting(
         0.0, "weight of moving along with a photograph that moves, so that films do not flicker; try 10", low=0
     )
-    stroke_scale: float = setting(
-        2.0,
-        "size of the strokes: shorter side of the painting as it is seen (never enlarged) over the training's",
-        low=0.1,
-        high=10,
+    painting_size: int = setting(
+        256,
+        "pixels of the shorter side at which paintings are seen (never enlarged), and so the size of the strokes",
+        low=32,
+        high=4096,
     )
 
 
@@ -65,7 +68,7 @@ class FastStyle(_base.PictureToPicture):
         super().__init__(config, spec)
         self.generator = ResNet(
             spec.channels, spec.outputs,
-            width=config.width, blocks=config.blocks, norm="instance", upsample=config.upsample,
+            width=config.width, blocks=config.blocks, norm=config.norm, upsample=config.upsample,
         )  # fmt: skip
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         lay_out(self)
@@ -80,10 +83,9 @@ class FastStyle(_base.PictureToPicture):
     def take_styles(self, paintings: Sequence[Tensor]) -> None:
         """Learn the style of these, uint8 (C, H, W), all in one: the mean of their Gram matrices is what is wanted."""
         assert self.vgg is not None
-        shorter = max(self.vgg.multiple, round(self.spec.size * self.config.stroke_scale))
         seen: dict[str, list[Tensor]] = {layer: [] for layer in STYLE}
         for painting in paintings:
-            share = min(1.0, shorter / min(painting.shape[-2:]))
+            share = min(1.0, self.config.painting_size / min(painting.shape[-2:]))
             sides = (round(n * share) for n in painting.shape[-2:])
             with torch.no_grad():
                 for layer, maps in self.vgg(scaled(to_signed(painting)[None], *sides), STYLE).items():

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ganvas.errors import ModelError
 
@@ -85,11 +86,12 @@ class VGG19(nn.Module):
                 yield f"features.{number}.{kind}", getattr(self, f"{layer}_{kind}")
             number += 2
 
-    def forward(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    def forward(self, pictures: Tensor, layers: Sequence[str], *, frugal: bool = False) -> dict[str, Tensor]:
         """What these layers see in pictures (N, 1 or 3, H, W) in -1..1: maps (N, C, H / 2^k, W / 2^k), rounded down.
 
         Only what they need is computed. Grey pictures are seen as colour without any. Each side must have
-        `multiple` pixels or more.
+        `multiple` pixels or more. If `frugal`, each block is computed again for its gradients: a third more time, and
+        little more memory than the largest block takes.
         """
         kernel = self.relu1_1_weight
         assert isinstance(kernel, Tensor)
@@ -99,11 +101,23 @@ class VGG19(nn.Module):
         x = ((pictures + (1 - 2 * mean)) / (2 * deviation)).to(kernel.dtype)  # (N, 3, H, W)
         last = max(map(LAYERS.index, layers))
         assert last <= LAYERS.index(self.deepest), f"ends at {self.deepest}"
+        seen: dict[str, Tensor] = {}
+        for block in range(1, int(LAYERS[last][4]) + 1):
+            asked = [layer for layer in LAYERS[: last + 1] if int(layer[4]) == block]
+            if frugal:
+                x, found = checkpoint(self._block, x, asked, layers, use_reentrant=False)
+            else:
+                x, found = self._block(x, asked, layers)
+            seen |= found
+        return seen
+
+    def _block(self, x: Tensor, asked: Sequence[str], layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Through the convolutions of a block, with the halving before it; what comes out, and what `layers` see."""
         seen = {}
-        for layer in LAYERS[: last + 1]:
+        for layer in asked:
             if layer.endswith("_1") and layer != LAYERS[0]:
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else F.avg_pool2d(x, 2)
             x = F.conv2d(x, getattr(self, f"{layer}_weight"), getattr(self, f"{layer}_bias"), padding=1).relu_()
             if layer in layers:
                 seen[layer] = x
-        return seen
+        return x, seen

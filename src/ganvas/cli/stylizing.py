@@ -1,0 +1,235 @@
+"""Style transfer from the command line: which files, where to, and what is shown on the way."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas import console
+from ganvas.cli.drawing import require_free
+from ganvas.cli.translating import plan
+from ganvas.errors import DataError, DivergedError, GanvasError, Interrupted, UsageError
+from ganvas.flags import Device, FeatureFile, Flag, Prepared, Seed
+
+if TYPE_CHECKING:  # these load torch
+    from ganvas.console import Stop
+    from ganvas.images import Picture
+    from ganvas.stylize import Progress, StylizeConfig, Stylizer
+
+PREVIEW_SECONDS = 5.0  # between two previews, and all that a crash can lose
+
+
+def stylize(
+    content: Path,
+    /,
+    *styles: Path,
+    out: Path,
+    preset: str | None = None,
+    mask: Path | None = None,
+    init_from: Path | None = None,
+    features: FeatureFile = None,
+    seed: Seed = 0,
+    overwrite: Flag = False,
+    device: Device = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    config: Prepared = None,
+) -> None:
+    """Paint a picture in the style of others, by changing it until VGG-19 sees its content in it, and their style.
+
+    The result has the size of the picture, its transparency and its resolution. Beside it a preview, FILE.preview.jpg,
+    is written anew every few seconds while it works. Ctrl-C keeps the picture so far.
+
+    Args:
+        content: the picture, or a folder of pictures
+        styles: one picture or several, such as paintings
+        out: a picture file for the result; a folder for those of a folder, which keep their names
+        preset: paper (Gatys, Ecker and Bethge 2016); single settings given beside it win
+        mask: a picture, white where to stylise; where it is black, the content stays as it is
+        init_from: a picture to start from, such as a result of before
+        features: VGG-19's weights, .safetensors or .pth by torchvision's names [default: torchvision's, downloaded
+            once]
+        seed: of the noise that --init noise starts from
+        overwrite: replace what is there
+        device: auto takes the best there is
+        precision: of the network; auto takes bf16 where it is quicker
+    """
+    from ganvas import images
+    from ganvas.features import open_vgg
+    from ganvas.files import make_folder
+    from ganvas.runtime import choose_precision, find_device
+    from ganvas.stylize import Stylizer
+
+    places = _plan(content, styles, out)
+    require_free(places.values(), overwrite=overwrite or not out.exists())
+    where = None if mask is None else images.in_channels(images.read(mask).pixels, 1)
+    start = None if init_from is None else images.read(init_from).pixels
+    shown, machine = _opened(styles), find_device(device)
+    network = open_vgg(features, deepest=config.deepest, pooling=config.pooling).to(machine)
+    if choose_precision(machine, precision) == "bf16":
+        network = network.bfloat16()
+    stylizer = Stylizer(config, network, shown, mask=where, start=start, seed=seed)
+    for folder in sorted({place.parent for place in places.values()}):
+        make_folder(folder)
+    if content.is_dir():
+        _stylize_folder(stylizer, places, out)
+        return
+    console.say(f"preview: {_preview(out)}")
+    with console.stopping_gently() as stop:
+        last = _stylized(stylizer, content, out, stop=stop, title="")
+    if stop and last.step < last.steps:
+        raise Interrupted(f"interrupted at step {last.step:,} of {last.steps:,}; the picture so far is in {out}")
+    console.tell(str(out))
+
+
+def _stylize_folder(stylizer: "Stylizer", places: Mapping[Path, Path], out: Path) -> None:
+    """Each file, and at the end what was left out.
+
+    Raises:
+        Interrupted: after Ctrl-C, the picture so far being written.
+        GanvasError: if some could not be done.
+    """
+    problems = list[str]()
+    with console.stopping_gently() as stop:
+        for done, (file, place) in enumerate(places.items()):
+            try:
+                _stylized(stylizer, file, place, stop=stop, title=f"{done + 1:,}/{len(places):,} {file.name}  ")
+            except (DataError, DivergedError) as error:
+                problems.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+            if stop:
+                raise Interrupted(
+                    f"interrupted; {done - len(problems):,} of {len(places):,} files are done and kept in {out}, "
+                    f"and {place} as far as it came"
+                )
+    finished = len(places) - len(problems)
+    console.tell(f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
+    if problems:
+        for line in problems:
+            console.say(f"left out {line}")
+        raise GanvasError(f"{len(problems):,} of {len(places):,} files could not be stylised; the others are done")
+
+
+def settings_of_stylize(preset: str | None) -> "StylizeConfig":
+    """The settings of that name; ours without one.
+
+    Raises:
+        SettingError: if there are none of that name.
+    """
+    from ganvas.stylize import recipe_named
+
+    return recipe_named(preset)
+
+
+def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """For each content where its result goes.
+
+    Raises:
+        UsageError: where there is none, one file is given twice, or the result would replace what it is made of.
+    """
+    from ganvas import images
+
+    if not styles:
+        raise UsageError(
+            f"{content}: there is no style; give a picture after it: ganvas stylize CONTENT STYLE --out FILE"
+        )
+    for path in (content, *styles):
+        if not path.exists():
+            raise UsageError(f"{path}: no such picture{' or folder' if path == content else ''}")
+    for style in styles:
+        if style.is_dir():
+            raise UsageError(f"{style}: a folder; name the pictures whose style to take")
+        if style.resolve() == content.resolve():
+            raise UsageError(f"{style}: content and style are one file; give another picture as the style")
+    given = {path.resolve() for path in styles}
+    if content.is_dir():
+        places = plan([content], out, format="keep")
+        places = {file: place for file, place in places.items() if file.resolve() not in given}
+        if not places:
+            raise UsageError(f"{content}: holds no picture but the style; give a folder of contents")
+        return places
+    if out.is_dir():
+        raise UsageError(f"--out {out}: a folder; name a file in it, such as {out / content.with_suffix('.png').name}")
+    images.format_of(out)
+    if out.resolve() in {*given, content.resolve()}:
+        raise UsageError(f"--out {out}: would replace a picture that it is made of; choose another file")
+    return {content: out}
+
+
+def _opened(paths: Sequence[Path]) -> "list[Picture]":
+    from ganvas import images
+
+    for path in paths:
+        if images.read_header(path).grey:
+            console.say(f"{path}: a grey picture, whose style is grey too; --keep-colors keeps the content's colours")
+    return [images.read(path) for path in paths]
+
+
+def _read(file: Path) -> "Picture":
+    from ganvas import film, images
+
+    if film.is_film(file):
+        raise DataError(f"{file}: a film, and single pictures are stylised; `ganvas train fast_style` is for films")
+    return images.read(file)
+
+
+def _notes(stylizer: "Stylizer", picture: "Picture", place: Path) -> Iterator[str]:
+    """What to know about a result, in sentences."""
+    from ganvas import images
+
+    (height, width), (rows, columns) = picture.pixels.shape[-2:], stylizer.working_size(picture)
+    if rows < height:
+        yield f"{width}x{height} pixels; stylised at {columns}x{rows} and enlarged again (--size takes more)"
+    if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
+        yield "JPEG and BMP cannot be transparent; what was lies on white now (a .png keeps it)"
+
+
+def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", title: str) -> "Progress":
+    """Take the steps, with a bar and a preview, and write what they made; returns the last one."""
+    from ganvas import images
+    from ganvas.translation import lacks_memory
+
+    picture = _read(file)
+    for note in _notes(stylizer, picture, place):
+        console.say(f"{file.name}: {note}")
+    preview, written, small = _preview(place), time.monotonic(), stylizer.reduced(picture)
+    try:
+        for event in _shown(stylizer(picture), title=title):
+            if stop:
+                break
+            if time.monotonic() - written >= PREVIEW_SECONDS:
+                made = stylizer.finish(small, event.made)
+                images.write(preview, made.pixels, alpha=made.alpha)
+                written = time.monotonic()
+        made = stylizer.finish(picture, event.made)
+        images.write(place, made.pixels, alpha=made.alpha, dpi=made.dpi)
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        size = stylizer.config.size
+        raise DataError(f"{file}: takes more memory than there is at --size {size}; give fewer pixels") from error
+    finally:  # only a kill leaves it behind
+        preview.unlink(missing_ok=True)
+    return event
+
+
+def _shown(events: "Iterator[Progress]", *, title: str) -> "Iterator[Progress]":
+    """Pass the steps through under a bar with the time left and the losses, or lines in a log file."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    told = time.monotonic()
+    with Bar(*columns, console=console.err, transient=True, disable=not console.err.is_terminal) as bar:
+        task = bar.add_task("starting", total=1.0)
+        for event in events:
+            height, width = event.made.shape[-2:]
+            losses = "  ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
+            text = f"{title}step {event.step:,} of {event.steps:,} at {width}x{height}  {losses}"
+            bar.update(task, completed=event.spent, description=text)
+            if not console.err.is_terminal and time.monotonic() - told >= console.PLAIN_SECONDS:
+                told = time.monotonic()
+                console.say(f"{event.spent:4.0%}  {text}")
+            yield event
+
+
+def _preview(place: Path) -> Path:
+    return place.with_suffix(".preview.jpg")

@@ -1,0 +1,123 @@
+"""Style transfer at one size: what is wanted of a picture, and the steps that take it there.
+
+Gatys, Ecker and Bethge 2016, equations 1 to 7; with a mask, Gatys et al. 2017, "Controlling Perceptual Factors in
+Neural Style Transfer", equation 3.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.utils.checkpoint import checkpoint
+
+from ganvas.errors import DivergedError
+from ganvas.losses import gram, gram_distance, total_variation
+from ganvas.nets.vgg import VGG19
+from ganvas.stylize.recipe import CONTENT_LAYER, StylizeConfig
+
+Statistics = Mapping[str, Tensor]  # by layer, a Gram matrix (1, C, C)
+
+_WHOLE = 2**20  # pixels at most that keep all that is computed: up to 3 GB in bf16
+_MEMORY = 10  # steps that L-BFGS remembers, each as large as the picture
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is wanted at one size.
+
+    Attributes:
+        config: how much each thing counts.
+        network: VGG-19.
+        content: float (1, 1 or 3, H, W) in -1..1.
+        style: what is wanted of the picture at each layer.
+        mask: where to change it, (1, 1, H, W) in 0..1; None for everywhere.
+        seen: what the network sees in the content, (1, C, H', W').
+    """
+
+    config: StylizeConfig
+    network: VGG19
+    content: Tensor
+    style: Statistics
+    mask: Tensor | None
+    seen: Tensor
+
+    def losses(self, picture: Tensor) -> dict[str, Tensor]:
+        """How far a picture (1, 1 or 3, H, W) is from what is wanted, each a scalar.
+
+        `content` is the squared error of what the network sees, as a share of the squares of what it saw in the
+        content; `style` that of the Gram matrices as a share of the style's own, averaged over the layers by their
+        weights; so 1 is a picture with nothing of either, whatever its size. `variation` is in squares of -1..1.
+        """
+        shown = picture if self.mask is None else torch.lerp(self.content, picture, self.mask)
+        frugal = shown.shape[-2] * shown.shape[-1] > _WHOLE
+        maps = self.network(shown, (*self.style, CONTENT_LAYER), frugal=frugal)
+        error = (maps[CONTENT_LAYER].float() - self.seen).square().mean()
+        distances = [
+            share * gram_distance(self._gram(maps[layer], frugal=frugal), self.style[layer])
+            for layer, share in self.config.shares.items()
+        ]
+        content = error / self.seen.square().mean().clamp(min=1e-12)
+        return {"content": content, "style": torch.stack(distances).sum(), "variation": total_variation(shown)}
+
+    def _gram(self, maps: Tensor, *, frugal: bool) -> Tensor:
+        """The Gram matrix of maps (1, C, H, W); if `frugal`, without keeping their copy in fp32."""
+        if not frugal:
+            return masked_gram(maps, self.mask)
+        matrix: Tensor = checkpoint(masked_gram, maps, self.mask, use_reentrant=False)
+        return matrix
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum that is minimised."""
+        config = self.config
+        return (
+            config.content_weight * losses["content"]
+            + config.style_weight * losses["style"]
+            + config.variation_weight * losses["variation"]
+        )
+
+    def steps(self, start: Tensor, count: int) -> Iterator[tuple[dict[str, float], Tensor]]:
+        """Change a picture (1, 1 or 3, H, W) step by step; yields the losses before each, and the picture after it.
+
+        Raises:
+            DivergedError: if a loss is no number any more.
+        """
+        picture = start.detach().clone().requires_grad_()
+        average = picture.detach().clone()
+        found: dict[str, float] = {}
+
+        def look() -> float:
+            losses = self.losses(picture)
+            total = self.total(losses)
+            (picture.grad,) = torch.autograd.grad(total, picture)
+            found.update((name, float(loss.detach())) for name, loss in losses.items())
+            return float(total.detach())
+
+        optimizer = self._optimizer(picture)
+        for step in range(count):
+            optimizer.step(look)
+            if not all(map(math.isfinite, found.values())):
+                raise DivergedError("the loss is no number any more; give smaller weights, or --optimizer adam")
+            with torch.no_grad():
+                picture.clamp_(-1, 1)
+                # the decay grows from 0, so that a young average does not remember the start
+                average.lerp_(picture, 1 - min(self.config.average, (1 + step) / (10 + step)))
+            yield dict(found), average
+
+    def _optimizer(self, picture: Tensor) -> Optimizer:
+        if self.config.optimizer == "adam":
+            return torch.optim.Adam([picture], self.config.learning_rate, betas=(0.9, 0.99))
+        # one look a step, without line search: as quick as Adam's, and the curvature it learns makes it go further
+        return torch.optim.LBFGS([picture], lr=1, max_iter=1, history_size=_MEMORY)
+
+
+def masked_gram(maps: Tensor, mask: Tensor | None) -> Tensor:
+    """The Gram matrix of maps (1, C, H, W), of those places alone that a mask (1, 1, H', W') in 0..1 shows."""
+    if mask is None:
+        return gram(maps)
+    height, width = maps.shape[-2:]
+    share = F.adaptive_avg_pool2d(mask, (height, width))
+    return gram(maps * (share / share.mean().clamp(min=1e-6)).sqrt())
