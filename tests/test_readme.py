@@ -12,7 +12,7 @@ from test_every_source import data_root  # noqa: F401  # a fixture
 from test_importing import TheirResNet, random, saved
 
 from ganvas.cli import main
-from ganvas.nets.vgg import VGG19
+from ganvas.nets.vgg import VGG19, WIDTH
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -54,12 +54,15 @@ def small_networks(method):
         "pix2pix": [*size, "--width", "4", "--discriminator-width", "4"],
         "autoencoder": ["--width", "4"],
         "cyclegan": [*size, "--width", "4", "--discriminator-width", "4", "--blocks", "1"],
+        "fast_style": [*size, "--width", "4", "--blocks", "1"],
+        "adain": [*size, "--width", "4"],
     }.get(method, [])
 
 
 def tiny_vgg(weights=None, *, deepest="relu5_4", pooling="max", kept=False):
     """In place of VGG-19 with weights that have learned, which are not here."""
-    return VGG19(deepest=deepest, pooling=pooling, width=2, kept=kept)
+    width = WIDTH if deepest == "relu4_1" else 2  # adain keeps it, so it must be the right one
+    return VGG19(deepest=deepest, pooling=pooling, width=width, kept=kept)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

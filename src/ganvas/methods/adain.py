@@ -30,7 +30,7 @@ SLOWEST = 0.001  # how far the usual style moves in a step, once it has seen man
 class AdainConfig(_base.AdamConfig):
     """The settings of `adain`; the defaults are our best recipe for an hour on a laptop."""
 
-    batch: int = with_default(_base.AdamConfig, "batch", 4)
+    batch: int = with_default(_base.AdamConfig, "batch", 2)
     epochs: int = with_default(_base.AdamConfig, "epochs", 10)
     learning_rate: float = with_default(_base.AdamConfig, "learning_rate", 5e-4)
     beta1: float = with_default(_base.AdamConfig, "beta1", 0.9)

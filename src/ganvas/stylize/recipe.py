@@ -25,8 +25,8 @@ class StylizeConfig:
         0, "sizes to work at from coarse to fine, each half of the next; 0 begins at 256 to 511 pixels", low=0, high=8
     )
     content_weight: float = setting(1.0, "how much the content counts", low=0)
-    style_weight: float = setting(10.0, "how much the style counts; more changes more", low=0)
-    variation_weight: float = setting(0.0, "how much smoothness counts (total variation)", low=0)
+    style_weight: float = setting(8.0, "how much the style counts; more changes more", low=0)
+    variation_weight: float = setting(0.5, "how much smoothness counts (total variation)", low=0)
     style_weights: tuple[float, ...] = setting((), "of several styles, how much each counts; none: alike", low=0)
     layer_weights: tuple[float, ...] = setting(
         (1.0, 1.0, 1.0, 1.0, 1.0),
