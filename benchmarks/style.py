@@ -49,7 +49,7 @@ PAINTINGS = {  # of the folder monet, in the order of its names
 }
 PHOTOGRAPHS = {"china": 0, "chelsea": 4, "astronaut": 5}  # of free_photographs
 LEARNED = "irises"  # by fast_style
-SIDE = 320  # pixels at which the sheets are made
+SIDE = 256  # pixels at which the sheets are made
 SHOWN = 256  # and shown
 MINUTES = {"fast_style": 36, "adain": 60}  # of training
 TIMED = 512  # pixels a side of the pictures whose translation is timed

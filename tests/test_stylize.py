@@ -521,3 +521,14 @@ def test_the_real_network_brings_the_style_and_keeps_the_content():
     losses = [event.losses for event in Stylizer(config, network, [style])(content)]
     assert losses[-1]["style"] < losses[0]["style"] / 4
     assert losses[-1]["content"] < 0.8
+
+
+def test_a_line_of_a_picture_takes_no_more_work_than_others_and_keeps_its_size():
+    thin = picture(width=3000, height=8)
+    stylizer = Stylizer(quick(size=64), tiny(), [picture(seed=9, width=400, height=33)])
+    assert stylizer.working_size(thin) == (32, 64)
+    made = None
+    for event in stylizer(thin):
+        made = event.made
+        assert made.shape[-2] * made.shape[-1] <= 64 * 64
+    assert stylizer.finish(thin, made).pixels.shape == (3, 8, 3000)

@@ -42,7 +42,7 @@ class FastStyleConfig(_base.TranslationConfig):
         "group", "of maps: by picture, as in the papers, or by groups of channels, which leaves fewer dark spots"
     )
     content: float = setting(1.0, "weight of the content: what is seen in the photograph, and where", low=0)
-    strokes: float = setting(2.0, "weight of the style: what goes together in the painting", low=0)
+    strokes: float = setting(8.0, "weight of the style: what goes together in the painting", low=0)
     variation: float = setting(0.5, "weight of the total variation, against specks", low=0)
     temporal: float = setting(
         0.0, "weight of moving along with a photograph that moves, so that films do not flicker; try 10", low=0

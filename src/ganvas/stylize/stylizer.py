@@ -220,12 +220,12 @@ class Stylizer:
 
 
 def _shape(height: int, width: int, *, longer: int) -> tuple[int, int]:
-    """Height and width in proportion, with so many pixels on the longer side; more where the other would be too small.
+    """Height and width in proportion, with so many pixels on the longer side, and `SMALLEST_STYLE` on the other.
 
-    Too small is what `SMALLEST_STYLE` says, for content and style alike.
+    So what is very thin is seen widened: in proportion, a line of 12,000 pixels would become 48,000 of them.
     """
-    share = max(longer / max(height, width), SMALLEST_STYLE / min(height, width))
-    return round(height * share), round(width * share)
+    share = longer / max(height, width)
+    return max(SMALLEST_STYLE, round(height * share)), max(SMALLEST_STYLE, round(width * share))
 
 
 def _dealt(count: int, parts: int) -> list[int]:
