@@ -51,7 +51,7 @@ PHOTOGRAPHS = {"china": 0, "chelsea": 4, "astronaut": 5}  # of free_photographs
 LEARNED = "irises"  # by fast_style
 SIDE = 256  # pixels at which the sheets are made
 SHOWN = 256  # and shown
-MINUTES = {"fast_style": 36, "adain": 60}  # of training
+MINUTES = {"fast_style": 20, "adain": 40}  # of training
 TIMED = 512  # pixels a side of the pictures whose translation is timed
 
 SPEED_SIZE, ITERATIONS, ROUNDS = 256, 200, 2

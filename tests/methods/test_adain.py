@@ -101,19 +101,24 @@ def test_pictures_of_any_size_keep_it_and_a_style_may_have_another():
 # --- learning -------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_is_equations_11_to_13_as_shares_of_what_is_wanted():
-    method, batch = build(content=2.0, strokes=3.0), batch_of()
+@pytest.mark.parametrize("identity", [0.0, 4.0])
+def test_a_step_is_equations_11_to_13_as_shares_of_what_is_wanted_and_giving_back(identity):
+    method, batch = build(content=2.0, strokes=3.0, identity=identity), batch_of()
     encode = copy.deepcopy(method.encoder)
     with torch.no_grad():
         content = encode(batch.source, [DEEPEST])[DEEPEST]
-        styles = {layer: moments(maps) for layer, maps in encode(batch.target, LAYERS).items()}
+        paintings = encode(batch.target, LAYERS)
+        styles = {layer: moments(maps) for layer, maps in paintings.items()}
         told = F.instance_norm(content, eps=EPSILON) * styles[DEEPEST][:, 1, :, None, None]
         told = told + styles[DEEPEST][:, 0, :, None, None]
     seen = encode(method.decoder(told), LAYERS)
     content_loss = (seen[DEEPEST] - told).square().sum() / told.square().sum()
     layers = [(moments(seen[n]) - styles[n]).square().sum() / styles[n].square().sum() for n in LAYERS]
     style_loss = torch.stack(layers).mean()
-    expected = torch.autograd.grad(2 * content_loss + 3 * style_loss, list(method.decoder.parameters()))
+    loss = 2 * content_loss + 3 * style_loss
+    if identity:
+        loss = loss + identity * (method.decoder(paintings[DEEPEST]) - batch.target).abs().mean()
+    expected = torch.autograd.grad(loss, list(method.decoder.parameters()))
 
     grads, weights = [], list(method.decoder.parameters())
     optimizer = torch.optim.SGD(weights, lr=0)  # a copy's optimiser still holds the weights of the first
@@ -122,6 +127,7 @@ def test_a_step_is_equations_11_to_13_as_shares_of_what_is_wanted():
     losses = method.training_step(batch, 0)
     assert float(losses["content"]) == pytest.approx(float(content_loss.detach()), rel=1e-3)
     assert float(losses["style"]) == pytest.approx(float(style_loss.detach()), rel=1e-3)
+    assert ("identity" in losses) == bool(identity)
     for ours, theirs in zip(grads, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-5)
 
