@@ -200,7 +200,7 @@ def vgg_distance(vgg: VGG19, made: Tensor, wanted: Tensor) -> Tensor:
         both = (_seen(vgg, pictures[rows], VGG_LAYERS) for pictures in (made, wanted))
         for ours, theirs in zip(*(maps.values() for maps in both), strict=True):
             squares = (F.normalize(ours, dim=1, eps=1e-10) - F.normalize(theirs, dim=1, eps=1e-10)).square().sum(1)
-            values[rows] += squares.mean((1, 2), dtype=torch.float64).cpu() / len(VGG_LAYERS)  # of (n, H, W)
+            values[rows] += squares.cpu().mean((1, 2), dtype=torch.float64) / len(VGG_LAYERS)  # of (n, H, W)
     return values
 
 
@@ -219,10 +219,15 @@ def style_distance(vgg: VGG19, made: Tensor, wanted: list[Tensor]) -> Tensor:
     averaged over layers: `losses.gram_distance`, picture by picture.
     """
     distances = [
-        (ours.double() - theirs.double()).square().sum((1, 2)) / theirs.double().square().sum((-2, -1)).clamp(min=1e-12)
-        for ours, theirs in zip(style_of(vgg, made), wanted, strict=True)
+        (ours - theirs).square().sum((1, 2)) / theirs.square().sum((-2, -1)).clamp(min=1e-12)
+        for ours, theirs in zip(_doubles(style_of(vgg, made)), _doubles(wanted), strict=True)
     ]
-    return torch.stack(distances).mean(0).cpu()
+    return torch.stack(distances).mean(0)
+
+
+def _doubles(matrices: list[Tensor]) -> Iterator[Tensor]:
+    """In float64, on the processor: not every device has it."""
+    return (matrix.cpu().double() for matrix in matrices)
 
 
 def _seen(vgg: VGG19, pictures: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:

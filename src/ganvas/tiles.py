@@ -136,19 +136,20 @@ def statistics_of_one(
             weights = (down[:, None] * across)[None, None]  # (1, 1, H, W)
 
             def note(layer: nn.Module, x: Tensor, weights: Tensor = weights) -> Tensor:
-                share = F.interpolate(weights, x.shape[-2:], mode="area").to(x.device).double()
-                values = x.double()  # (1, C, h, w)
+                share = F.interpolate(weights, x.shape[-2:], mode="area").double()
+                values = x.cpu().double()  # (1, C, h, w); not every device has numbers of 64 bits
                 moments = (share, share * values, share * values.square())
                 added = (moment.sum((0, 2, 3)) for moment in moments)
-                before = sums.get(layer, (torch.zeros((), dtype=torch.float64, device=x.device),) * 3)
+                before = sums.get(layer, (torch.zeros((), dtype=torch.float64),) * 3)
                 n, first, second = (a + b for a, b in zip(before, added, strict=True))
                 sums[layer] = n, first, second
                 return x
 
             with _replaced(network, note):
                 part(picture[None, :, top:bottom, left:right])
+    device = next(network.parameters()).device
     return {
-        layer: ((first / n).float(), (second / n - (first / n).square()).clamp(min=0).float())
+        layer: ((first / n).float().to(device), (second / n - (first / n).square()).clamp(min=0).float().to(device))
         for layer, (n, first, second) in sums.items()
     }
 

@@ -169,6 +169,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
         ("fast_style", [], "add --style PAINTING"),
         ("fast_style", ["--style", "{}/nosuch.png"], "nosuch.png"),
         ("fast_style", ["--style", "{}/broken.png"], "not a picture"),
+        ("fast_style", ["--style", "{}/painting.png", "{}/tiny.png"], "tiny.png: 40x16 pixels, too few"),
         ("autoencoder", ["--style", "{}/painting.png"], "autoencoder learns no style from single paintings"),
         ("autoencoder", ["--features", "{}/weights.pth"], "does not learn by what VGG-19 sees; leave it out"),
     ],
@@ -176,6 +177,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
 )
 def test_what_is_missing_broken_or_of_no_use_is_one_line(method, more, words, train, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
+    photograph(seed=8, width=40, height=16).save(tmp_path / "tiny.png")
     assert train(method, *(word.replace("{}", str(tmp_path)) for word in more)) == 2
     said = capsys.readouterr().err
     assert words in said
@@ -183,8 +185,9 @@ def test_what_is_missing_broken_or_of_no_use_is_one_line(method, more, words, tr
     assert not (tmp_path / "run").exists()
 
 
-def test_a_method_without_use_for_them_passes_over_weights_that_the_environment_names(train, monkeypatch):
-    monkeypatch.setenv("GANVAS_WEIGHTS", "weights.safetensors")
+@pytest.mark.parametrize("named", ["weights.safetensors", "./weights.safetensors"])
+def test_a_method_without_use_for_them_passes_over_weights_that_the_environment_names(named, train, monkeypatch):
+    monkeypatch.setenv("GANVAS_WEIGHTS", named)
     assert train("autoencoder") == 0
 
 

@@ -56,7 +56,7 @@ def evaluate_style(
         return source
 
     photographs = opened(data, holdout)
-    styles, title = _styles(loaded, facts, target=target, style=style, opened=opened)
+    styles, title = _styles(loaded, facts, target=target, style=style, opened=opened, most=len(photographs))
     vgg = open_judge(features, device_of(loaded))
     learned = learned_from(data, known, holdout)
     return evaluation.evaluate_style(
@@ -71,6 +71,7 @@ def _styles(
     target: str | None,
     style: Sequence[Path],
     opened: "Callable[[str, float], Source[Images]]",
+    most: int,
 ) -> "tuple[list[Style], str]":
     """What photographs are to be painted in, as was said, or else as the model learned it; and what to call it."""
     from ganvas import images
@@ -83,19 +84,20 @@ def _styles(
             raise UsageError(
                 f"--target {target}: this {name} model paints in the style of its own painting; leave it out"
             )
-        style = style or [Path(file) for file in facts.style]
-        if missing := [file for file in style if not file.is_file() and str(file) in facts.style]:
+        learned = [Path(file) for file in facts.style]
+        if not style and (missing := [file for file in learned if not (file.is_absolute() and file.is_file())]):
             raise UsageError(
                 f"the painting that the model learned from, {missing[0].name}, is not here: add --style FILE"
             )
+        style = style or learned
     elif not style:
         folder = target or facts.target
-        if not Path(folder).is_dir():
+        if not Path(folder).is_dir() or not (target or Path(folder).is_absolute()):  # a model file knows names alone
             where = f"--target {target}: no such folder" if target else f"its paintings, {folder}, are not here"
             raise UsageError(f"{where}; add --target FOLDER, or --style PAINTING")
         paintings = opened(folder, facts.holdout if Path(folder).resolve() == Path(facts.target).resolve() else 0.0)
-        rows = paintings.rows(range(len(paintings)))
-        return [Style([painting]) for painting in rows.images], f"{len(paintings):,} of {paintings.title} in turn"
+        rows = paintings.rows(range(min(most, len(paintings))))
+        return [Style([painting]) for painting in rows.images], f"{len(rows):,} of {paintings.title} in turn"
     names = ", ".join(file.name for file in style) + (", all at once" if len(style) > 1 else "")
     return [Style([images.on_white(painting) for painting in read_styles(style)])], names
 

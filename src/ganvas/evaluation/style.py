@@ -4,6 +4,7 @@ The two pull against each other, so neither says anything alone: who does nothin
 painting in place of the photograph has all its style.
 """
 
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ from ganvas.runtime import evaluating
 from ganvas.translation import Translator
 
 CONTENT = "content distance"
+KEPT = 64  # styles of which is kept what is wanted, 1.4 MB each
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,15 @@ def evaluate_style(
     method, size, channels = Translator(model).method, photographs.spec.size, model.facts.spec.channels
     config = model.facts.config
     shorter = config.painting_size if isinstance(config, FastStyleConfig) else size  # strokes as large as it learned
-    seen = [style.at(shorter, channels) for style in styles]
-    wanted = [_mean([metrics.style_of(vgg, painting) for painting in paintings]) for paintings in seen]
-    told = [_told(method, paintings) for paintings in seen] if isinstance(method, Restyles) else []
-    shown = torch.cat([_square(paintings[0], size) for paintings in seen])  # (M, C, H, W)
+
+    @functools.lru_cache(KEPT)
+    def looked_at(number: int) -> tuple[list[Tensor], Tensor | None, Tensor]:
+        """What is wanted of a style, what the model is told of it, and how it looks, (C, H, W)."""
+        paintings = styles[number].at(shorter, channels)
+        wanted = _mean([metrics.style_of(vgg, painting) for painting in paintings])
+        told = _told(method, paintings) if isinstance(method, Restyles) else None
+        return wanted, told, _square(paintings[0], size)[0]
+
     content, style = replace(vgg_measure(vgg), name=CONTENT, meaning="VGG distance to the photograph"), _style(vgg)
 
     spectra, values, seconds = Spectra(), dict[str, list[Tensor]](), 0.0
@@ -113,11 +120,13 @@ def evaluate_style(
         given = part.images
         numbers = [i % len(styles) for i in range(start, start + len(given))]
         start += len(given)
+        wanted, told, shown = zip(*map(looked_at, numbers), strict=True)
+        told_of_each = None if told[0] is None else torch.stack(told)
         began = time.perf_counter()
-        made = through(method, given, "ab", styles=torch.stack([told[i] for i in numbers]) if told else None)
+        made = through(method, given, "ab", styles=told_of_each)
         seconds += time.perf_counter() - began
         spectra.add(outputs=made, targets=given)
-        targets = [torch.stack([wanted[i][layer] for i in numbers]) for layer in range(len(wanted[0]))]
+        targets = [torch.stack(matrices) for matrices in zip(*wanted, strict=True)]
         row = {
             style.name: metrics.style_distance(vgg, made, targets),
             f"{INPUT} {style.name}": metrics.style_distance(vgg, given, targets),
@@ -125,7 +134,7 @@ def evaluate_style(
         }
         for column, found in row.items():
             values.setdefault(column, []).append(found)
-        chosen.add(torch.stack(alike(given, made, shown[numbers]), 1), -row[style.name])
+        chosen.add(torch.stack(alike(given, made, torch.stack(shown)), 1), -row[style.name])
     columns = {name: torch.cat(found) for name, found in values.items()}
     return StyleEvaluation(
         model=model.facts.method,
@@ -133,7 +142,7 @@ def evaluate_style(
         protocol=protocol_of(model, photographs, {"direction": "ab"}, learned)
         | {
             "paintings": f"{title or 'as given'}; seen with {shorter} pixels or fewer on the shorter side"
-            + (", so too by the model" if told else ""),
+            + (", so too by the model" if isinstance(method, Restyles) else ""),
             "baseline": "the photograph as it is: all of its content, and no more of the style than it happens to have",
             **formulas([style, content]),
         },

@@ -88,20 +88,26 @@ class AdversarialConfig(AdamConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationConfig(AdamConfig):
-    """The settings of methods that learn to turn a picture into another."""
+class DecayingConfig(AdamConfig):
+    """The settings of methods whose step size falls to zero at the end."""
 
-    batch: int = setting(8, "pictures a step", low=1, high=65536)
     decay: float = setting(
         0.5, "share of the training over whose end the step size falls to zero along a line; 0 keeps it", low=0, high=1
-    )
-    upsample: Upsample = setting(
-        "resize", "how maps are doubled: transposed convolution, repeated pixels and convolution, or a pixel shuffle"
     )
 
     def rate_at(self, spent: float) -> float:
         """One until the decay begins, then along a line to zero."""
         return min(1.0, (1 - spent) / self.decay) if self.decay else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig(DecayingConfig):
+    """The settings of methods that learn to turn a picture into another."""
+
+    batch: int = setting(8, "pictures a step", low=1, high=65536)
+    upsample: Upsample = setting(
+        "resize", "how maps are doubled: transposed convolution, repeated pixels and convolution, or a pixel shuffle"
+    )
 
 
 def optimizers_of(config: AdamConfig, players: Mapping[str, nn.Module]) -> dict[str, Optimizer]:

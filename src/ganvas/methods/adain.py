@@ -27,25 +27,20 @@ SLOWEST = 0.001  # how far the usual style moves in a step, once it has seen man
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdainConfig(_base.AdamConfig):
+class AdainConfig(_base.DecayingConfig):
     """The settings of `adain`; the defaults are our best recipe for an hour on a laptop."""
 
-    batch: int = with_default(_base.AdamConfig, "batch", 1)
-    epochs: int = with_default(_base.AdamConfig, "epochs", 10)
-    learning_rate: float = with_default(_base.AdamConfig, "learning_rate", 1e-3)
-    beta1: float = with_default(_base.AdamConfig, "beta1", 0.9)
-    beta2: float = with_default(_base.AdamConfig, "beta2", 0.999)
-    decay: float = with_default(_base.TranslationConfig, "decay", 0.5)
+    batch: int = with_default(_base.DecayingConfig, "batch", 2)
+    epochs: int = with_default(_base.DecayingConfig, "epochs", 10)
+    learning_rate: float = with_default(_base.DecayingConfig, "learning_rate", 3e-4)
+    beta1: float = with_default(_base.DecayingConfig, "beta1", 0.9)
+    beta2: float = with_default(_base.DecayingConfig, "beta2", 0.999)
     width: int = setting(32, "channels of the decoder at full size; 64 mirrors VGG-19", low=4, high=256)
     content: float = setting(1.0, "weight of the content: that the decoder says what it was told", low=0)
     strokes: float = setting(2.0, "weight of the style: means and deviations of what is seen", low=0)
     identity: float = setting(
         5.0, "weight of giving back paintings that are in their own style already; 0 is quicker a step", low=0
     )
-
-    def rate_at(self, spent: float) -> float:
-        """One until the decay begins, then along a line to zero."""
-        return min(1.0, (1 - spent) / self.decay) if self.decay else 1.0
 
 
 class Adain(_base.Method):

@@ -87,8 +87,9 @@ class FastStyle(_base.PictureToPicture):
         for painting in paintings:
             share = min(1.0, self.config.painting_size / min(painting.shape[-2:]))
             sides = (round(n * share) for n in painting.shape[-2:])
+            shown = scaled(to_signed(painting)[None], *sides).clamp_(-1, 1)
             with torch.no_grad():
-                for layer, maps in self.vgg(scaled(to_signed(painting)[None], *sides), STYLE).items():
+                for layer, maps in self.vgg(shown, STYLE).items():
                     seen[layer].append(gram(maps)[0])
         self.wanted = {layer: torch.stack(grams).mean(0) for layer, grams in seen.items()}  # (C, C)
 
