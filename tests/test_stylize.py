@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganvas import images, lab
 from ganvas.cli import main, stylizing
-from ganvas.errors import DataError, DivergedError, SettingError
+from ganvas.errors import DataError, DivergedError, SaveError, SettingError
 from ganvas.features import open_vgg
 from ganvas.images import Picture
 from ganvas.nets.vgg import VGG19
@@ -182,6 +182,42 @@ def test_what_is_wanted_of_the_style_is_computed_once_for_a_folder(monkeypatch):
     assert len(calls) == 8 + 1 + 6
 
 
+def test_of_a_folder_with_many_sizes_the_last_few_are_kept():
+    stylizer = Stylizer(quick(scales=1, iterations=1), tiny(), [picture(seed=9)])
+    for width in range(41, 51):
+        list(stylizer(picture(width=width, height=20)))
+    assert list(stylizer._known) == [*range(43, 51)]
+
+
+def test_a_style_is_looked_at_no_larger_than_it_may_be(monkeypatch):
+    sizes = []
+    forward = VGG19.forward
+
+    def look(network, shown, *given, **how):
+        sizes.append(max(shown.shape[-2:]))
+        return forward(network, shown, *given, **how)
+
+    monkeypatch.setattr("ganvas.stylize.stylizer.LARGEST_STYLE", 150)
+    monkeypatch.setattr(VGG19, "forward", look)
+    for longer, expected in ((48, 96), (100, 150), (200, 200)):
+        stylizer = Stylizer(quick(size=longer, scales=1, style_scale=2.0), tiny(), [picture(seed=9, width=500)])
+        next(stylizer(picture(width=longer)))
+        assert expected in sizes
+        assert max(sizes) == max(expected, longer)
+        assert max(max(style.pixels.shape) for style in stylizer._prepared) == expected  # in bytes already
+        sizes.clear()
+
+
+def test_weights_that_are_small_together_do_as_much():
+    def losses(times):
+        weights = {"content_weight": times, "style_weight": 8 * times, "variation_weight": times}
+        return stylized(config=quick(iterations=15, **weights))[1]
+
+    plain, small = losses(0.1), losses(1e-9)
+    assert small[-1]["style"] < small[0]["style"] / 2
+    assert small[-1]["style"] == pytest.approx(plain[-1]["style"], rel=0.1)  # rounding is all that differs
+
+
 def test_the_network_ends_where_nothing_deeper_counts():
     assert StylizeConfig().deepest == "relu5_1"
     config = quick(layer_weights=(1.0, 1.0, 1.0, 1.0, 0.0))
@@ -212,9 +248,21 @@ def test_matched_colours_have_the_mean_and_the_covariance_of_the_others():
     wanted = torch.rand(1, 3, 25, 15, generator=chance).cumsum(1)
     found, expected = (each[0].flatten(1).double().numpy() for each in (match_colours(style, wanted), wanted))
     np.testing.assert_allclose(found.mean(1), expected.mean(1), atol=1e-4)
-    np.testing.assert_allclose(np.cov(found), np.cov(expected), atol=1e-4)
+    np.testing.assert_allclose(np.cov(found, ddof=0), np.cov(expected, ddof=0), atol=1e-4)
     torch.testing.assert_close(match_colours(wanted, wanted), wanted, atol=1e-4, rtol=0)
     assert match_colours(torch.ones(1, 1, 8, 8), wanted[:, :1]).isfinite().all()  # one colour alone
+
+
+def test_only_colours_that_show_are_matched():
+    chance = torch.Generator().manual_seed(0)
+    style, wanted = (torch.rand(1, 3, 20, 30, generator=chance) for _ in range(2))
+    showing = torch.ones(1, 1, 20, 30)
+    showing[..., 10:] = 0
+    alone = match_colours(style[..., :10], wanted[..., :10])
+    style[..., 10:], wanted[..., 10:] = 5, -7  # what is hidden may be anything
+    found = match_colours(style, wanted, showing=showing, wanted_showing=showing)
+    torch.testing.assert_close(found[..., :10], alone)
+    assert match_colours(style, wanted, wanted_showing=torch.zeros(1, 1, 20, 30)).isfinite().all()
 
 
 def test_the_grey_of_a_colour_is_as_light():
@@ -299,6 +347,9 @@ def test_large_pictures_are_laid_over_in_strips(monkeypatch):
         (lambda: quick(style_weights=(0.0, 0.0)), SettingError, "not 0"),
         (lambda: quick(layer_weights=(1.0,)), SettingError, "expected 5 numbers"),
         (lambda: quick(content_weight=-1.0), SettingError, "the smallest is 0"),
+        (lambda: quick(content_weight=0.0, style_weight=0.0, variation_weight=0.0), SettingError, "are all 0"),
+        (lambda: quick(learning_rate=0.1), SettingError, "add --optimizer adam"),
+        (lambda: quick(style_scale=5.0), SettingError, "the largest is 4"),
         (lambda: recipe_named("peper"), SettingError, "there is paper"),
     ],
 )
@@ -377,6 +428,9 @@ def test_large_pictures_are_worked_at_smaller_and_it_says_so(stylize, capsys):
     assert stylize("large.jpg", "monet.jpg", "--size", "64", "--out", "a.jpg") == 0
     assert "300x200 pixels; stylised at 64x43 and enlarged again" in capsys.readouterr().err
     assert size_of("a.jpg") == (300, 200)
+    photograph(seed=1, width=300, height=8).save("thin.png")
+    assert stylize("thin.png", "monet.jpg", "--size", "64", "--out", "b.png") == 0
+    assert "300x8 pixels; stylised at 64x32 and enlarged again" in capsys.readouterr().err
 
 
 def test_transparency_stays_or_lies_on_white(stylize, capsys):
@@ -397,6 +451,12 @@ def test_a_grey_style_is_said_and_a_grey_content_works(stylize, capsys):
     assert "grey.png: a grey picture" in capsys.readouterr().err
     assert stylize("grey.png", "monet.jpg", "--out", "b.png") == 0
     assert images.read(Path("b.png")).pixels.shape[0] == 3
+    assert "grey picture" not in capsys.readouterr().err
+    Image.open("grey.png").convert("RGB").save("scan.jpg")
+    assert stylize("cat.png", "scan.jpg", "--out", "c.png") == 0
+    assert "scan.jpg: a grey picture" in capsys.readouterr().err
+    assert stylize("cat.png", "scan.jpg", "--keep-colors", "luminance", "--out", "d.png") == 0
+    assert "grey picture" not in capsys.readouterr().err
 
 
 def test_a_folder_gives_a_folder_and_what_is_broken_is_left_out(stylize, capsys, photos):
@@ -444,6 +504,111 @@ def test_ctrl_c_in_a_folder_says_what_is_done(stylize, capsys, monkeypatch, phot
     assert len(list(Path("out").iterdir())) == 3
 
 
+def test_ctrl_c_in_a_folder_lists_what_was_left_out_and_the_last_step_of_all_is_no_interruption(
+    stylize, capsys, monkeypatch
+):
+    Path("two").mkdir()
+    Path("two/a.png").write_bytes(b"no picture")
+    photograph(seed=3, width=40, height=40).save("two/b.png")
+    photograph(seed=4, width=40, height=40).save("two/c.png")
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 4)
+        assert stylize("two", "monet.jpg", "--out", "out", "--scales", "1") == 130
+    said = " ".join(capsys.readouterr().err.split())
+    assert "left out two/a.png" in said
+    assert "0 of 3 files are done and kept in out, and out/b.png as far as it came" in said
+    Path("two/a.png").unlink()
+    interrupt_at(monkeypatch, 6 + 1 + 4)  # the last look of all; what is wanted of the style is known by then
+    assert stylize("two", "monet.jpg", "--out", "all", "--scales", "1") == 0
+    assert "2 files in all" in capsys.readouterr().out
+
+
+@pytest.fixture
+def at_every_step(monkeypatch):
+    monkeypatch.setattr(stylizing, "PREVIEW_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a.preview.jpg", "monet.jpg"],
+        ["cat.png", "a.preview.jpg"],
+        ["cat.png", "monet.jpg", "--mask", "a.preview.jpg"],
+        ["cat.png", "monet.jpg", "--init-from", "a.preview.jpg"],
+    ],
+)
+def test_a_preview_replaces_nothing_that_is_given(stylize, capsys, at_every_step, words):
+    photograph(seed=2, width=48, height=40).save("a.preview.jpg")
+    before = Path("a.preview.jpg").read_bytes()
+    assert stylize(*words, "--out", "a.png", "--overwrite") == 2
+    assert "the preview of a.png would replace it" in " ".join(capsys.readouterr().err.split())
+    assert Path("a.preview.jpg").read_bytes() == before
+
+
+def test_a_preview_of_before_stays_without_overwrite(stylize, capsys, monkeypatch, at_every_step):
+    Path("a.preview.jpg").write_text("mine")
+    assert stylize("cat.png", "monet.jpg", "--out", "a.png") == 2
+    assert "a.preview.jpg: left from a run" in " ".join(capsys.readouterr().err.split())
+    assert Path("a.preview.jpg").read_text() == "mine"
+    with monkeypatch.context() as patched:
+        patched.setattr(stylizing, "PREVIEW_SECONDS", 100.0)
+        assert stylize("cat.png", "monet.jpg", "--out", "a.png", "--overwrite") == 0
+    assert Path("a.preview.jpg").read_text() == "mine"  # this run wrote none
+    assert stylize("cat.png", "monet.jpg", "--out", "a.png", "--overwrite") == 0
+    assert not Path("a.preview.jpg").exists()
+
+
+def test_a_preview_replaces_no_result_of_a_folder(stylize, capsys):
+    Path("two").mkdir()
+    for name in ("a.png", "a.preview.jpg"):
+        photograph(seed=3, width=40, height=40).save(Path("two", name))
+    assert stylize("two", "monet.jpg", "--out", "out") == 2
+    assert "the preview of out/a.png would replace it" in " ".join(capsys.readouterr().err.split())
+    assert not Path("out").exists()
+
+
+def test_what_cannot_be_written_or_diverges_leaves_the_preview(stylize, capsys, monkeypatch, at_every_step):
+    write = images.write
+
+    def full(path, *given, **how):
+        if path.suffix == ".png":
+            raise SaveError(f"{path}: no space left on the disk")
+        write(path, *given, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(images, "write", full)
+        assert stylize("cat.png", "monet.jpg", "--out", "a.png") == 1
+    assert "a.png: no space left on the disk; the picture so far is in a.preview.jpg" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert size_of("a.preview.jpg") == (48, 40)
+    forward, calls = VGG19.forward, []
+
+    def look(*given, **how):
+        calls.append(1)
+        return {layer: maps * (float("nan") if len(calls) > 4 else 1) for layer, maps in forward(*given, **how).items()}
+
+    monkeypatch.setattr(VGG19, "forward", look)
+    assert stylize("cat.png", "monet.jpg", "--out", "b.png", "--scales", "1") == 1
+    assert "smaller weights, or --optimizer adam; the picture so far is in b.preview.jpg" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert size_of("b.preview.jpg") == (48, 40)
+
+
+@pytest.mark.parametrize(("ending", "side"), [("webp", 16_383), ("jpg", 65_500)])
+def test_what_a_format_cannot_hold_is_said_before_the_first_step(stylize, capsys, monkeypatch, ending, side):
+    photograph(seed=1, width=side + 1, height=8).save("long.png")
+    monkeypatch.setattr(VGG19, "forward", None)  # it is not asked
+    assert stylize("long.png", "monet.jpg", "--out", f"a.{ending}") == 2
+    assert f"holds {side:,} a side; end a.{ending} in another format" in " ".join(capsys.readouterr().err.split())
+    assert not Path(f"a.{ending}").exists()
+    wide = torch.zeros(1, 8, side + 1, dtype=torch.uint8)
+    images.write(Path(f"a.{ending}"), wide[..., 1:])  # the encoder's own limit
+    with pytest.raises(DataError, match="cannot hold it"):
+        images.write(Path(f"a.{ending}"), wide)
+
+
 def test_a_preview_is_there_while_it_works(stylize, monkeypatch):
     monkeypatch.setattr(stylizing, "PREVIEW_SECONDS", 0.0)
     seen, finish = [], Stylizer.finish
@@ -486,6 +651,12 @@ def test_too_little_memory_is_one_line(stylize, capsys, monkeypatch):
         (["cat.png", "monet.jpg", "--out", "a.png", "--style-weight", "-1"], "the smallest is 0"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--style-weights", "1", "1"], "give one for each"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--mask", "monet.jpg"], "--mask has 50x60 pixels"),
+        (["cat.png", "monet.jpg", "--out", "a.png", "--mask", "dog.png"], "--mask dog.png: no such picture"),
+        (["cat.png", "monet.jpg", "--out", "a.png", "--init-from", "dog.png"], "--init-from dog.png: no such picture"),
+        (["cat.png", "monet.jpg", "--out", "a.png", "--init-from", "cat.png", "--init", "noise"], "starts from noise"),
+        (["cat.png", "monet.jpg", "--out", "a.png", "--learning-rate", "0.1"], "add --optimizer adam"),
+        (["only", "monet.jpg", "--out", "a.png"], "name a folder for the results"),
+        (["only", "other/a.png", "--out", "other", "--overwrite"], "other/a.png is a style, and would be replaced"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--preset", "mine"], "there is paper"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--keep-colors", "all"], "luminance"),
         (["cat.png", "small.png", "--out", "a.png"], "too few to show a style"),
@@ -498,7 +669,9 @@ def test_bad_input_is_one_line(stylize, capsys, words, expected):
     frames = [photograph(seed=i, width=20, height=20) for i in (1, 2)]
     frames[0].save("film.gif", save_all=True, append_images=frames[1:])
     Path("only").mkdir()
-    photograph(seed=1, width=40, height=40).save("only/a.png")
+    Path("other").mkdir()
+    for folder in ("only", "other"):
+        photograph(seed=1, width=40, height=40).save(f"{folder}/a.png")
     Path("words.png").write_text("words")
     assert stylize(*words) == 2
     said = capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Style transfer from the command line: which files, where to, and what is shown on the way."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # these load torch
     from ganvas.stylize import Progress, StylizeConfig, Stylizer
 
 PREVIEW_SECONDS = 5.0  # between two previews, and all that a crash can lose
+
+_LARGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500, "GIF": 65_535}  # pixels; libjpeg's own limit is below that of JPEG
+_TINGE = 2  # of 255 between the channels of a grey picture, which JPEG's rounding may leave there
 
 
 def stylize(
@@ -59,11 +62,23 @@ def stylize(
     from ganvas.runtime import choose_precision, find_device
     from ganvas.stylize import Stylizer
 
+    if init_from is not None and config.init == "noise":
+        raise UsageError(
+            f"--init-from {init_from}: --init noise starts from noise; leave it out, or add --init content"
+        )
+    beside = {"--mask": mask, "--init-from": init_from}
+    for flag, path in beside.items():
+        if path is not None and not path.is_file():
+            raise UsageError(f"{flag} {path}: no such picture")
     places = _plan(content, styles, out)
     require_free(places.values(), overwrite=overwrite or not out.exists())
+    given = [*places, *styles, *(path for path in beside.values() if path is not None)]
+    _require_previews_free(places.values(), given, overwrite=overwrite)
     where = None if mask is None else images.in_channels(images.read(mask).pixels, 1)
     start = None if init_from is None else images.read(init_from).pixels
-    shown, machine = _opened(styles), find_device(device)
+    shown, machine = [images.read(path) for path in styles], find_device(device)
+    if config.keep_colors == "none":
+        _say_what_is_grey(styles, shown)
     network = open_vgg(features, deepest=config.deepest, pooling=config.pooling).to(machine)
     if choose_precision(machine, precision) == "bf16":
         network = network.bfloat16()
@@ -88,23 +103,25 @@ def _stylize_folder(stylizer: "Stylizer", places: Mapping[Path, Path], out: Path
         Interrupted: after Ctrl-C, the picture so far being written.
         GanvasError: if some could not be done.
     """
-    problems = list[str]()
+    problems, finished, unfinished = list[str](), 0, ""
     with console.stopping_gently() as stop:
-        for done, (file, place) in enumerate(places.items()):
+        for number, (file, place) in enumerate(places.items(), 1):
             try:
-                _stylized(stylizer, file, place, stop=stop, title=f"{done + 1:,}/{len(places):,} {file.name}  ")
+                last = _stylized(stylizer, file, place, stop=stop, title=f"{number:,}/{len(places):,} {file.name}  ")
+                if last.step == last.steps:
+                    finished += 1
+                else:
+                    unfinished = f", and {place} as far as it came"
             except (DataError, DivergedError) as error:
                 problems.append(str(error) if str(file) in str(error) else f"{file}: {error}")
             if stop:
-                raise Interrupted(
-                    f"interrupted; {done - len(problems):,} of {len(places):,} files are done and kept in {out}, "
-                    f"and {place} as far as it came"
-                )
-    finished = len(places) - len(problems)
+                break
+    for line in problems:
+        console.say(f"left out {line}")
+    if unfinished or finished + len(problems) < len(places):
+        raise Interrupted(f"interrupted; {finished:,} of {len(places):,} files are done and kept in {out}{unfinished}")
     console.tell(f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
     if problems:
-        for line in problems:
-            console.say(f"left out {line}")
         raise GanvasError(f"{len(problems):,} of {len(places):,} files could not be stylised; the others are done")
 
 
@@ -141,10 +158,14 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
             raise UsageError(f"{style}: content and style are one file; give another picture as the style")
     given = {path.resolve() for path in styles}
     if content.is_dir():
+        if out.suffix.lower() in images.EXTENSIONS and not out.is_dir():
+            raise UsageError(f"--out {out}: one picture, and {content} is a folder; name a folder for the results")
         places = plan([content], out, format="keep")
         places = {file: place for file, place in places.items() if file.resolve() not in given}
         if not places:
             raise UsageError(f"{content}: holds no picture but the style; give a folder of contents")
+        if place := next((place for place in places.values() if place.resolve() in given), None):
+            raise UsageError(f"--out {out}: {place} is a style, and would be replaced; choose another folder")
         return places
     if out.is_dir():
         raise UsageError(f"--out {out}: a folder; name a file in it, such as {out / content.with_suffix('.png').name}")
@@ -154,20 +175,43 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
     return {content: out}
 
 
-def _opened(paths: Sequence[Path]) -> "list[Picture]":
-    from ganvas import images
+def _require_previews_free(places: Collection[Path], given: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise UsageError where a preview would replace a picture that is given or made, or one of somebody else's."""
+    taken = {path.resolve() for path in (*given, *places)}
+    for place in places:
+        preview = _preview(place)
+        if preview.resolve() in taken:
+            raise UsageError(
+                f"{preview}: the preview of {place} would replace it, and it is given or to be made; "
+                "choose another --out"
+            )
+        if preview.exists() and not overwrite:
+            raise UsageError(f"{preview}: left from a run that was killed or failed; move it away, or add --overwrite")
 
-    for path in paths:
-        if images.read_header(path).grey:
+
+def _say_what_is_grey(paths: Sequence[Path], pictures: "Sequence[Picture]") -> None:
+    """A line for each style without colour, whatever its file says: scans are often grey in three channels."""
+    for path, picture in zip(paths, pictures, strict=True):
+        if int((picture.pixels.amax(0) - picture.pixels.amin(0)).max()) <= _TINGE:
             console.say(f"{path}: a grey picture, whose style is grey too; --keep-colors keeps the content's colours")
-    return [images.read(path) for path in paths]
 
 
-def _read(file: Path) -> "Picture":
+def _read(file: Path, *, place: Path) -> "Picture":
+    """A content whose result the format of its place can hold.
+
+    Raises:
+        DataError: if it is no single picture, or too large for that format.
+    """
     from ganvas import film, images
 
     if film.is_film(file):
         raise DataError(f"{file}: a film, and single pictures are stylised; `ganvas train fast_style` is for films")
+    header, format = images.read_header(file), images.format_of(place)
+    if max(header.width, header.height) > (largest := _LARGEST_SIDE.get(format, images.MAX_PIXELS)):
+        raise DataError(
+            f"{file}: {header.width}x{header.height} pixels, and {format} holds {largest:,} a side; "
+            f"end {place} in another format, such as .png"
+        )
     return images.read(file)
 
 
@@ -176,21 +220,25 @@ def _notes(stylizer: "Stylizer", picture: "Picture", place: Path) -> Iterator[st
     from ganvas import images
 
     (height, width), (rows, columns) = picture.pixels.shape[-2:], stylizer.working_size(picture)
-    if rows < height:
+    if rows < height or columns < width:
         yield f"{width}x{height} pixels; stylised at {columns}x{rows} and enlarged again (--size takes more)"
     if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
         yield "JPEG and BMP cannot be transparent; what was lies on white now (a .png keeps it)"
 
 
 def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", title: str) -> "Progress":
-    """Take the steps, with a bar and a preview, and write what they made; returns the last one."""
+    """Take the steps, with a bar and a preview, and write what they made; returns the last one.
+
+    The preview goes when the result is written, and not before: after an error or a kill it is what is left.
+    """
     from ganvas import images
     from ganvas.translation import lacks_memory
 
-    picture = _read(file)
+    picture = _read(file, place=place)
     for note in _notes(stylizer, picture, place):
         console.say(f"{file.name}: {note}")
-    preview, written, small = _preview(place), time.monotonic(), stylizer.reduced(picture)
+    preview, previewed, small = _preview(place), False, stylizer.reduced(picture)
+    written = time.monotonic()
     try:
         for event in _shown(stylizer(picture), title=title):
             if stop:
@@ -198,15 +246,20 @@ def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", ti
             if time.monotonic() - written >= PREVIEW_SECONDS:
                 made = stylizer.finish(small, event.made)
                 images.write(preview, made.pixels, alpha=made.alpha)
-                written = time.monotonic()
+                previewed, written = True, time.monotonic()
         made = stylizer.finish(picture, event.made)
         images.write(place, made.pixels, alpha=made.alpha, dpi=made.dpi)
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise
         size = stylizer.config.size
-        raise DataError(f"{file}: takes more memory than there is at --size {size}; give fewer pixels") from error
-    finally:  # only a kill leaves it behind
+        kept = f"; the picture so far is in {preview}" if previewed else ""
+        raise DataError(f"{file}: takes more memory than there is at --size {size}; give fewer pixels{kept}") from error
+    except GanvasError as error:
+        if not previewed:
+            raise
+        raise type(error)(f"{error}; the picture so far is in {preview}") from error
+    if previewed:
         preview.unlink(missing_ok=True)
     return event
 

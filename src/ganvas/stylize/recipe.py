@@ -11,6 +11,9 @@ from ganvas.settings import setting
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+LARGEST_STYLE = 2048  # pixels of the longer side, and those of the picture if it has more: so memory is bounded
+
+_LEARNING_RATE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,11 @@ class StylizeConfig:
         low=0,
     )
     style_scale: float = setting(
-        1.0, "size of the style beside that of the picture: 2 makes strokes twice as large", low=0.05, high=20
+        1.0,
+        "size of the style beside that of the picture: 2 makes strokes twice as large; "
+        f"beyond --size it grows to {LARGEST_STYLE} pixels at most",
+        low=0.05,
+        high=4,
     )
     keep_colors: Literal["none", "luminance", "match"] = setting(
         "none",
@@ -43,7 +50,7 @@ class StylizeConfig:
     pooling: Pooling = setting("max", "how VGG-19 halves its maps; `average` is smoother")
     init: Literal["content", "noise"] = setting("content", "what to start from")
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "how steps are found; `adam` takes more of them")
-    learning_rate: float = setting(0.03, "Adam's step size; L-BFGS finds its own", low=1e-6, high=1)
+    learning_rate: float = setting(_LEARNING_RATE, "Adam's step size; L-BFGS finds its own", low=1e-6, high=1)
     average: float = setting(
         0.0,
         "decay of the average over the last steps that is taken for the result; 0 takes the last",
@@ -60,6 +67,16 @@ class StylizeConfig:
             )
         if self.style_weights and not any(self.style_weights):
             raise SettingError(f"--style-weights {words(self.style_weights)}: one of them at least is not 0")
+        if not any((self.content_weight, self.style_weight, self.variation_weight)):
+            raise SettingError(
+                "--content-weight, --style-weight and --variation-weight are all 0, so nothing would change; "
+                "give one that is not"
+            )
+        if self.optimizer == "lbfgs" and self.learning_rate != _LEARNING_RATE:
+            raise SettingError(
+                f"--learning-rate {self.learning_rate:g}: --optimizer lbfgs finds its own step size; "
+                "leave it out, or add --optimizer adam"
+            )
 
     @property
     def shares(self) -> dict[str, float]:
@@ -79,7 +96,6 @@ PRESETS = {
         iterations=500,
         init="noise",
         pooling="average",
-        layer_weights=(1.0, 1.0, 1.0, 1.0, 1.0),
         variation_weight=0.0,
     )
 }

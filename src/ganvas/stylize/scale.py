@@ -88,10 +88,13 @@ class Scale:
         picture = start.detach().clone().requires_grad_()
         average = picture.detach().clone()
         found: dict[str, float] = {}
+        config = self.config
+        # weights that are small together are made one: L-BFGS passes over curvature below 1e-10, and would not move
+        share = min(1.0, config.content_weight + config.style_weight + config.variation_weight)
 
         def look() -> float:
             losses = self.losses(picture)
-            total = self.total(losses)
+            total = self.total(losses) / share
             (picture.grad,) = torch.autograd.grad(total, picture)
             found.update((name, float(loss.detach())) for name, loss in losses.items())
             return float(total.detach())
@@ -103,15 +106,18 @@ class Scale:
                 raise DivergedError("the loss is no number any more; give smaller weights, or --optimizer adam")
             with torch.no_grad():
                 picture.clamp_(-1, 1)
-                # the decay grows from 0, so that a young average does not remember the start
-                average.lerp_(picture, 1 - min(self.config.average, (1 + step) / (10 + step)))
+                # the decay grows from a tenth to what is asked for, so that a young average soon forgets the start
+                average.lerp_(picture, 1 - min(config.average, (1 + step) / (10 + step)))
             yield dict(found), average
 
     def _optimizer(self, picture: Tensor) -> Optimizer:
         if self.config.optimizer == "adam":
             return torch.optim.Adam([picture], self.config.learning_rate, betas=(0.9, 0.99))
         # one look a step, without line search: as quick as Adam's, and the curvature it learns makes it go further
-        return torch.optim.LBFGS([picture], lr=1, max_iter=1, history_size=_MEMORY)
+        # no tolerances: a loss is a mean over pixels, so gradients of large pictures are small from the first step on
+        return torch.optim.LBFGS(
+            [picture], lr=1, max_iter=1, history_size=_MEMORY, tolerance_grad=0, tolerance_change=0
+        )
 
 
 def masked_gram(maps: Tensor, mask: Tensor | None) -> Tensor:

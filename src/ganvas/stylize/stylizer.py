@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -14,13 +15,14 @@ from ganvas.images import Picture, in_channels, scaled, to_bytes, to_signed
 from ganvas.nets.vgg import VGG19
 from ganvas.runtime import noise
 from ganvas.stylize.colours import grey_of, match_colours
-from ganvas.stylize.recipe import CONTENT_LAYER, StylizeConfig, words
+from ganvas.stylize.recipe import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, words
 from ganvas.stylize.scale import Scale, Statistics, masked_gram
 
 SMALLEST_STYLE = 32  # pixels a side: two numbers of VGG-19's deepest map; below that nothing goes together
 
 _COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost on the way
 _STRIP = 2**20  # pixels that are laid over others at once, to bound memory
+_SIZES = 8  # whose statistics of the style are kept for the next picture of a folder, each up to 2 MB
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,7 @@ class Stylizer:
 
     def reduced(self, content: Picture) -> Picture:
         """The content at the size at which the last steps are taken: `finish` makes a preview of it."""
-        height, width = self.working_size(content)
-        alpha = None if content.alpha is None else scaled(content.alpha[None, None], height, width)[0, 0]
-        return replace(content, pixels=scaled(content.pixels[None], height, width)[0], alpha=alpha)
+        return _resized(content, *self.working_size(content))
 
     def __call__(self, content: Picture) -> Iterator[Progress]:
         """Take the steps, one for each event; whoever leaves in between keeps the picture of the last.
@@ -107,10 +107,9 @@ class Stylizer:
         sizes = self._sizes(content)
         counts = _dealt(self.config.iterations, len(sizes))
         work = [height * width * count for (height, width), count in zip(sizes, counts, strict=True)]
-        paintings = self._paintings(content)
         made, taken, worked = self._beginning(content, *sizes[0]), 0, 0
         for (height, width), count in zip(sizes, counts, strict=True):
-            scale = self._scale(content, paintings, height, width)
+            scale = self._scale(content, height, width)
             start = scaled(made, height, width).clamp_(-1, 1)
             for losses, made in scale.steps(start, count):  # the next scale begins where this one ends
                 taken, worked = taken + 1, worked + height * width
@@ -173,45 +172,59 @@ class Stylizer:
             return noise([self.seed], entered.shape[1:], device=self._device).mul_(0.5).clamp_(-1, 1)
         return entered
 
-    def _paintings(self, content: Picture) -> list[tuple[Tensor, Tensor | None]]:
-        """The styles at their own size, float (1, 1 or 3, H, W), in the colours asked for; and where they show."""
-        paintings = []
-        wanted = self._entered(content.pixels, *self.working_size(content))
-        for style in self.styles:
-            painting = self._entered(style.pixels, *style.pixels.shape[-2:])
+    @cached_property
+    def _prepared(self) -> list[Picture]:
+        """The styles in bytes, no larger than the largest size at which one is looked at."""
+        largest = self._style_side(self.config.size)
+        return [
+            _resized(style, *_shape(*style.pixels.shape[-2:], longer=largest))
+            if max(style.pixels.shape[-2:]) > largest
+            else style
+            for style in self.styles
+        ]
+
+    def _style_side(self, longer: int) -> int:
+        """Pixels of a style's longer side beside a picture whose longer side has so many."""
+        return min(round(longer * self.config.style_scale), max(longer, LARGEST_STYLE))
+
+    def _paintings(self, content: Picture, longer: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The styles, float (1, 1 or 3, H, W), in the colours asked for, and where they show, (1, 1, H, W) in 0..1.
+
+        At their size beside a picture whose longer side has so many pixels.
+        """
+        for style in self._prepared:
+            size = _shape(*style.pixels.shape[-2:], longer=self._style_side(longer))
+            painting, showing = self._entered(style.pixels, *size), _showing(style, *size)
             if self.config.keep_colors != "none":
-                painting = match_colours(painting, wanted).clamp_(-1, 1)
-            showing = None if style.alpha is None else (style.alpha[None, None] / 255).to(self._device)
-            paintings.append((painting, showing))
-        return paintings
+                ours = self.working_size(content)
+                wanted, seen = self._entered(content.pixels, *ours), _showing(content, *ours)
+                painting = match_colours(painting, wanted, showing=showing, wanted_showing=seen).clamp_(-1, 1)
+            yield painting, None if showing is None else showing.to(self._device)
 
     # --- what is wanted of it ---
 
     @torch.no_grad()
-    def _scale(
-        self, content: Picture, paintings: Sequence[tuple[Tensor, Tensor | None]], height: int, width: int
-    ) -> Scale:
+    def _scale(self, content: Picture, height: int, width: int) -> Scale:
         entered = self._entered(content.pixels, height, width)
         mask = None if self.mask is None else scaled(self.mask[None], height, width).to(self._device) / 255
         seen = self.network(entered, (CONTENT_LAYER,))[CONTENT_LAYER].float()
         longer = max(height, width)
         style = self._known.get(longer)
         if style is None:
-            style = self._statistics(paintings, longer)
+            style = self._statistics(content, longer)
             if self.config.keep_colors == "none":  # otherwise they are for this content alone
+                if len(self._known) == _SIZES:
+                    del self._known[next(iter(self._known))]
                 self._known[longer] = style
         return Scale(self.config, self.network, entered, style, mask, seen)
 
-    def _statistics(self, paintings: Sequence[tuple[Tensor, Tensor | None]], longer: int) -> Statistics:
+    def _statistics(self, content: Picture, longer: int) -> Statistics:
         """The mean of the Gram matrices of the styles: that of one picture in which they hang side by side."""
-        weights = self.config.style_weights or (1.0,) * len(paintings)
+        weights = self.config.style_weights or (1.0,) * len(self.styles)
         mean: dict[str, Tensor] = {}
-        for weight, (painting, showing) in zip(weights, paintings, strict=True):
-            height, width = _shape(*painting.shape[-2:], longer=round(longer * self.config.style_scale))
-            small = scaled(painting, height, width).clamp_(-1, 1)
-            where = None if showing is None else scaled(showing, height, width).clamp_(0, 1)
-            for layer, maps in self.network(small, tuple(self.config.shares)).items():
-                mean[layer] = mean.get(layer, 0) + masked_gram(maps, where) * (weight / sum(weights))
+        for weight, (painting, showing) in zip(weights, self._paintings(content, longer), strict=True):
+            for layer, maps in self.network(painting, tuple(self.config.shares)).items():
+                mean[layer] = mean.get(layer, 0) + masked_gram(maps, showing) * (weight / sum(weights))
         return mean
 
     @property
@@ -226,6 +239,17 @@ def _shape(height: int, width: int, *, longer: int) -> tuple[int, int]:
     """
     share = longer / max(height, width)
     return max(SMALLEST_STYLE, round(height * share)), max(SMALLEST_STYLE, round(width * share))
+
+
+def _resized(picture: Picture, height: int, width: int) -> Picture:
+    """The picture at that size, its alpha with it."""
+    alpha = None if picture.alpha is None else scaled(picture.alpha[None, None], height, width)[0, 0]
+    return replace(picture, pixels=scaled(picture.pixels[None], height, width)[0], alpha=alpha)
+
+
+def _showing(picture: Picture, height: int, width: int) -> Tensor | None:
+    """How much of a picture shows where, at that size, float (1, 1, H, W) in 0..1; None for all of it."""
+    return None if picture.alpha is None else scaled(picture.alpha[None, None], height, width) / 255
 
 
 def _dealt(count: int, parts: int) -> list[int]:
