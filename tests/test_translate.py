@@ -799,7 +799,7 @@ def test_a_transparent_painting_hangs_on_a_white_wall_and_a_grey_one_has_no_colo
         (["--style", "{}/nosuch.png"], "nosuch.png: no such picture"),
         (["--style", "{}"], "is a folder; name the pictures themselves"),
         (["--style", "{}/broken.png"], "broken.png: not a picture"),
-        (["--style", "{}/green.png", "{}/small.png"], "style 2 has 40x20 pixels, too few to show a style; expected 32"),
+        (["--style", "{}/green.png", "{}/small.png"], "style 2: 40x20 pixels, too few to show a style; expected 32"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )

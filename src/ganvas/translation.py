@@ -18,8 +18,8 @@ from ganvas.data.batch import LAB
 from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.images import Picture, in_channels, on_white, scaled, to_bytes, to_signed
 from ganvas.methods._base import Restyles, Translates
+from ganvas.nets.vgg import SMALLEST_STYLE, require_style
 from ganvas.runtime import evaluating
-from ganvas.stylize import SMALLEST_STYLE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,12 +92,7 @@ class Translator:
             makes = "colours alone" if self.outputs == LAB else "grey pictures"
             raise SettingError(f"--keep-colors: this model makes {makes}; leave it out")
         for number, painting in enumerate(self.styles, 1):
-            height, width = painting.pixels.shape[-2:]
-            if min(height, width) < SMALLEST_STYLE:
-                raise DataError(
-                    f"style {number} has {width}x{height} pixels, too few to show a style; "
-                    f"expected {SMALLEST_STYLE} or more a side"
-                )
+            require_style(painting, name=f"style {number}")
 
     @property
     def method(self) -> Translates:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import console, methods
 from ganvas.cli.drawing import MOST_ON_A_SHEET
-from ganvas.errors import DataError, Interrupted, UsageError
+from ganvas.errors import Interrupted, UsageError
 from ganvas.flags import (
     Count,
     DataRoot,
@@ -240,23 +240,20 @@ def _shown_style(
     from ganvas import images
     from ganvas.features import open_vgg
     from ganvas.methods._base import TakesStyles
-    from ganvas.stylize import SMALLEST_STYLE
+    from ganvas.nets.vgg import require_style
 
     takes = issubclass(method, TakesStyles)
     if style and not takes:
         raise UsageError(f"--style {style[0]}: {method.name()} learns no style from single paintings; leave it out")
     if takes and not style:
         raise UsageError(f"{method.name()} learns the style of a painting: add --style PAINTING, or several of them")
-    paintings = [images.on_white(images.read(file)) for file in style]
+    paintings = [images.read(file) for file in style]
     for file, painting in zip(style, paintings, strict=True):
-        if min(painting.shape[-2:]) < SMALLEST_STYLE:
-            raise DataError(
-                f"--style {file}: {painting.shape[-1]}x{painting.shape[-2]} pixels, too few to show a style; "
-                f"expected {SMALLEST_STYLE} or more a side"
-            )
+        require_style(painting, name=f"--style {file}")
     if features and not method.deepest and features != Path(os.environ.get("GANVAS_WEIGHTS", "")):
         raise UsageError(f"--features {features}: {method.name()} does not learn by what VGG-19 sees; leave it out")
-    return open_vgg(features, deepest=method.deepest) if method.deepest else None, paintings
+    vgg = open_vgg(features, deepest=method.deepest) if method.deepest else None
+    return vgg, [images.on_white(painting) for painting in paintings]
 
 
 def _tell_how_it_went(run: Path, facts: "Facts", last: "Progress") -> None:

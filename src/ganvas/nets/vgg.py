@@ -11,15 +11,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ganvas.errors import ModelError
+from ganvas.errors import DataError, ModelError
+from ganvas.images import Picture
 
 Pooling = Literal["max", "average"]
 
 BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each halving
 LAYERS = tuple(f"relu{block}_{i}" for block, n in enumerate(BLOCKS, 1) for i in range(1, n + 1))
+SMALLEST_STYLE = 32  # pixels a side: two numbers of the deepest map; below that nothing goes together
 WIDTH = 64  # channels of the first block, doubled at each halving up to eight times
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of values 0 to 1
+
+
+def require_style(painting: Picture, *, name: str) -> None:
+    """Raise DataError, with the name, for a painting in which there is no style to be seen."""
+    height, width = painting.pixels.shape[-2:]
+    if min(height, width) < SMALLEST_STYLE:
+        raise DataError(
+            f"{name}: {width}x{height} pixels, too few to show a style; expected {SMALLEST_STYLE} or more a side"
+        )
+    if painting.alpha is not None and not painting.alpha.any():
+        raise DataError(f"{name}: transparent all over; give a picture that can be seen")
 
 
 class VGG19(nn.Module):

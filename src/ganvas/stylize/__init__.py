@@ -6,12 +6,11 @@ from coarse to fine and back to its own size, and `Scale` is the paper: what is 
 
 from ganvas.stylize.recipe import CONTENT_LAYER, PRESETS, STYLE_LAYERS, StylizeConfig, recipe_named
 from ganvas.stylize.scale import Scale
-from ganvas.stylize.stylizer import SMALLEST_STYLE, Progress, Stylizer
+from ganvas.stylize.stylizer import Progress, Stylizer
 
 __all__ = [
     "CONTENT_LAYER",
     "PRESETS",
-    "SMALLEST_STYLE",
     "STYLE_LAYERS",
     "Progress",
     "Scale",

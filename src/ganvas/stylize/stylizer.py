@@ -12,13 +12,11 @@ from torch import Tensor
 from ganvas import lab
 from ganvas.errors import DataError, SettingError
 from ganvas.images import Picture, in_channels, scaled, to_bytes, to_signed
-from ganvas.nets.vgg import VGG19
+from ganvas.nets.vgg import SMALLEST_STYLE, VGG19, require_style
 from ganvas.runtime import noise
 from ganvas.stylize.colours import grey_of, match_colours
 from ganvas.stylize.recipe import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, words
 from ganvas.stylize.scale import Scale, Statistics, masked_gram
-
-SMALLEST_STYLE = 32  # pixels a side: two numbers of VGG-19's deepest map; below that nothing goes together
 
 _COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost on the way
 _STRIP = 2**20  # pixels that are laid over others at once, to bound memory
@@ -76,14 +74,7 @@ class Stylizer:
                 f"--style-weights {words(weights)}: {len(weights)} for {len(self.styles)} styles; give one for each"
             )
         for number, style in enumerate(self.styles, 1):
-            height, width = style.pixels.shape[-2:]
-            if min(height, width) < SMALLEST_STYLE:
-                raise DataError(
-                    f"style {number} has {width}x{height} pixels, too few to show a style; "
-                    f"expected {SMALLEST_STYLE} or more a side"
-                )
-            if style.alpha is not None and not style.alpha.any():
-                raise DataError(f"style {number} is transparent all over; give a picture that can be seen")
+            require_style(style, name=f"style {number}")
         if self.mask is not None and not self.mask.any():
             raise DataError("--mask is black all over, so nothing would change; make it white where to stylise")
 
