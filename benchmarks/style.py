@@ -76,13 +76,15 @@ def photographs(side: int) -> dict[str, Picture]:
     return {name: Picture(every[number]) for name, number in PHOTOGRAPHS.items()}
 
 
-def stylised(content: Picture, style: Picture, weights: Path, config: stylize.StylizeConfig, precision: str) -> Picture:
-    """As `ganvas stylize` does it."""
+def stylised(
+    content: Picture, style: Picture, weights: Path, config: stylize.StylizeConfig, precision: str
+) -> tuple[Picture, Tensor]:
+    """As `ganvas stylize` does it; and the picture (1, 3, H, W) in 0..1 before it is rounded to bytes."""
     network = open_vgg(weights, deepest=config.deepest, pooling=config.pooling)
     stylizer = stylize.Stylizer(config, network.bfloat16() if precision == "bf16" else network, [style])
     for progress in stylizer(content):
         made = progress.made
-    return stylizer.finish(content, made)
+    return stylizer.finish(content, made), (made[None] + 1) / 2
 
 
 # --- speed ----------------------------------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def speed(root: Path, weights: Path) -> dict[str, object]:
     loop = PlainLoop(weights, config)
     ways: dict[str, Callable[[], Tensor]] = {
         "plain loop, fp32": lambda: loop(unit(content), unit(style), ITERATIONS),
-        f"ganvas as shipped ({precision})": lambda: unit(stylised(content, style, weights, config, precision)),
+        f"ganvas as shipped ({precision})": lambda: stylised(content, style, weights, config, precision)[1],
     }
     rounds = []
     for _ in range(ROUNDS):
@@ -214,7 +216,7 @@ def speed_text(found: dict) -> str:
         f"## Time\n\n{SPEED_SIZE}x{SPEED_SIZE} pixels, {ITERATIONS} iterations of L-BFGS from the content; the plain "
         "loop is what tutorials print: hooks on every layer, the whole network run, fp32, the style's targets computed "
         f"again in each iteration. They took turns, {len(rounds)} of each; the loss is measured for all by "
-        f"the plain loop's own code in fp32, on the 8-bit picture for ganvas. The photograph itself has "
+        f"the plain loop's own code in fp32. The photograph itself has "
         f"{found['start']:.2f}.\n\n"
         "| | seconds (median) | share of the plain loop's time | final loss |\n|---|---|---|---|\n" + "\n".join(rows)
     )
@@ -288,7 +290,7 @@ def contact_sheet(
         row = [content.pixels]
         for style in styles.values():
             start = time.perf_counter()
-            row.append(stylised(content, style, weights, config, precision).pixels)
+            row.append(stylised(content, style, weights, config, precision)[0].pixels)
             seconds.append(time.perf_counter() - start)
         rows.append(row)
     save(page_of(rows, ["", *styles], ["painting", *contents]), name)

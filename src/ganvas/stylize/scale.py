@@ -22,7 +22,8 @@ from ganvas.stylize.recipe import CONTENT_LAYER, StylizeConfig
 Statistics = Mapping[str, Tensor]  # by layer, a Gram matrix (1, C, C)
 
 _WHOLE = 2**20  # pixels at most that keep all that is computed: up to 3 GB in bf16
-_MEMORY = 10  # steps that L-BFGS remembers, each as large as the picture
+_MEMORY = (10, 100)  # steps that L-BFGS remembers, least and most
+_REMEMBERED = 2**28  # bytes for them, but where the least takes more; a step takes as much as two pictures
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ class Scale:
             return torch.optim.Adam([picture], self.config.learning_rate, betas=(0.9, 0.99))
         # one look a step, without line search: as quick as Adam's, and the curvature it learns makes it go further
         # no tolerances: a loss is a mean over pixels, so gradients of large pictures are small from the first step on
-        return torch.optim.LBFGS(
-            [picture], lr=1, max_iter=1, history_size=_MEMORY, tolerance_grad=0, tolerance_change=0
-        )
+        least, most = _MEMORY
+        memory = max(least, min(most, _REMEMBERED // (2 * picture.nbytes)))
+        return torch.optim.LBFGS([picture], lr=1, max_iter=1, history_size=memory, tolerance_grad=0, tolerance_change=0)
 
 
 def masked_gram(maps: Tensor, mask: Tensor | None) -> Tensor:
