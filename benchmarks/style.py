@@ -249,7 +249,7 @@ def memory_text(found: dict) -> str:
     rows = [f"| {size}x{size} | {one['bytes'] / 2**30:.2f} GiB | {one['seconds']:.1f} |" for size, one in found.items()]
     return (
         "## Memory\n\nPeak of the whole process, Python and libraries included, at one scale.\n\n"
-        "| | peak | seconds an iteration |\n|---|---|---|\n" + "\n".join(rows)
+        "| | peak | seconds an iteration, loading included |\n|---|---|---|\n" + "\n".join(rows)
     )
 
 

@@ -99,7 +99,8 @@ class Adain(_base.Method):
         }
         loss = self.config.content * losses["content"] + self.config.strokes * losses["style"]
         if self.config.identity:
-            losses["identity"] = F.l1_loss(same[0], batch.target)
+            height, width = same[0].shape[-2:]  # where the encoder does not divide, it leaves out the last pixels
+            losses["identity"] = F.l1_loss(same[0], batch.target[..., :height, :width])
             loss = loss + self.config.identity * losses["identity"]
         update(self.optimizers["decoder"], loss)
         if self.average is not None:
