@@ -27,6 +27,12 @@ def write(name: str, text: str) -> Path:
     return path
 
 
+def peak_bytes() -> int:
+    """The peak of this process alone: `ru_maxrss` would also count that of whoever started it."""
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []

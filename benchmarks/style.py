@@ -22,10 +22,10 @@ import report
 import safetensors.torch
 import torch
 import torchvision
+from photographs import free_photographs
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
-from translation import free_photographs
 
 from ganvas import checkpoint, images, stylize
 from ganvas.cli import main as ganvas
@@ -224,12 +224,6 @@ def speed_text(found: dict) -> str:
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
-def peak_bytes() -> int:
-    """The peak of this process alone: `ru_maxrss` would also count that of whoever started it."""
-    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) * 1024
-
-
 def peak(root: Path, weights: Path, size: int) -> None:
     """In a process of its own: a few iterations at the size, and the peak of memory."""
     content, style = Picture(free_photographs(size)[0]), painting(root, "Argenteuil")
@@ -237,7 +231,7 @@ def peak(root: Path, weights: Path, size: int) -> None:
     start = time.perf_counter()
     stylised(content, style, weights, config, choose_precision(CPU))
     seconds = (time.perf_counter() - start) / 4
-    print(json.dumps({"bytes": peak_bytes(), "seconds": seconds}))
+    print(json.dumps({"bytes": report.peak_bytes(), "seconds": seconds}))
 
 
 def memory(root: Path, weights: Path) -> dict[str, object]:

@@ -9,9 +9,9 @@ import torch
 from conftest import facts_of, noise_source, same_weights, train_to
 from PIL import Image
 
-from ganvas import checkpoint, evaluation, gallery, images, log, metrics, training
+from ganvas import checkpoint, evaluation, gallery, images, log, training
 from ganvas.checkpoint import Model
-from ganvas.cli import judging, learned, main
+from ganvas.cli import judging_drawn, learned, main
 from ganvas.data import open_source
 from ganvas.data.batch import Images, Spec
 from ganvas.data.named import open_named
@@ -85,19 +85,40 @@ def untrained(source):
 def of_copies(digits, training_part, test_part):
     some = dataclasses.replace(training_part, pictures=training_part.some(252))
     model = model_of(Repeats(some), training_part)
-    return evaluation.evaluate(model, test_part, features=digits, count=252, training=training_part)
+    return judged(model, test_part, features=digits, count=252, training=training_part)
 
 
 @pytest.fixture(scope="module")
 def of_untrained(digits, training_part, test_part):
-    return evaluation.evaluate(
+    return judged(
         untrained(training_part), test_part, features=digits, count=252, training=training_part
     )  # fmt: skip
 
 
+def judged(model, source, *, training=None, **options):
+    """What is found of a model by itself."""
+    known = {"model": training} if training else None
+    return evaluation.evaluate_drawn({"model": model}, source, training=known, **options)
+
+
+def value(found, name):
+    return found[name].values["model"].value
+
+
+def interval(found, name):
+    mean = found[name].values["model"]
+    return None if mean.low is None else (mean.high - mean.low) / 2
+
+
+def floors(found):
+    """The values of training pictures, by score."""
+    known = {score.name: score.values.get("training pictures") for score in found.scores}
+    return {name: None if mean is None else mean.value for name, mean in known.items()}
+
+
 def rows_of(found):
     """The drawn pictures that are shown, and the training pictures that stand below them."""
-    rows = found.neighbours.split(evaluation.NEIGHBOURS_SHOWN)
+    rows = found.sheets["nearest"].pictures.split(evaluation.NEIGHBOURS_SHOWN)
     return torch.cat(rows[::2]), torch.cat(rows[1::2])
 
 
@@ -106,25 +127,25 @@ def rows_of(found):
 
 @pytest.mark.parametrize("score", ["FID", "KID", "precision", "recall", "diversity"])
 def test_a_model_that_draws_the_training_pictures_of_the_floor_scores_as_they_do(score, of_copies):
-    found = of_copies[f"{score} (digits)"]
-    assert found.value == pytest.approx(found.floor, rel=1e-4)
+    name = f"{score} (digits)"
+    assert value(of_copies, name) == pytest.approx(floors(of_copies)[name], rel=1e-4)
 
 
 def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_untrained):
     for name in ("FID (digits)", "KID (digits)"):
-        assert of_untrained[name].value - of_untrained[name].interval > 10 * of_copies[name].value
+        assert value(of_untrained, name) - interval(of_untrained, name) > 10 * value(of_copies, name)
     for name in ("precision (digits)", "recall (digits)"):
-        assert of_untrained[name].value < 0.2 < 0.6 < of_copies[name].value
-    assert of_copies["diversity (digits)"].value == pytest.approx(1, abs=0.2)
-    assert of_untrained["diversity (digits)"].value < 0.8 * of_copies["diversity (digits)"].value
+        assert value(of_untrained, name) < 0.2 < 0.6 < value(of_copies, name)
+    assert value(of_copies, "diversity (digits)") == pytest.approx(1, abs=0.2)
+    assert value(of_untrained, "diversity (digits)") < 0.8 * value(of_copies, "diversity (digits)")
 
 
 def test_copies_of_training_pictures_are_found_out_and_shown(of_copies, of_untrained):
-    assert of_copies["copies"].value > 0.99
-    assert of_untrained["copies"].value < 0.02
+    assert value(of_copies, "copies") > 0.99
+    assert value(of_untrained, "copies") < 0.02
     drawn, nearest = rows_of(of_copies)
     assert torch.equal(drawn, nearest)
-    assert torch.equal(drawn[-8:], of_copies.samples[:8])
+    assert torch.equal(drawn[-8:], of_copies.sheets["samples"].pictures[:8])
     drawn, nearest = rows_of(of_untrained)
     assert not torch.equal(drawn, nearest)
 
@@ -134,84 +155,80 @@ def test_new_real_pictures_are_no_copies(digits, training_part, test_part):
         dataclasses.replace(test_part, pictures=test_part.rows(range(start, 252, 2)), part=f"half {start}")
         for start in (0, 1)
     )
-    found = evaluation.evaluate(
-        model_of(Repeats(new), training_part), unseen, features=digits, count=126, training=training_part
-    )
-    assert found["copies"].value < 0.1
+    found = judged(model_of(Repeats(new), training_part), unseen, features=digits, count=126, training=training_part)
+    assert value(found, "copies") < 0.1
 
 
 def test_against_its_own_training_pictures_nothing_is_said_of_copies(digits, training_part):
     model = untrained(training_part)
-    found = evaluation.evaluate(model, training_part, features=digits, count=50, training=training_part)
+    found = judged(model, training_part, features=digits, count=50, training=training_part)
     assert "copies" not in [score.name for score in found.scores]
-    assert {score.floor for score in found.scores} == {None}
-    assert "is what it learned from" in found.protocol["floor"]
-    assert torch.equal(rows_of(found)[0][-8:], found.samples[:8])
+    assert set(floors(found).values()) == {None}
+    assert "is what was learned from" in found.protocol["floor"]
+    assert torch.equal(rows_of(found)[0][-8:], found.sheets["samples"].pictures[:8])
 
 
 def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, training_part, test_part):
     right, wrong = (
-        evaluation.evaluate(
+        judged(
             model_of(RepeatsByClass(training_part, beside), training_part), test_part,
             features=digits, count=600, training=training_part,
         )
         for beside in (0, 1)
     )  # fmt: skip
-    asked = right["asked class"]
-    assert asked.value == pytest.approx(asked.floor, abs=0.05)
-    assert asked.floor > 0.5
-    assert 0 < asked.interval < 0.05
-    assert wrong["asked class"].value < 0.2
-    assert right["diversity (digits)"].value == pytest.approx(1, abs=0.1)
+    floor = floors(right)["asked class"]
+    assert value(right, "asked class") == pytest.approx(floor, abs=0.05)
+    assert floor > 0.5
+    assert 0 < interval(right, "asked class") < 0.05
+    assert value(wrong, "asked class") < 0.2
+    assert value(right, "diversity (digits)") == pytest.approx(1, abs=0.1)
 
 
 def test_a_model_that_draws_one_digit_is_found_out_by_its_classes(digits, training_part, test_part):
     ones = dataclasses.replace(
         training_part, pictures=training_part.rows((training_part.pictures.labels == 0).nonzero()[:, 0])
     )
-    found = evaluation.evaluate(model_of(Repeats(ones), training_part), test_part, features=digits, count=100)
-    assert found["commonest class"].value > 0.9
-    assert found["rarest class"].value == 0
-    assert found.classes["0"] == round(found["commonest class"].value * 100)
-    assert sum(found.classes.values()) == 100
-    assert found["recall (digits)"].value < 0.4 < found["precision (digits)"].value
+    found = judged(model_of(Repeats(ones), training_part), test_part, features=digits, count=100)
+    assert value(found, "commonest class") > 0.9
+    assert value(found, "rarest class") == 0
+    assert found.classes["model"]["0"] == round(value(found, "commonest class") * 100)
+    assert sum(found.classes["model"].values()) == 100
+    assert value(found, "recall (digits)") < 0.4 < value(found, "precision (digits)")
 
 
 def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, training_part, test_part, of_untrained):
-    again = evaluation.evaluate(
+    again = judged(
         untrained(training_part), test_part, features=digits, count=252, training=training_part
     )  # fmt: skip
     text = json.dumps(of_untrained.to_json(), allow_nan=False)
     assert json.dumps(again.to_json(), allow_nan=False) == text
-    assert json.loads(text)["step"] == 7
-    assert torch.equal(again.neighbours, of_untrained.neighbours)
+    assert json.loads(text)["models"][0]["step"] == 7
+    assert torch.equal(again.sheets["nearest"].pictures, of_untrained.sheets["nearest"].pictures)
 
 
 @pytest.mark.parametrize("name", ["KID (digits)", "diversity (digits)"])
 def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_part, test_part, monkeypatch):
     """Folders with a folder for each class come class by class."""
-    monkeypatch.setattr(metrics, "SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
+    monkeypatch.setattr("ganvas.metrics.distributions.SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
     flat = dataclasses.replace(training_part, spec=Spec(28, 1))  # a model that knows no classes
     model = model_of(Repeats(flat), flat)
     labels = test_part.pictures.labels
     torch.manual_seed(0)
     one, other, by_class = (
-        evaluation.evaluate(
-            model, dataclasses.replace(test_part, pictures=test_part.rows(order)), features=digits, count=100
-        )[name]
+        judged(model, dataclasses.replace(test_part, pictures=test_part.rows(order)), features=digits, count=100)
         for order in (torch.randperm(len(labels)), torch.randperm(len(labels)), labels.argsort(stable=True))
     )
-    near = one.interval + other.interval + 0.1 if one.interval else 0.12
-    assert other.value == pytest.approx(one.value, abs=near)
-    assert by_class.value == pytest.approx(one.value, abs=near)
+    near = interval(one, name) + interval(other, name) + 0.1 if interval(one, name) else 0.12
+    assert value(other, name) == pytest.approx(value(one, name), abs=near)
+    assert value(by_class, name) == pytest.approx(value(one, name), abs=near)
 
 
 def test_a_handful_of_training_pictures_is_no_floor(digits, training_part, test_part):
     few = dataclasses.replace(training_part, pictures=training_part.some(12))
-    found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60, training=few)
-    assert all(score.floor is None for score in found.scores)
-    assert found.protocol["floor"] == "none: it learned from 12 pictures"
-    assert found.neighbours.shape == (32, 1, 28, 28)
+    found = judged(untrained(training_part), test_part, features=digits, count=60, training=few)
+    assert set(floors(found).values()) == {None}
+    assert found.protocol["floor"] == "none: what was learned from are 12 pictures"
+    assert found.sheets["nearest"].pictures.shape == (32, 1, 28, 28)
 
 
 # --- what it refuses ------------------------------------------------------------------------------------------------
@@ -220,20 +237,20 @@ def test_a_handful_of_training_pictures_is_no_floor(digits, training_part, test_
 def test_too_few_pictures_are_refused(digits, training_part, test_part):
     model = untrained(training_part)
     with pytest.raises(DataError, match=r"49 drawn pictures and 252 of digits.*50 or more"):
-        evaluation.evaluate(model, test_part, features=digits, count=49)
+        judged(model, test_part, features=digits, count=49)
     few = dataclasses.replace(test_part, pictures=test_part.some(49))
     with pytest.raises(DataError, match=r"100 drawn pictures and 49 of digits.*50 or more"):
-        evaluation.evaluate(model, few, features=digits, count=100)
+        judged(model, few, features=digits, count=100)
 
 
 def test_grey_and_colour_are_not_compared(digits, test_part):
     colour, grey = noise_source(n=60, channels=3), noise_source(n=60)
     with pytest.raises(DataError, match="noise is colour and the model draws grey"):
-        evaluation.evaluate(untrained(grey), colour, features=digits, count=60)
+        judged(untrained(grey), colour, features=digits, count=60)
     with pytest.raises(DataError, match="digits is grey and the model draws colour"):
-        evaluation.evaluate(untrained(colour), test_part, features=digits, count=60)
+        judged(untrained(colour), test_part, features=digits, count=60)
     with pytest.raises(UsageError, match="--features inception"):
-        evaluation.evaluate(untrained(colour), colour, features=digits, count=60)
+        judged(untrained(colour), colour, features=digits, count=60)
 
 
 # --- what it writes -------------------------------------------------------------------------------------------------
@@ -241,19 +258,19 @@ def test_grey_and_colour_are_not_compared(digits, test_part):
 
 def test_what_is_written_can_be_read_back(of_untrained, tmp_path):
     paths = evaluation.write(tmp_path, of_untrained)
-    assert {path.name for path in paths.values()} == {"metrics.json", "samples.png", "nearest.png"}
+    assert {path.name for path in paths.values()} == {"metrics.json", "timing.json", "samples.png", "nearest.png"}
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths.values()}
     assert json.loads(paths["numbers"].read_text()) == of_untrained.to_json()
     with Image.open(paths["samples"]) as sheet, Image.open(paths["nearest"]) as pairs:
-        side = images.enlarge(of_untrained.samples).shape[-1] + 2
+        side = images.enlarge(of_untrained.sheets["samples"].pictures).shape[-1] + 2
         assert sheet.size == (10 * side + 2,) * 2
         assert sheet.getextrema()[0] < sheet.getextrema()[1]
         assert (pairs.width - 2) / (pairs.height - 2) == 8 / 4
 
 
 def test_without_the_training_pictures_there_is_no_floor_and_no_nearest(digits, training_part, test_part, tmp_path):
-    found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60)
-    assert {score.floor for score in found.scores} == {None}
+    found = judged(untrained(training_part), test_part, features=digits, count=60)
+    assert set(floors(found).values()) == {None}
     assert not evaluation.write(tmp_path, found).keys() & {"nearest"}
     assert not (tmp_path / "nearest.png").exists()
 
@@ -274,7 +291,7 @@ def test_evaluate_shows_its_scores_and_keeps_them(digits_run, tmp_path, capsys):
     assert kept["protocol"]["floor"].startswith("60 pictures of digits (train)")
     assert "FID (digits)" in said
     for score in kept["scores"]:
-        assert f"{score['value']:.4g}" in said
+        assert f"{score['values']['gan']['value']:.4g}" in said
     assert str(tmp_path / "out/nearest.png") in said
 
 
@@ -293,7 +310,7 @@ def test_evaluate_without_the_training_pictures_says_so(tmp_path, capsys):
     assert evaluate(tmp_path / "run", tmp_path / "out", "--json") == 0
     captured = capsys.readouterr()
     assert "not to be found" in captured.err
-    assert {score["floor"] for score in json.loads(captured.out)["scores"]} == {None}
+    assert json.loads(captured.out)["baselines"] == {}
 
 
 def test_evaluate_replaces_nothing_unless_asked(digits_run, tmp_path, capsys):
@@ -313,7 +330,7 @@ def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path,
     alone.write_bytes(file.read_bytes())
 
     def training_source(path):
-        return judging._training_source(learned.facts_with_paths(path, checkpoint.load(path, CPU)), tmp_path)
+        return judging_drawn._training_source(learned.facts_with_paths(path, checkpoint.load(path, CPU)), tmp_path)
 
     for path in (run, file.parent, file):
         assert training_source(path).name == str(mine)
@@ -353,7 +370,7 @@ def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
     digits, training_part, test_part, monkeypatch
 ):
     monkeypatch.setattr(evaluation.generation, "MOST", 100)
-    found = evaluation.evaluate(untrained(training_part), test_part, features=digits, count=60)
+    found = judged(untrained(training_part), test_part, features=digits, count=60)
     assert found.protocol["reference"].startswith("100 pictures of digits (test)")
 
 
@@ -363,10 +380,10 @@ def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
 @pytest.mark.parametrize("by", ["fid", "kid"])
 def test_the_score_in_training_is_that_of_evaluate(by, digits, training_part, test_part):
     model = untrained(training_part)
-    name, value = evaluation.scorer(test_part, digits, count=252, by=by)(model.method)
+    name, told = evaluation.scorer(test_part, digits, count=252, by=by)(model.method)
     assert name == f"{by.upper()} (digits)"
-    of_evaluate = evaluation.evaluate(model, test_part, features=digits, count=252)[name].value
-    assert value == pytest.approx(of_evaluate, rel=1e-6)
+    of_evaluate = value(judged(model, test_part, features=digits, count=252), name)
+    assert told == pytest.approx(of_evaluate, rel=1e-6)
 
 
 def test_being_scored_does_not_change_what_is_learned(digits, tmp_path):

@@ -108,7 +108,7 @@ def test_how_many_are_seen_at_once_changes_nothing(vgg, monkeypatch):
     together = metrics.vgg_distance(vgg, one, other)
     alone = [metrics.vgg_distance(vgg, one[i : i + 1], other[i : i + 1]) for i in range(5)]
     torch.testing.assert_close(torch.cat(alone), together, rtol=1e-4, atol=0)
-    monkeypatch.setattr(metrics, "SEEN_AT_ONCE", 2 * 32 * 32)
+    monkeypatch.setattr("ganvas.metrics.perception.SEEN_AT_ONCE", 2 * 32 * 32)
     torch.testing.assert_close(metrics.vgg_distance(vgg, one, other), together, rtol=1e-4, atol=0)
 
 
@@ -230,17 +230,18 @@ def model_of(source, paint):
 
 def test_pairs_are_held_against_each_other_by_further_measures_beside_the_input(vgg):
     source = pairs_source(n=6, size=32, channels=3)
-    found = evaluation.evaluate_pairs(
-        model_of(source, lambda images, style: -images), source,
+    found = evaluation.evaluate_pairs({"model": model_of(source, lambda images, style: -images)}, source,
         measures=[*evaluation.MEASURES, evaluation.vgg_measure(vgg)],
     )  # fmt: skip
     score = found["VGG distance"]
-    assert score.model.value == 0
+    assert score.values["model"].value == 0
     pairs = source.rows(range(6))
     assert found.values["input VGG distance"].tolist() == metrics.vgg_distance(vgg, pairs.source, pairs.target).tolist()
-    assert score.verdict("input").startswith("better than the input by ")
+    assert score.verdict(score.between("model", "input")).startswith(
+        "model is better than the input in VGG distance by "
+    )
     assert "not LPIPS" in found.protocol["VGG distance"]
-    assert "VGG distance" not in evaluation.evaluate_pairs(model_of(source, lambda x, s: x), source).protocol
+    assert "VGG distance" not in evaluation.evaluate_pairs({"model": model_of(source, lambda x, s: x)}, source).protocol
 
 
 # --- models of style ------------------------------------------------------------------------------------------------
@@ -253,18 +254,17 @@ def photographs(n=6, size=32):
 def test_who_does_nothing_keeps_the_content_and_has_no_more_style_than_the_photograph(vgg):
     source, painting = photographs(), smooth(1, size=70, seed=50)[0]
     model = model_of(source, lambda images, style: images)
-    found = evaluation.evaluate_style(model, source, [Style([painting])], vgg=vgg)
-    assert found["content distance"].model.value == 0
-    assert found["content distance"].baselines == {}
+    found = evaluation.evaluate_style({"model": model}, source, [Style([painting])], vgg=vgg)
+    assert found["content distance"].values["model"].value == 0
+    assert list(found["content distance"].values) == ["model"]
     style = found["style distance"]
-    assert style.model == style.baselines["input"]
-    assert style.verdict("input").startswith("not surely better or worse than the input")
-    assert found.sheet.shape == (
-        2 * 3 * 8,
-        3,
-        32,
-        32,
-    )  # photograph, result and painting, of all, and from best to worst
+    assert style.values["model"] == style.values["input"]
+    assert style.verdict(style.between("model", "input")).startswith(
+        "model is not surely better or worse than the input"
+    )
+    for one in found.shown:
+        assert list(one.pictures) == ["input", "model", "painting"]
+        assert torch.equal(one.pictures["input"], one.pictures["model"])
 
 
 def test_who_hangs_the_painting_has_all_its_style_and_nothing_of_the_content(vgg):
@@ -277,25 +277,28 @@ def test_who_hangs_the_painting_has_all_its_style_and_nothing_of_the_content(vgg
         ]
         return torch.stack([by_colour[colour] for colour in closest])
 
-    found = evaluation.evaluate_style(model_of(source, hang), source, [Style([p]) for p in paintings], vgg=vgg)
-    assert found.values["style distance"].tolist() == pytest.approx([0] * 6, abs=1e-9)
-    assert found["content distance"].model.value > 0.01
-    assert found["style distance"].verdict("input").startswith("better than the input")
-    given, made, painting = found.sheet[:24].split(8)
-    assert torch.equal(made[:6], painting[:6])
-    assert torch.equal(painting[:6], paintings[[0, 1, 2, 3, 0, 1]])
-    assert torch.equal(given[:6], source.pictures.images)
+    found = evaluation.evaluate_style(
+        {"model": model_of(source, hang)}, source, [Style([p]) for p in paintings], vgg=vgg
+    )
+    assert found.values["model style distance"].tolist() == pytest.approx([0] * 6, abs=1e-9)
+    assert found["content distance"].values["model"].value > 0.01
+    assert found["style distance"].between("model", "input").mean.high < 0
+    assert [one.number for one in found.shown] == list(range(6))
+    for one in found.shown:
+        assert torch.equal(one.pictures["model"], one.pictures["painting"])
+        assert torch.equal(one.pictures["painting"], paintings[one.number % 4])
+        assert torch.equal(one.pictures["input"], source.pictures.images[one.number])
 
 
 def test_of_several_paintings_at_once_the_mean_is_wanted_and_told(vgg):
     source, (a, b) = photographs(n=2), smooth(2, seed=50)
     told = []
     model = model_of(source, lambda images, style: (told.append(style), images)[1])
-    found = evaluation.evaluate_style(model, source, [Style([a, b])], vgg=vgg)
+    found = evaluation.evaluate_style({"model": model}, source, [Style([a, b])], vgg=vgg)
     torch.testing.assert_close(told[0], ((to_signed(a) + to_signed(b)) / 2).mean((1, 2)).expand(2, -1))
     wanted = [grams.mean(0) for grams in metrics.style_of(vgg, torch.stack([a, b]))]
     expected = metrics.style_distance(vgg, source.pictures.images, wanted)
-    torch.testing.assert_close(found.values["style distance"], expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(found.values["model style distance"], expected, rtol=1e-4, atol=0)
 
 
 def test_the_same_again_gives_the_same_files_for_time_is_not_kept(vgg, tmp_path):
@@ -303,11 +306,12 @@ def test_the_same_again_gives_the_same_files_for_time_is_not_kept(vgg, tmp_path)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         model = model_of(source, lambda images, style: -images)
-        found = evaluation.evaluate_style(model, source, [Style([painting])], vgg=vgg)
-        assert found.milliseconds > 0
+        found = evaluation.evaluate_style({"model": model}, source, [Style([painting])], vgg=vgg)
+        assert found.milliseconds["model"] > 0
         evaluation.write(tmp_path / name, found)
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["metrics.csv", "metrics.json", "pictures.png"]
+    files = sorted(str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*"))
+    files.remove("timing.json")
+    assert {"metrics.csv", "metrics.json", "sheet.png"} < set(files)
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
 
 
@@ -350,12 +354,12 @@ def test_a_run_of_style_knows_its_paintings(method, style_runs, tmp_path, capsys
     assert evaluate(style_runs / method, style_runs / "photos", out) == 0
     said = " ".join(capsys.readouterr().out.split())
     kept = json.loads((out / "metrics.json").read_text())
-    assert [score["name"] for score in kept["scores"]] == ["style distance", "content distance"]
-    assert kept["scores"][0]["baselines"]["input"]["verdict"] in said
+    assert [score["name"] for score in kept["scores"]] == ["style distance", "content distance", "checkerboard"]
+    assert kept["scores"][0]["differences"][0]["verdict"] in said
     assert kept["protocol"]["paintings"].startswith("0.png" if method == "fast_style" else "3 of ")
     assert "YES: it learned from these very pictures" in said
     assert " ms a picture in the network, on cpu" in said
-    assert images.read(out / "pictures.png").pixels.shape[0] == 3
+    assert images.read(out / "sheet.png").pixels.shape[0] == 3
     assert without_weights == [None]
 
 
@@ -423,8 +427,8 @@ def test_a_translator_gets_further_scores_where_they_are_asked_for(
     assert evaluate(translator_run, photos, tmp_path / "out", "--features", "vgg", "--lpips") == 0
     said = " ".join(capsys.readouterr().out.split())
     names = [score["name"] for score in json.loads((tmp_path / "out/metrics.json").read_text())["scores"]]
-    assert names == ["MSE", "MAE", "PSNR", "SSIM", "VGG distance", "LPIPS"]
-    assert "VGG distance: " in said
+    assert names == ["MSE", "MAE", "PSNR", "SSIM", "VGG distance", "LPIPS", "checkerboard"]
+    assert "not LPIPS" in said
     assert "LPIPS: AlexNet" in said
     assert without_weights == [None]
     assert evaluate(translator_run, photos, tmp_path / "usual") == 0

@@ -61,7 +61,17 @@ def shifted(levels):
 
 
 def of_model(turn, source, **options):
-    return evaluation.evaluate_pairs(model_of(source, turn), source, **options)
+    return evaluation.evaluate_pairs({"model": model_of(source, turn)}, source, **options)
+
+
+def told(score):
+    """What is said of the model beside the input."""
+    return score.verdict(score.between("model", "input"))
+
+
+def each(found):
+    """The scores that are means over pictures."""
+    return [score for score in found.scores if score.each]
 
 
 def kept(source):
@@ -81,49 +91,54 @@ def middling(n=12, *, size=16, channels=1):
 
 def test_a_model_that_is_always_right_scores_best_and_better_than_its_input():
     found = of_model(lambda images: -images, pairs_source())
-    assert {name: found[name].model.value for name in ("MSE", "MAE", "PSNR", "SSIM")} == {
+    assert {name: found[name].values["model"].value for name in ("MSE", "MAE", "PSNR", "SSIM")} == {
         "MSE": 0, "MAE": 0, "PSNR": 100, "SSIM": pytest.approx(1),
     }  # fmt: skip
-    for score in found.scores:
-        assert score.verdict("input").startswith("better than the input by ")
-        assert score.verdict("input").endswith("n = 32")
+    for score in each(found):
+        assert told(score).startswith("model is better than the input in ")
+        assert told(score).endswith("n = 32")
 
 
 def test_a_known_error_gives_the_numbers_of_the_textbook():
     found = of_model(shifted(3), middling())
-    assert found["MAE"].model.value == pytest.approx(3)
-    assert found["MSE"].model.value == pytest.approx((3 / 255) ** 2)
-    assert found["PSNR"].model.value == pytest.approx(20 * np.log10(255 / 3))
-    assert found["MAE"].baselines["input"].value == 0
-    assert found["MAE"].verdict("input") == "worse than the input by 3.00 levels (95 %: 3.00 to 3.00), n = 12"
-    assert found["PSNR"].verdict("input").startswith("worse than the input by 61.41 dB")
+    assert found["MAE"].values["model"].value == pytest.approx(3)
+    assert found["MSE"].values["model"].value == pytest.approx((3 / 255) ** 2)
+    assert found["PSNR"].values["model"].value == pytest.approx(20 * np.log10(255 / 3))
+    assert found["MAE"].values["input"].value == 0
+    assert told(found["MAE"]) == ("model is worse than the input in MAE by 3.00 levels (95 %: 3.00 to 3.00), n = 12")
+    assert told(found["PSNR"]).startswith("model is worse than the input in PSNR by 61.41 dB")
 
 
 def test_what_no_byte_can_hold_does_not_count():
-    assert of_model(shifted(0.4), middling())["MAE"].model.value == 0
-    assert of_model(shifted(0.6), middling())["MAE"].model.value == 1
+    assert of_model(shifted(0.4), middling())["MAE"].values["model"].value == 0
+    assert of_model(shifted(0.6), middling())["MAE"].values["model"].value == 1
 
 
 def test_a_model_that_does_nothing_is_not_surely_better_or_worse_than_nothing():
     found = of_model(lambda images: images, pairs_source())
-    for score in found.scores:
-        assert score.model == score.baselines["input"]
-        assert score.verdict("input").startswith("not surely better or worse than the input: ")
-    assert found["PSNR"].verdict("input").endswith("0.00 dB (95 %: 0.00 to 0.00), n = 32")
+    for score in each(found):
+        assert score.values["model"] == score.values["input"]
+        assert told(score).startswith(f"model is not surely better or worse than the input in {score.name}: ")
+    assert told(found["PSNR"]).endswith("0.00 dB (95 %: 0.00 to 0.00), n = 32")
 
 
 def test_intervals_are_those_of_the_pictures_and_differences_are_paired():
     source = pairs_source(n=40)
     chance = torch.Generator().manual_seed(1)
     noise = torch.randn(40, 1, 1, 1, generator=chance) * torch.randn(40, 1, 16, 16, generator=chance) / 4
-    found = of_model(lambda images: images + noise, source)
+    found = of_model(lambda images: images + noise[: len(images)], source)
     psnr = found["PSNR"]
-    made = found.values["PSNR"].numpy()
+    made = found.values["model PSNR"].numpy()
     expected = stats.bootstrap((made,), np.mean, n_resamples=20_000, method="percentile").confidence_interval
-    assert (psnr.model.low, psnr.model.high) == pytest.approx(tuple(expected), abs=0.1 * (expected.high - expected.low))
-    assert psnr.differences["input"].value == pytest.approx((made - found.values["input PSNR"].numpy()).mean())
-    apart = psnr.model.high - psnr.model.low + psnr.baselines["input"].high - psnr.baselines["input"].low
-    assert psnr.differences["input"].high - psnr.differences["input"].low < apart
+    assert (psnr.values["model"].low, psnr.values["model"].high) == pytest.approx(
+        tuple(expected), abs=0.1 * (expected.high - expected.low)
+    )
+    assert psnr.between("model", "input").mean.value == pytest.approx(
+        (made - found.values["input PSNR"].numpy()).mean()
+    )
+    gap = psnr.between("model", "input").mean
+    apart = psnr.values["model"].high - psnr.values["model"].low + psnr.values["input"].high - psnr.values["input"].low
+    assert gap.high - gap.low < apart
 
 
 def test_the_same_again_gives_the_same_files(tmp_path):
@@ -132,22 +147,23 @@ def test_the_same_again_gives_the_same_files(tmp_path):
     model = Model(build(facts_of(source, "pix2pix")).eval(), facts_of(source, "pix2pix"), 7)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        evaluation.write(tmp_path / name, evaluation.evaluate_pairs(model, source))
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["metrics.csv", "metrics.json", "pictures.png"]
+        evaluation.write(tmp_path / name, evaluation.evaluate_pairs({"model": model}, source))
+    files = sorted(str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*"))
+    files.remove("timing.json")
+    assert {"metrics.csv", "metrics.json", "sheet.png", "pictures/00000-2-target.png"} < set(files)
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
 
 
 def test_how_many_go_through_at_a_time_changes_nothing(monkeypatch):
     source = pairs_source(n=21, size=32, channels=3)
     whole = of_model(shifted(40), source)
-    monkeypatch.setattr(evaluation.translation, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
+    monkeypatch.setattr(evaluation.answering, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
     parts = of_model(shifted(40), source)
-    assert parts.shown == whole.shown
-    assert torch.equal(parts.sheet, whole.sheet)
+    assert [(one.number, one.why) for one in parts.shown] == [(one.number, one.why) for one in whole.shown]
+    assert torch.equal(parts.sheets["sheet"].pictures, whole.sheets["sheet"].pictures)
     for column, values in whole.values.items():
         assert torch.allclose(parts.values[column], values, rtol=1e-6)
-    assert parts.checkerboards[0].outputs == pytest.approx(whole.checkerboards[0].outputs)
+    assert parts.checkerboards["model"] == pytest.approx(whole.checkerboards["model"])
 
 
 def test_dropout_is_off_norms_use_their_statistics_and_the_protocol_says_so():
@@ -156,28 +172,28 @@ def test_dropout_is_off_norms_use_their_statistics_and_the_protocol_says_so():
     facts = facts_of(source, "pix2pix", config=config)
     torch.manual_seed(0)
     method = build(facts).train()
-    first, second = (evaluation.evaluate_pairs(Model(method, facts, 1), source) for _ in range(2))
+    first, second = (evaluation.evaluate_pairs({"model": Model(method, facts, 1)}, source) for _ in range(2))
     assert first.to_json() == second.to_json()
     assert method.training
-    assert first.protocol["mode"] == "batch norm by the running statistics of training; dropout off"
-    assert of_model(shifted(0), source).protocol["mode"] == "no norms and no dropout"
+    assert first.models[0].mode == "batch norm by the running statistics of training; dropout off"
+    assert of_model(shifted(0), source).models[0].mode == "no norms and no dropout"
 
 
 def test_checkerboards_are_told_of_outputs_and_of_targets():
     source = middling(size=32)
     stripes = torch.tensor([1.0, -1.0]).repeat(16) * 20 / 255
     found = of_model(lambda images: images + stripes[:, None] * stripes.sign(), source)
-    (board,) = found.checkerboards
-    assert board.worst == 2
-    assert board.outputs[2] > 3 > 1.5 > board.targets[2]
-    assert found.to_json()["checkerboard"][0]["value"] == board.outputs[2]
+    boards, score = found.checkerboards, found["checkerboard"]
+    assert boards["model"][2] > 3 > 1.5 > boards["target"][2]
+    assert score.values["model"].value == max(boards["model"].values()) == boards["model"][2]
+    assert score.values["target"].value < 1.5
 
 
 def test_of_one_picture_there_is_no_interval_and_the_verdict_says_so():
     source = pairs_source(n=1)
     found = of_model(lambda images: -images, source)
-    assert found["PSNR"].model.low is None
-    assert "of one picture nobody can say how surely" in found["PSNR"].verdict("input")
+    assert found["PSNR"].values["model"].low is None
+    assert "of one picture nobody can say how surely" in told(found["PSNR"])
     assert found.protocol["intervals"].startswith("none")
     assert json.dumps(found.to_json(), allow_nan=False)
 
@@ -188,24 +204,30 @@ def test_of_one_picture_there_is_no_interval_and_the_verdict_says_so():
 def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
     source = middling(n=40)
     worse = (torch.arange(40) * 7 % 40)[:, None, None, None] * 2 / 255  # picture i is off by 7 i mod 40 levels
-    found = of_model(lambda images: images + worse, source)
-    assert found.shown["best"] == [0, 23, 6, 29]  # off by 0, 1, 2, 3
-    assert found.shown["worst"] == [28, 11, 34, 17]  # by 36 to 39
-    assert found.shown["evenly"] == [i * 40 // 16 for i in range(16)]
-    assert found.sheet.shape == (9 * 8, 1, 16, 16)  # two rows of evenly chosen, one of best and worst
-    given, made, wanted = found.sheet[-24:].split(8)
-    assert torch.equal(given, wanted)
-    assert torch.equal(given, source.pictures.source[[*found.shown["best"], *found.shown["worst"]]])
-    assert (made.int() - wanted).amax((1, 2, 3)).tolist() == [0, 1, 2, 3, 36, 37, 38, 39]
+    found = of_model(lambda images: images + worse[: len(images)], source)
+    why = {one.number: one.why for one in found.shown}
+    best, worst = (
+        [number for number, said in why.items() if f"{word} of model by PSNR" in said] for word in ("best", "worst")
+    )
+    assert (sorted(best), sorted(worst)) == ([0, 23], [17, 34])  # off by 0 and 1, and by 38 and 39
+    assert [number for number, said in why.items() if "evenly taken" in said] == [i * 5 for i in range(8)]
+    for one in found.shown:
+        assert list(one.pictures) == ["input", "model", "target"]
+        assert torch.equal(one.pictures["target"], source.pictures.target[one.number])
+        assert torch.equal(one.pictures["input"], source.pictures.source[one.number])
 
     paths = evaluation.write(tmp_path, found)
-    with Image.open(paths["pictures"]) as sheet:
-        assert sheet.size == (8 * 66 + 2, 9 * 66 + 2)
-    rows = list(csv.DictReader(paths["metrics"].read_text(encoding="utf-8").splitlines()))
-    assert [float(row["MAE"]) for row in rows] == pytest.approx([i * 7 % 40 for i in range(40)])
+    with Image.open(paths["sheet"]) as sheet:
+        assert sheet.size == (8 * 66 + 2, 6 * 66 + 2)
+    rows = list(csv.DictReader(paths["table"].read_text(encoding="utf-8").splitlines()))
+    assert [float(row["model MAE"]) for row in rows] == pytest.approx([i * 7 % 40 for i in range(40)])
     assert [int(row["picture"]) for row in rows] == list(range(40))
     assert float(rows[3]["input PSNR"]) == 100
-    assert json.loads(paths["numbers"].read_text()) == found.to_json()
+    kept = json.loads(paths["numbers"].read_text())
+    assert kept == found.to_json()
+    for one in kept["pictures"]:
+        with Image.open(tmp_path / one["files"]["model"]) as made:
+            assert made.size == (16, 16)
 
 
 @pytest.fixture
@@ -217,22 +239,22 @@ def colours(photos):
 def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_picture(colours):
     rows = colours.rows(range(len(colours)))
     assert len(rows) < 16  # one part
-    found = of_model(lambda images: to_signed(rows.target), colours, task="colorize")
-    assert found["PSNR"].model.value == 100
+    found = of_model(lambda images: to_signed(rows.target)[: len(images)], colours, task="colorize")
+    assert found["PSNR"].values["model"].value == 100
     task = derived.task("colorize")
     shown = [task.show(source, target) for source, target in zip(rows.source, rows.target, strict=True)]
     grey = [skimage.metrics.peak_signal_noise_ratio(b.numpy(), a.numpy(), data_range=255) for a, b in shown]
     assert found.values["input PSNR"].tolist() == pytest.approx(grey)
-    assert 5 < found["PSNR"].baselines["input"].value < 40
-    assert found.sheet.shape[1:] == (3, 32, 32)
+    assert 5 < found["PSNR"].values["input"].value < 40
+    assert found.shown[0].pictures["input"].shape == (3, 32, 32)
     assert "Lab" in found.protocol["colour"]
 
 
 def test_a_grey_input_is_held_against_a_target_in_colour():
     source = pairs_source(channels=1, target_channels=3)
     found = of_model(lambda images: -images.expand(-1, 3, -1, -1), source)
-    assert found["PSNR"].model.value == 100
-    assert found["PSNR"].baselines["input"].value < 20
+    assert found["PSNR"].values["model"].value == 100
+    assert found["PSNR"].values["input"].value < 20
     assert "grey is spread" in found.protocol["colour"]
 
 
@@ -240,10 +262,10 @@ def test_the_way_back_is_held_against_the_sources():
     source = middling()
     lighter = replace(source, pictures=Pairs(source.pictures.source, source.pictures.source + 20))
     model = model_of(lighter, lambda x, way: shifted(20 if way == "ab" else -17)(x), TurnsBothWays)
-    there, back = (evaluation.evaluate_pairs(model, lighter, direction=way) for way in ("ab", "ba"))
-    assert there["MAE"].model.value == 0
-    assert back["MAE"].model.value == pytest.approx(3)
-    assert back["MAE"].baselines["input"].value == pytest.approx(20)
+    there, back = (evaluation.evaluate_pairs({"model": model}, lighter, direction=way) for way in ("ab", "ba"))
+    assert there["MAE"].values["model"].value == 0
+    assert back["MAE"].values["model"].value == pytest.approx(3)
+    assert back["MAE"].values["input"].value == pytest.approx(20)
     assert back.protocol["direction"] == "ba"
 
 
@@ -252,12 +274,12 @@ def test_the_way_back_is_held_against_the_sources():
 
 def test_pairs_of_another_kind_or_size_are_refused():
     grey, colour = pairs_source(), pairs_source(channels=3)
-    with pytest.raises(DataError, match="from colour to colour, and the model goes from grey to grey"):
-        evaluation.evaluate_pairs(model_of(grey, shifted(0)), colour)
+    with pytest.raises(DataError, match="from colour to colour, and the gan model goes from grey to grey"):
+        evaluation.evaluate_pairs({"model": model_of(grey, shifted(0))}, colour)
     model = model_of(grey, shifted(0))
     model.method.any_size = False
-    with pytest.raises(DataError, match="opened at 32 pixels, and the model takes 16 alone"):
-        evaluation.evaluate_pairs(model, pairs_source(size=32))
+    with pytest.raises(DataError, match="opened at 32 pixels, and the gan model takes 16 alone"):
+        evaluation.evaluate_pairs({"model": model}, pairs_source(size=32))
 
 
 def test_models_that_cannot_do_it_are_refused():
@@ -269,7 +291,7 @@ def test_models_that_cannot_do_it_are_refused():
     drawing = noise_source()
     model = Model(build(facts_of(drawing)), facts_of(drawing), 1)
     with pytest.raises(ModelError, match="draws from noise alone"):
-        evaluation.evaluate_pairs(model, source)
+        evaluation.evaluate_pairs({"model": model}, source)
 
 
 # --- there and back again -------------------------------------------------------------------------------------------
@@ -286,25 +308,25 @@ def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not
     spec = Spec(16, 1, target_channels=1)
     turn = TurnsBothWays(spec, lambda x, way: shifted(20 if way == "ab" else -18)(x))
     model = Model(turn, replace(facts_of(a), spec=spec), 3)
-    found = evaluation.evaluate_unpaired(model, a, b)
-    values = {score.name: (score.pictures, score.model.value) for score in found.scores}
+    found = evaluation.evaluate_unpaired({"model": model}, a, b)
+    values = {score.name: (score.n, score.values["model"].value) for score in each(found)}
     assert values == {
         "cycle error ab": (10, pytest.approx(2)), "cycle error ba": (7, pytest.approx(2)),
         "identity error ab": (7, pytest.approx(20)), "identity error ba": (10, pytest.approx(18)),
     }  # fmt: skip
-    assert [board.way for board in found.checkerboards] == ["ab", "ba"]
+    assert {"checkerboard ab", "checkerboard ba"} <= {score.name for score in found.scores}
     assert found.protocol["paired scores"].startswith("none")
-    assert found.sheet.shape == (2 * 3 * 8, 1, 16, 16)
-    given, made, again = found.sheet[:24].split(8)
-    assert torch.equal(made, given + 20)
-    assert torch.equal(again, given + 2)
-    assert found.tables()["metrics"].splitlines()[8].count(",,") == 1  # the shorter side has ended
+    there = found.shown[0].pictures
+    assert list(there) == ["input", "model", "model and back"]
+    assert torch.equal(there["model"], there["input"] + 20)
+    assert torch.equal(there["model and back"], there["input"] + 2)
+    assert found.table().splitlines()[8] == "7,,2.0,,,18.0"  # the shorter side has ended
 
 
 def test_without_pairs_a_model_must_go_both_ways():
     a, b = sides()
     with pytest.raises(SettingError, match="--direction ba"):
-        evaluation.evaluate_unpaired(model_of(pairs_source(), shifted(0)), a, b)
+        evaluation.evaluate_unpaired({"model": model_of(pairs_source(), shifted(0))}, a, b)
 
 
 # --- on the command line --------------------------------------------------------------------------------------------
@@ -347,12 +369,14 @@ def test_evaluate_takes_what_was_held_out_as_the_model_learned_it(tmp_path, halv
     protocol = kept["protocol"]
     assert (protocol["part"], protocol["size"], protocol["direction"]) == ("test", 16, "ab")
     assert protocol["n"] + checkpoint.read_run(run).pictures == 24
-    assert protocol["learned"].startswith("no: of the folder that it learned from only the pictures that were held out")
+    assert kept["models"][0]["learned"].startswith(
+        "no: of the folder that it learned from only the pictures that were held out"
+    )
     for score in kept["scores"]:
-        assert f"{score['name']}: {score['baselines']['input']['verdict']}" in said
+        assert all(one["verdict"] in said for one in score["differences"] if one["second"] == "input")
     assert "held out (--holdout 0.5)" in said
-    assert "checkerboard: " in said
-    for name in ("metrics.json", "metrics.csv", "pictures.png"):
+    assert "checkerboard" in said
+    for name in ("index.html", "report.md", "metrics.json", "metrics.csv", "sheet.png"):
         assert str(tmp_path / "out" / name) in said
 
     assert evaluate(run, halves, tmp_path / "again", "--json") == 0
@@ -362,7 +386,7 @@ def test_evaluate_takes_what_was_held_out_as_the_model_learned_it(tmp_path, halv
     assert evaluate(alone, halves, tmp_path / "alone") == 0
     of_file = json.loads((tmp_path / "alone/metrics.json").read_text())
     assert of_file["scores"] == kept["scores"]
-    assert "of the name of that it learned from" in of_file["protocol"]["learned"]
+    assert "of the name of that it learned from" in of_file["models"][0]["learned"]
 
 
 def test_evaluate_says_plainly_that_pictures_were_learned_from(tmp_path, halves, capsys):
@@ -434,7 +458,7 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
     [
         (["--count", "10"], "--count 10: is for models that draw"),
         (["--features", "digits"], "--features digits: is for models that draw"),
-        (["--weights", "file"], "--weights file: is for models that draw"),
+        (["--weights", "file"], "--weights file: are Inception's"),
         (["--data", "{}/empty"], "no pictures"),
         (["--data", "{}/nosuch"], "no folder of that name"),
         (["--target", "{}/partners"], "no partner"),
@@ -443,7 +467,10 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
         (["--task", "nosuch"], "--task nosuch"),
         (["--size", "17"], "--size 17"),
         (["--direction", "ba"], "--direction ba"),
-        (["--data", "digits", "--task", "denoise"], "from grey to grey, and the model goes from colour to colour"),
+        (
+            ["--data", "digits", "--task", "denoise"],
+            "from grey to grey, and the pix2pix model goes from colour to colour",
+        ),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )

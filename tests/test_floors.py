@@ -17,7 +17,7 @@ FLOORS = [
     {"gallery", "training", "watch"},
     {"describe", "doctor", "foreign", "importing", "inference", "stylize", "tiles", "translation"},
     {"evaluation"},
-    {"report"},
+    {"report", "study"},
     {"cli", "console", "flags", "studio", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

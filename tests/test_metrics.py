@@ -7,13 +7,14 @@ import pytest
 import skimage.metrics
 import torch
 from PIL import Image, ImageOps
-from scipy import linalg, stats
+from scipy import linalg, ndimage, stats
 from scipy.spatial import distance
 from skimage import data
 from sklearn.neighbors import NearestNeighbors
 
 from ganvas import metrics
 from ganvas.images import to_bytes
+from ganvas.metrics import distributions
 from ganvas.nets.translators import ResNet, UNet, unet_widths
 
 
@@ -42,17 +43,24 @@ def test_frechet_distance_is_that_of_two_gaussians_as_scipy_computes_it():
     assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
 
 
-def test_frechet_distance_holds_for_fewer_pictures_than_features():
-    real, fake = correlated(20, d=50).double(), correlated(30, d=50, seed=1, shift=0.5).double()
-    a, b = (rows - rows.mean(0) for rows in (real, fake))
-    a, b = a / math.sqrt(len(a) - 1), b / math.sqrt(len(b) - 1)
-    cross = torch.linalg.matrix_norm(a @ b.T, "nuc")  # tr (S T)^1/2 without a root of a singular matrix
-    expected = (real.mean(0) - fake.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * cross
-    assert metrics.frechet_distance(real, fake) == pytest.approx(float(expected), rel=1e-4)
+@pytest.mark.parametrize(("n", "m"), [(20, 30), (20, 400), (400, 30)])
+def test_frechet_distance_holds_for_fewer_pictures_than_features(n, m):
+    real, fake = correlated(n, d=50), correlated(m, d=50, seed=1, shift=0.5)
+    a, b = real.double().numpy(), fake.double().numpy()
+    s, t = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = np.sqrt(np.linalg.eigvals(s @ t).real.clip(0)).sum()  # up to the roots of its rounding errors
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(s) + np.trace(t) - 2 * root
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-5)
+
+    other = 3 * real + 1  # S and 9 S: tr(S + 9 S - 2 * 3 S) = 4 tr S
+    shift = (2 * real.double().mean(0) + 1).square().sum()
+    assert metrics.frechet_distance(real, other) == pytest.approx(4 * np.trace(s) + float(shift), rel=1e-6)
 
 
-def test_frechet_distance_of_a_set_from_itself_is_zero():
-    assert metrics.frechet_distance(correlated(200), correlated(200)) == pytest.approx(0, abs=1e-6)
+@pytest.mark.parametrize("d", [12, 300])
+def test_frechet_distance_of_a_set_from_itself_is_zero(d):
+    features = correlated(200, d=d)
+    assert metrics.frechet_distance(features, features) == pytest.approx(0, abs=1e-6 * float(features.var(0).sum()))
 
 
 def test_frechet_distance_of_known_gaussians_is_the_analytic_one():
@@ -65,8 +73,8 @@ def test_frechet_distance_of_known_gaussians_is_the_analytic_one():
 
 
 def test_kernel_distance_is_the_unbiased_estimate_over_disjoint_blocks(monkeypatch):
-    monkeypatch.setattr(metrics, "KERNEL_BLOCK", 10)
-    monkeypatch.setattr(metrics, "KERNEL_BLOCKS", 2)
+    monkeypatch.setattr(distributions, "KERNEL_BLOCK", 10)
+    monkeypatch.setattr(distributions, "KERNEL_BLOCKS", 2)
     real, fake = correlated(45, d=5), correlated(40, d=5, seed=1, shift=0.3)
     lot = torch.Generator().manual_seed(0)
     drawn = [rows[torch.randperm(len(rows), generator=lot)[:40]].double().tolist() for rows in (real, fake)]
@@ -100,7 +108,7 @@ def kernel_covers(blocks, *, repeats=300):
 
 
 def test_kernel_distance_of_one_distribution_is_zero_within_its_interval(monkeypatch):
-    monkeypatch.setattr(metrics, "KERNEL_BLOCK", 10)
+    monkeypatch.setattr(distributions, "KERNEL_BLOCK", 10)
     assert 0.88 < kernel_covers(20) < 1  # 95 %, give or take what 300 repeats leave open
 
 
@@ -129,6 +137,69 @@ def test_the_jackknife_leaves_no_class_out_where_the_pictures_come_class_by_clas
     in_turn = fake + means.repeat(100, 1)
     by_class = real + means.repeat_interleave(100, 0)
     assert metrics.jackknife(metrics.frechet_distance, by_class, in_turn) < 1.5  # 3 where the tenths are the classes
+
+
+# --- two sets against a third ---------------------------------------------------------------------------------------
+
+DIFFERENCES = {
+    metrics.frechet_difference: metrics.frechet_distance,
+    metrics.kernel_difference: lambda real, fake: metrics.kernel_distance(real, fake)[0],
+}
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=["frechet", "kernel"])
+def test_a_difference_is_that_of_the_distances_and_its_interval_tells_which_set_is_nearer(difference):
+    real, near, far = correlated(400), correlated(400, seed=0, shift=0.3) + 0.1, correlated(400, shift=1.0)
+    distance_of = DIFFERENCES[difference]
+    value, interval = difference(real, near, far)
+    assert value == pytest.approx(distance_of(real, near) - distance_of(real, far), rel=1e-9)
+    assert value < -interval < 0
+    assert difference(real, far, near) == pytest.approx((-value, interval))
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=["frechet", "kernel"])
+def test_a_set_is_surely_as_near_as_itself(difference):
+    fake = correlated(300, seed=1)
+    assert difference(correlated(300), fake, fake.clone()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("difference", "alone"),
+    [
+        (metrics.frechet_difference, lambda real, fake: metrics.jackknife(metrics.frechet_distance, real, fake)),
+        (metrics.kernel_difference, lambda real, fake: metrics.kernel_distance(real, fake)[1]),
+    ],
+    ids=["frechet", "kernel"],
+)
+def test_chance_that_moves_both_distances_alike_is_not_in_the_interval(difference, alone):
+    """Two models make of the same pictures almost the same, the second a little worse."""
+    real, first = correlated(800).split(400)
+    first = first + 0.5
+    second = first + 0.02
+    value, interval = difference(real, first, second)
+    assert value < -interval < 0
+    assert interval < 0.1 * min(alone(real, first), alone(real, second))
+
+
+def covers(difference, *, n, repeats, d=4):
+    """How often the interval of the difference of two sets of one distribution reaches over zero."""
+    chance, covered = torch.Generator().manual_seed(0), 0
+    for _ in range(repeats):
+        real, first, second = torch.randn(3, n, d, generator=chance)
+        value, interval = difference(real, first + 0.5, second + 0.5)
+        covered += abs(value) <= interval
+    return covered / repeats
+
+
+def test_two_sets_that_are_as_near_are_told_apart_in_one_case_of_twenty():
+    assert 0.88 < covers(metrics.kernel_difference, n=100, repeats=200) < 1  # give or take what 200 leave open
+    assert covers(metrics.frechet_difference, n=100, repeats=50) > 0.86
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=["frechet", "kernel"])
+def test_sets_of_other_numbers_are_compared_too(difference):
+    value, interval = difference(correlated(250), correlated(400, shift=0.2), correlated(300, shift=1.5))
+    assert value < -interval < 0
 
 
 def naive_precision_and_recall(real, fake):
@@ -165,7 +236,7 @@ def test_missing_kinds_cost_recall_and_odd_pictures_cost_precision():
 def test_spread_is_the_mean_distance_of_a_pair(n):
     features = correlated(n, d=3)
     exact = distance.pdist(features.double().numpy()).mean()
-    assert metrics.spread(features) == pytest.approx(exact, rel=1e-4 if n <= metrics.SPREAD_OVER else 0.05)
+    assert metrics.spread(features) == pytest.approx(exact, rel=1e-4 if n <= distributions.SPREAD_OVER else 0.05)
 
 
 def test_what_is_all_the_same_has_no_spread():
@@ -228,7 +299,7 @@ def test_errors_of_pictures_are_those_of_scikit_image(size, channels, amount):
     mse = [skimage.metrics.mean_squared_error(a, b) / 255**2 for a, b in pairs]
     mae = [np.abs(a.astype(int) - b).mean() for a, b in pairs]
     np.testing.assert_allclose(metrics.signal_to_noise(made, wanted), psnr, atol=2e-5)
-    np.testing.assert_allclose(metrics.structural_similarity(made, wanted), ssim, atol=2e-5)
+    np.testing.assert_allclose(metrics.structural_similarity(made, wanted), ssim, atol=1e-9)
     np.testing.assert_allclose(metrics.squared_error(made, wanted), mse, rtol=1e-9)
     np.testing.assert_allclose(metrics.absolute_error(made, wanted), mae, rtol=1e-9)
 
@@ -238,6 +309,68 @@ def test_equal_pictures_are_as_like_as_can_be():
     assert metrics.signal_to_noise(pictures, pictures).tolist() == [100] * 4
     assert metrics.structural_similarity(pictures, pictures).tolist() == pytest.approx([1] * 4)
     assert metrics.squared_error(pictures, pictures).tolist() == [0] * 4
+    larger = photographs(176)
+    assert metrics.multi_scale_similarity(larger, larger).tolist() == pytest.approx([1] * 4)
+
+
+def naive_multi_scale(made, wanted):
+    """Of two channels, in double precision, with SciPy's Gaussian windows."""
+    product, weights = 1.0, [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
+    x, y = made.astype(float), wanted.astype(float)
+
+    def mean(values):
+        return ndimage.gaussian_filter(values, 1.5, truncate=3.5)[5:-5, 5:-5]
+
+    for scale, weight in enumerate(weights):
+        m, n = mean(x), mean(y)
+        s, t, both = mean(x**2) - m**2, mean(y**2) - n**2, mean(x * y) - m * n
+        alike = (2 * both + 7.65**2) / (s + t + 7.65**2)
+        if scale == 4:
+            alike *= (2 * m * n + 2.55**2) / (m**2 + n**2 + 2.55**2)
+        product *= max(alike.mean(), 0) ** weight
+        rows, columns = (side // 2 for side in x.shape)
+        x, y = (v[: rows * 2, : columns * 2].reshape(rows, 2, columns, 2).mean((1, 3)) for v in (x, y))
+    return product
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(256, 256), (176, 230), (191, 177)])
+@pytest.mark.parametrize("amount", [2, 60])
+def test_multi_scale_similarity_is_that_of_double_precision(channels, height, width, amount):
+    wanted = photographs(256)[:2, :channels, :height, :width]
+    made = blemished(wanted, amount)
+    expected = [
+        np.mean([naive_multi_scale(a, b) for a, b in zip(*pair, strict=True)])
+        for pair in zip(made.numpy(), wanted.numpy(), strict=True)
+    ]
+    np.testing.assert_allclose(metrics.multi_scale_similarity(made, wanted), expected, atol=1e-9)
+
+
+def test_multi_scale_similarity_of_opposite_structures_is_nothing():
+    pictures = photographs(176)
+    assert metrics.multi_scale_similarity(255 - pictures, pictures).tolist() == [0] * 4
+    assert metrics.structural_similarity(255 - pictures, pictures).min() < 0
+
+    plain = (pictures // 8) + 100
+    black, white = (checkered(plain, period=2, amount=amount) for amount in (-60, 60))  # alike but at the finest scale
+    assert metrics.multi_scale_similarity(black, white).tolist() == [0] * 4
+
+
+def test_where_no_window_fits_similarity_is_not_measured():
+    small, smaller = photographs(175), photographs(10)
+    assert bool(metrics.multi_scale_similarity(small, small).isnan().all())
+    assert len(metrics.multi_scale_similarity(small, small)) == 4
+    assert bool(metrics.structural_similarity(smaller, smaller).isnan().all())
+    exact = photographs(metrics.SSIM_WINDOW)
+    assert metrics.structural_similarity(exact, exact).tolist() == pytest.approx([1] * 4)
+
+
+@pytest.mark.parametrize("measure", [metrics.structural_similarity, metrics.multi_scale_similarity])
+def test_similarity_of_a_picture_is_the_same_whatever_stands_beside_it(measure):
+    wanted = photographs(176)
+    made = blemished(wanted, 20)
+    alone = torch.cat([measure(made[i : i + 1], wanted[i : i + 1]) for i in range(4)])
+    assert torch.equal(measure(made, wanted), alone)
 
 
 # --- checkerboards --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ SHORTER = {"--minutes": "--steps", "--epochs": "--steps"}
 
 def commands(document):
     """The ganvas command lines of a document's `sh` blocks, in order."""
-    for block in re.findall(r"```sh\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL):
+    for block in blocks(document, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             for command in line.partition("#")[0].split("&&"):
                 if command.strip().startswith("ganvas "):
@@ -30,7 +30,12 @@ def commands(document):
 
 def programs(document):
     """The Python blocks of a document, in order."""
-    return re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return blocks(document, "python")
+
+
+def blocks(document, language):
+    """The blocks of a document that are in a language, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def folders_of_a_user(place):
@@ -74,6 +79,8 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
     folders_of_a_user(tmp_path)
     saved(random(TheirResNet(width=4, blocks=1)), tmp_path / "latest_net_G.pth")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
+    for study in blocks(document, "yaml")[:1]:
+        (tmp_path / "study.yaml").write_text(study)
     for line in commands(document):
         words = shlex.split(line)[1:]
         for i, word in enumerate(words):
@@ -87,6 +94,9 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
         if words[0] == "stylize":
             words = [word for i, word in enumerate(words) if "--iterations" not in words[max(0, i - 1) : i + 1]]
             words += ["--iterations", "2"]
+        if words[0] == "study":
+            words = [word for i, word in enumerate(words) if not {"--steps"} & set(words[max(0, i - 1) : i + 1])]
+            words += ["--steps", "2", "--size", "32", "--seeds", "0"]
         if words[0] == "evaluate" and "mnist" in words:
             words += ["--count", "60"]
         if "--holdout" in words:  # of so few pictures a tenth is none

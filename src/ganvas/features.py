@@ -27,9 +27,10 @@ from ganvas.errors import ModelError, UsageError
 from ganvas.images import resize, to_signed
 from ganvas.nets.vgg import LAYERS, VGG19, Pooling
 
-Name = Literal["digits", "inception"]
+Name = Literal["digits", "inception"]  # those that are asked for by name; VGG-19 also looks at sets
 
 DIGITS = tuple("0123456789")
+VGG_SIDE = 224  # pixels, as VGG-19 learned
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Features:
         classes: what it can tell apart.
     """
 
-    name: Name
+    name: str
     protocol: str
     at_once: int
     see: Callable[[Tensor], Tensor]
@@ -163,6 +164,15 @@ def _fetch_inception(url: str) -> object:
         ) from error
 
 
+def inception_at_hand() -> bool:
+    """Whether Inception could look now: torch-fidelity is installed, and its weights were downloaded before."""
+    try:
+        from torch_fidelity import feature_extractor_inceptionv3 as fidelity
+    except ImportError:
+        return False
+    return Path(torch.hub.get_dir(), "checkpoints", fidelity.URL_INCEPTION_V3.rpartition("/")[2]).is_file()
+
+
 # --- VGG-19 ---------------------------------------------------------------------------------------------------------
 
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvision's VGG19_Weights.IMAGENET1K_V1
@@ -190,6 +200,21 @@ def open_vgg(
         raise ModelError(f"--features {weights}: holds no weights by name; expected those of torchvision's vgg19")
     network.take(state, where=f"--features {weights}" if weights else VGG19_URL)
     return network
+
+
+def vgg_features(network: VGG19) -> Features:
+    """What VGG-19 makes of whole sets of pictures: the means of its last maps."""
+    device = next(network.buffers()).device
+
+    def see(pictures: Tensor) -> Tensor:
+        signed = to_signed(resize(pictures, VGG_SIDE).to(device))
+        maps: Tensor = network(signed, [network.deepest])[network.deepest]
+        return maps.mean((2, 3))
+
+    protocol = (
+        f"8 bits a pixel, scaled to {VGG_SIDE}x{VGG_SIDE} where not so (bicubic, antialiased); the means of the 512 "
+    )
+    return Features("vgg", protocol + f"maps of VGG-19 at {network.deepest}", 16, see)
 
 
 def _fetch_vgg() -> object:

@@ -77,6 +77,16 @@ def start(
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
     """
+    require_fit(source, facts)
+    seed_weights(facts.seed)
+    method = build(facts)
+    teach(method, vgg=vgg, paintings=paintings)
+    checkpoint.enter_run(run, facts)
+    return method
+
+
+def require_fit(source: Source[Batch], facts: Facts) -> None:
+    """Raise DataError if a run cannot learn from this: batches of another type, too few pictures, or no classes."""
     if source.batch not in methods.get(facts.method).batches:
         raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
     if methods.get(facts.method).by_class and not source.spec.classes:
@@ -89,11 +99,6 @@ def start(
             f"--batch {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
             f"use --batch {len(source)} or fewer"
         )
-    seed_weights(facts.seed)
-    method = build(facts)
-    teach(method, vgg=vgg, paintings=paintings)
-    checkpoint.enter_run(run, facts)
-    return method
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from ganvas import __version__, console, methods
 from ganvas.cli.checking import doctor
 from ganvas.cli.drawing import generate
 from ganvas.cli.importing import import_weights
-from ganvas.cli.judging import evaluate
+from ganvas.cli.judging import compare, evaluate
 from ganvas.cli.looking import describe, show_methods
+from ganvas.cli.studying import study
 from ganvas.cli.stylizing import settings_of_stylize, stylize
 from ganvas.cli.training import demo, train
 from ganvas.cli.translating import translate
@@ -30,6 +31,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "stylize": (stylize, "CONTENT STYLE [STYLE ...] --out FILE [OPTIONS]"),
     "import": (import_weights, "FILE --out MODEL [OPTIONS]"),
     "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
+    "compare": (compare, "MODEL MODEL ... --data SOURCE --out DIR [OPTIONS]"),
+    "study": (study, "FILE --out DIR [OPTIONS]"),
 }
 
 

@@ -1,23 +1,23 @@
-"""Judging from the command line."""
+"""Judging from the command line: one model, or several side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import console
-from ganvas.cli.judging_style import device_of, evaluate_style, open_judge
-from ganvas.cli.learned import facts_with_paths, learned_from, same_folder
-from ganvas.errors import DataError, ModelError, UsageError
+from ganvas.cli.judging_drawn import DRAWN_BY, judge_drawn
+from ganvas.cli.judging_pairs import judge_translators
+from ganvas.cli.judging_style import judge_style
+from ganvas.cli.learned import Contender, contenders
+from ganvas.errors import UsageError
 from ganvas.flags import Count, DataRoot, Device, Flag, Several
 
 if TYPE_CHECKING:
-    from ganvas.checkpoint import Model
-    from ganvas.data.batch import Images, Source
-    from ganvas.evaluation import Evaluation, TranslationEvaluation
-    from ganvas.facts import Facts
+    from ganvas.evaluation import Evaluation, Score
 
 DRAWN = 10_000  # pictures, of a model that draws
-DRAWN_BY = ("digits", "inception")  # what looks at them
+
+Direction = Literal["ab", "ba"]
 
 
 def evaluate(
@@ -27,32 +27,37 @@ def evaluate(
     data: str,
     out: Path,
     target: str | None = None,
-    side: Literal["ab", "ba"] | None = None,
+    side: Direction | None = None,
     task: str | None = None,
-    direction: Literal["ab", "ba"] | None = None,
+    direction: Direction | None = None,
     style: Several = (),
     size: Count | None = None,
     count: Count | None = None,
     features: str = "auto",
     lpips: Flag = False,
     weights: Path | None = None,
+    paired: Flag = False,
+    pictures_only: Flag = False,
+    all_checkpoints: Flag = False,
+    inside: Flag = False,
     data_root: DataRoot = Path("~/.cache/ganvas"),
     overwrite: Flag = False,
     device: Device = "auto",
     json: Flag = False,
 ) -> None:
-    """Score a model on pictures that it has not seen, with how sure the scores are.
+    """Score a model on pictures that it has not seen, with how sure the scores are; writes a report to look at.
 
     One that draws: how real its pictures are, how varied, and whether they are copies; beside it stand training
     pictures, as good as can be. One that translates: how near each picture comes to what it should be; beside it
-    stands the input, which is what doing nothing scores. One of style (fast_style, adain): how near each picture
-    comes to the style of the painting, and how far it goes from the photograph. Of a named data set the test part is
-    taken, and of the folder that a model learned from what was held out.
+    stand the input, which is what doing nothing scores, and the mean of all targets. One of style (fast_style, adain):
+    how near each picture comes to the style of the painting, and how far it goes from the photograph. Of a named data
+    set the test part is taken, and of the folder that a model learned from what was held out.
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a save)
         data: real pictures, or the sources of pairs: a named data set or a folder
-        out: a folder for metrics.json and sheets of pictures; of translators also metrics.csv, a row for each picture
+        out: a folder for index.html, the report to look at; report.md, to paste; metrics.json and metrics.csv, a row
+            for each picture; and pictures
         target: the folder with the partners, matched by the names of the files; for cyclegan, of the other kind; for
             adain, of paintings, one for each photograph in turn [default: what the model learned from]
         side: each picture of --data holds two side by side: ab is from left to right, ba from right to left
@@ -63,76 +68,234 @@ def evaluate(
         count: how many pictures to draw; FID is usually told for 10,000 or more [default: 10,000]
         features: what looks at pictures. Drawn ones: digits, ganvas's own digit network, or inception, Inception v3,
             which needs `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits.
-            Translated ones: vgg, VGG-19 (the file that GANVAS_WEIGHTS names, else downloaded once), or a file with
-            its weights; auto looks through it at style alone, for it takes its time, and vgg adds the VGG distance
+            Translated ones: inception adds FID and KID, which auto does too where it is there already; vgg adds the
+            VGG distance, and FID and KID, by VGG-19 (the file that GANVAS_WEIGHTS names, else downloaded once), and so
+            does a file with its weights; style is always judged by VGG-19
         lpips: also measure LPIPS between translated pictures and what they should be (AlexNet is downloaded once)
         weights: a file with Inception's weights, in place of the download
+        paired: for cyclegan, the pictures of --data and --target belong together by their names, though it learned
+            without pairs
+        pictures_only: no scores, only the report's pictures: for pictures without partners
+        all_checkpoints: every save of the run side by side (`ganvas train --keep` keeps more than two), as curves
+        inside: put the pictures into index.html itself, so that it can be mailed alone
         data_root: where named data sets are looked for, and downloaded to
         overwrite: replace what is there
         device: auto takes the best there is
         json: for machines
     """
-    from ganvas import evaluation
-    from ganvas.checkpoint import load
-    from ganvas.files import make_folder, require_place
     from ganvas.runtime import find_device
 
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; name a folder")
-    if (out / evaluation.NUMBERS).exists() and not overwrite:
-        raise UsageError(f"{out / evaluation.NUMBERS} is already there; choose another --out, or add --overwrite")
-    require_place(out)
-    loaded, root = load(model, find_device(device)), data_root.expanduser()
+    _require_free(out, overwrite=overwrite)
+    where = find_device(device)
+    models = _saves_of(model, where) if all_checkpoints else contenders([model], where)
+    found = judge(
+        models, data, data_root, target=target, side=side, task=task, direction=direction, style=style, size=size,
+        count=count, features=features, lpips=lpips, weights=weights, paired=paired,
+        pictures_only=pictures_only,
+    )  # fmt: skip
+    _tell(found, keep(found, out, inside=inside), json=json)
+
+
+def compare(
+    *models: Path,
+    data: str,
+    out: Path,
+    target: str | None = None,
+    side: Direction | None = None,
+    task: str | None = None,
+    direction: Direction | None = None,
+    style: Several = (),
+    size: Count | None = None,
+    count: Count | None = None,
+    features: str = "auto",
+    lpips: Flag = False,
+    weights: Path | None = None,
+    paired: Flag = False,
+    pictures_only: Flag = False,
+    inside: Flag = False,
+    data_root: DataRoot = Path("~/.cache/ganvas"),
+    overwrite: Flag = False,
+    device: Device = "auto",
+    json: Flag = False,
+) -> None:
+    """Score several models on the same pictures, and say which is better, by how much, and how surely.
+
+    A model wins a score only where it is surely better than each other one: the difference is taken picture by
+    picture, with a 95 % interval. In the report stand speed and size too, the best and the worst pictures of each, and
+    those about which they differ most. Pictures that one of the models learned from are named and left out.
+
+    Args:
+        models: two or more, of any methods that do the same: draw, translate the same pairs, or paint in a style
+        data: pictures that none of them has seen: a named data set or a folder
+        out: a folder for index.html, the report to look at; report.md, to paste; metrics.json and metrics.csv, a row
+            for each picture; and pictures
+        target: the folder with the partners, matched by the names of the files [default: what they learned from]
+        side: each picture of --data holds two side by side: ab is from left to right, ba from right to left
+        task: what makes pairs of the pictures of --data, as in `ganvas train` [default for these three: the models']
+        direction: of models that go both ways: ab from source to target, or ba back [default: ab]
+        style: for fast_style and adain, the painting, or several at once [default: what the models learned]
+        size: pixels at which pictures are compared [default: the models']
+        count: how many pictures each draws [default: 10,000]
+        features: what looks at pictures, as in `ganvas evaluate`
+        lpips: also measure LPIPS between translated pictures and what they should be (AlexNet is downloaded once)
+        weights: a file with Inception's weights, in place of the download
+        paired: for cyclegan, the pictures of --data and --target belong together by their names, though it learned
+            without pairs
+        pictures_only: no scores, only the report's pictures: for pictures without partners
+        inside: put the pictures into index.html itself, so that it can be mailed alone
+        data_root: where named data sets are looked for, and downloaded to
+        overwrite: replace what is there
+        device: auto takes the best there is
+        json: for machines
+    """
+    from ganvas.runtime import find_device
+
+    if len(models) < 2:
+        raise UsageError("give two models or more: ganvas compare MODEL MODEL --data SOURCE --out DIR")
+    _require_free(out, overwrite=overwrite)
+    found = judge(
+        contenders(models, find_device(device)), data, data_root, target=target, side=side, task=task,
+        direction=direction, style=style, size=size, count=count, features=features, lpips=lpips, weights=weights,
+        paired=paired, pictures_only=pictures_only,
+    )  # fmt: skip
+    _tell(found, keep(found, out, inside=inside), json=json)
+
+
+def judge(
+    models: Mapping[str, Contender],
+    data: str,
+    data_root: Path,
+    *,
+    target: str | None = None,
+    side: Direction | None = None,
+    task: str | None = None,
+    direction: Direction | None = None,
+    style: Sequence[Path] = (),
+    size: int | None = None,
+    count: int | None = None,
+    features: str = "auto",
+    lpips: bool = False,
+    weights: Path | None = None,
+    paired: bool = False,
+    pictures_only: bool = False,
+) -> "Evaluation":
+    """Judge models, all of which do the same, as they are meant to be judged; flags that say nothing here are refused.
+
+    Raises:
+        UsageError: for models that cannot be compared, or flags that do not fit them.
+        DataError: for pictures that cannot be used.
+        ModelError: for models that cannot do it.
+    """
+    root = data_root.expanduser()
     of_pairs: dict[str, object] = {"--side": side, "--task": task, "--direction": direction}
-    of_drawn: dict[str, object] = {"--count": count, "--weights": weights}
-    if features in DRAWN_BY:
-        of_drawn["--features"] = features
-    name, facts = loaded.facts.method, facts_with_paths(model, loaded)
-    found: evaluation.Evaluation | evaluation.TranslationEvaluation
-    if _paints(loaded):
-        _refuse(of_drawn, "is for models that draw, and this one paints")
-        _refuse(of_pairs | {"--lpips": lpips}, f"is for pictures with partners; this {name} model paints in a style")
-        found = evaluate_style(loaded, facts, data, root, target=target, style=style, size=size, features=features)
-    elif _translates(loaded, pairs=bool(target or side or task)):
-        _refuse(of_drawn, "is for models that draw, and this one translates")
+    by_sight: dict[str, object] = {"--lpips": lpips, "--paired": paired, "--pictures-only": pictures_only}
+    kind = _one_kind(models, pairs=bool(target or side or task))
+    name = next(iter(models.values())).model.facts.method
+    if kind == "paint":
+        _refuse({"--count": count}, "is for models that draw, and this one paints")
+        by_others = {"--weights": weights, "--features": features if features in DRAWN_BY else None}
+        _refuse(by_others, "is for models that draw or translate, and this one paints")
+        _refuse(of_pairs | by_sight, f"is for pictures with partners; this {name} model paints in a style")
+        return judge_style(models, data, root, target=target, style=style, size=size, features=features)
+    if kind == "translate":
+        _refuse({"--count": count}, "is for models that draw, and this one translates")
+        _refuse({"--features": features if features == "digits" else None}, "is for models that draw")
         _refuse({"--style": style}, f"is for models of style, and this is one of {name}")
+        if weights and features != "inception":
+            raise UsageError(f"--weights {weights}: are Inception's; add --features inception, or leave it out")
         ways = {"target": target or "", "side": side or "", "task": task or ""}
-        found = _evaluate_translated(
-            loaded, facts, data, root, ways=ways, direction=direction, size=size, features=features, lpips=lpips
+        return judge_translators(
+            models, data, root, ways=ways, direction=direction, size=size, features=features, lpips=lpips,
+            weights=weights, pictures_only=pictures_only, paired=paired,
+        )  # fmt: skip
+    of_others = {"--target": target, "--size": size, "--style": style}
+    _refuse(of_pairs | by_sight | of_others, f"is for models that translate; this {name} model draws")
+    if features != "auto" and features not in DRAWN_BY:
+        raise UsageError(f"--features {features}: this {name} model draws; expected auto, {' or '.join(DRAWN_BY)}")
+    return judge_drawn(models, data, root, count=count or DRAWN, features=features, weights=weights)
+
+
+def compare_models(
+    models: Mapping[str, Path],
+    out: Path,
+    *,
+    data: str,
+    target: str = "",
+    side: str = "",
+    task: str = "",
+    size: int | None = None,
+    data_root: Path,
+    features: str = "auto",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Compare models by these names and keep the report; returns what metrics.json holds.
+
+    Raises:
+        UsageError: as of `judge`.
+    """
+    from ganvas.checkpoint import load
+    from ganvas.cli.learned import facts_with_paths
+    from ganvas.runtime import find_device
+
+    loaded = {name: load(path, find_device(device)) for name, path in models.items()}
+    found = judge(
+        {name: Contender(models[name], model, facts_with_paths(models[name], model)) for name, model in loaded.items()},
+        data, data_root, target=target or None, side=side or None, task=task or None,  # type: ignore[arg-type]
+        size=size, features=features,
+    )  # fmt: skip
+    keep(found, out)
+    return found.to_json()
+
+
+# --- which kind -----------------------------------------------------------------------------------------------------
+
+
+def _one_kind(models: Mapping[str, Contender], *, pairs: bool) -> str:
+    """What all models do: `draw`, `translate` or `paint`.
+
+    Raises:
+        UsageError: if they do different things, saying which can be compared.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, one in models.items():
+        groups.setdefault(_kind(one, pairs=pairs), []).append(name)
+    if len(groups) > 1:
+        said = "; ".join(
+            f"{' and '.join(names)} {kind}{'s' if len(names) == 1 else ''}" for kind, names in groups.items()
         )
-    else:
-        of_others = {"--target": target, "--size": size, "--lpips": lpips, "--style": style}
-        _refuse(of_pairs | of_others, f"is for models that translate; this {name} model draws")
-        if features != "auto" and features not in DRAWN_BY:
-            raise UsageError(f"--features {features}: this {name} model draws; expected auto, {' or '.join(DRAWN_BY)}")
-        found = _evaluate_drawn(loaded, facts, data, root, count=count or DRAWN, features=features, weights=weights)
-    if json:
-        console.print_json(found.to_json())
-    elif isinstance(found, evaluation.Evaluation):
-        _show(found)
-    else:
-        _show_translated(found)
-        if isinstance(found, evaluation.StyleEvaluation):
-            console.tell(f"time: {found.milliseconds:,.0f} ms a picture in the network, on {device_of(loaded)}")
-    for path in evaluation.write(make_folder(out), found).values():
-        if not json:
-            console.tell(f"  {path}")
+        raise UsageError(f"models that do different things: {said}; compare those that do the same")
+    return next(iter(groups))
 
 
-def _translates(loaded: "Model", *, pairs: bool) -> bool:
-    """Whether a model is judged by what it makes of pictures; one that also draws, if it learned pairs or gets some."""
-    from ganvas.methods._base import Generates, Translates
+def _kind(one: Contender, *, pairs: bool) -> str:
+    """Whether a model paints, translates or draws; one that can do both draws unless it learned pairs or gets some."""
+    from ganvas.methods._base import Generates, Restyles, TakesStyles, Translates
 
-    if not isinstance(loaded.method, Translates):
-        return False
-    return not isinstance(loaded.method, Generates) or pairs or loaded.facts.spec.target_channels > 0
+    method, spec = one.model.method, one.model.facts.spec
+    if isinstance(method, Restyles | TakesStyles):
+        return "paint"
+    if isinstance(method, Translates) and (not isinstance(method, Generates) or pairs or spec.target_channels > 0):
+        return "translate"
+    return "draw"
 
 
-def _paints(loaded: "Model") -> bool:
-    """Whether a model is judged by the style of what it makes."""
-    from ganvas.methods._base import Restyles, TakesStyles
+def _saves_of(run: Path, device: Any) -> dict[str, Contender]:
+    """Every save of a run, by its step.
 
-    return isinstance(loaded.method, Restyles | TakesStyles)
+    Raises:
+        UsageError: if there are fewer than two.
+    """
+    from ganvas import checkpoint
+
+    checkpoint.read_run(run)
+    saves = checkpoint.saves(run) if run.is_dir() else []
+    if len(saves) < 2:
+        raise UsageError(
+            f"--all-checkpoints: {run} holds {len(saves)} {'save' if len(saves) == 1 else 'saves'}; train it on with "
+            "--keep 20 (and --save-every), or leave it out"
+        )
+    found = contenders(saves, device).values()
+    return {f"step {one.model.step:,}": one for one in found}
 
 
 def _refuse(flags: Mapping[str, object], why: str) -> None:
@@ -142,159 +305,75 @@ def _refuse(flags: Mapping[str, object], why: str) -> None:
             raise UsageError(f"{f'{flag} {given}'.rstrip()}: {why}; leave it out")
 
 
-# --- models that translate ------------------------------------------------------------------------------------------
+# --- what is kept and told ------------------------------------------------------------------------------------------
 
 
-def _evaluate_translated(
-    loaded: "Model",
-    facts: "Facts",
-    data: str,
-    root: Path,
-    *,
-    ways: dict[str, Any],
-    direction: Literal["ab", "ba"] | None,
-    size: int | None,
-    features: str,
-    lpips: bool,
-) -> "TranslationEvaluation":
+def _require_free(out: Path, *, overwrite: bool) -> None:
+    """Raise UsageError where results cannot be written, or would replace others."""
     from ganvas import evaluation
-    from ganvas.data import derived, open_for
-    from ganvas.data.unpaired import TwoSets
+    from ganvas.files import require_place
 
-    known = same_folder(facts, data)
-    if not any(ways.values()):
-        ways = _ways_of(facts, known)
-    if ways["task"]:
-        ways["task"] = derived.task(ways["task"]).name
-    holdout = facts.holdout if known else 0.0
-    source = open_for(
-        type(loaded.method).batches, data, root=root, size=size, split="test", holdout=holdout,
-        like=loaded.facts.spec, least=1, track=console.track, **ways,
-    )  # fmt: skip
-    console.tell_left_out(source.left_out)
-    learned = learned_from(data, known, holdout)
-    if isinstance(source.pictures, TwoSets):
-        if direction:
-            raise UsageError(f"--direction {direction}: without pairs both are measured; leave it out")
-        by_partners = {"--features": features.replace("auto", ""), "--lpips": lpips}
-        _refuse(by_partners, "without pairs nobody can say how a picture should look")
-        return evaluation.evaluate_unpaired(loaded, *source.pictures.sides, learned=learned, track=console.track)
-    measures = [*evaluation.MEASURES]
-    if features != "auto":
-        measures.append(evaluation.vgg_measure(open_judge(features, device_of(loaded))))
-    if lpips:
-        measures.append(evaluation.lpips_measure(device_of(loaded)))
-    return evaluation.evaluate_pairs(
-        loaded, source, direction=direction or "ab", task=ways["task"], measures=measures, learned=learned,
-        track=console.track,
-    )  # fmt: skip
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a folder")
+    if (out / evaluation.NUMBERS).exists() and not overwrite:
+        raise UsageError(f"{out / evaluation.NUMBERS} is already there; choose another --out, or add --overwrite")
+    require_place(out)
 
 
-def _ways_of(facts: "Facts", known: str) -> dict[str, Any]:
-    """Where partners come from, as the model learned it."""
-    target, task = facts.target, facts.task
-    if target and not (known == "surely" and Path(target).is_dir()):
-        raise UsageError(
-            f"the model learned from two folders, the second called {Path(target).name}: add --target FOLDER"
-        )
-    if not (target or task or facts.side or facts.spec.target_channels):
-        task = "reconstruct"  # it learned from single pictures
-    return {"target": target, "side": facts.side, "task": task}
+def keep(found: "Evaluation", out: Path, *, inside: bool = False) -> list[Path]:
+    """Write numbers, pictures and report; returns where, the report first."""
+    from ganvas import evaluation, report
+    from ganvas.files import make_folder
+
+    written = evaluation.write(make_folder(out), found)
+    return [*report.write_report(out, inside=inside), *written.values()]
 
 
-def _show_translated(found: "TranslationEvaluation") -> None:
-    rows, names = [], list(found.scores[0].baselines)
+def _tell(found: "Evaluation", paths: Sequence[Path], *, json: bool) -> None:
+    """The scores of all, who is better than whom, and how that was found."""
+    if json:
+        console.print_json(found.to_json())
+        return
+    names = [model.name for model in found.models]
+    answers = [*names, *(name for name in found.baselines if any(name in score.values for score in found.scores))]
+    rows = [
+        (score.name, *(_cell(score, answer, interval=names == [answer]) for answer in answers), score.measure.better)
+        for score in found.scores
+    ]
+    steps = ", ".join(f"{model.name} after {model.step:,} steps" for model in found.models)
+    if rows:
+        console.table(f"{found.data}: {steps}", ("score", *answers, "better"), rows)
+    for line in found.notes:
+        console.tell(f"NOTE: {line}")
     for score in found.scores:
-        mean, measure = score.model, score.measure
-        ends = "" if mean.low is None else f" ({mean.low:{measure.digits}} to {mean.high:{measure.digits}})"
-        others = [measure.written(score.baselines[name].value) if name in score.baselines else "" for name in names]
-        rows.append((score.name, measure.written(mean.value) + ends, *others, measure.better))
-    columns = ("score", "model", *(f"{name} as it is" for name in names), "better")
-    console.table(f"{found.model}, {found.step:,} steps, {found.protocol['n']:,} pictures", columns, rows)
+        if winner := score.winner(names):
+            console.tell(f"best in {score.name}: {winner}")
     for score in found.scores:
-        for name in score.baselines:
-            console.tell(f"{score.name}: {score.verdict(name)}")
-    for board in found.checkerboards:
-        values = ", ".join(f"{value:.3g} every {period}" for period, value in board.outputs.items())
-        targets = ", ".join(f"{value:.3g}" for value in board.targets.values())
-        console.tell(f"{board.name}: {values} pixels (pictures to be like: {targets}); about 1 or less is none")
+        for difference in score.differences:
+            if difference.second in (*names, "input"):
+                console.tell(score.verdict(difference))
+    for model, counts in found.classes.items():
+        total = sum(counts.values())
+        shares = ", ".join(f"{name} {n / total:.1%}" for name, n in counts.items())
+        console.tell(f"{model}, judged to be: {shares}")
+    for model, milliseconds in found.milliseconds.items():
+        console.tell(f"{model}: {milliseconds:,.1f} ms a picture in the network, on {found.device}")
+    for one in found.models:
+        if one.learned:
+            console.tell(f"{one.name}, learned from these: {one.learned}")
+    for name, said in found.baselines.items():
+        console.tell(f"{name}: {said}")
     for aspect, said in found.protocol.items():
         if aspect not in ("n", "size", "part", "versions", "checkerboard"):  # said already, or for machines
             console.tell(f"{aspect}: {said}")
+    for path in paths:
+        console.tell(f"  {path}")
 
 
-# --- models that draw -----------------------------------------------------------------------------------------------
-
-
-def _evaluate_drawn(
-    loaded: "Model",
-    facts: "Facts",
-    data: str,
-    root: Path,
-    *,
-    count: int,
-    features: str,
-    weights: Path | None,
-) -> "Evaluation":
-    from ganvas import evaluation
-    from ganvas.data import open_for
-    from ganvas.data.batch import Images
-    from ganvas.features import Name, open_features, suited
-
-    spec = loaded.facts.spec
-    holdout = facts.holdout if same_folder(facts, data) else 0.0
-    source = open_for(
-        (Images,), data, root=root, size=spec.size, split="test", holdout=holdout, track=console.track
-    )  # fmt: skip
-    name = suited(spec) if features == "auto" else cast(Name, features)
-    if weights and name != "inception":
-        raise UsageError(
-            f"--weights {weights}: are Inception's, and the {name} network judges; add --features inception"
-        )
-    device = next(loaded.method.parameters()).device
-    judge = open_features(name, device=device, weights=weights, framed=source.name == "digits")
-    training = _training_source(facts, root)
-    return evaluation.evaluate(loaded, source, features=judge, count=count, training=training, track=console.track)
-
-
-def _training_source(facts: "Facts", root: Path) -> "Source[Images] | None":
-    """What the model learned from, if it is still where it was; a model file by itself knows named sets only."""
-    from ganvas.data import open_for
-    from ganvas.data.batch import Images
-    from ganvas.data.named import NAMES
-
-    data = facts.data
-    try:
-        if data not in NAMES and not Path(data).is_absolute():
-            raise DataError(f"the model knows no more than its name, {data}")
-        source: Source[Images] = open_for(
-            (Images,), data, root=root, size=facts.spec.size, holdout=facts.holdout, track=console.track
-        )
-        if source.spec != facts.spec:
-            raise DataError(f"{data} has changed since, or is another of that name")
-    except (DataError, ModelError) as error:
-        console.say(f"what it learned from is not to be found, so it is not compared with that ({error})")
-        return None
-    return source
-
-
-def _show(found: "Evaluation") -> None:
-    wide = console.out.width >= 140  # room for sentences
-    rows = [
-        (
-            score.name,
-            f"{score.value:.4g}" + (f" ± {score.interval:.2g}" if score.interval is not None else ""),
-            "" if score.floor is None else f"{score.floor:.4g}",
-            score.better,
-            *([score.meaning] if wide else []),
-        )
-        for score in found.scores
-    ]
-    columns = ("score", "model", "training pictures", "better", *([""] if wide else []))
-    console.table(f"{found.model}, {found.step:,} steps", columns, rows)
-    if found.classes:
-        total = sum(found.classes.values())
-        console.tell("judged to be: " + ", ".join(f"{name} {n / total:.1%}" for name, n in found.classes.items()))
-    for aspect in ("drawn", "reference", "floor", "seen", "intervals"):
-        if found.protocol[aspect]:
-            console.tell(f"{aspect}: {found.protocol[aspect]}")
+def _cell(score: "Score", answer: str, *, interval: bool) -> str:
+    """A value of the table; several models stand without their intervals, which their differences have."""
+    mean, digits = score.values.get(answer), score.measure.digits
+    if mean is None:
+        return ""
+    ends = f" ({mean.low:{digits}} to {mean.high:{digits}})" if interval and mean.low is not None else ""
+    return score.measure.written(mean.value) + ends

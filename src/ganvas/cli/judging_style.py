@@ -1,12 +1,12 @@
 """Judging models of style from the command line: by which paintings, and what looks at them."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas import console
-from ganvas.cli.learned import learned_from, same_folder
+from ganvas.cli.learned import Contender, held_out_of, learned_from, without_known
 from ganvas.cli.translating import read_styles
 from ganvas.errors import UsageError
 
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 
     from ganvas.checkpoint import Model
     from ganvas.data.batch import Images, Source
-    from ganvas.evaluation import Style, StyleEvaluation
-    from ganvas.facts import Facts
+    from ganvas.evaluation import Evaluation, Style
     from ganvas.nets.vgg import VGG19
 
 
-def evaluate_style(
-    loaded: "Model",
-    facts: "Facts",
+def judge_style(
+    models: Mapping[str, Contender],
     data: str,
     root: Path,
     *,
@@ -30,43 +28,52 @@ def evaluate_style(
     style: Sequence[Path],
     size: int | None,
     features: str,
-) -> "StyleEvaluation":
-    """Hold what a model of style makes of the photographs against its painting, or those that it is told of.
+) -> "Evaluation":
+    """Hold what models of style make of the photographs against their painting, or those that they are told of.
 
     Raises:
         UsageError: if it is not clear which paintings, or VGG-19's weights are not to be had.
         DataError: if a picture cannot be read.
     """
+    from dataclasses import replace
+
     from ganvas import evaluation
     from ganvas.data import open_for
     from ganvas.data.batch import Images, Spec
 
     if target and style:
         raise UsageError("--target and --style are two ways to say which paintings; give one")
-    known = same_folder(facts, data)
-    holdout = facts.holdout if known else 0.0
-    spec = loaded.facts.spec
+    specs = [one.model.facts.spec for one in models.values()]
+    if size is None and len({spec.size for spec in specs}) > 1:
+        raise UsageError("the models learned from pictures of different sizes: add --size")
 
     def opened(name: str, holdout: float) -> "Source[Images]":
         source: Source[Images] = open_for(
             (Images,), name, root=root, size=size, split="test", holdout=holdout,
-            like=Spec(spec.size, spec.channels), least=1, track=console.track,
+            like=Spec(specs[0].size, specs[0].channels), least=1, track=console.track,
         )  # fmt: skip
         console.tell_left_out(source.left_out)
         return source
 
-    photographs = opened(data, holdout)
-    styles, title = _styles(loaded, facts, target=target, style=style, opened=opened, most=len(photographs))
-    vgg = open_judge(features, device_of(loaded))
-    learned = learned_from(data, known, holdout)
-    return evaluation.evaluate_style(
-        loaded, photographs, styles, vgg=vgg, title=title, learned=learned, track=console.track
-    )
+    photographs, notes = without_known(models, opened(data, held_out_of(models, data)))
+    chosen = {
+        name: _styles(one, target=target, style=style, opened=opened, most=len(photographs))
+        for name, one in models.items()
+    }
+    (styles, title), *others = chosen.values()
+    if any(other[1] != title for other in others):
+        said = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
+        raise UsageError(f"the models paint in different styles ({said}): add --style PAINTING, one for all")
+    by_name = {name: one.model for name, one in models.items()}
+    found = evaluation.evaluate_style(
+        by_name, photographs, styles, vgg=open_judge(features, device_of(next(iter(by_name.values())))), title=title,
+        learned={name: learned_from(one.facts, data) for name, one in models.items()}, track=console.track,
+    )  # fmt: skip
+    return replace(found, notes=[*notes, *found.notes])
 
 
 def _styles(
-    loaded: "Model",
-    facts: "Facts",
+    one: Contender,
     *,
     target: str | None,
     style: Sequence[Path],
@@ -78,8 +85,8 @@ def _styles(
     from ganvas.evaluation import Style
     from ganvas.methods._base import TakesStyles
 
-    name = loaded.facts.method
-    if isinstance(loaded.method, TakesStyles):
+    name, facts = one.model.facts.method, one.facts
+    if isinstance(one.model.method, TakesStyles):
         if target:
             raise UsageError(
                 f"--target {target}: this {name} model paints in the style of its own painting; leave it out"
@@ -97,7 +104,7 @@ def _styles(
             raise UsageError(f"{where}; add --target FOLDER, or --style PAINTING")
         paintings = opened(folder, facts.holdout if Path(folder).resolve() == Path(facts.target).resolve() else 0.0)
         rows = paintings.rows(range(min(most, len(paintings))))
-        return [Style([painting]) for painting in rows.images], f"{len(rows):,} of {paintings.title} in turn"
+        return [Style([painting]) for painting in rows.images], f"{len(rows):,} of {paintings.short_title} in turn"
     names = ", ".join(file.name for file in style) + (", all at once" if len(style) > 1 else "")
     return [Style([images.on_white(painting) for painting in read_styles(style)])], names
 

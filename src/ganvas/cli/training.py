@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs 
     from ganvas.facts import Facts
     from ganvas.methods._base import BaseConfig, Method
     from ganvas.nets.vgg import VGG19
+    from ganvas.runtime import Precision
     from ganvas.training import Progress
 
 DEMO_MINUTES = 1.5
@@ -111,7 +112,7 @@ def train(
     if len(given) > 1:
         raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
     run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
-    learner = _train(
+    learner = train_run(
         method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
         target=target or "", side=side or "", task=task or "", style=style, features=features, holdout=holdout,
         jitter=jitter, seed=seed, flip=flip,
@@ -123,7 +124,7 @@ def train(
     )
 
 
-def _train(
+def train_run(
     method: str,
     config: "BaseConfig",
     *,
@@ -151,10 +152,16 @@ def _train(
     validate_by: Literal["fid", "kid"] = "fid",
     weights: Path | None = None,
 ) -> "Method":
+    """Train as `train` does, and say how it went; the settings come as `config`, and `typed` is what is kept of how.
+
+    Raises:
+        Interrupted: if it was stopped; what was done is saved.
+        DivergedError: when a loss or a weight is not finite.
+        UsageError: if it cannot be begun, or not gone on with; nothing is written.
+    """
     from ganvas import checkpoint, evaluation, training
     from ganvas.data import derived, open_for
     from ganvas.data.batch import Pairs
-    from ganvas.facts import Facts
     from ganvas.features import open_features, suited
     from ganvas.methods._base import Generates
     from ganvas.runtime import choose_precision, find_device
@@ -187,20 +194,10 @@ def _train(
         console.say("half of the pairs are mirrored left to right, source and target alike (--flip)")
     if found and found.pictures != len(source):
         console.say(f"{data} held {found.pictures} pictures when this run began and holds {len(source)} now")
-    facts = Facts(
-        method=method,
-        config=config,
-        spec=source.spec,
-        data=source.name,
-        pictures=len(source),
-        seed=seed,
-        flip=flip,
-        target=str(Path(target).resolve()) if target else "",
-        style=styles,
-        **chosen,
-        precision=found.precision if found and precision == "auto" else choose_precision(where, precision),
-        command=typed,
-    )
+    facts = facts_for(
+        method, config, source, target=target, styles=styles, seed=seed, flip=flip, command=typed,
+        precision=found.precision if found and precision == "auto" else choose_precision(where, precision), **chosen,
+    )  # fmt: skip
     budget = training.budget_of(facts, steps=steps, epochs=epochs, minutes=minutes)
     score = None
     if weights and not (validate_every and suited(source.spec) == "inception"):
@@ -226,6 +223,32 @@ def _train(
     if stop and last.spent < 1:
         raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
     return learner
+
+
+def facts_for(
+    method: str,
+    config: "BaseConfig",
+    source: "Source[Batch]",
+    *,
+    target: str,
+    side: str,
+    task: str,
+    holdout: float,
+    jitter: bool,
+    seed: int,
+    flip: bool,
+    precision: "Precision",
+    styles: tuple[str, ...] = (),
+    command: str = "",
+) -> "Facts":
+    """What a run is that learns from this source."""
+    from ganvas.facts import Facts
+
+    return Facts(
+        method=method, config=config, spec=source.spec, data=source.name, pictures=len(source), seed=seed, flip=flip,
+        target=str(Path(target).resolve()) if target else "", side=side, task=task, holdout=holdout, jitter=jitter,
+        style=styles, precision=precision, command=command,
+    )  # fmt: skip
 
 
 def _shown_style(
@@ -316,7 +339,7 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
     console.say("dcgan learns from 1,545 real handwritten digits; this takes under two minutes on two cores")
     # smaller pictures than the default recipe was made for: less penalty leaves them sharper
     config = DcganConfig(r1=0.3)
-    learner = _train(
+    learner = train_run(
         "dcgan", data="digits", run=run, minutes=DEMO_MINUTES, seed=seed, config=config, typed="ganvas demo"
     )
     _tell_what_next(run, learner, "ganvas train dcgan --data FOLDER_OF_YOUR_PICTURES --size 64 --flip --minutes 30")

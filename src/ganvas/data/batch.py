@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
@@ -174,6 +175,31 @@ class Pictures(Protocol[Kind]):
         ...
 
 
+@dataclass(frozen=True)
+class Some(Generic[Kind]):
+    """Some rows of a set too large for the memory.
+
+    Attributes:
+        pictures: the whole set.
+        numbers: of the rows.
+    """
+
+    pictures: Pictures[Kind]
+    numbers: Sequence[int]
+
+    @property
+    def batch(self) -> type[Batch]:
+        """The type of its rows."""
+        return self.pictures.batch
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> tuple[Kind, str | None]:
+        """Row `index` of them, and the name of the file that turned out broken in its place."""
+        return self.pictures[self.numbers[index]]
+
+
 Afresh = Callable[[Any, torch.Generator], Any]  # a batch (uint8) to a batch, by chance
 
 
@@ -190,6 +216,7 @@ class Source(Generic[Kind]):
         margin: by how many pixels pictures are kept larger than `spec.size`, for windows taken by chance.
         afresh: what is done to a batch each time it is seen, such as adding noise; None for nothing.
         notes: what its user should know of it, a line each.
+        names: of the files that the rows are read from, below the folder; empty where there are none.
     """
 
     name: str
@@ -200,9 +227,22 @@ class Source(Generic[Kind]):
     margin: int = 0
     afresh: Afresh | None = None
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def name_of(self, row: int) -> str:
+        """The name of the file of a row, below the folder; empty where it has none."""
+        return self.names[row] if self.names else ""
+
+    def only(self, rows: Sequence[int]) -> "Source[Kind]":
+        """The same with these rows alone."""
+        which = torch.as_tensor(rows, dtype=torch.int64)
+        pictures: Any = (
+            self.pictures.over(lambda t: t[which]) if isinstance(self.pictures, Batch) else Some(self.pictures, rows)
+        )
+        return replace(self, pictures=pictures, names=tuple(self.names[row] for row in rows) if self.names else ())
 
     def rows(self, numbers: Sequence[int]) -> Kind:
         """The rows (uint8) of these numbers, as they look every time: the middle window, and noise by their number."""
@@ -244,6 +284,13 @@ class Source(Generic[Kind]):
     def title(self) -> str:
         """Its name, with the part that it is."""
         return f"{self.name} ({self.part})" if self.part else self.name
+
+    @property
+    def short_title(self) -> str:
+        """The same without the path to a folder: for what is passed on."""
+        short = Path(self.name)
+        name = "/".join(short.parts[-2:]) if short.is_absolute() else self.name
+        return f"{name} ({self.part})" if self.part else name
 
     @property
     def batch(self) -> type[Batch]:

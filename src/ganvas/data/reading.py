@@ -84,16 +84,19 @@ def open_rows(
         DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
     """
     name, n = str(path.resolve()), len(items) + len(left_out)
+    files = [item[0] if isinstance(item, tuple) else item for item in items]  # of a pair, that of the source
+    names = [file.relative_to(path).as_posix() for file in files if isinstance(file, Path)]
     bytes_a_row = spec.bytes * (spec.size + margin) ** 2 // spec.size**2
     if bytes_a_row * len(items) > RESIDENT_BYTES:
-        return Source(name, spec, LazyRows(tuple(items), read), tuple(left_out), part, margin)
+        return Source(name, spec, LazyRows(tuple(items), read), tuple(left_out), part, margin, names=tuple(names))
     rows, broken = attempt_all(items, read, track, "reading the pictures")
     left_out = [*left_out, *broken]
     refuse_if_many(len(left_out), n, name=str(path), example=left_out[0] if left_out else "")
     whole = [row for row in rows if row is not None]
     if len(whole) < least:
         raise DataError(f"{path}: holds {len(whole)} picture; learning takes many, so give a folder with more")
-    return Source(name, spec, read.batch.together(whole), tuple(left_out), part, margin)
+    names = [name for name, row in zip(names, rows, strict=True) if row is not None]
+    return Source(name, spec, read.batch.together(whole), tuple(left_out), part, margin, names=tuple(names))
 
 
 def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path], list[Header], list[str]]:

@@ -1,32 +1,41 @@
-"""How good a model is: that draws, against pictures it has not seen; that translates, against what they should become.
+"""How good models are: that draw, against pictures they have not seen; that translate, against what they should make.
 
-`generation`, `translation` and `style` each measure one kind of model and give a `Found`, which `write` keeps in a
-folder. A further measure of translated pictures is a function in `ganvas.metrics` and a line in `scores.MEASURES`, or
-in `perception` where it takes a network.
+`generation`, `translation`, `unpaired` and `style` each judge one kind of models, one of them or several side by side,
+and give an `Evaluation`, which `write` keeps in a folder. A further measure of translated pictures is a function in
+`ganvas.metrics` and a line in `scores.MEASURES`, or in `perception` where it takes a network.
 """
 
-from ganvas.evaluation.found import NUMBERS, Found, write
-from ganvas.evaluation.generation import NEIGHBOURS_SHOWN, Evaluation, Score, evaluate, scorer
+from ganvas.evaluation.comparing import LEAST
+from ganvas.evaluation.found import NUMBERS, TABLE, TIMES, Evaluation, in_words, write
+from ganvas.evaluation.generation import NEIGHBOURS_SHOWN, evaluate_drawn, scorer
 from ganvas.evaluation.perception import lpips_measure, vgg_measure
-from ganvas.evaluation.scores import MEASURES, Measure, TranslationEvaluation
-from ganvas.evaluation.style import Style, StyleEvaluation, evaluate_style
-from ganvas.evaluation.translation import evaluate_pairs, evaluate_unpaired
+from ganvas.evaluation.scores import MEASURES, Difference, Judged, Mean, Measure, PictureMeasure, Score, Sheet, Shown
+from ganvas.evaluation.style import Style, evaluate_style
+from ganvas.evaluation.translation import evaluate_pairs
+from ganvas.evaluation.unpaired import evaluate_unpaired
 
 __all__ = [
+    "LEAST",
     "MEASURES",
     "NEIGHBOURS_SHOWN",
     "NUMBERS",
+    "TABLE",
+    "TIMES",
+    "Difference",
     "Evaluation",
-    "Found",
+    "Judged",
+    "Mean",
     "Measure",
+    "PictureMeasure",
     "Score",
+    "Sheet",
+    "Shown",
     "Style",
-    "StyleEvaluation",
-    "TranslationEvaluation",
-    "evaluate",
+    "evaluate_drawn",
     "evaluate_pairs",
     "evaluate_style",
     "evaluate_unpaired",
+    "in_words",
     "lpips_measure",
     "scorer",
     "vgg_measure",

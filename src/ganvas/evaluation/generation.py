@@ -1,9 +1,10 @@
-"""How good the pictures are that a model draws: scores against pictures it has not seen, with how they were found."""
+"""How good the pictures are that models draw: scores against pictures they have not seen, with how they were found."""
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -15,73 +16,21 @@ from ganvas.checkpoint import Model
 from ganvas.data.batch import Images, Source
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
-from ganvas.evaluation.found import Found
+from ganvas.evaluation.answering import KINDS, device_of, judged
+from ganvas.evaluation.comparing import LEAST, distances
+from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.perception import seen_by
+from ganvas.evaluation.scores import TRAINING, Mean, Measure, Score, Sheet
 from ganvas.features import Features
 from ganvas.inference import draw
 from ganvas.methods._base import Method
 
-LEAST = 50  # pictures of either kind; of fewer no covariance can be told
 AT_ONCE = 250  # pictures of a source
 MOST = 10_000  # reference pictures, unless more are drawn; the distances of all to all fit no memory
 NEIGHBOURS_SOUGHT = 1000  # drawn pictures whose nearest training picture is looked for
 NEIGHBOURS_SHOWN = 8
 SHOWN = 100  # drawn pictures on the sheet
 NEIGHBOUR_SIDE = 32  # pixels at which pictures are compared one by one
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number.
-
-    Attributes:
-        name: with the feature network in brackets unless it is Inception.
-        value: of the model's pictures.
-        interval: half of the 95 % interval around it; None where none is known.
-        floor: the same of up to as many training pictures, which no model need beat; None where none are to be had.
-        better: which way is better, or what it should be near.
-        meaning: in a sentence.
-    """
-
-    name: str
-    value: float
-    interval: float | None
-    floor: float | None
-    better: str
-    meaning: str
-
-
-@dataclass(kw_only=True)
-class Evaluation(Found):
-    """What was found of a model that draws.
-
-    Attributes:
-        scores: the numbers.
-        classes: by class, how many of the drawn pictures were judged to be of it; empty where nothing can judge.
-        samples: drawn pictures, uint8 (N, C, H, W), to look at.
-        neighbours: drawn pictures, eight to a row, each row over one of their nearest training pictures: first those
-            nearest to any, then those of the first seeds; uint8 (N, C, H, W), None where unknown.
-    """
-
-    scores: list[Score]
-    classes: dict[str, int] = field(default_factory=dict)
-    samples: Tensor | None = None
-    neighbours: Tensor | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the pictures, as JSON values."""
-        return super().to_json() | {"scores": [asdict(score) for score in self.scores], "classes": self.classes}
-
-    def sheets(self) -> dict[str, Tensor]:
-        """`samples`, and `nearest` where the training pictures are known."""
-        sheets = {}
-        if self.samples is not None:
-            sheets["samples"] = images.grid(images.enlarge(self.samples), columns=10)
-        if self.neighbours is not None:
-            sheets["nearest"] = images.grid(images.enlarge(self.neighbours, side=96), columns=NEIGHBOURS_SHOWN)
-        return sheets
-
-    def __getitem__(self, name: str) -> Score:
-        return next(score for score in self.scores if score.name == name)
 
 
 @dataclass(frozen=True)
@@ -97,59 +46,127 @@ class _Seen:
     labels: Tensor | None
 
 
-def evaluate(
-    model: Model,
+def evaluate_drawn(
+    models: Mapping[str, Model],
     source: Source[Images],
     *,
     features: Features,
     count: int,
-    training: Source[Images] | None = None,
+    training: Mapping[str, Source[Images]] | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Draw `count` pictures, of the seeds 0 to count - 1, and hold them against those of `source`.
+    """Let each model draw `count` pictures, of the seeds 0 to count - 1, and hold them against those of `source`.
 
-    With `training`, what the model learned from, up to as many of its pictures are scored in the same way, and the
-    nearest of them all is found for some of the drawn ones.
+    With `training`, what models learned from, up to as many of its pictures are scored in the same way (if it is one
+    set for all), and the nearest of them all is found for some of the drawn ones.
 
     Raises:
-        DataError: if there are too few pictures, or they are not of the model's kind.
-        ModelError: if the model does not draw from noise.
+        DataError: if there are too few pictures, or they are not of the models' kind.
+        ModelError: if a model does not draw from noise.
     """
+    training = training or {}
+    for model in models.values():
+        _require_kind(model, source)
+    _require_enough(count, source)
+    referred = min(len(source), max(count, MOST))
+    real = _look(source, referred, features, track)
+    known, of_floor = _floor(training, models, source, count)
+    floor = _look(known, min(count, len(known)), features, track) if known else None
+    scores, classes, sheets, milliseconds = dict[str, _Row](), {}, {}, {}
+    seen, closeness = dict[str, Tensor](), dict[str, Mean]()
+    for name, model in models.items():
+        start = time.perf_counter()
+        pictures = track(draw(model.method, range(count)), total=count, description=_naming("drawing", name, models))
+        fake, drawn, looking = _look_while_drawing(pictures, features)
+        milliseconds[name] = 1000 * (time.perf_counter() - start - looking) / count
+        if model.method.by_class:
+            fake = _Seen(fake.features, torch.arange(count) % len(model.facts.spec.classes))
+        ours = real if source.spec.classes == model.facts.spec.classes else _Seen(real.features, None)
+        seen[name] = fake.features
+        for row in _rows(features, model.method, ours, fake, floor):
+            scores.setdefault(row.measure.name, row).take(name, row)
+        if counted := _count_classes(features, fake):
+            classes[name] = counted
+        suffix = f"-{name}" if len(models) > 1 else ""
+        sheets[f"samples{suffix}"] = Sheet(drawn[:SHOWN], across=10)
+        if name in training:
+            near, neighbours = _memorised(drawn, source, training[name], track)
+            closeness |= {name: near} if near else {}
+            sheets[f"nearest{suffix}"] = Sheet(neighbours, across=NEIGHBOURS_SHOWN, side=96)
+    answers = seen | ({TRAINING: floor.features} if floor else {})
+    found = [
+        *distances(features, real.features, answers, list(models)),
+        *(row.score(count) for row in scores.values()),
+        *([Score(_COPIES, min(count, NEIGHBOURS_SOUGHT), closeness, each=False)] if closeness else []),
+    ]
+    return Evaluation(
+        kind="drawn",
+        data=source.short_title,
+        models=[judged(name, model) for name, model in models.items()],
+        baselines={TRAINING: "pictures that the models learned from: as good as can be"} if floor else {},
+        protocol=_protocol(models, source, features, count=count, referred=referred, floor=of_floor),
+        scores=found,
+        sheets=sheets,
+        classes=classes,
+        milliseconds=milliseconds,
+        device=str(device_of(next(iter(models.values())).method)),
+    )
+
+
+def _naming(what: str, name: str, models: Mapping[str, Model]) -> str:
+    return f"{what}: {name}" if len(models) > 1 else what
+
+
+def _require_kind(model: Model, source: Source[Images]) -> None:
     spec = model.facts.spec
     if source.spec.channels != spec.channels:
-        kinds = {1: "grey", 3: "colour"}
         raise DataError(
-            f"{source.name} is {kinds[source.spec.channels]} and the model draws {kinds[spec.channels]}; "
+            f"{source.name} is {KINDS[source.spec.channels]} and the model draws {KINDS[spec.channels]}; "
             "give pictures of the kind that it learned from"
         )
     if source.spec.size != spec.size:
         raise DataError(f"{source.name} is opened at {source.spec.size} pixels; open it at the model's {spec.size}")
-    _require_enough(count, source)
-    referred = min(len(source), max(count, MOST))
-    real = _look(source, referred, features, track)
-    if source.spec.classes != spec.classes:  # then its labels mean something else
-        real = _Seen(real.features, None)
-    pictures = track(draw(model.method, range(count)), total=count, description="drawing")
-    fake, drawn = _look_while_drawing(pictures, features)
-    if model.method.by_class:
-        fake = _Seen(fake.features, torch.arange(count) % len(spec.classes))
-    floor = None
-    if training is not None and len(training) >= LEAST and training.title != source.title:
-        floor = _look(training, min(count, len(training)), features, track)
 
-    scores = [*_distances(features, real, fake, floor), *_class_scores(features, model.method, real, fake, floor)]
-    found = Evaluation(
-        model=model.facts.method,
-        step=model.step,
-        protocol=_protocol(model, source, features, count=count, referred=referred, training=training),
-        scores=scores,
-        classes=_count_classes(features, fake),
-        samples=drawn[:SHOWN],
-    )
-    if training is not None:
-        closeness, found.neighbours = _memorised(drawn, source, training, track)
-        found.scores += closeness
-    return found
+
+def _floor(
+    training: Mapping[str, Source[Images]], models: Mapping[str, Model], source: Source[Images], count: int
+) -> tuple[Source[Images] | None, str]:
+    """What all models learned from, if that is one set, another than the reference, and enough; and what is said."""
+    sets = {known.title: known for known in training.values()}
+    if training.keys() != models.keys():
+        return None, "unknown: what was learned from is not to be found"
+    if len(sets) > 1:
+        return None, "none: the models learned from different pictures"
+    (known,) = sets.values()
+    if known.title == source.title:
+        return None, "none: the reference is what was learned from, so that learning by heart would score best"
+    if len(known) < LEAST:
+        return None, f"none: what was learned from are {len(known)} pictures"
+    return known, f"{min(count, len(known))} pictures of {known.short_title}, which was learned from"
+
+
+@dataclass
+class _Row:
+    """A score that grows by one model after the other."""
+
+    measure: Measure
+    values: dict[str, Mean]
+    floor: float | None
+
+    def take(self, name: str, row: "_Row") -> None:
+        """The value of one more model."""
+        self.values[name] = row.values[""]
+
+    def score(self, n: int) -> Score:
+        """All of them."""
+        values = {name: mean for name, mean in self.values.items() if name}
+        if self.floor is not None:
+            values[TRAINING] = Mean(self.floor)
+        return Score(self.measure, n, values, each=False)
+
+
+def _row(measure: Measure, value: float, half: float | None, floor: float | None) -> _Row:
+    return _Row(measure, {"": Mean(value) if half is None else Mean.around(value, half)}, floor)
 
 
 def _require_enough(count: int, source: Source[Images]) -> None:
@@ -160,50 +177,36 @@ def _require_enough(count: int, source: Source[Images]) -> None:
 
 
 def _protocol(
-    model: Model,
+    models: Mapping[str, Model],
     source: Source[Images],
     features: Features,
     *,
     count: int,
     referred: int,
-    training: Source[Images] | None,
+    floor: str,
 ) -> dict[str, Any]:
-    facts = model.facts
-    square = f"{facts.spec.size}x{facts.spec.size}"
+    square = f"{source.spec.size}x{source.spec.size}"
+    by_class = any(model.method.by_class for model in models.values())
     return {
         "drawn": f"{count} pictures of the seeds 0 to {count - 1}"
-        + (", classes in turn" if model.method.by_class else "")
+        + (", classes in turn where a model draws by class" if by_class else "")
         + f", {square}, rounded to 8 bits",
-        "reference": f"{referred} pictures of {source.title}, "
+        "reference": f"{referred} pictures of {source.short_title}, "
         + (
             f"scaled to {square} where not so (bicubic)"
             if source.part
             else f"centre squares scaled to {square} (Lanczos)"
         ),
-        "floor": _floor_protocol(source, training, count),
+        "floor": floor,
         "features": features.name,
         "seen": features.protocol,
-        "intervals": "95 %, from the choice of pictures alone: FID by a jackknife of tenths, KID by its blocks",
+        "intervals": "95 %, from the choice of pictures alone: FID by a jackknife of tenths, KID by its blocks; "
+        "differences by the same tenths and blocks for both models",
         "versions": {"ganvas": ganvas.__version__, "torch": str(torch.__version__)},
     }
 
 
-def _floor_protocol(source: Source[Images], training: Source[Images] | None, count: int) -> str:
-    if training is None:
-        return "unknown: what it learned from is not to be found"
-    if training.title == source.title:
-        return "none: the reference is what it learned from, so that learning by heart would score best"
-    if len(training) < LEAST:
-        return f"none: it learned from {len(training)} pictures"
-    return f"{min(count, len(training))} pictures of {training.title}, which it learned from"
-
-
 # --- the set as a whole ---------------------------------------------------------------------------------------------
-
-
-def _see(pictures: Tensor, features: Features) -> Tensor:
-    with torch.inference_mode():
-        return torch.cat([features.see(part).float().cpu() for part in torch.split(pictures, features.at_once)])
 
 
 def _look(source: Source[Images], count: int, features: Features, track: Track = silently) -> _Seen:
@@ -211,45 +214,32 @@ def _look(source: Source[Images], count: int, features: Features, track: Track =
     parts = track(
         source.parts(AT_ONCE, count), total=math.ceil(count / AT_ONCE), description=f"looking at {source.title}"
     )
-    seen = [(_see(part.images, features), part.labels) for part in parts]
+    seen = [(seen_by(features, part.images), part.labels) for part in parts]
     labels = [of for _, of in seen if of is not None]
     return _Seen(torch.cat([rows for rows, _ in seen]), torch.cat(labels) if labels else None)
 
 
-def _look_while_drawing(pictures: Iterable[Tensor], features: Features) -> tuple[_Seen, Tensor]:
-    """What the network makes of all pictures (C, H, W), and the first of them, as many as are looked at one by one."""
-    seen, kept, pictures = list[Tensor](), list[Tensor](), iter(pictures)
+def _look_while_drawing(pictures: Iterable[Tensor], features: Features) -> tuple[_Seen, Tensor, float]:
+    """What the network makes of all pictures (C, H, W), in how many seconds; and those looked at one by one."""
+    seen, kept, pictures, seconds = list[Tensor](), list[Tensor](), iter(pictures), 0.0
     while part := list(itertools.islice(pictures, AT_ONCE)):
-        seen.append(_see(torch.stack(part), features))
+        start = time.perf_counter()
+        seen.append(seen_by(features, torch.stack(part)))
+        seconds += time.perf_counter() - start
         kept += part[: max(0, NEIGHBOURS_SOUGHT - len(kept))]
-    return _Seen(torch.cat(seen), None), torch.stack(kept)
+    return _Seen(torch.cat(seen), None), torch.stack(kept), seconds
 
 
-def _distances(features: Features, real: _Seen, fake: _Seen, floor: _Seen | None) -> Iterator[Score]:
+def _rows(features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None) -> Iterator[_Row]:
+    """What is told of one model's pictures beside the distances of the sets."""
     a, b = real.features, fake.features
-    c = floor.features if floor else None
-    yield Score(
-        features.title("FID"),
-        metrics.frechet_distance(a, b),
-        metrics.jackknife(metrics.frechet_distance, a, b),
-        None if c is None else metrics.frechet_distance(a, c),
-        "lower",
-        "how far the drawn pictures as a whole are from real ones",
-    )
-    kernel, interval = metrics.kernel_distance(a, b)
-    yield Score(
-        features.title("KID"),
-        kernel,
-        interval,
-        None if c is None else metrics.kernel_distance(a, c)[0],
-        "lower",
-        "the same by kernels: without bias, so it also compares between numbers of pictures",
-    )
     both = metrics.precision_and_recall(a, b)
-    floors = (None, None) if c is None else metrics.precision_and_recall(a, c)
+    floors = (None, None) if floor is None else metrics.precision_and_recall(a, floor.features)
     meanings = ("share of drawn pictures that lie among real ones", "share of real ones that lie among drawn pictures")
     for name, value, bound, meaning in zip(("precision", "recall"), both, floors, meanings, strict=True):
-        yield Score(features.title(name), value, None, bound, "higher", meaning)
+        measure = Measure(name=features.title(name), better="higher", digits=".4g", meaning=meaning)
+        yield _row(measure, value, None, bound)
+    yield from _class_rows(features, method, real, fake, floor)
 
 
 # --- by class -------------------------------------------------------------------------------------------------------
@@ -262,37 +252,34 @@ def _count_classes(features: Features, fake: _Seen) -> dict[str, int]:
     return {name: int(n) for name, n in zip(features.classes, counts, strict=True)}
 
 
-def _class_scores(features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None) -> Iterator[Score]:
+def _class_rows(features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None) -> Iterator[_Row]:
     spec = method.spec
     judge = features.classify if features.classes == spec.classes else None
     if judge is not None:
         if method.by_class:
-            yield Score(
-                "asked class",
-                _share_right(judge, fake),
-                _share_interval(_share_right(judge, fake), len(fake.features)),
-                None if floor is None or floor.labels is None else _share_right(judge, floor),
-                "higher",
-                f"share of drawn pictures that the {features.name} network takes for the class that was asked for",
-            )
+            meaning = f"share of drawn pictures that the {features.name} network takes for the class that was asked for"
+            right, n = _share_right(judge, fake), len(fake.features)
+            of_floor = None if floor is None or floor.labels is None else _share_right(judge, floor)
+            measure = Measure(name="asked class", better="higher", digits=".4g", meaning=meaning)
+            yield _row(measure, right, _share_interval(right, n), of_floor)
         shares = torch.bincount(judge(fake.features), minlength=len(spec.classes)) / len(fake.features)
         for name, value in (("rarest class", shares.min()), ("commonest class", shares.max())):
-            even = f"{1 / len(spec.classes):.2g}"
-            yield Score(name, float(value), None, None, f"near {even}", "its share, as judged, of all drawn pictures")
+            even, meaning = f"{1 / len(spec.classes):.2g}", "its share, as judged, of all drawn pictures"
+            yield _row(
+                Measure(name=name, better=f"near {even}", digits=".4g", meaning=meaning), float(value), None, None
+            )
     if judge is not None and not method.by_class:  # nobody says which class a picture is meant to be: judge them all
         real, fake = (_Seen(seen.features, judge(seen.features)) for seen in (real, fake))
         floor = floor and _Seen(floor.features, judge(floor.features))
     inside = real.labels is not None and fake.labels is not None
     groups = len(spec.classes) if inside else 0
     of_real = _spread(real, groups) or math.inf
-    yield Score(
-        features.title("diversity"),
-        _spread(fake, groups) / of_real,
-        None,
-        None if floor is None else _spread(floor, groups) / of_real,
-        "near 1",
-        f"mean distance between two drawn pictures{' of a class' if inside else ''}, as a share of that of real ones",
-    )
+    of_class = " of a class, where it is asked for or can be judged" if inside else ""
+    meaning = f"mean distance between two drawn pictures{of_class}, as a share of that of real ones"
+    yield _row(
+        Measure(name=features.title("diversity"), better="near 1", digits=".4g", meaning=meaning),
+        _spread(fake, groups) / of_real, None, None if floor is None else _spread(floor, groups) / of_real,
+    )  # fmt: skip
 
 
 def _share_right(judge: Callable[[Tensor], Tensor], seen: _Seen) -> float:
@@ -318,10 +305,16 @@ def _spread(seen: _Seen, classes: int) -> float:
 # --- one by one -----------------------------------------------------------------------------------------------------
 
 
+_COPIES = Measure(
+    name="copies", better="near 0.01 or less", digits=".4g",
+    meaning="share of drawn pictures as near to a training picture as the nearest hundredth of new real ones",
+)  # fmt: skip
+
+
 def _memorised(
     drawn: Tensor, source: Source[Images], training: Source[Images], track: Track
-) -> tuple[list[Score], Tensor]:
-    """Whether drawn pictures are nearer to a training picture than new real ones are, and the nearest of some."""
+) -> tuple[Mean | None, Tensor]:
+    """The share of drawn pictures as near to a training picture as few new real ones are, and the nearest of some."""
     unseen = source.some(NEIGHBOURS_SOUGHT).images
     total = math.ceil(len(training) / AT_ONCE)
     parts = track(training.parts(AT_ONCE), total=total, description="seeking the nearest training pictures")
@@ -333,19 +326,10 @@ def _memorised(
     pairs = torch.cat(rows)
     of_unseen = distances[len(drawn) :]
     if source.title == training.title:  # each is its own nearest
-        return [], pairs
+        return None, pairs
     near = of_unseen.quantile(0.01)
     share = float((distances[: len(drawn)] <= near).float().mean())
-    return [
-        Score(
-            "copies",
-            share,
-            _share_interval(share, len(drawn)),
-            None,
-            "near 0.01 or less",
-            "share of drawn pictures as near to a training picture as the nearest hundredth of new real ones",
-        )
-    ], pairs
+    return Mean.around(share, _share_interval(share, len(drawn))), pairs
 
 
 def _flat(pictures: Tensor) -> Tensor:
@@ -369,9 +353,9 @@ def scorer(
     real = _look(source, count, features).features
 
     def score(method: Method) -> tuple[str, float]:
-        fake = _look_while_drawing(draw(method, range(count)), features)[0].features
+        fake, _, _ = _look_while_drawing(draw(method, range(count)), features)
         if by == "kid":
-            return features.title("KID"), metrics.kernel_distance(real, fake)[0]
-        return features.title("FID"), metrics.frechet_distance(real, fake)
+            return features.title("KID"), metrics.kernel_distance(real, fake.features)[0]
+        return features.title("FID"), metrics.frechet_distance(real, fake.features)
 
     return score

@@ -1,4 +1,4 @@
-"""Measures of two pictures by what a network sees in them: our VGG distance, and LPIPS."""
+"""What a network sees in pictures: in two of them, our VGG distance and LPIPS; in whole sets, their features."""
 
 import contextlib
 import functools
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.errors import UsageError
-from ganvas.evaluation.scores import Measure
+from ganvas.evaluation.scores import PictureMeasure
+from ganvas.features import Features
 from ganvas.images import scaled, to_signed
 from ganvas.nets.vgg import VGG19
 
@@ -19,19 +20,19 @@ _SMALLEST = 32  # pixels a side, below which AlexNet's last maps are empty
 _RANGE = f"pictures of fewer than {metrics.VGG_SMALLEST} pixels are enlarged to it"
 
 
-def vgg_measure(vgg: VGG19) -> Measure:
+def vgg_measure(vgg: VGG19) -> PictureMeasure:
     """The VGG distance, by this network."""
     formula = (
         f"VGG-19 (max pooling) at {', '.join(metrics.VGG_LAYERS)}: features of unit length, squared differences "
         f"summed over channels, averaged over places and layers; from 0 to 2, and not LPIPS; {_RANGE}"
     )
-    return Measure(
-        "VGG distance", "", "lower", ".4f", "how differently VGG-19 sees them",
-        functools.partial(metrics.vgg_distance, vgg), formula,
+    return PictureMeasure(
+        name="VGG distance", better="lower", digits=".4f", meaning="how differently VGG-19 sees them",
+        of=functools.partial(metrics.vgg_distance, vgg), formula=formula,
     )  # fmt: skip
 
 
-def lpips_measure(device: torch.device) -> Measure:
+def lpips_measure(device: torch.device) -> PictureMeasure:
     """LPIPS of Zhang et al. 2018, by torchmetrics, over AlexNet's features, as most papers state it.
 
     Raises:
@@ -67,8 +68,14 @@ def lpips_measure(device: torch.device) -> Measure:
         judge.reset()
         return torch.tensor(rows, dtype=torch.float64)
 
-    return Measure(
-        "LPIPS", "", "lower", ".4f", "how different people would find them", of,
-        f"AlexNet, version 0.1 of its weights, by torchmetrics {torchmetrics.__version__}; "
+    return PictureMeasure(
+        name="LPIPS", better="lower", digits=".4f", meaning="how different people would find them", of=of,
+        formula=f"AlexNet, version 0.1 of its weights, by torchmetrics {torchmetrics.__version__}; "
         f"pictures of fewer than {_SMALLEST} pixels are enlarged to it",
     )  # fmt: skip
+
+
+def seen_by(features: Features, pictures: Tensor) -> Tensor:
+    """What a network makes of uint8 pictures (N, C, H, W): (N, D)."""
+    with torch.inference_mode():
+        return torch.cat([features.see(part).float().cpu() for part in torch.split(pictures, features.at_once)])

@@ -1,42 +1,45 @@
 """Which of many pictures are shown of an evaluation, and how they lie."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from ganvas.evaluation.scores import Measure
 
-class Chosen:
-    """The few pictures that are kept for the sheet while all go by: some evenly, and the best and worst by a score."""
+EVENLY = 8  # pictures that nobody chose
+EXTREME = 2  # best and worst, for each model by each measure; and where models disagree most
 
-    def __init__(self, n: int, across: int):
-        """Choose among `n`, to be laid out with `across` to a row."""
-        self.across, self.seen = across, 0
-        self.even = {number: torch.empty(0) for number in evenly(n, 2 * across)}
-        self.ranked = list[tuple[float, int, Tensor]]()  # best first
 
-    def add(self, kinds: Tensor, scores: Tensor) -> None:
-        """Pictures (N, K, C, H, W), K of them under each other, and their scores (N,), of which more is better."""
-        rows = list(zip(scores.tolist(), range(self.seen, self.seen + len(scores)), kinds.unbind(), strict=True))
-        self.seen += len(rows)
-        self.even |= {number: row.clone() for _, number, row in rows if number in self.even}
-        ranked, half = sorted(self.ranked + rows, key=lambda row: (-row[0], row[1])), self.across // 2
-        kept = ranked if len(ranked) <= 2 * half else ranked[:half] + ranked[-half:]
-        self.ranked = [(score, number, row.clone()) for score, number, row in kept]  # the part itself may go
+def choose(
+    columns: Mapping[str, Mapping[str, Tensor]], measures: Sequence[Measure], models: Sequence[str], n: int
+) -> dict[int, list[str]]:
+    """The rows of `n` that are shown, each with why: some evenly, the best and the worst, the most disputed.
 
-    def numbers(self) -> dict[str, list[int]]:
-        """Which are shown, by why."""
-        half = len(self.ranked) // 2
-        ranked = [number for _, number, _ in self.ranked]
-        return {
-            "evenly": list(self.even),
-            "best": ranked[: len(ranked) - half],
-            "worst": ranked[len(ranked) - half :],
-        }
-
-    def sheet(self) -> Tensor:
-        """All of them, uint8 (M, C, H, W): kinds under each other, the last band from the best to the worst."""
-        return bands([list(self.even.values()), [row for _, _, row in self.ranked]], self.across)
+    Args:
+        columns: by the name of a measure, the numbers of each answer (n,).
+        measures: those to choose by.
+        models: whose pictures are chosen.
+        n: how many there are.
+    """
+    why = dict[int, list[str]]()
+    for row in evenly(n, EVENLY):
+        why.setdefault(row, []).append("evenly taken")
+    for measure, model in itertools.product(measures, models):
+        numbers = columns[measure.name][model]
+        order = torch.argsort(numbers, descending=measure.better == "higher", stable=True).tolist()
+        some = min(EXTREME, n // 2)
+        for word, rows in (("best", order[:some]), ("worst", order[::-1][:some])):
+            for row in rows:
+                why.setdefault(row, []).append(f"{word} of {model} by {measure.name}")
+    if len(models) > 1:
+        for measure in measures:
+            numbers = torch.stack([columns[measure.name][model] for model in models])  # (K, n)
+            apart = numbers.amax(0) - numbers.amin(0)
+            for row in torch.argsort(apart, descending=True, stable=True)[:EXTREME].tolist():
+                why.setdefault(row, []).append(f"most disputed by {measure.name}")
+    return why
 
 
 def evenly(n: int, most: int) -> list[int]:

@@ -6,8 +6,7 @@ painting in place of the photograph has all its style.
 
 import functools
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,22 +16,17 @@ from ganvas import gallery, metrics
 from ganvas.checkpoint import Model
 from ganvas.data.batch import Images, Source
 from ganvas.data.progress import Track, silently
+from ganvas.errors import DataError
+from ganvas.evaluation.answering import Answering, Broken, device_of, judged, rows_at_once
+from ganvas.evaluation.comparing import compared
+from ganvas.evaluation.found import Evaluation
 from ganvas.evaluation.perception import vgg_measure
-from ganvas.evaluation.scores import Measure, PictureScore, TranslationEvaluation
-from ganvas.evaluation.sheet import Chosen
-from ganvas.evaluation.translation import (
-    INPUT,
-    Spectra,
-    alike,
-    compared,
-    formulas,
-    means,
-    protocol_of,
-    rows_at_once,
-    through,
-)
+from ganvas.evaluation.protocol import formulas, protocol_of
+from ganvas.evaluation.scores import INPUT, PictureMeasure, Sheet, Shown
+from ganvas.evaluation.sheet import bands, choose, evenly
+from ganvas.evaluation.translation import Spectra, alike
 from ganvas.images import in_channels, scaled, to_signed
-from ganvas.methods._base import Restyles, Translates
+from ganvas.methods._base import Method, Restyles
 from ganvas.methods.fast_style import FastStyleConfig
 from ganvas.nets.vgg import VGG19
 from ganvas.runtime import evaluating
@@ -62,101 +56,149 @@ class Style:
         return made
 
 
-@dataclass(kw_only=True)
-class StyleEvaluation(TranslationEvaluation):
-    """What was found of a model of style.
-
-    Attributes:
-        milliseconds: that a picture took in the network; not part of what is kept, for it is another each time.
-    """
-
-    milliseconds: float
-
-
 def evaluate_style(
-    model: Model,
+    models: Mapping[str, Model],
     photographs: Source[Images],
     styles: Sequence[Style],
     *,
     vgg: VGG19,
     title: str = "",
-    learned: str = "",
+    learned: Mapping[str, str] | None = None,
     track: Track = silently,
-) -> StyleEvaluation:
-    """Paint every photograph and hold it against its painting and against itself.
+) -> Evaluation:
+    """Let each model paint every photograph, and hold that against its painting and against the photograph.
 
     Args:
-        model: of a method of style.
-        photographs: best such that the model has not seen.
+        models: of methods of style, by the name that they go by.
+        photographs: best such that no model has seen.
         styles: photograph i is held against style i, counted round; a model that takes any style is told it.
         vgg: what looks at them, whole.
         title: what the protocol calls the paintings.
-        learned: what is to be said in the protocol of whether the model learned from these photographs.
+        learned: by model, what is to be said of whether it learned from these photographs.
         track: shows what long work has done.
 
     Raises:
-        ModelError: if the model does not translate, or its pictures hold what is no number.
+        DataError: if one model paints in grey and another in colour.
+        ModelError: if a model does not translate, or none of its pictures is one.
     """
-    method, size, channels = Translator(model).method, photographs.spec.size, model.facts.spec.channels
-    config = model.facts.config
-    shorter = config.painting_size if isinstance(config, FastStyleConfig) else size  # strokes as large as it learned
-
-    @functools.lru_cache(KEPT)
-    def looked_at(number: int) -> tuple[list[Tensor], Tensor | None, Tensor]:
-        """What is wanted of a style, what the model is told of it, and how it looks, (C, H, W)."""
-        paintings = styles[number].at(shorter, channels)
-        wanted = _mean([metrics.style_of(vgg, painting) for painting in paintings])
-        told = _told(method, paintings) if isinstance(method, Restyles) else None
-        return wanted, told, _square(paintings[0], size)[0]
-
+    painting = _Painting(models, photographs, styles, vgg)
     content, style = replace(vgg_measure(vgg), name=CONTENT, meaning="VGG distance to the photograph"), _style(vgg)
-
-    spectra, values, seconds = Spectra(), dict[str, list[Tensor]](), 0.0
-    across = gallery.columns(size)
-    chosen = Chosen(len(photographs), across)
-    at_once, start = rows_at_once(photographs.spec), 0
-    parts = photographs.parts(at_once)
-    for part in track(parts, total=math.ceil(len(photographs) / at_once), description="painting"):
-        given = part.images
-        numbers = [i % len(styles) for i in range(start, start + len(given))]
-        start += len(given)
-        wanted, told, shown = zip(*map(looked_at, numbers), strict=True)
-        told_of_each = None if told[0] is None else torch.stack(told)
-        began = time.perf_counter()
-        made = through(method, given, "ab", styles=told_of_each)
-        seconds += time.perf_counter() - began
-        spectra.add(outputs=made, targets=given)
-        targets = [torch.stack(matrices) for matrices in zip(*wanted, strict=True)]
-        row = {
-            style.name: metrics.style_distance(vgg, made, targets),
-            f"{INPUT} {style.name}": metrics.style_distance(vgg, given, targets),
-            content.name: content.of(*alike(made, given)),
-        }
-        for column, found in row.items():
-            values.setdefault(column, []).append(found)
-        chosen.add(torch.stack(alike(given, made, torch.stack(shown)), 1), -row[style.name])
-    columns = {name: torch.cat(found) for name, found in values.items()}
-    return StyleEvaluation(
-        model=model.facts.method,
-        step=model.step,
-        protocol=protocol_of(model, photographs, {"direction": "ab"}, learned)
+    columns: dict[str, dict[str, list[Tensor]]] = {style.name: {}, content.name: {}}
+    spectra, measured, n = Spectra(), list[int](), len(photographs)
+    at_once = rows_at_once(photographs.spec)
+    for start in track(range(0, n, at_once), total=math.ceil(n / at_once), description="painting"):
+        numbers = list(range(start, min(n, start + at_once)))
+        answers, whole = painting.answers(numbers)
+        kept = painting.broken.sort_out(numbers, whole)
+        if not kept.any():
+            continue
+        numbers = [number for number, keep in zip(numbers, kept.tolist(), strict=True) if keep]
+        answers = {answer: made[kept] for answer, made in answers.items()}
+        measured += numbers
+        spectra.add(answers)
+        targets = painting.wanted(numbers)
+        for answer, made in answers.items():
+            columns[style.name].setdefault(answer, []).append(metrics.style_distance(vgg, made, targets))
+            if answer != INPUT:
+                columns[content.name].setdefault(answer, []).append(content.of(*alike(made, answers[INPUT])))
+    notes = painting.broken.notes()
+    table = {name: {answer: torch.cat(rows) for answer, rows in of_each.items()} for name, of_each in columns.items()}
+    names = [photographs.name_of(number) for number in measured]
+    chosen = choose(table, [style, content], list(models), len(measured))
+    return Evaluation(
+        kind="style",
+        data=photographs.short_title,
+        models=[judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()],
+        baselines={
+            INPUT: "the photograph as it is: all of its content, and no more of the style than it happens to have"
+        },
+        protocol=protocol_of(photographs, {"direction": "ab"})
         | {
-            "paintings": f"{title or 'as given'}; seen with {shorter} pixels or fewer on the shorter side"
-            + (", so too by the model" if isinstance(method, Restyles) else ""),
-            "baseline": "the photograph as it is: all of its content, and no more of the style than it happens to have",
+            "paintings": f"{title or 'as given'}; seen with {painting.shorter} pixels or fewer on the shorter side"
+            + (", so too by a model that takes any style" if painting.any_style else ""),
             **formulas([style, content]),
         },
         scores=[
-            compared(style, columns),
-            PictureScore(content, len(photographs), means(columns)[content.name]),
+            *(compared(measure, table[measure.name], list(models)) for measure in (style, content)),
+            spectra.score(len(measured)),
         ],
-        checkerboards=[spectra.checkerboard()],
-        values=columns,
-        shown=chosen.numbers(),
-        sheet=chosen.sheet(),
-        across=across,
-        milliseconds=1000 * seconds / max(1, len(photographs)),
+        notes=notes,
+        values={f"{answer} {name}": rows for name, of_each in table.items() for answer, rows in of_each.items()},
+        numbers=measured,
+        names=names,
+        shown=[
+            Shown(measured[row], names[row], tuple(why), painting.looked_at(measured[row]))
+            for row, why in sorted(chosen.items())
+        ],
+        sheets={"sheet": painting.sheet()},
+        checkerboards=spectra.periods(),
+        milliseconds={name: answering.milliseconds for name, answering in painting.answering.items()},
+        device=painting.device,
     )
+
+
+class _Painting:
+    """The same photographs put to several models, each to be painted in its style."""
+
+    def __init__(
+        self, models: Mapping[str, Model], photographs: Source[Images], styles: Sequence[Style], vgg: VGG19
+    ) -> None:
+        """See what each model takes.
+
+        Raises:
+            DataError: if one paints in grey and another in colour.
+        """
+        for model in models.values():
+            Translator(model)
+        channels = {model.facts.spec.channels for model in models.values()}
+        if channels != {photographs.spec.channels}:
+            raise DataError("one of the models paints in grey and another in colour; compare those of one kind")
+        self.models, self.photographs, self.styles, self.vgg = models, photographs, styles, vgg
+        self.answering = {name: Answering(model) for name, model in models.items()}
+        self.broken = Broken(photographs)
+        configs = [model.facts.config for model in models.values()]
+        sizes = [config.painting_size for config in configs if isinstance(config, FastStyleConfig)]
+        self.shorter = max(sizes, default=photographs.spec.size)  # strokes as large as they learned
+        self.any_style = any(isinstance(model.method, Restyles) for model in models.values())
+        self.device = str(device_of(next(iter(models.values())).method))
+        self.look = functools.lru_cache(KEPT)(self._look)
+
+    def _look(self, number: int) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+        """What is wanted of a style, what each model that takes any is told of it, and how it looks, (C, H, W)."""
+        paintings = self.styles[number].at(self.shorter, self.photographs.spec.channels)
+        wanted = _mean([metrics.style_of(self.vgg, painting) for painting in paintings])
+        told = {
+            name: _told(model.method, paintings)
+            for name, model in self.models.items()
+            if isinstance(model.method, Restyles)
+        }
+        return wanted, told, _square(paintings[0], self.photographs.spec.size)[0]
+
+    def answers(self, numbers: Sequence[int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Photographs and what each model makes of them, uint8 (N, C, H, W); and by model (N,) whether it is one."""
+        given = self.photographs.rows(numbers).images
+        told = [self.look(number % len(self.styles))[1] for number in numbers]
+        made, whole = {INPUT: given}, dict[str, Tensor]()
+        for name, answering in self.answering.items():
+            styles = torch.stack([of_each[name] for of_each in told]) if name in told[0] else None
+            made[name], whole[name] = answering(given, "ab", styles=styles)
+        return made, whole
+
+    def wanted(self, numbers: Sequence[int]) -> list[Tensor]:
+        """The Gram matrices of the styles of these photographs, (N, K, K) each."""
+        of_each = [self.look(number % len(self.styles))[0] for number in numbers]
+        return [torch.stack(matrices) for matrices in zip(*of_each, strict=True)]
+
+    def looked_at(self, number: int) -> dict[str, Tensor]:
+        """A photograph, what each model makes of it, and the painting, uint8 (C, H, W)."""
+        shown = self.answers([number])[0] | {"painting": self.look(number % len(self.styles))[2][None]}
+        return {answer: made[0] for answer, made in zip(shown, alike(*shown.values()), strict=True)}
+
+    def sheet(self) -> Sheet:
+        """Photograph, results and painting under each other, of photographs evenly taken."""
+        across = gallery.columns(self.photographs.spec.size)
+        rows = evenly(len(self.photographs), 2 * across)
+        return Sheet(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 
 
 def _mean(of_each: Sequence[Sequence[Tensor]]) -> list[Tensor]:
@@ -164,11 +206,10 @@ def _mean(of_each: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     return [torch.cat(list(layer)).mean(0) for layer in zip(*of_each, strict=True)]
 
 
-def _told(method: Translates, paintings: Sequence[Tensor]) -> Tensor:
+def _told(method: Method, paintings: Sequence[Tensor]) -> Tensor:
     """What a model that takes any style is told of these: the mean of their styles."""
     assert isinstance(method, Restyles)
-    assert isinstance(method, torch.nn.Module)
-    device = next(method.parameters()).device
+    device = device_of(method)
     with evaluating(method):
         return torch.stack([method.style_of(to_signed(painting).to(device))[0] for painting in paintings]).mean(0)
 
@@ -181,7 +222,7 @@ def _square(painting: Tensor, size: int) -> Tensor:
     return scaled(painting[..., top : top + side, left : left + side], size, size)
 
 
-def _style(vgg: VGG19) -> Measure:
+def _style(vgg: VGG19) -> PictureMeasure:
     def of(made: Tensor, wanted: Tensor) -> Tensor:
         return metrics.style_distance(vgg, made, metrics.style_of(vgg, wanted))
 
@@ -191,4 +232,4 @@ def _style(vgg: VGG19) -> Measure:
         "mean of their matrices is wanted; 0 is the painting's style, 1 none at all"
     )
     meaning = "how far what goes together in the picture is from what goes together in the painting"
-    return Measure("style distance", "", "lower", ".4f", meaning, of, formula)
+    return PictureMeasure(name="style distance", better="lower", digits=".4f", meaning=meaning, of=of, formula=formula)

@@ -4,6 +4,7 @@ Gatys, Ecker and Bethge 2016, equations 1 to 7; with a mask, Gatys et al. 2017, 
 Neural Style Transfer", equation 3.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,19 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import Optimizer
 from torch.utils.checkpoint import checkpoint
 
 from ganvas.errors import DivergedError
 from ganvas.losses import gram, gram_distance, total_variation
 from ganvas.nets.vgg import VGG19
+from ganvas.stylize.descent import by_adam, by_lbfgs
 from ganvas.stylize.recipe import CONTENT_LAYER, StylizeConfig
 
 Statistics = Mapping[str, Tensor]  # by layer, a Gram matrix (1, C, C)
 
 _WHOLE = 2**20  # pixels at most that keep all that is computed: up to 3 GB in bf16
-_MEMORY = (10, 100)  # steps that L-BFGS remembers, least and most
-_REMEMBERED = 2**28  # bytes for them, but where the least takes more; a step takes as much as two pictures
 
 
 @dataclass(frozen=True)
@@ -81,44 +80,33 @@ class Scale:
         )
 
     def steps(self, start: Tensor, count: int) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """Change a picture (1, 1 or 3, H, W) step by step; yields the losses before each, and the picture after it.
+        """Change a picture (1, 1 or 3, H, W) step by step; yields the losses last looked at, and the picture after it.
 
         Raises:
             DivergedError: if a loss is no number any more.
         """
-        picture = start.detach().clone().requires_grad_()
-        average = picture.detach().clone()
         found: dict[str, float] = {}
         config = self.config
         # weights that are small together are made one: L-BFGS passes over curvature below 1e-10, and would not move
         share = min(1.0, config.content_weight + config.style_weight + config.variation_weight)
 
-        def look() -> float:
+        def look(picture: Tensor) -> tuple[float, Tensor]:
+            picture = picture.requires_grad_()
             losses = self.losses(picture)
             total = self.total(losses) / share
-            (picture.grad,) = torch.autograd.grad(total, picture)
+            (gradient,) = torch.autograd.grad(total, picture)
             found.update((name, float(loss.detach())) for name, loss in losses.items())
-            return float(total.detach())
-
-        optimizer = self._optimizer(picture)
-        for step in range(count):
-            optimizer.step(look)
             if not all(map(math.isfinite, found.values())):
                 raise DivergedError("the loss is no number any more; give smaller weights, or --optimizer adam")
-            with torch.no_grad():
-                picture.clamp_(-1, 1)
-                # the decay grows from a tenth to what is asked for, so that a young average soon forgets the start
-                average.lerp_(picture, 1 - min(config.average, (1 + step) / (10 + step)))
-            yield dict(found), average
+            return float(total.detach()), gradient
 
-    def _optimizer(self, picture: Tensor) -> Optimizer:
-        if self.config.optimizer == "adam":
-            return torch.optim.Adam([picture], self.config.learning_rate, betas=(0.9, 0.99))
-        # one look a step, without line search: as quick as Adam's, and the curvature it learns makes it go further
-        # no tolerances: a loss is a mean over pixels, so gradients of large pictures are small from the first step on
-        least, most = _MEMORY
-        memory = max(least, min(most, _REMEMBERED // (2 * picture.nbytes)))
-        return torch.optim.LBFGS([picture], lr=1, max_iter=1, history_size=memory, tolerance_grad=0, tolerance_change=0)
+        adam = config.optimizer == "adam"
+        pictures = by_adam(look, start, learning_rate=config.learning_rate) if adam else by_lbfgs(look, start)
+        average = start.detach().clone()
+        for step, picture in enumerate(itertools.islice(pictures, count)):
+            # the decay grows from a tenth to what is asked for, so that a young average soon forgets the start
+            average.lerp_(picture, 1 - min(config.average, (1 + step) / (10 + step)))
+            yield dict(found), average
 
 
 def masked_gram(maps: Tensor, mask: Tensor | None) -> Tensor:

@@ -31,7 +31,7 @@ class Progress:
         step: counted from 1 through all scales.
         steps: how many there will be.
         spent: the share of the work that is over, 0 to 1; most of it are the steps at the finest scale.
-        losses: of the picture before the step, as `Scale.losses` has them.
+        losses: as the step last saw them, by the names of `Scale.losses`.
         made: the picture so far, float (1 or 3, H, W) in -1..1, at the size of this scale; the next step changes it.
     """
 

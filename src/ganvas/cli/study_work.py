@@ -1,0 +1,320 @@
+"""Carrying out a study: check everything, then train, compare and report, run by run; what is done is passed over."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from ganvas import checkpoint, console, methods, study, training
+from ganvas.cli.training import facts_for, train_run
+from ganvas.data import open_for
+from ganvas.data.batch import Batch, Images, Source, Spec, Unpaired
+from ganvas.data.named import NAMES
+from ganvas.errors import DataError, DivergedError, Interrupted, SettingError, UsageError
+from ganvas.facts import build
+from ganvas.files import make_folder, write_whole
+from ganvas.runtime import Precision, choose_precision, find_device
+from ganvas.study import Round, Run, State, Study, Task
+from ganvas.study.node import nearest
+from ganvas.study.plan import RUNS, keep_failure, made_targets
+from ganvas.study.record import NUMBERS
+from ganvas.study.targets import require_names
+from ganvas.translation import lacks_memory
+
+NO_MEMORY = "takes more memory than there is; give a smaller batch"
+
+
+def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: "Work") -> None:
+    """Hold the models of a round against each other, and write the folder of results with its report."""
+    from ganvas.cli.judging import compare_models
+
+    compare_models(
+        models, one.results, **ways, data_root=work.root, features=work.features, device=work.device
+    )  # fmt: skip
+
+
+def report(out: Path) -> list[Path]:
+    """Write the report over all tasks; returns its files."""
+    from ganvas.report import write_study
+
+    return write_study(out)
+
+
+@dataclass
+class Work:
+    """A study that is carried out.
+
+    Attributes:
+        study: what is to be done.
+        out: where everything goes.
+        root: where named data sets are.
+        typed: what is kept in each run of how it came about.
+        features: what looks at pictures, as `ganvas compare` takes it.
+        device, precision: as in `ganvas train`; all runs have one precision.
+        only: the names of the tasks to work at; empty for all.
+        lost: why a run could not be finished this time, by its folder.
+        uncompared: why a round could not be compared.
+    """
+
+    study: Study
+    out: Path
+    root: Path
+    typed: str = ""
+    features: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    only: tuple[str, ...] = ()
+    lost: dict[Path, str] = field(default_factory=dict)
+    uncompared: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        known = [task.name for task in self.study.tasks]
+        for name in self.only:
+            if name not in known:
+                raise UsageError(f"--only {name}: no task of that name; {nearest(name, known)}")
+
+    # --- what there is ----------------------------------------------------------------------------------------------
+
+    def rounds(self) -> list[Round]:
+        """What there is to do, in its order."""
+        return [one for one in study.rounds(self.study, self.out) if one.task.name in self.only or not self.only]
+
+    def runs(self) -> list[Run]:
+        """All runs of these in their order, those included that make targets."""
+        return self._runs_of(self.rounds())
+
+    def _runs_of(self, rounds: Iterable[Round]) -> list[Run]:
+        found = dict[Path, Run]()
+        for one in rounds:
+            for run in (*([one.teacher] if one.teacher else []), *one.runs):
+                found.setdefault(run.folder, run)
+        return list(found.values())
+
+    def states(self) -> dict[Path, State]:
+        """How far every run of the study has come."""
+        states = {run.folder: study.state_of(run) for run in self._runs_of(study.rounds(self.study, self.out))}
+        for folder, why in self.lost.items():
+            states[folder] = dataclasses.replace(states[folder], failed=why)
+        for task in self.study.tasks:
+            teacher = study.teacher_run(task, self.out)
+            if teacher and study.targets_of(task, self.out):  # from the first one on they stay as they are
+                states[teacher.folder] = dataclasses.replace(states[teacher.folder], spent=1.0, failed="")
+        return states
+
+    # --- before anything is trained ---------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Refuse what could not be carried out, or contradicts what is there, before anything is trained.
+
+        Raises:
+            UsageError: naming the task and what is wrong with it.
+        """
+        known = (study.STUDY, "runs")
+        if self.out.is_dir() and any(self.out.iterdir()) and not any((self.out / name).exists() for name in known):
+            raise UsageError(f"--out {self.out}: holds other things and no study; choose another folder")
+        states = self.states()
+        self.precision = self._one_precision()
+        for task in {one.task.name: one.task for one in self.rounds()}.values():
+            folders = [run.folder for run in self.runs() if run.task_name == task.name]
+            for key, folder in task.folders.items():
+                if not Path(folder).is_dir():
+                    raise DataError(f"{self.study.where}: tasks.{task.name}.{key}: {folder}: no folder of that name")
+            try:
+                self._require_same_settings(task)
+                if not all(states[folder].over for folder in folders):
+                    self._check_task(task)
+            except UsageError as error:
+                raise type(error)(f"{self.study.where}: tasks.{task.name}: {error}") from error
+
+    def _one_precision(self) -> Precision:
+        """That of the runs that are there, else what is quicker on this machine."""
+        if self.precision == "auto":
+            for run in self.runs():
+                if facts := checkpoint.read_run(run.folder):
+                    return facts.precision
+        return choose_precision(find_device(self.device), self.precision)
+
+    def _require_same_settings(self, task: Task) -> None:
+        """Raise ModelError where a run is there, done or not, that learned otherwise."""
+        for run in self.runs():
+            found = checkpoint.read_run(run.folder) if run.task_name == task.name else None
+            if found is None:
+                continue
+            data = run.data if run.data in NAMES else str(Path(run.data).resolve())
+            now = dataclasses.replace(
+                found, method=run.learner.method, config=run.config, seed=run.seed, data=data,
+                target=str(Path(run.target).resolve()) if run.target else "", side=run.side, task=run.task,
+                holdout=run.holdout, jitter=run.jitter, flip=run.flip,
+                spec=dataclasses.replace(found.spec, size=run.size or found.spec.size),
+                precision=cast(Precision, self.precision),
+            )  # fmt: skip
+            checkpoint.require_same(run.folder, found, now)
+
+    def _check_task(self, task: Task) -> None:
+        """Open what a task takes, and build its networks without their memory."""
+        if task.teacher:
+            for folder in dict.fromkeys((task.data, task.held_out)):
+                require_names(folder)
+        sources = dict[tuple[int | None, bool], Source[Batch]]()
+        spec: Spec | None = None
+        seed = self.study.seeds[0]
+        teacher = study.teacher_run(task, self.out)
+        for run in (*([teacher] if teacher else []), *study.round_of(task, seed, self.out).runs):
+            method = methods.get(run.learner.method)
+            size = run.config.sizes[0] if run.size is None and len(run.config.sizes) == 1 else run.size
+            if size is not None:
+                method.require_size(run.config, size)
+            key = (size, Unpaired in method.batches and bool(run.target))
+            if key not in sources:  # all methods of a task read the same
+                sources[key] = self._opened(run, size=size, made=run is teacher or self._has_targets(task))
+            source = sources[key]
+            facts = facts_for(
+                run.learner.method, run.config, source, target=run.target, side=run.side, task=run.task,
+                holdout=run.holdout, jitter=run.jitter, seed=run.seed, flip=run.flip,
+                precision=cast(Precision, self.precision),
+            )  # fmt: skip
+            training.require_fit(source, facts)
+            with torch.device("meta"):
+                build(facts)
+            if run is teacher:
+                continue
+            if spec and spec != facts.spec:
+                raise SettingError(
+                    f"{run.learner.name} learns at {facts.spec.size} pixels and others at {spec.size}; give a size"
+                )
+            spec = facts.spec
+        assert spec is not None
+        self._open_held_out(task, spec)
+
+    def _has_targets(self, task: Task) -> bool:
+        """Whether all targets of a task are there."""
+        made = study.targets_of(task, self.out)
+        return task.teacher is None or (made is not None and made.whole)
+
+    def _opened(self, run: Run, *, size: int | None, made: bool) -> Source[Batch]:
+        """What a run learns from; where its targets are not `made` yet, its pictures stand in for them."""
+        return open_for(
+            methods.get(run.learner.method).batches, run.data, root=self.root, size=size,
+            target=run.target if made else "", side=run.side, task=run.task if made else "reconstruct",
+            holdout=run.holdout, jitter=run.jitter, track=console.track,
+        )  # fmt: skip
+
+    def _open_held_out(self, task: Task, spec: Spec) -> None:
+        batches = methods.get(task.learners[0].method).batches if task.in_pairs else (Images,)
+        ways = self._ways(task)
+        if not self._has_targets(task):
+            batches, ways = (Images,), {"data": task.held_out}
+        data, like = ways.pop("data"), spec if task.in_pairs and ways else None
+        open_for(
+            batches, data, root=self.root, size=spec.size, split="test", holdout=task.holdout, like=like, least=1,
+            track=console.track, **ways,
+        )  # fmt: skip
+
+    def _ways(self, task: Task) -> dict[str, Any]:
+        """Where the held-out pictures and their partners are."""
+        target = str(made_targets(task, self.out)[1]) if task.teacher else task.held_out_target or task.target
+        return {"data": task.held_out, "target": target, "side": task.side, "task": task.task}
+
+    # --- the work itself --------------------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Do all that is not done yet.
+
+        Raises:
+            Interrupted: if it was stopped; the same command goes on.
+            SaveError: if the disk is full; the same command goes on.
+        """
+        make_folder(self.out)
+        self._tell_so_far()
+        try:
+            for one in self.rounds():
+                if one.teacher is None or self._ready(one, one.teacher):
+                    for run in one.runs:
+                        self._train(run)
+                    self._compare(one)
+                self._tell_so_far()
+        except Interrupted:
+            self._tell_so_far()
+            raise
+
+    def _tell_so_far(self) -> None:
+        study.write_record(self.study, self.out, self.states())
+        report(self.out)
+
+    def _ready(self, one: Round, teacher: Run) -> bool:
+        """Whether the targets of a round are there, after making them where they can be."""
+        if self._has_targets(one.task):
+            return True
+        self._train(teacher)
+        if self.states()[teacher.folder].failed:
+            return False
+        console.say(f"{one.task.name}: {teacher.learner.method} makes the targets")
+        study.make_targets(one.task, teacher, self.out, device=find_device(self.device), track=console.track)
+        return True
+
+    def _train(self, run: Run) -> None:
+        runs, states = self.runs(), self.states()
+        if states[run.folder].over:
+            return
+        number = [other.folder for other in runs].index(run.folder) + 1
+        left = study.seconds_left(runs, states)
+        console.say(
+            f"run {number} of {len(runs)}: {run.label}"
+            + (f"; about {study.duration(left)} left in all" if left else "")
+        )
+        try:
+            train_run(
+                run.learner.method, run.config, data=run.data, run=run.folder, typed=self.typed, size=run.size,
+                target=run.target, side=run.side, task=run.task, holdout=run.holdout, jitter=run.jitter, seed=run.seed,
+                flip=run.flip, device=self.device, precision=self.precision, data_root=self.root, **run.length.given,
+            )  # fmt: skip
+        except Interrupted as error:
+            raise Interrupted(
+                f"stopped in run {number} of {len(runs)} ({run.label}), which is saved; "
+                "the same command goes on from there"
+            ) from error
+        except DivergedError as error:
+            keep_failure(run, str(error).partition(";")[0])  # without what to try, and where
+            console.say(f"{run.label} failed, and the others go on: {error}")
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            self.lost[run.folder] = NO_MEMORY
+            console.say(f"{run.label} {NO_MEMORY}; the others go on")
+
+    def _compare(self, one: Round) -> None:
+        states = self.states()
+        done = {run.learner.name: run for run in one.runs if not states[run.folder].failed}
+        if not done:
+            return
+        ways = self._ways(one.task)
+        steps = {name: states[run.folder].step for name, run in done.items()}
+        asked = {"steps": steps, "features": self.features, **ways}
+        kept = self.out / RUNS / one.task.name / f"compared-seed{one.seed}.json"  # beside the runs: it holds paths
+        if _read(kept) == asked and (one.results / NUMBERS).exists():
+            return
+        console.say(f"comparing: {one.task.name}, seed {one.seed}")
+        try:
+            compare(one, {name: run.folder for name, run in done.items()}, ways=ways, work=self)
+        except UsageError as error:
+            self.uncompared.append(f"{one.task.name}, seed {one.seed}: not compared: {error}")
+            console.say(self.uncompared[-1])
+            return
+        write_whole(kept, json.dumps(asked).encode())
+
+    def problems(self) -> list[str]:
+        """A line for each run that failed, and each round that could not be compared."""
+        states = self.states()
+        failed = [run for run in self.runs() if states[run.folder].failed]
+        return [f"{run.label}: {states[run.folder].failed}" for run in failed] + self.uncompared
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,77 @@
+"""From numbers picture by picture to scores: means, differences between answers, and how sure they are."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ganvas import metrics
+from ganvas.evaluation.scores import Difference, Mean, Measure, Score
+from ganvas.features import Features
+
+LEAST = 50  # pictures of either kind; of fewer no covariance can be told
+
+
+def compared(measure: Measure, columns: Mapping[str, Tensor], models: Sequence[str], *, way: str = "") -> Score:
+    """The score of a measure of all answers, (N,) each, to the same pictures.
+
+    Each model is held against each other, and each against those that are no models, picture by picture.
+    """
+    names = [answer for answer in columns if answer in models]
+    baselines = [answer for answer in columns if answer not in models]
+    pairs = [*itertools.combinations(names, 2), *itertools.product(names, baselines)]
+    gaps = [columns[first] - columns[second] for first, second in pairs]
+    found = means([*columns.values(), *gaps])
+    values, differences = found[: len(columns)], found[len(columns) :]
+    return Score(
+        measure,
+        len(next(iter(columns.values()))),
+        dict(zip(columns, values, strict=True)),
+        [Difference(*pair, mean) for pair, mean in zip(pairs, differences, strict=True)],
+        way=way,
+    )
+
+
+def means(columns: Sequence[Tensor]) -> list[Mean]:
+    """The mean of each column (N,), with its interval where there is more than one row."""
+    values = torch.stack(list(columns), 1)  # (N, K)
+    found = values.mean(0).tolist()
+    if len(values) < 2:
+        return [Mean(value) for value in found]
+    ends = (end.tolist() for end in metrics.bootstrap(values))
+    return [Mean(*numbers) for numbers in zip(found, *ends, strict=True)]
+
+
+def distances(
+    features: Features, real: Tensor, answers: Mapping[str, Tensor], models: Sequence[str], *, way: str = ""
+) -> list[Score]:
+    """FID and KID of sets of features (N, D) to those of real pictures (M, D); models of as many pictures compared."""
+    names = [answer for answer in answers if answer in models]
+    pairs = [pair for pair in itertools.combinations(names, 2) if len({len(answers[one]) for one in pair}) == 1]
+    n = min(map(len, answers.values()))
+    frechet, kernel = (
+        Measure(name=features.title(name), better="lower", digits=".4g", meaning=meaning)
+        for name, meaning in (
+            ("FID", "how far the pictures as a whole are from real ones"),
+            ("KID", "the same by kernels: without bias, so it also compares between numbers of pictures"),
+        )
+    )
+    fids = {
+        answer: Mean.around(
+            metrics.frechet_distance(real, seen), metrics.jackknife(metrics.frechet_distance, real, seen)
+        )
+        for answer, seen in answers.items()
+    }
+    kids = {answer: Mean.around(*metrics.kernel_distance(real, seen)) for answer, seen in answers.items()}
+    return [
+        Score(
+            measure, n, values,
+            [Difference(a, b, Mean.around(*difference(real, answers[a], answers[b]))) for a, b in pairs],
+            each=False, way=way,
+        )
+        for measure, values, difference in (
+            (frechet, fids, metrics.frechet_difference),
+            (kernel, kids, metrics.kernel_difference),
+        )
+    ]  # fmt: skip

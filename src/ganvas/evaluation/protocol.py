@@ -1,0 +1,90 @@
+"""How pictures were made and compared, in words: without it a number says nothing."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+import torchmetrics
+from torch import nn
+
+import ganvas
+from ganvas import metrics
+from ganvas.data.batch import Source, Spec
+from ganvas.evaluation.scores import Measure
+from ganvas.features import Features
+
+FORMULAS = {
+    "range": "MSE of values 0 to 1; MAE in grey levels; PSNR with a peak of 255 over all channels of a picture, "
+    f"at most {metrics.MOST_DECIBELS:.0f} dB; means are of pictures",
+    "SSIM": f"Gaussian windows of {metrics.SSIM_WINDOW}x{metrics.SSIM_WINDOW} pixels and sigma 1.5 within the picture, "
+    "K1 0.01, K2 0.03, over 0 to 255; channels averaged",
+    "MS-SSIM": f"five scales, from {metrics.MS_SSIM_SMALLEST} pixels a side on; the same windows and constants",
+}
+
+
+def protocol_of(source: Source[Any], ways: Mapping[str, str]) -> dict[str, Any]:
+    """How pictures were made and compared, by aspect; what differs between models stands with the models."""
+    n, square = len(source), f"{source.spec.size}x{source.spec.size}"
+    return {
+        "pictures": f"{n:,} of {source.short_title}, {square}, scaled from the largest centred square (Lanczos) where "
+        "not so",
+        "n": n,
+        "size": source.spec.size,
+        "part": source.part,
+        **ways,
+        "outputs": "rounded to 8 bits, 0 to 255, as a person gets them, and compared so",
+        "intervals": f"95 %: percentiles of a bootstrap over pictures, {metrics.RESAMPLES:,} times, seed 0; "
+        "differences picture by picture. Of the choice of pictures alone, not of another training; and each by itself: "
+        "of twenty differences that are none, one looks sure"
+        if n > 1
+        else "none: of one picture no interval can be told",
+        "checkerboard": "power at the frequencies that repeat every 2, 4 and 8 pixels over that of their neighbours, "
+        "the largest of the three; about 1 or less is none; 8-bit pictures in Hann windows of up to 64 pixels, "
+        "channels added",
+        "versions": {
+            "ganvas": ganvas.__version__,
+            "torch": str(torch.__version__),
+            "torchmetrics": torchmetrics.__version__,
+        },
+    }
+
+
+def formulas(measures: Iterable[Measure]) -> dict[str, str]:
+    """What the protocol says of measures of their own."""
+    return {measure.name: measure.formula for measure in measures if measure.formula}
+
+
+def mode_of(method: nn.Module) -> str:
+    """What evaluation does to the layers that behave otherwise in training."""
+    kinds = {
+        "batch norm by the running statistics of training": nn.BatchNorm2d | nn.BatchNorm1d,
+        "instance norm by picture, as in training": nn.InstanceNorm2d,
+        "group norm by picture, as in training": nn.GroupNorm,
+        "dropout off": nn.Dropout,
+    }
+    said = [words for words, kind in kinds.items() if any(isinstance(layer, kind) for layer in method.modules())]
+    return "; ".join(said or ["no norms and no dropout"])
+
+
+def colours_of(spec: Spec, task: str) -> str:
+    """How colour is compared."""
+    if task == "colorize":
+        return "lightness and the colours of Lab put together to sRGB, on both sides; channels averaged"
+    if max(spec.channels, spec.outputs) == 1:
+        return "grey"
+    return "sRGB, channels averaged; grey is spread over three channels where the other side is in colour"
+
+
+def doing_nothing(task: str) -> str:
+    """What the input is worth as an answer."""
+    if task == "reconstruct":
+        return "the input as its own answer, which here is the target itself: no model can be better"
+    return "the input as its own answer, as it looks: what doing nothing scores"
+
+
+def sets_of(features: Features | None, wanted: str) -> dict[str, str]:
+    """What FID and KID are of, where there are any."""
+    if features is None:
+        return {}
+    both = f"{features.title('FID')} and {features.title('KID')}"
+    return {"sets": f"{both} between a model's pictures and {wanted}: {features.protocol}"}

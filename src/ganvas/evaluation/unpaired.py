@@ -1,0 +1,209 @@
+"""How good models are that translate between two kinds of pictures without pairs: there and back again."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ganvas import gallery
+from ganvas.checkpoint import Model
+from ganvas.data.batch import Images, Source
+from ganvas.data.progress import Track, silently
+from ganvas.evaluation.answering import Answering, Broken, device_of, judged, require_kind, rows_at_once
+from ganvas.evaluation.comparing import LEAST, compared, distances
+from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.perception import seen_by
+from ganvas.evaluation.protocol import protocol_of, sets_of
+from ganvas.evaluation.scores import CYCLE, IDENTITY, INPUT, TARGET, PictureMeasure, Score, Sheet, Shown
+from ganvas.evaluation.sheet import bands, choose, evenly
+from ganvas.evaluation.translation import Direction, Spectra, alike
+from ganvas.features import Features
+from ganvas.translation import Translator
+
+_BACK: dict[str, Direction] = {"ab": "ba", "ba": "ab"}
+
+
+def evaluate_unpaired(
+    models: Mapping[str, Model],
+    source: Source[Images],
+    target: Source[Images],
+    *,
+    features: Features | None = None,
+    learned: Mapping[str, str] | None = None,
+    track: Track = silently,
+) -> Evaluation:
+    """Translate the pictures of each kind to the other and back; without partners nobody can say how they should look.
+
+    The cycle error is what a picture lost on the way there and back, the identity error what a picture loses that is
+    of the wanted kind already; both with bytes in between, as a person would have them. With `features`, FID and KID
+    are those of what a model made to the pictures of the wanted kind.
+
+    Raises:
+        DataError: if the pictures are not of a model's kind.
+        ModelError: if a model does not go both ways, or none of its pictures is one.
+        SettingError: the same.
+    """
+    sides = {"ab": source, "ba": target}
+    pairs = replace(source, spec=replace(source.spec, classes=(), target_channels=target.spec.channels))
+    for model in models.values():
+        for direction in _BACK:
+            Translator(model, direction)
+        require_kind(model, pairs)
+    ways = {direction: _Way(models, side, sides[_BACK[direction]], direction) for direction, side in sides.items()}
+    for way in ways.values():
+        way.go(features, track)
+    columns = {
+        (measure.name, direction): way.columns[measure.name]
+        for measure, direction in ((CYCLE, "ab"), (CYCLE, "ba"), (IDENTITY, "ab"), (IDENTITY, "ba"))
+        for way in [ways[direction if measure is CYCLE else _BACK[direction]]]
+        if way.columns[measure.name]
+    }
+    named: dict[str, PictureMeasure] = {CYCLE.name: CYCLE, IDENTITY.name: IDENTITY}
+    scores = [compared(named[name], of_each, list(models), way=way) for (name, way), of_each in columns.items()]
+    for direction, way in ways.items():
+        scores += way.set_scores(features)
+        scores.append(way.spectra.score(len(way.measured), way=direction))
+    there, back = ways["ab"], ways["ba"]
+    return Evaluation(
+        kind="unpaired",
+        data=f"{source.short_title} and {target.short_title}",
+        models=[judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()],
+        baselines={INPUT: "the pictures as they are", TARGET: "pictures of the wanted kind"},
+        protocol=protocol_of(source, {"direction": "both, there and back again", "other kind": target.short_title})
+        | {"paired scores": "none: without pairs nobody can say how a picture should look"}
+        | sets_of(features, "pictures of the wanted kind"),
+        scores=scores,
+        notes=[*there.notes, *back.notes],
+        values={
+            f"{answer} {name} {way}": rows
+            for (name, way), of_each in columns.items()
+            for answer, rows in of_each.items()
+        },
+        numbers=there.measured if len(there.measured) >= len(back.measured) else back.measured,
+        names=_both(there, back),
+        shown=[*there.shown(), *back.shown()],
+        sheets={"sheet": Sheet(torch.cat([there.sheet(), back.sheet()]), gallery.columns(source.spec.size))},
+        checkerboards={
+            f"{answer} {direction}": periods
+            for direction, way in ways.items()
+            for answer, periods in way.spectra.periods().items()
+        },
+        milliseconds={name: (there.answering[name].milliseconds + back.answering[name].milliseconds) / 2
+                      for name in models},
+        device=there.device,
+    )  # fmt: skip
+
+
+def _both(there: "_Way", back: "_Way") -> list[str]:
+    """The names of the files in a row of the table: of the one kind, and of the other."""
+    longer = max(len(there.measured), len(back.measured))
+    ours, theirs = ([*way.names(), *[""] * (longer - len(way.measured))] for way in (there, back))
+    return [" | ".join(filter(None, names)) for names in zip(ours, theirs, strict=True)]
+
+
+class _Way:
+    """One of the two ways: pictures of a kind, what models make of them, and what comes back."""
+
+    def __init__(self, models: Mapping[str, Model], side: Source[Images], other: Source[Images], direction: str):
+        """Nothing is gone yet."""
+        self.models, self.side, self.other, self.direction = models, side, other, direction
+        self.answering = {name: Answering(model) for name, model in models.items()}
+        self.again = {name: Answering(model) for name, model in models.items()}
+        self.device = str(device_of(next(iter(models.values())).method))
+        self.columns: dict[str, dict[str, Tensor]] = {}
+        self.spectra, self.measured = Spectra(), list[int]()
+        self.broken = Broken(side)
+        self.seen = dict[str, Tensor]()
+
+    def go(self, features: Features | None, track: Track) -> None:
+        """All pictures there and back, measured."""
+        at_once, n = rows_at_once(self.side.spec), len(self.side)
+        starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description=f"translating {self.direction}")
+        columns: dict[str, dict[str, list[Tensor]]] = {CYCLE.name: {}, IDENTITY.name: {}}
+        seen = dict[str, list[Tensor]]()
+        for start in starts:
+            numbers = list(range(start, min(n, start + at_once)))
+            given = self.side.rows(numbers).images
+            made, back, same, whole = self._answers(given)
+            kept = self.broken.sort_out(numbers, whole)
+            if not kept.any():
+                continue
+            self.measured += [number for number, keep in zip(numbers, kept.tolist(), strict=True) if keep]
+            for name in self.models:
+                columns[CYCLE.name].setdefault(name, []).append(CYCLE.of(back[name][kept], given[kept]))
+                if name in same:
+                    columns[IDENTITY.name].setdefault(name, []).append(IDENTITY.of(same[name][kept], given[kept]))
+            self.spectra.add({INPUT: given[kept], **{name: made[name][kept] for name in self.models}})
+            if features:
+                for name, pictures in {INPUT: given, **made}.items():
+                    seen.setdefault(name, []).append(seen_by(features, pictures[kept]))
+        self.notes = self.broken.notes()
+        self.columns = {
+            measure: {name: torch.cat(rows) for name, rows in of_each.items()} for measure, of_each in columns.items()
+        }
+        self.seen = {name: torch.cat(rows) for name, rows in seen.items()}
+        self._add_wanted(features)
+
+    def _answers(
+        self, given: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """By model: what it makes of pictures, what comes back, what stays the same, and whether these are pictures."""
+        made, back, same, whole = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
+        other = _BACK[self.direction]
+        for name in self.models:
+            made[name], ok = self.answering[name](given, self.direction)
+            back[name], ok_too = self.again[name](made[name], other)
+            whole[name] = ok & ok_too
+            if made[name].shape == given.shape:
+                same[name], ok_as_well = self.again[name](given, other)
+                whole[name] &= ok_as_well
+        return made, back, same, whole
+
+    def _add_wanted(self, features: Features | None) -> None:
+        """What pictures of the wanted kind look like, for what is held against them as a set."""
+        at_once = rows_at_once(self.other.spec)
+        seen = list[Tensor]()
+        for part in self.other.parts(at_once):
+            self.spectra.add({TARGET: part.images})
+            if features:
+                seen.append(seen_by(features, part.images))
+        if seen:
+            self.seen[TARGET] = torch.cat(seen)
+
+    def set_scores(self, features: Features | None) -> list[Score]:
+        """FID and KID of what was made to the wanted kind, where there are enough of both."""
+        if not features or min(len(self.measured), len(self.other)) < LEAST:
+            return []
+        answers = {name: rows for name, rows in self.seen.items() if name != TARGET}
+        return distances(features, self.seen[TARGET], answers, list(self.models), way=self.direction)
+
+    def names(self) -> list[str]:
+        """Those of the files of the measured pictures."""
+        return [self.side.name_of(number) for number in self.measured]
+
+    def looked_at(self, number: int) -> dict[str, Tensor]:
+        """A picture, what each model makes of it, and what comes back, uint8 (C, H, W)."""
+        given = self.side.rows([number]).images
+        made, back, _, _ = self._answers(given)
+        kinds = {INPUT: given}
+        for name in self.models:
+            kinds |= {name: made[name], f"{name} and back": back[name]}
+        return {answer: pictures[0] for answer, pictures in zip(kinds, alike(*kinds.values()), strict=True)}
+
+    def shown(self) -> list[Shown]:
+        """Pictures evenly taken, and those that lost least and most."""
+        chosen = choose(self.columns, [CYCLE], list(self.models), len(self.measured))
+        names = self.names()
+        return [
+            Shown(self.measured[row], names[row], tuple(f"{self.direction}: {one}" for one in why),
+                  self.looked_at(self.measured[row]))
+            for row, why in sorted(chosen.items())
+        ]  # fmt: skip
+
+    def sheet(self) -> Tensor:
+        """Picture, what was made of it and what came back, under each other; uint8 (N, C, H, W)."""
+        across = gallery.columns(self.side.spec.size)
+        rows: Sequence[int] = evenly(len(self.side), across)
+        return bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across)

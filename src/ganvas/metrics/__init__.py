@@ -1,0 +1,69 @@
+"""How far two sets of pictures are apart, or two pictures, and what a network left in them; mostly by libraries.
+
+Sets are told apart by features of their pictures, pictures by their bytes.
+"""
+
+from ganvas.metrics.certainty import RESAMPLES, bootstrap
+from ganvas.metrics.distributions import (
+    frechet_difference,
+    frechet_distance,
+    half_interval,
+    jackknife,
+    kernel_difference,
+    kernel_distance,
+    left_out,
+    nearest,
+    precision_and_recall,
+    spread,
+)
+from ganvas.metrics.perception import (
+    STYLE_LAYERS,
+    VGG_LAYERS,
+    VGG_SMALLEST,
+    style_distance,
+    style_of,
+    vgg_distance,
+)
+from ganvas.metrics.pictures import (
+    MOST_DECIBELS,
+    MS_SSIM_SMALLEST,
+    SSIM_WINDOW,
+    absolute_error,
+    multi_scale_similarity,
+    signal_to_noise,
+    squared_error,
+    structural_similarity,
+)
+from ganvas.metrics.spectrum import STRIDES, checkerboard, power_spectrum
+
+__all__ = [
+    "MOST_DECIBELS",
+    "MS_SSIM_SMALLEST",
+    "RESAMPLES",
+    "SSIM_WINDOW",
+    "STRIDES",
+    "STYLE_LAYERS",
+    "VGG_LAYERS",
+    "VGG_SMALLEST",
+    "absolute_error",
+    "bootstrap",
+    "checkerboard",
+    "frechet_difference",
+    "frechet_distance",
+    "half_interval",
+    "jackknife",
+    "kernel_difference",
+    "kernel_distance",
+    "left_out",
+    "multi_scale_similarity",
+    "nearest",
+    "power_spectrum",
+    "precision_and_recall",
+    "signal_to_noise",
+    "spread",
+    "squared_error",
+    "structural_similarity",
+    "style_distance",
+    "style_of",
+    "vgg_distance",
+]

@@ -1,0 +1,288 @@
+"""Results and studies as pages and as text, by the templates."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+from PIL import Image
+
+from ganvas import __version__
+from ganvas.errors import DataError
+from ganvas.report import figures, tables, words
+from ganvas.report.results import Picture, Results, Score, picture_path
+from ganvas.report.studies import Study
+
+MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$])")  # what means something there
+THUMBNAILS = 6  # of a task in a study
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture file as a page shows it."""
+
+    source: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the page tells of one score below the table."""
+
+    score: Score
+    figures: tuple[tuple[Markup, str], ...]
+    verdicts: tuple[str, ...]
+
+
+def report_page(results: Results, *, inside: bool) -> str:
+    """The page of a folder of results."""
+    shown = {}
+    for file in [*results.sheets.values(), *(file for picture in results.pictures for file in picture.files.values())]:
+        shown[file] = _shown(results.folder, file, inside=inside)
+    named = tables.colours(results.answers, [model.name for model in results.models])
+    return _page(
+        "report.html.j2",
+        results=results,
+        table=tables.comparison(results),
+        outcomes=words.outcomes(results),
+        groups=words.groups(results),
+        cards=_cards(results, named),
+        classes=_classes(results, named),
+        across=_across,
+        colours=named,
+        shown=shown,
+        small=all(picture.width <= 64 for picture in shown.values()),
+        each=_each(results),
+        measures=[score.name for score in results.scores if score.each],
+        models=_models(results),
+        citation=words.citation(results),
+        files=_files(results.folder, ("metrics.json", "metrics.csv"), inside=inside),
+    )
+
+
+def report_text(results: Results) -> str:
+    """The same as text for pasting, in GitHub's Markdown."""
+    return _text(
+        "report.md.j2",
+        results=results,
+        table=tables.comparison(results),
+        outcomes=words.outcomes(results),
+        models=_models(results),
+        citation=words.citation(results),
+    )
+
+
+def study_page(study: Study, *, inside: bool) -> str:
+    """The page of a study."""
+    return _page(
+        "study.html.j2",
+        study=study,
+        glance=tables.glance(study),
+        tables={task.name: tables.task(study, task) for task in study.tasks},
+        training={task.name: tables.training(study, task) for task in study.tasks if task.training},
+        thumbnails={name: _thumbnails(results, inside=inside) for name, results in study.first.items()},
+        files=_files(study.folder, ("study.json",), inside=inside),
+    )
+
+
+def study_text(study: Study) -> str:
+    """The same as text for pasting."""
+    return _text(
+        "study.md.j2",
+        study=study,
+        glance=tables.glance(study),
+        tables={task.name: tables.task(study, task) for task in study.tasks},
+        training={task.name: tables.training(study, task) for task in study.tasks if task.training},
+        pictures={name: _places(results, study.folder) for name, results in study.first.items()},
+    )
+
+
+def _cards(results: Results, named: Mapping[str, str]) -> list[Card]:
+    """What is told of each score that anybody has."""
+    return [
+        _card(results, score, _drawings(results, score, named, number=number))
+        for number, score in enumerate(results.scores)
+        if any(value.value is not None for value in score.values.values())
+    ]
+
+
+def _drawings(results: Results, score: Score, named: Mapping[str, str], *, number: int) -> list[tuple[str, str]]:
+    """The figures of a score, each with its caption: over training, or over pictures, or the values alone."""
+    if results.along:
+        text = "After each save, with its interval where one is known. The star is the best value, not surely the best."
+        return [(figures.curve(score, results.models, named, name=f"curve-{number}"), text)]
+    each = {answer: list(results.each.get((answer, score.name), {}).values()) for answer in results.answers}
+    many = max(map(len, each.values()), default=0)
+    near = {answer: named[answer] for answer in results.answers if answer not in list(results.baselines)[1:]}
+    far = [answer for answer in results.answers if answer not in near and answer in score.values]
+    rest = f" The table has {' and '.join(far)} too." if far else ""  # so far off that all else would look alike
+    if many:
+        some = f" ({figures.MOST_POINTS} of {many:,}, evenly by rank)" if many > figures.MOST_POINTS else ""
+        text = f"A dot for each picture{some}, how densely they lie, and the mean.{rest}"
+        drawn = [(figures.distribution(score, each, near, name=f"spread-{number}"), text)]
+    else:
+        text = "Each value, and its interval where one is known."
+        drawn = [(figures.intervals(score, named, name=f"value-{number}"), text)]
+    if any({difference.first, difference.second} <= near.keys() for difference in score.differences):
+        side = {"higher": " Right of zero the first is better.", "lower": " Left of zero the first is better."}
+        text = f"Differences.{side.get(score.better, '')} Grey: not surely either."
+        drawn.append((figures.differences(score, near, name=f"difference-{number}"), text))
+    return drawn
+
+
+def _card(results: Results, score: Score, drawn: Sequence[tuple[str, str]]) -> Card:
+    """The figures of a score, and its verdicts unless all of them stand at the top."""
+    said = words.verdicts(score)
+    marked = tuple((Markup(svg), text) for svg, text in drawn)  # made here: matplotlib has escaped the names
+    return Card(score, marked, () if set(said) <= set(words.sentences(results, score)) else tuple(said))
+
+
+def _classes(results: Results, named: Mapping[str, str]) -> Markup | None:
+    names = tables.counts(results.classes)
+    return Markup(figures.classes(results.classes, names, named)) if names else None
+
+
+def _across(many: int) -> int:
+    """How many pictures go side by side: all, or half of them where they would be too small."""
+    return many if many <= 6 else -(-many // 2)
+
+
+def _each(results: Results) -> dict[str, dict[str, list[str]]]:
+    """By number of a shown picture, the scores of each answer as text, in the order of the measures."""
+    scores = [score for score in results.scores if score.each]
+    values = results.each
+    return {
+        str(picture.number): {
+            answer: [_unit(score, values.get((answer, score.name), {}).get(picture.number)) for score in scores]
+            for answer in results.answers
+        }
+        for picture in results.pictures
+    }
+
+
+def _unit(score: Score, value: float | None) -> str:
+    return f"{score.written(value)} {score.unit}".rstrip() if value is not None else ""
+
+
+def _models(results: Results) -> dict[str, dict[str, str]]:
+    """What is known of each model beside its scores."""
+    return {
+        model.name: {
+            name: text
+            for name, text in {
+                "method": model.method,
+                "steps": f"{model.step:,}" if model.step is not None else "",
+                "learned from these pictures": model.learned,
+                "mode": model.mode,
+            }.items()
+            if text
+        }
+        for model in results.models
+    }
+
+
+def _first(results: Results) -> Picture | None:
+    """The picture that stands for a task: the first that was taken evenly."""
+    even = [picture for picture in results.pictures if any(why.startswith("evenly") for why in picture.why)]
+    return next(iter(even or results.pictures), None)
+
+
+def _thumbnails(results: Results, *, inside: bool) -> list[tuple[str, Shown]]:
+    """A picture of each column."""
+    picture = _first(results)
+    if picture is None:
+        return []
+    columns = [column for column in results.columns if column in picture.files][:THUMBNAILS]
+    return [(column, _shown(results.folder, picture.files[column], inside=inside)) for column in columns]
+
+
+def _places(results: Results, above: Path) -> list[tuple[str, str]]:
+    """The same as paths from the folder above."""
+    picture, inner = _first(results), results.folder.relative_to(above)
+    if picture is None:
+        return []
+    columns = [column for column in results.columns if column in picture.files][:THUMBNAILS]
+    return [(column, (inner / picture.files[column]).as_posix()) for column in columns]
+
+
+def _shown(folder: Path, file: str, *, inside: bool) -> Shown:
+    """How a page gets at a picture: within itself, or beside it."""
+    path = picture_path(folder, file)
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            width, height = picture.size
+    except OSError as error:
+        raise DataError(f"{path}: is no PNG picture; give the command that made it again") from error
+    return Shown(_data(path, "image/png") if inside else quote(file), width, height)
+
+
+def _files(folder: Path, names: tuple[str, ...], *, inside: bool) -> dict[str, str]:
+    """Links to the numbers, by name; of a page that is sent alone the numbers themselves."""
+    kinds = {".json": "application/json", ".csv": "text/csv"}
+    there = [folder / name for name in names if (folder / name).is_file()]
+    return {path.name: _data(path, kinds[path.suffix]) if inside else path.name for path in there}
+
+
+def _data(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _page(template: str, **facts: Any) -> str:
+    pages = _pages()
+    style, script = (pages.loader.get_source(pages, name)[0] for name in ("style.css", "report.js"))  # type: ignore[union-attr]
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return pages.get_template(template).render(
+        **facts, style=Markup(style), script=Markup(script), digest=digest, version=__version__
+    )
+
+
+def _text(template: str, **facts: Any) -> str:
+    return _texts().get_template(template).render(**facts, version=__version__)
+
+
+@cache
+def _pages() -> jinja2.Environment:
+    return _environment(autoescape=True)
+
+
+@cache
+def _texts() -> jinja2.Environment:
+    return _environment(autoescape=False, finalize=_markdown)
+
+
+def _environment(**options: Any) -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("ganvas.report"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **options,
+    )
+    made.filters["fact"] = _fact
+    made.filters["tied"] = lambda sentence: sentence.replace("n = ", "n\u00a0=\u00a0")  # never on two lines
+    made.filters["link"] = lambda path: Markup(quote(path))
+    made.tests["nested"] = lambda value: isinstance(value, Mapping)
+    return made
+
+
+def _fact(value: object) -> str:
+    """A fact of the protocol as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_fact, value))
+    return "–" if value in (None, "") else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(value: object) -> str:
+    """Whatever a text prints, so that it means nothing in Markdown; links are given as Markup."""
+    return str(value) if isinstance(value, Markup) else MARKDOWN.sub(r"\\\1", re.sub(r"\s+", " ", str(value)))

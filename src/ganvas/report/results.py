@@ -1,0 +1,214 @@
+"""A folder of results as `evaluate` and `compare` leave it: scores, pictures, and what is known of each picture."""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from ganvas.errors import DataError
+from ganvas.report.shapes import read_json
+
+VERSION = 1
+KINDS = {
+    "pairs": "against targets",
+    "pictures": "without targets",
+    "unpaired": "between two sets without pairs",
+    "style": "of style",
+    "drawn": "of drawn pictures",
+}
+DIGITS = re.compile(r"[+]?,?(\.\d{1,2})?[defg%]?")  # of a number's format: others could ask for a gigabyte of zeros
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, and its size."""
+
+    name: str
+    method: str = ""
+    step: int | None = None
+    parameters: int | None = None
+    megabytes: float | None = None
+    size: int | None = None
+    learned: str = ""
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A score of an answer, with its 95 % interval where one is known."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much the first answer's score lies above the second's, and what that means in words."""
+
+    first: str
+    second: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measure of all answers."""
+
+    name: str
+    values: Mapping[str, Value]
+    unit: str = ""
+    better: str = ""
+    digits: str = ".4g"
+    meaning: str = ""
+    n: int | None = None
+    winner: str | None = None
+    differences: tuple[Difference, ...] = ()
+    each: bool = False
+
+    def written(self, value: float | None, *, sign: str = "") -> str:
+        """A value as text, without the unit; a dash where there is none."""
+        return "–" if value is None else written(value, sign + self.digits)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is shown: its files by column, and why it was chosen."""
+
+    number: int
+    files: Mapping[str, str]
+    name: str = ""
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a picture takes in each network."""
+
+    milliseconds: Mapping[str, float | None]
+    device: str = ""
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What metrics.json holds."""
+
+    version: int
+    kind: str
+    title: str
+    models: tuple[Model, ...]
+    scores: tuple[Score, ...]
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    protocol: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    columns: tuple[str, ...] = ()
+    sheets: Mapping[str, str] = field(default_factory=dict)
+    checkerboards: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Results(Metrics):
+    """All that is known of an evaluation or a comparison."""
+
+    folder: Path = Path()
+    timing: Timing | None = None
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """Models, baselines, then whatever else has a score."""
+        scored = [answer for score in self.scores for answer in score.values]
+        return list(dict.fromkeys([*(model.name for model in self.models), *self.baselines, *scored]))
+
+    @property
+    def what(self) -> str:
+        """What this is, in words."""
+        return f"{'a comparison' if len(self.models) > 1 else 'an evaluation'} {KINDS[self.kind]}"
+
+    @property
+    def along(self) -> bool:
+        """Whether the models are saves of one run, named by their steps: then scores are curves over training."""
+        steps = [model.step for model in self.models]
+        named = all(model.step is not None and model.name == f"step {model.step:,}" for model in self.models)
+        return named and len(set(steps)) > 1
+
+    @cached_property
+    def each(self) -> dict[tuple[str, str], dict[int, float]]:
+        """By answer and score, the values picture by picture."""
+        wanted = [(answer, score.name) for score in self.scores if score.each for answer in self.answers]
+        return _read_each(self.folder / "metrics.csv", wanted) if wanted else {}
+
+
+def written(value: float, digits: str) -> str:
+    """A number in the format that a score asks for."""
+    return f"{round(value) if digits.endswith('d') else value:{digits}}"
+
+
+def read_results(folder: Path) -> Results:
+    """The results in a folder.
+
+    Raises:
+        DataError: if a file of theirs is missing or damaged; the line says which, and where.
+    """
+    path = folder / "metrics.json"
+    timing = folder / "timing.json"
+    results = Results(
+        **vars(read_json(path, Metrics)), folder=folder, timing=read_json(timing, Timing) if timing.exists() else None
+    )
+    if results.version != VERSION or results.kind not in KINDS:
+        raise DataError(
+            f"{path}: is of version {results.version} and kind {results.kind}, expected version {VERSION}"
+            f" and one of {', '.join(KINDS)}; give the command that made it again"
+        )
+    for score in results.scores:
+        check_digits(score.digits, path)
+    for file in [*results.sheets.values(), *(file for picture in results.pictures for file in picture.files.values())]:
+        picture_path(folder, file)
+    return results
+
+
+def check_digits(digits: str, path: Path) -> None:
+    """Raise DataError where a number cannot be written like that."""
+    if not DIGITS.fullmatch(digits):
+        raise DataError(f"{path}: digits are {digits!r}, expected such as .4f; give the command that made it again")
+
+
+def picture_path(folder: Path, file: str) -> Path:
+    """Where a picture lies; nothing outside the folder is ever shown.
+
+    Raises:
+        DataError: if it is not there, or would lie elsewhere.
+    """
+    parts = PurePosixPath(file)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in file or ":" in file or parts.suffix.lower() != ".png":
+        raise DataError(
+            f"{folder / 'metrics.json'}: {file!r} is no PNG file within the folder; give the command that made it again"
+        )
+    path = folder / parts
+    if not path.is_file():
+        raise DataError(f"{path}: is missing; give the command that made it again")
+    return path
+
+
+def _read_each(path: Path, wanted: list[tuple[str, str]]) -> dict[tuple[str, str], dict[int, float]]:
+    """The columns of the table that are there, by answer and score; empty cells left out."""
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = rows[0].keys() if rows else ()
+        return {
+            key: {int(row["picture"]): float(row[" ".join(key)]) for row in rows if row[" ".join(key)]}
+            for key in wanted
+            if " ".join(key) in columns
+        }
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give the command that made it again") from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: is damaged ({error}); give the command that made it again") from error

@@ -1,0 +1,120 @@
+"""A folder of a study: scores of several tasks over seeds, and the reports below it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from ganvas.errors import DataError
+from ganvas.report.results import VERSION, Results, check_digits, read_results
+from ganvas.report.shapes import read_json
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A score over seeds; the spread is the standard deviation of the seeds."""
+
+    mean: float | None = None
+    spread: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the training of a method took, in the mean over its seeds."""
+
+    minutes: float | None = None
+    steps: float | None = None
+    seeds: int | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A score that the study tells of."""
+
+    name: str
+    unit: str = ""
+    better: str = ""
+    digits: str = ".4g"
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A report below the study."""
+
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one task came to."""
+
+    name: str
+    answers: tuple[str, ...]
+    words: str = ""
+    notes: tuple[str, ...] = ()
+    scores: Mapping[str, Mapping[str, Mean]] = field(default_factory=dict)
+    winners: Mapping[str, str | None] = field(default_factory=dict)
+    verdicts: tuple[str, ...] = ()
+    training: Mapping[str, Training] = field(default_factory=dict)
+    reports: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What study.json holds."""
+
+    version: int
+    title: str
+    scores: tuple[Column, ...]
+    tasks: tuple[Task, ...]
+    description: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    protocol: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study(Findings):
+    """All that is known of a study."""
+
+    folder: Path = Path()
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """All answers of all tasks, models first."""
+        every = [answer for task in self.tasks for answer in task.answers]
+        return sorted(dict.fromkeys(every), key=lambda answer: answer in self.baselines)
+
+    @cached_property
+    def first(self) -> dict[str, Results]:
+        """The results of each task's first report, by task, where it has one."""
+        return {task.name: read_results(self.folder / task.reports[0].folder) for task in self.tasks if task.reports}
+
+
+def read_study(folder: Path) -> Study:
+    """The study in a folder.
+
+    Raises:
+        DataError: if a file of its is missing or damaged; the line says which, and where.
+    """
+    path = folder / "study.json"
+    study = Study(**vars(read_json(path, Findings)), folder=folder)
+    if study.version != VERSION:
+        raise DataError(
+            f"{path}: is of version {study.version}, expected {VERSION}; give the command that made it again"
+        )
+    for column in study.scores:
+        check_digits(column.digits, path)
+    for task in study.tasks:
+        for place in task.reports:
+            parts = PurePosixPath(place.folder)
+            if parts.is_absolute() or ".." in parts.parts or "\\" in place.folder or ":" in place.folder:
+                raise DataError(
+                    f"{path}: {place.folder!r} is no folder within the study; give the command that made it again"
+                )
+    return study

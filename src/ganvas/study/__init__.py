@@ -1,0 +1,31 @@
+"""A study: methods that learn the same tasks from the same data for as long, and what can be said of them after."""
+
+from ganvas.study.design import Changes, Learner, Length, Study, Task, Teacher
+from ganvas.study.plan import Round, Run, State, duration, round_of, rounds, seconds_left, state_of, teacher_run
+from ganvas.study.reading import read_file, read_mapping
+from ganvas.study.record import STUDY, write_record
+from ganvas.study.targets import make_targets, targets_of
+
+__all__ = [
+    "STUDY",
+    "Changes",
+    "Learner",
+    "Length",
+    "Round",
+    "Run",
+    "State",
+    "Study",
+    "Task",
+    "Teacher",
+    "duration",
+    "make_targets",
+    "read_file",
+    "read_mapping",
+    "round_of",
+    "rounds",
+    "seconds_left",
+    "state_of",
+    "targets_of",
+    "teacher_run",
+    "write_record",
+]

@@ -1,0 +1,110 @@
+"""A mapping in a study's file, which knows where it stands, so that an error can say so."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganvas.errors import SettingError
+
+LONGEST = 60  # letters of a value that an error repeats
+
+
+@dataclass(frozen=True)
+class Node:
+    """Keys and values; every question is answered with a value of the right type, or a SettingError.
+
+    Attributes:
+        values: as YAML gives them.
+        where: the file, and the keys that lead here.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+
+    def error(self, key: object, why: str) -> SettingError:
+        """An error about the value of a key."""
+        return SettingError(f"{self.below(key)}: {why}")
+
+    def below(self, key: object) -> str:
+        """Where the value of a key stands."""
+        return f"{self.where}{'' if self.where.endswith(': ') else '.'}{str(key)[:LONGEST]}"
+
+    def only(self, known: Iterable[str]) -> None:
+        """Raise SettingError for a key that is not known, with the nearest that is."""
+        names = list(known)
+        for key in self.values:
+            if key not in names:
+                raise self.error(key, f"unknown; {nearest(str(key), names)}")
+
+    def at(self, key: str) -> "Node":
+        """The mapping under a key; an empty one where there is none."""
+        found = self.values.get(key)
+        if found is not None and not isinstance(found, dict):
+            raise self.error(key, f"is {shown(found)}; expected keys and values below it")
+        for name in found or {}:
+            if not isinstance(name, str):
+                raise self.error(key, f"has the key {shown(name)}; expected a word")
+        return Node(found or {}, self.below(key))
+
+    def has(self, key: str) -> bool:
+        """Whether there is a value."""
+        return self.values.get(key) is not None
+
+    def text(self, key: str, usual: str = "") -> str:
+        """A text; a number is one, for `task: 3` may be a folder."""
+        found = self.values.get(key)
+        if found is None:
+            return usual
+        if isinstance(found, bool | dict | list) or not str(found).strip():
+            raise self.error(key, f"is {shown(found)}; expected words")
+        return str(found).strip()
+
+    def flag(self, key: str, usual: bool = False) -> bool:
+        """True or false."""
+        found = self.values.get(key, usual)
+        if not isinstance(found, bool):
+            raise self.error(key, f"is {shown(found)}; expected true or false")
+        return found
+
+    def number(self, key: str) -> float | None:
+        """A finite number; None where there is none."""
+        found = self.values.get(key)
+        if found is None:
+            return None
+        if isinstance(found, bool) or not isinstance(found, int | float) or too_long(found) or not math.isfinite(found):
+            raise self.error(key, f"is {shown(found)}; expected a number")
+        return found
+
+    def whole(self, key: str) -> int | None:
+        """A whole number, 1e4 among them; None where there is none."""
+        found = self.number(key)
+        if found is not None and found != int(found):
+            raise self.error(key, f"is {shown(found)}; expected a whole number")
+        return None if found is None else int(found)
+
+
+def too_long(value: Any) -> bool:
+    """Whether a number is longer than any that means something; Python does not even write the longest."""
+    return isinstance(value, int) and value.bit_length() > 64
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Which word may have been meant, or, where none is near, all that there are."""
+    names = list(known)
+    if near := difflib.get_close_matches(word, names, n=1):
+        return f"did you mean {near[0]}?"
+    return f"there are {', '.join(names)}"
+
+
+def shown(value: Any) -> str:
+    """A value as an error repeats it: of the right kind, and not too long."""
+    if isinstance(value, dict):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    if too_long(value):
+        return "a number of many digits"
+    words = repr(value)
+    return words if len(words) <= LONGEST else words[:LONGEST] + "..."

@@ -1,0 +1,156 @@
+"""What several seeds say together: means, how far apart trainings end, and which method is surely better."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds.
+
+    Attributes:
+        mean: over the seeds.
+        spread: the standard deviation of one training; None of one seed.
+        n: how many seeds.
+    """
+
+    mean: float
+    spread: float | None
+    n: int
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Spread":
+        """That of these values, one for each seed."""
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        return Spread(statistics.fmean(values), spread, len(values))
+
+    @property
+    def half(self) -> float | None:
+        """Half of the 95 % interval of the mean, by Student's t: trainings are taken to end normally distributed."""
+        if self.spread is None:
+            return None
+        from scipy.stats import t  # half a second to import, for this line alone
+
+        return float(t.ppf((1 + CONFIDENCE) / 2, self.n - 1)) * self.spread / math.sqrt(self.n)
+
+    def to_json(self) -> dict[str, Any]:
+        """The three numbers."""
+        return {"mean": self.mean, "spread": self.spread, "n": self.n}
+
+
+Results = Mapping[int, Mapping[str, Any]]  # of each seed, what metrics.json says
+
+
+def scores_of(results: Results) -> list[dict[str, Any]]:
+    """The scores that results know, without their values, in the order of the first that has them."""
+    keys = ("name", "unit", "better", "digits", "meaning")
+    found = {score["name"]: {key: score[key] for key in keys} for one in results.values() for score in one["scores"]}
+    return list(found.values())
+
+
+def values_of(results: Results, answer: str, score: str) -> dict[int, float]:
+    """What an answer scored with each seed, where it did."""
+    found = {}
+    for seed, one in results.items():
+        for entry in one["scores"]:
+            value = entry["values"].get(answer, {}).get("value") if entry["name"] == score else None
+            if value is not None:
+                found[seed] = float(value)
+    return found
+
+
+def spreads(results: Results, answers: Sequence[str], scores: Sequence[str]) -> dict[str, dict[str, Spread]]:
+    """The mean and spread of every answer in every score, where it has one."""
+    table = {}
+    for answer in answers:
+        found = {score: list(values_of(results, answer, score).values()) for score in scores}
+        table[answer] = {score: Spread.of(values) for score, values in found.items() if values}
+    return table
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How two methods compare in a score.
+
+    Attributes:
+        first, second: the methods.
+        sentence: in words.
+        better: the one that surely is; empty where neither is.
+    """
+
+    first: str
+    second: str
+    sentence: str
+    better: str
+
+
+def verdicts(results: Results, answers: Sequence[str], score: Mapping[str, Any]) -> list[Verdict]:
+    """How each two of these answers compare over seeds.
+
+    Seed by seed the difference is taken, and the interval of its mean by Student's t. One seed has none: then it is
+    told what holds of that one training, with the interval over pictures that its comparison found.
+    """
+    if len(results) == 1:
+        return _of_one_seed(next(iter(results.values())), answers, score)
+    told = []
+    for first, second in itertools.combinations(answers, 2):
+        ours, theirs = (values_of(results, answer, score["name"]) for answer in (first, second))
+        both = sorted(ours.keys() & theirs.keys())
+        if len(both) < 2:
+            continue
+        gap = Spread.of([ours[seed] - theirs[seed] for seed in both])
+        assert gap.half is not None
+        told.append(_verdict(first, second, score, gap.mean, gap.mean - gap.half, gap.mean + gap.half, len(both)))
+    return told
+
+
+def winner(answers: Sequence[str], told: Sequence[Verdict]) -> str:
+    """The answer that is surely better than every other; empty where there is none."""
+    for answer in answers:
+        others = [verdict for verdict in told if answer in (verdict.first, verdict.second)]
+        if len(others) == len(answers) - 1 > 0 and all(verdict.better == answer for verdict in others):
+            return answer
+    return ""
+
+
+def _verdict(first: str, second: str, score: Mapping[str, Any], gap: float, low: float, high: float, n: int) -> Verdict:
+    name, better = score["name"], score["better"]
+
+    def written(value: float) -> str:
+        return f"{value:{score['digits']}} {score['unit']}".rstrip()
+
+    if better not in ("higher", "lower"):
+        ends = f"95 %: {written(low)} to {written(high)}"
+        return Verdict(first, second, f"{first} minus {second} in {name}: {written(gap)} ({ends}), {n} seeds", "")
+    if low <= 0 <= high:
+        ends = f"95 % of their difference: {written(low)} to {written(high)}"
+        return Verdict(
+            first, second, f"{first} is not surely better or worse than {second} in {name} ({ends}), {n} seeds", ""
+        )
+    if gap < 0:
+        gap, low, high = -gap, -high, -low
+        first, second = second, first  # the one with the larger value first
+    good = first if better == "higher" else second
+    bad = second if good == first else first
+    ends = f"95 %: {written(low)} to {written(high)}"
+    return Verdict(first, second, f"{good} is better than {bad} in {name} by {written(gap)} ({ends}), {n} seeds", good)
+
+
+def _of_one_seed(found: Mapping[str, Any], answers: Sequence[str], score: Mapping[str, Any]) -> list[Verdict]:
+    """What the comparison of the only seed says."""
+    told = []
+    for entry in found["scores"]:
+        for gap in entry["differences"] if entry["name"] == score["name"] else ():
+            if gap["first"] in answers and gap["second"] in answers:
+                low, high = gap["low"], gap["high"]
+                sure = low is not None and high is not None and not low <= 0 <= high
+                higher, lower = (gap["first"], gap["second"]) if gap["value"] > 0 else (gap["second"], gap["first"])
+                better = {"higher": higher, "lower": lower}.get(entry["better"], "") if sure else ""
+                told.append(Verdict(gap["first"], gap["second"], f"{gap['verdict']}, one seed", better))
+    return told

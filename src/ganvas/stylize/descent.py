@@ -1,0 +1,72 @@
+"""How a picture is changed step by step so that a loss falls: L-BFGS over its frequencies, or Adam over its pixels.
+
+Liu and Nocedal 1989, "On the Limited Memory BFGS Method"; Kingma and Ba 2015, "Adam".
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+Look = Callable[[Tensor], tuple[float, Tensor]]  # from a picture to its loss, and the loss's gradient
+
+_MEMORY = (10, 100)  # steps that L-BFGS remembers, least and most
+_REMEMBERED = 2**28  # bytes for them, but where the least takes more; a step takes as much as two pictures
+_COARSE = 0.02  # cycles a pixel; what changes faster than that is changed less
+
+
+def by_lbfgs(look: Look, start: Tensor) -> Iterator[Tensor]:
+    """Endless pictures (1, C, H, W) in -1..1, each by a step from the one before; `look` is shown what may lie outside.
+
+    L-BFGS begins with all directions alike, and pixels are a poor choice of them: single ones matter little, and whole
+    regions much. So it works on the picture's frequencies, the fine ones weighted less: after as many looks it is a
+    tenth of the way ahead. The line search seldom looks twice; what it looked at last is where the next step begins.
+    """
+    weights = _weights(*start.shape[-2:], device=start.device)
+    point = _weighted(start.detach(), 1 / weights).requires_grad_()
+    least, most = _MEMORY
+    memory = max(least, min(most, _REMEMBERED // (2 * point.nbytes)))
+    # no tolerances: a loss is a mean over pixels, so gradients of large pictures are small from the first step on
+    optimizer = torch.optim.LBFGS(
+        [point], lr=1, max_iter=1, max_eval=10, history_size=memory, tolerance_grad=0, tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+    known: tuple[Tensor, float, Tensor] | None = None
+
+    def looked() -> float:
+        nonlocal known
+        if known is None or not torch.equal(known[0], point):
+            loss, gradient = look(_weighted(point.detach(), weights))
+            known = point.detach().clone(), loss, _weighted(gradient, weights)
+        point.grad = known[2]
+        return known[1]
+
+    while True:
+        optimizer.step(looked)  # type: ignore[no-untyped-call]
+        yield _weighted(point.detach(), weights).clamp_(-1, 1)
+
+
+def by_adam(look: Look, start: Tensor, *, learning_rate: float) -> Iterator[Tensor]:
+    """Endless pictures (1, C, H, W) in -1..1, each by a step from the one before."""
+    picture = start.detach().clone().requires_grad_()
+    optimizer = torch.optim.Adam([picture], learning_rate, betas=(0.9, 0.99))
+    while True:
+        _, picture.grad = look(picture.detach())
+        optimizer.step()
+        with torch.no_grad():
+            picture.clamp_(-1, 1)
+        yield picture.detach()
+
+
+def _weights(height: int, width: int, *, device: torch.device) -> Tensor:
+    """How much each frequency of such a picture is changed, (H, W // 2 + 1): about its power to the minus half."""
+    rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
+    squares = rows[:, None].square() + columns.square()
+    weights: Tensor = (1 + squares / _COARSE**2) ** -0.25
+    return weights
+
+
+def _weighted(pictures: Tensor, weights: Tensor) -> Tensor:
+    """Pictures (N, C, H, W) with each frequency multiplied by its weight; its own transpose."""
+    weighted: Tensor = torch.fft.irfft2(torch.fft.rfft2(pictures) * weights, s=pictures.shape[-2:])
+    return weighted
