@@ -1,5 +1,6 @@
 """Style transfer: what it changes and what it keeps, with a tiny network of chance; the real one where it is."""
 
+import itertools
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from ganvas.images import Picture
 from ganvas.nets.vgg import VGG19
 from ganvas.stylize import PRESETS, Scale, StylizeConfig, Stylizer, recipe_named
 from ganvas.stylize.colours import grey_of, match_colours
+from ganvas.stylize.descent import by_lbfgs
 from ganvas.stylize.scale import masked_gram
 
 STEPS = 4  # of each picture on the command line
@@ -83,7 +85,7 @@ def scale_of(config, content, style, *, mask=None):
     with torch.no_grad():
         wanted = {layer: masked_gram(maps, None) for layer, maps in network(style, tuple(config.shares)).items()}
         seen = network(content, ("relu4_2",))["relu4_2"]
-    return Scale(config, network, content, wanted, mask, seen)
+    return Scale(config, network, None, content, wanted, mask, seen)
 
 
 def test_the_losses_are_shares_of_what_there_was():
@@ -115,6 +117,38 @@ def test_a_step_goes_down_the_weighted_sum():
     moved = after - content
     sure = gradient.abs() > gradient.abs().median()
     assert (moved[sure].sign() == -gradient[sure].sign()).float().mean() > 0.99  # Adam's first step is the sign
+
+
+@pytest.mark.parametrize("size", [(40, 48), (33, 35)])
+def test_lbfgs_changes_coarse_things_before_fine_ones_and_comes_to_the_least_squares(size):
+    chance = torch.Generator().manual_seed(0)
+    start, wanted = (torch.rand(1, 3, *size, generator=chance) - 0.5 for _ in range(2))
+
+    def look(picture):
+        return float((picture - wanted).square().sum() / 2), picture - wanted
+
+    pictures = list(itertools.islice(by_lbfgs(look, start), 60))
+    first = torch.fft.rfft2(pictures[0] - start).abs() / torch.fft.rfft2(start - wanted).abs()  # how far on the way
+    coarse, fine = first[..., :3, :3].mean(), first[..., size[0] // 2 - 2 : size[0] // 2, -3:].mean()
+    assert coarse > 10 * fine
+    torch.testing.assert_close(pictures[-1], wanted, atol=1e-3, rtol=0)
+
+
+def test_the_second_half_of_the_last_steps_is_exact_where_the_network_is_quick(monkeypatch):
+    formats = []
+    forward = VGG19.forward
+
+    def look(network, *given, **how):
+        formats.extend([network.relu1_1_weight.dtype] if torch.is_grad_enabled() else [])
+        return forward(network, *given, **how)
+
+    monkeypatch.setattr(VGG19, "forward", look)
+    stylizer = Stylizer(quick(iterations=12, scales=2), tiny(), [picture(seed=9)], "bf16")
+    list(stylizer(picture()))
+    assert formats == [torch.bfloat16] * (6 + 3) + [torch.float32] * 3
+    monkeypatch.setattr("ganvas.stylize.stylizer._EXACT", 100)  # pixels: this picture is large now
+    list(Stylizer(quick(scales=1), tiny(), [picture(seed=9)], "bf16")(picture()))
+    assert formats[12:] == [torch.bfloat16] * 6
 
 
 def test_large_pictures_give_the_same_in_less_memory(monkeypatch):

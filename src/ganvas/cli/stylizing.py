@@ -54,7 +54,7 @@ def stylize(
         seed: of the noise that --init noise starts from
         overwrite: replace what is there
         device: auto takes the best there is
-        precision: of the network; auto takes bf16 where it is quicker
+        precision: of the network; auto takes bf16 where it is quicker, and fp32 for the last steps
     """
     from ganvas import images
     from ganvas.features import open_vgg
@@ -80,9 +80,8 @@ def stylize(
     if config.keep_colors == "none":
         _say_what_is_grey(styles, shown)
     network = open_vgg(features, deepest=config.deepest, pooling=config.pooling).to(machine)
-    if choose_precision(machine, precision) == "bf16":
-        network = network.bfloat16()
-    stylizer = Stylizer(config, network, shown, mask=where, start=start, seed=seed)
+    chosen = choose_precision(machine, precision)
+    stylizer = Stylizer(config, network, shown, precision=chosen, mask=where, start=start, seed=seed)
     for folder in sorted({place.parent for place in places.values()}):
         make_folder(folder)
     if content.is_dir():

@@ -32,6 +32,7 @@ class Scale:
     Attributes:
         config: how much each thing counts.
         network: VGG-19.
+        exact: the same in fp32 where `network` is in bf16, for the second half of the steps; None to go on with that.
         content: float (1, 1 or 3, H, W) in -1..1.
         style: what is wanted of the picture at each layer.
         mask: where to change it, (1, 1, H, W) in 0..1; None for everywhere.
@@ -40,13 +41,14 @@ class Scale:
 
     config: StylizeConfig
     network: VGG19
+    exact: VGG19 | None
     content: Tensor
     style: Statistics
     mask: Tensor | None
     seen: Tensor
 
-    def losses(self, picture: Tensor) -> dict[str, Tensor]:
-        """How far a picture (1, 1 or 3, H, W) is from what is wanted, each a scalar.
+    def losses(self, picture: Tensor, *, exactly: bool = False) -> dict[str, Tensor]:
+        """How far a picture (1, 1 or 3, H, W) is from what is wanted, each a scalar; `exactly`, by the exact network.
 
         `content` is the squared error of what the network sees, as a share of the squares of what it saw in the
         content; `style` that of the Gram matrices as a share of the style's own, averaged over the layers by their
@@ -54,7 +56,8 @@ class Scale:
         """
         shown = picture if self.mask is None else torch.lerp(self.content, picture, self.mask)
         frugal = shown.shape[-2] * shown.shape[-1] > _WHOLE
-        maps = self.network(shown, (*self.style, CONTENT_LAYER), frugal=frugal)
+        network = self.exact if exactly and self.exact is not None else self.network
+        maps = network(shown, (*self.style, CONTENT_LAYER), frugal=frugal)
         error = (maps[CONTENT_LAYER].float() - self.seen).square().mean()
         distances = [
             share * gram_distance(self._gram(maps[layer], frugal=frugal), self.style[layer])
@@ -80,19 +83,22 @@ class Scale:
         )
 
     def steps(self, start: Tensor, count: int) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """Change a picture (1, 1 or 3, H, W) step by step; yields the losses last looked at, and the picture after it.
+        """Change a picture (1, 1 or 3, H, W) step by step; yields the losses before each, and the picture after it.
+
+        Near the end bf16 is too coarse to tell better from worse: all in it, the loss ends a hundredth higher.
 
         Raises:
             DivergedError: if a loss is no number any more.
         """
         found: dict[str, float] = {}
-        config = self.config
+        config, looks = self.config, 0
         # weights that are small together are made one: L-BFGS passes over curvature below 1e-10, and would not move
         share = min(1.0, config.content_weight + config.style_weight + config.variation_weight)
 
         def look(picture: Tensor) -> tuple[float, Tensor]:
-            picture = picture.requires_grad_()
-            losses = self.losses(picture)
+            nonlocal looks
+            picture, looks = picture.requires_grad_(), looks + 1
+            losses = self.losses(picture, exactly=looks > count // 2)
             total = self.total(losses) / share
             (gradient,) = torch.autograd.grad(total, picture)
             found.update((name, float(loss.detach())) for name, loss in losses.items())

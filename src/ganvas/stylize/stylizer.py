@@ -1,5 +1,6 @@
 """From a user's picture to a stylised one: from coarse to fine, with its colours and where it is asked for."""
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,13 @@ from ganvas import lab
 from ganvas.errors import DataError, SettingError
 from ganvas.images import Picture, in_channels, scaled, to_bytes, to_signed
 from ganvas.nets.vgg import SMALLEST_STYLE, VGG19, require_style
-from ganvas.runtime import noise
+from ganvas.runtime import Precision, noise
 from ganvas.stylize.colours import grey_of, match_colours
 from ganvas.stylize.recipe import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, words
 from ganvas.stylize.scale import Scale, Statistics, masked_gram
 
 _COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost on the way
+_EXACT = 2**18  # pixels up to which fp32 is affordable: 512x512 take 3 GB
 _STRIP = 2**20  # pixels that are laid over others at once, to bound memory
 _SIZES = 8  # whose statistics of the style are kept for the next picture of a folder, each up to 2 MB
 
@@ -31,7 +33,7 @@ class Progress:
         step: counted from 1 through all scales.
         steps: how many there will be.
         spent: the share of the work that is over, 0 to 1; most of it are the steps at the finest scale.
-        losses: as the step last saw them, by the names of `Scale.losses`.
+        losses: of the picture before the step, as `Scale.losses` has them.
         made: the picture so far, float (1 or 3, H, W) in -1..1, at the size of this scale; the next step changes it.
     """
 
@@ -48,8 +50,9 @@ class Stylizer:
 
     Attributes:
         config: the settings.
-        network: VGG-19, down to `config.deepest` at least; it works in the format of its weights.
+        network: VGG-19, down to `config.deepest` at least.
         styles: one or several.
+        precision: bf16 where that is quicker; what can be small enough, and the last steps, are in fp32 all the same.
         mask: where to change the picture, uint8 (1, H, W): 255 where, 0 where not; of the picture's proportions.
         start: what to start from, uint8 (1 or 3, H, W), of the picture's proportions too.
         seed: of the noise to start from.
@@ -62,6 +65,7 @@ class Stylizer:
     config: StylizeConfig
     network: VGG19
     styles: Sequence[Picture]
+    precision: Precision = "fp32"
     mask: Tensor | None = None
     start: Tensor | None = None
     seed: int = 0
@@ -100,7 +104,7 @@ class Stylizer:
         work = [height * width * count for (height, width), count in zip(sizes, counts, strict=True)]
         made, taken, worked = self._beginning(content, *sizes[0]), 0, 0
         for (height, width), count in zip(sizes, counts, strict=True):
-            scale = self._scale(content, height, width)
+            scale = self._scale(content, height, width, last=(height, width) == sizes[-1])
             start = scaled(made, height, width).clamp_(-1, 1)
             for losses, made in scale.steps(start, count):  # the next scale begins where this one ends
                 taken, worked = taken + 1, worked + height * width
@@ -195,10 +199,11 @@ class Stylizer:
     # --- what is wanted of it ---
 
     @torch.no_grad()
-    def _scale(self, content: Picture, height: int, width: int) -> Scale:
+    def _scale(self, content: Picture, height: int, width: int, *, last: bool) -> Scale:
         entered = self._entered(content.pixels, height, width)
         mask = None if self.mask is None else scaled(self.mask[None], height, width).to(self._device) / 255
-        seen = self.network(entered, (CONTENT_LAYER,))[CONTENT_LAYER].float()
+        seeing = self._seeing(entered)
+        seen = seeing(entered, (CONTENT_LAYER,))[CONTENT_LAYER].float()
         longer = max(height, width)
         style = self._known.get(longer)
         if style is None:
@@ -207,16 +212,24 @@ class Stylizer:
                 if len(self._known) == _SIZES:
                     del self._known[next(iter(self._known))]
                 self._known[longer] = style
-        return Scale(self.config, self.network, entered, style, mask, seen)
+        return Scale(self.config, self._quick, seeing if last else None, entered, style, mask, seen)
 
     def _statistics(self, content: Picture, longer: int) -> Statistics:
         """The mean of the Gram matrices of the styles: that of one picture in which they hang side by side."""
         weights = self.config.style_weights or (1.0,) * len(self.styles)
         mean: dict[str, Tensor] = {}
         for weight, (painting, showing) in zip(weights, self._paintings(content, longer), strict=True):
-            for layer, maps in self.network(painting, tuple(self.config.shares)).items():
+            for layer, maps in self._seeing(painting)(painting, tuple(self.config.shares)).items():
                 mean[layer] = mean.get(layer, 0) + masked_gram(maps, showing) * (weight / sum(weights))
         return mean
+
+    def _seeing(self, pictures: Tensor) -> VGG19:
+        """What looks where it need not be quick: the exact network, unless pictures (1, C, H, W) are large."""
+        return self.network if pictures.shape[-2] * pictures.shape[-1] <= _EXACT else self._quick
+
+    @cached_property
+    def _quick(self) -> VGG19:
+        return copy.deepcopy(self.network).bfloat16() if self.precision == "bf16" else self.network
 
     @property
     def _device(self) -> torch.device:
