@@ -8,7 +8,6 @@ ships (CC BY), mirrored and repeated at four scales, one quarter dark, so that b
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -56,7 +55,7 @@ def translate_once(model: Path, picture: Path, out: Path, *, whole: bool) -> Non
     start = time.perf_counter()
     images.write(out, translator(Picture(shown.pixels)).pixels)
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({"seconds": seconds, "bytes": report.peak_bytes()}))
 
 
 def measured(model: Path, picture: Path, out: Path, *, whole: bool) -> dict[str, float]:

@@ -19,11 +19,12 @@ import report
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ganvas import checkpoint, evaluation, images
+from ganvas import checkpoint, console, images
 from ganvas.checkpoint import Model
 from ganvas.data import open_source
 from ganvas.data.batch import Source
-from ganvas.evaluation import Evaluation
+from ganvas.evaluation import Evaluation, Judged, evaluate_drawn
+from ganvas.evaluation.scores import TRAINING
 from ganvas.features import open_features
 from ganvas.gallery import draw_curves
 from ganvas.images import Picture
@@ -100,28 +101,26 @@ def encoded(model: Model, source: Source) -> Image.Image:
     return Image.fromarray(images.grid(pictures, columns=16)[0].numpy())
 
 
-def row(name: str, run: Path, found: Evaluation) -> str:
+def row(model: Judged, run: Path, found: Evaluation) -> str:
     facts = checkpoint.read_run(run)
     assert facts is not None
-    seen = found.step * facts.config.batch
-    scores = {score.name: score for score in found.scores}
-    cells = []
-    for column in COLUMNS:
-        score = scores.get(column)
-        interval = f" ± {score.interval:.2g}" if score and score.interval and "ID" in column else ""
-        cells.append(f"{score.value:.3g}{interval}" if score else "")
-    shares = [scores[which].value for which in ("rarest class", "commonest class")]
-    bold = "**" if name in OURS else ""
+    seen = model.step * facts.config.batch
+    shares = [found[which].values[model.name].value for which in ("rarest class", "commonest class")]
+    bold = "**" if model.name in OURS else ""
     return (
-        f"| {bold}`{name}`{bold} | {found.step:,} | {seen / read(run)[-1]['seconds']:,.0f} | {' | '.join(cells)} | "
-        f"{shares[0]:.1%} to {shares[1]:.1%} |"
+        f"| {bold}`{model.name}`{bold} | {model.step:,} | {seen / read(run)[-1]['seconds']:,.0f} | "
+        f"{' | '.join(cells(model.name, found))} | {shares[0]:.1%} to {shares[1]:.1%} |"
     )
 
 
-def floor_row(found: Evaluation) -> str:
-    scores = {score.name: score for score in found.scores}
-    cells = [f"{scores[c].floor:.3g}" if c in scores and scores[c].floor is not None else "" for c in COLUMNS]
-    return f"| *{COUNT:,} training images* | | | {' | '.join(cells)} | |"
+def cells(answer: str, found: Evaluation) -> list[str]:
+    """What stands in the columns; FID and KID with half of their intervals."""
+    scores, written = {score.name: score for score in found.scores}, []
+    for column in COLUMNS:
+        mean = scores[column].values.get(answer) if column in scores else None
+        half = f" ± {mean.high - mean.value:.2g}" if mean and mean.high is not None and "ID" in column else ""
+        written.append(f"{mean.value:.3g}{half}" if mean else "")
+    return written
 
 
 def main() -> None:
@@ -137,31 +136,29 @@ def main() -> None:
     train, test = (open_source("mnist", root=options.data_root, split=part) for part in ("train", "test"))
     judge = open_features("digits", device=torch.device("cpu"))
     sheets = {"real digits": sheet(chosen_by_lot(test))}
-    found: dict[str, Evaluation] = {}
+    models = {name: checkpoint.load(runs / file_name(name), torch.device("cpu")) for name in names}
+    learned = dict.fromkeys(models, train)
+    found = evaluate_drawn(models, test, features=judge, count=COUNT, training=learned, track=console.track)
     pictures = report.RESULTS / options.name
     pictures.mkdir(parents=True, exist_ok=True)
     for name in names:
-        model = checkpoint.load(runs / file_name(name), torch.device("cpu"))
-        found[name] = evaluation.evaluate(model, test, features=judge, count=COUNT, training=train)
-        samples = found[name].samples
-        assert samples is not None
-        sheets[name] = sheet(samples[: ACROSS**2])
+        sheets[name] = sheet(found.sheets[f"samples-{name}"].pictures[: ACROSS**2])
         sheets[name].save(pictures / f"{file_name(name)}.png", optimize=True)
-        print(name, [(score.name, round(score.value, 4)) for score in found[name].scores], flush=True)
     *_, last_sheet = sorted((runs / "cgan" / "samples").glob("step-*.png"))  # a row for each class
     (pictures / "cgan-by-class.png").write_bytes(last_sheet.read_bytes())
-    encoded(checkpoint.load(runs / "vae", torch.device("cpu")), test).save(pictures / "vae-encoded.png", optimize=True)
+    encoded(models["vae"], test).save(pictures / "vae-encoded.png", optimize=True)
     curves = draw_curves(runs / "wgan_gp")
     assert curves is not None
     (pictures / "wgan_gp-losses.png").write_bytes(curves.read_bytes())
     side_by_side(sheets, columns=3).save(report.RESULTS / f"{options.name}.png", optimize=True)
 
-    best = min(OURS, key=lambda name: found[name]["FID (digits)"].value)
-    ratio = found["gan --preset book"]["FID (digits)"].value / found[best]["FID (digits)"].value
+    fid = found["FID (digits)"]
+    order = sorted(found.models, key=lambda model: fid.values[model.name].value)
+    best, book = order[0].name, "gan --preset book"
+    ratio = fid.values[book].value / fid.values[best].value
     cores = len(os.sched_getaffinity(0))
     share = f"{cores} cores" if options.jobs == 1 else f"{cores // options.jobs} of {cores} cores, the others busy too"
-    order = sorted(names, key=lambda name: found[name]["FID (digits)"].value)
-    protocol = found[best].protocol
+    training = f"| *{COUNT:,} training images* | | | {' | '.join(cells(TRAINING, found))} | |"
     report.write(
         f"{options.name}.md",
         f"# Drawing digits: {options.minutes:g} minutes of MNIST each\n\n"
@@ -172,11 +169,12 @@ def main() -> None:
         "recipes; the others are textbooks', as they are.\n\n"
         f"| method | steps | pictures a second | {' | '.join(COLUMNS)} | share of each digit |\n"
         f"|---|---|---|{'---|' * len(COLUMNS)}---|\n"
-        + "\n".join([floor_row(found[best]), *(row(name, runs / file_name(name), found[name]) for name in order)])
-        + f"\n\n`{best}` has the lowest FID (digits), {ratio:.1f} times lower than `gan --preset book`.\n\n"
+        + "\n".join([training, *(row(model, runs / file_name(model.name), found) for model in order)])
+        + f"\n\n`{best}` has the lowest FID (digits), {ratio:.1f} times lower than `{book}`. Of the two best, "
+        f"{fid.verdict(fid.between(best, order[1].name))}.\n\n"
         "## How it was scored\n\n"
         + "".join(
-            f"- {aspect}: {protocol[aspect]}\n" for aspect in ("drawn", "reference", "floor", "seen", "intervals")
+            f"- {aspect}: {found.protocol[aspect]}\n" for aspect in ("drawn", "reference", "floor", "seen", "intervals")
         )
         + "- *FID (digits)* is not the FID of papers, whose features are Inception's: compare it only within this "
         "table. The floor is what as many real training images score; no model need beat it.\n"

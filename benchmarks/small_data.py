@@ -12,13 +12,16 @@ import report
 import torch
 from quality import sheet, side_by_side
 
-from ganvas import checkpoint, evaluation, images
+from ganvas import checkpoint, images
 from ganvas.cli import main as ganvas
 from ganvas.data import open_source
+from ganvas.evaluation import evaluate_drawn
+from ganvas.evaluation.scores import TRAINING
 from ganvas.features import open_features
 
 RUNS = Path("runs/small-data")
 PICTURES = 300
+COUNT = 10_000
 WAYS = {
     "no augmentation": [],
     "translation": ["--augment", "translation"],
@@ -39,31 +42,34 @@ def main() -> None:
     for i, picture in enumerate(some.images):
         folder.mkdir(parents=True, exist_ok=True)
         images.write(folder / f"{i:03d}.png", picture)
-    judge = open_features("digits", device=torch.device("cpu"))
-    sheets, rows = {"what it learned from": sheet(some.images[:64])}, []
+    models = {}
     for name, words in WAYS.items():
         run = RUNS / name.replace(" ", "-")
         where = ["--data", str(folder), "--run", str(run), "--minutes", str(options.minutes)]
         assert ganvas(["train", "dcgan", *where, *words]) == 0
-        model = checkpoint.load(run, torch.device("cpu"))
-        found = evaluation.evaluate(
-            model, test, features=judge, count=10_000, training=open_source(str(folder), root=Path())
-        )
-        assert found.samples is not None
-        sheets[name] = sheet(found.samples[:64])
-        cells = [f"{found[score].value:.3g}" for score in SCORES]
-        rows.append(f"| {name} | {model.step:,} | {' | '.join(cells)} |")
-        floor = f"{found['FID (digits)'].floor:.3g}"
+        models[name] = checkpoint.load(run, torch.device("cpu"))
+    judge = open_features("digits", device=torch.device("cpu"))
+    learned = open_source(str(folder), root=Path())
+    found = evaluate_drawn(models, test, features=judge, count=COUNT, training=dict.fromkeys(models, learned))
+    sheets = {"what it learned from": sheet(some.images[:64])}
+    sheets |= {name: sheet(found.sheets[f"samples-{name}"].pictures[:64]) for name in models}
+    rows = []
+    for model in found.models:
+        cells = [f"{found[score].values[model.name].value:.3g}" for score in SCORES]
+        rows.append(f"| {model.name} | {model.step:,} | {' | '.join(cells)} |")
+    fid = found["FID (digits)"]
     side_by_side(sheets, columns=4).save(report.RESULTS / "small-data.png", optimize=True)
     report.write(
         "small-data.md",
         f"# {PICTURES} digits and augmentation\n\n![Sheets side by side](small-data.png)\n\n"
         f"`dcgan` learned from {PICTURES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
-        "10,000 drawn pictures are scored against the 10,000 test images. `benchmarks/small_data.py`; what the scores "
-        f"mean is told in [docs/evaluation.md](../evaluation.md). The {PICTURES} digits themselves have an FID "
-        f"(digits) of {floor}.\n\n"
+        f"{COUNT:,} drawn pictures are scored against the {len(test):,} test images. `benchmarks/small_data.py`; what "
+        f"the scores mean is told in [docs/evaluation.md](../evaluation.md). The {PICTURES} digits themselves have an "
+        f"FID (digits) of {fid.values[TRAINING].value:.3g}.\n\n"
         "| `--augment` | steps | FID (digits) | precision | recall | copies |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows),
+        + "\n".join(rows)
+        + "\n\n"
+        + "".join(f"- {fid.verdict(one)}.\n" for one in fid.differences),
     )
 
 

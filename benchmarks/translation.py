@@ -17,12 +17,12 @@ import torch
 from photographs import free_photographs, titled
 from PIL import Image
 
-from ganvas import checkpoint, evaluation, images, metrics
+from ganvas import checkpoint, images
 from ganvas.checkpoint import Model
 from ganvas.cli import main as ganvas
 from ganvas.data import open_for
 from ganvas.data.batch import Pairs, Source
-from ganvas.evaluation.scores import Mean
+from ganvas.evaluation import MEASURES, Evaluation, Mean, Measure, evaluate_pairs
 from ganvas.gallery import shown
 from ganvas.images import Picture
 from ganvas.runtime import evaluating
@@ -32,7 +32,8 @@ RUNS = Path("runs/translation")
 SIZE = 128
 RIVALS = ("pix2pix", "autoencoder")
 CPU = torch.device("cpu")
-SHEET = 10  # held-out pictures on a sheet
+TOLD = ("MSE", "PSNR", "SSIM")  # of the measures of pairs
+IN_ROWS = {"input": "the input as it is", "mean picture": "the mean of these targets, the same for all"}
 
 
 @dataclass(frozen=True)
@@ -148,19 +149,11 @@ def held_out(study: str, root: Path) -> Source[Pairs]:
     return open_for((Pairs,), name, root=root, size=task.size, split="test", **where)
 
 
-def sheet(study: str, source: Source[Pairs], models: dict[str, Model]) -> Image.Image:
-    """Held-out pictures: a row of sources, one of each model's answers, one of targets."""
-    rows = source.some(SHEET)
-    task = next(iter(models.values())).facts.task
-    first, last = shown(rows, task)
-    answers = []
-    for model in models.values():
-        with evaluating(model.method):
-            made = images.to_bytes(model.method.translate(images.to_signed(rows.source)))
-        answers.append(shown(Pairs(rows.source, made), task)[1])
-    stack = torch.cat([picture.expand(-1, 3, -1, -1) for picture in (first, *answers, last)])
-    side = max(SIZE, source.spec.size)
-    return titled(images.grid(images.enlarge(stack, side=side), columns=len(first)), ["input", *models, "target"], side)
+def sheet(found: Evaluation) -> Image.Image:
+    """Held-out pictures, evenly taken: a row of sources, one of each model's answers, one of targets, and again."""
+    kinds, laid = list(found.shown[0].pictures), replace(found.sheets["sheet"], side=SIZE)
+    bands = len(laid.pictures) // laid.across // len(kinds)
+    return titled(laid.drawn().expand(3, -1, -1), kinds * bands, SIZE)
 
 
 def free_sheet(study: str, models: dict[str, Model]) -> Image.Image:
@@ -182,36 +175,28 @@ def free_sheet(study: str, models: dict[str, Model]) -> Image.Image:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def table(study: str, source: Source[Pairs], found: dict[str, evaluation.TranslationEvaluation]) -> str:
-    """The rivals' scores beside doing nothing, and what lies between the rivals, picture by picture."""
-    any_of = next(iter(found.values()))
-    baselines = {name: any_of["PSNR"].baselines.get("input") for name in ("PSNR",)}
+def table(study: str, source: Source[Pairs], found: Evaluation) -> str:
+    """The rivals' scores beside those who know nothing, and what lies between the rivals, picture by picture."""
     lines = [
         f"## {STUDIES[study].words.capitalize()}\n",
-        f"{STUDIES[study].minutes:g} minutes each, {any_of['PSNR'].pictures:,} held-out pictures of "
+        f"{STUDIES[study].minutes:g} minutes each, {found['PSNR'].n:,} held-out pictures of "
         f"{STUDIES[study].size}x{STUDIES[study].size}.\n",
         "| | steps | MSE | PSNR, dB | SSIM | better than the input, dB | checkerboard (targets) |",
         "|---|---|---|---|---|---|---|",
     ]
-    if baselines["PSNR"]:
-        cells = [mean_of(any_of[name].baselines["input"], digits) for name, digits in DIGITS.items()]
-        lines.append(f"| the input as it is | | {' | '.join(cells)} | | |")
+    for name, words in IN_ROWS.items():
+        cells = [with_ends(found[measure].values[name], found[measure].measure) for measure in TOLD]
+        lines.append(f"| {words} | | {' | '.join(cells)} | | |")
     if study == "colorize":
         lines.append(own_mean_colour(source))
-    for name, one in found.items():
-        cells = [mean_of(one[measure].model, digits) for measure, digits in DIGITS.items()]
-        gain = one["PSNR"].differences.get("input")
-        board = one.checkerboards[0]
-        cells.append(mean_of(gain, ".2f") if gain else "")
-        cells.append(f"{board.outputs[board.worst]:.2f} ({board.targets[board.worst]:.2f})")
-        lines.append(f"| `{name}` | {one.step:,} | {' | '.join(cells)} |")
-    for measure, digits in DIGITS.items():
-        difference = found["pix2pix"].values[measure] - found["autoencoder"].values[measure]
-        low, high = (float(end) for end in metrics.bootstrap(difference[:, None]))
-        lines.append(
-            f"\n{measure}, pix2pix minus autoencoder: {difference.mean():{digits}} ({low:{digits}} to {high:{digits}})."
-        )
-    return "\n".join(lines)
+    psnr, board = found["PSNR"], found["checkerboard"]
+    for model in found.models:
+        cells = [with_ends(found[measure].values[model.name], found[measure].measure) for measure in TOLD]
+        cells.append(with_ends(psnr.between(model.name, "input").mean, psnr.measure))
+        cells.append(f"{board.values[model.name].value:.2f} ({board.values['target'].value:.2f})")
+        lines.append(f"| `{model.name}` | {model.step:,} | {' | '.join(cells)} |")
+    verdicts = [found[measure].verdict(found[measure].between(*RIVALS)) for measure in TOLD]
+    return "\n".join([*lines, "", *(f"- {verdict}." for verdict in verdicts)])
 
 
 def own_mean_colour(source: Source[Pairs]) -> str:
@@ -219,22 +204,13 @@ def own_mean_colour(source: Source[Pairs]) -> str:
     rows = source.some(len(source))
     mean = rows.target.float().mean((2, 3), keepdim=True).round().to(torch.uint8).expand_as(rows.target)
     wanted, made = (shown(replace(rows, target=target), "colorize")[1] for target in (rows.target, mean))
-    measured = {name: measure(made, wanted) for name, measure in MEASURES.items()}
-    cells = [f"{measured[name].mean():{digits}}" for name, digits in DIGITS.items()]
+    cells = [f"{one.of(made, wanted).mean():{one.digits}}" for one in MEASURES if one.name in TOLD]
     return f"| each picture in its own mean colour, which nobody can know | | {' | '.join(cells)} | | |"
 
 
-MEASURES = {
-    "MSE": metrics.squared_error, "PSNR": metrics.signal_to_noise, "SSIM": metrics.structural_similarity
-}  # fmt: skip
-DIGITS = {"MSE": ".4f", "PSNR": ".2f", "SSIM": ".3f"}
-
-
-def mean_of(mean: Mean, digits: str) -> str:
+def with_ends(mean: Mean, measure: Measure) -> str:
     """A mean with its interval."""
-    if mean.low is None or mean.high is None:
-        return f"{mean.value:{digits}}"
-    return f"{mean.value:{digits}} ({mean.low:{digits}} to {mean.high:{digits}})"
+    return f"{mean.value:{measure.digits}} ({mean.low:{measure.digits}} to {mean.high:{measure.digits}})"
 
 
 def write(root: Path) -> None:
@@ -247,13 +223,13 @@ def write(root: Path) -> None:
     for study in STUDIES:
         models = {rival: checkpoint.load(RUNS / f"{study}-{rival}", CPU) for rival in RIVALS}
         source = held_out(study, root)
-        task = models["pix2pix"].facts.task
-        found = {rival: evaluation.evaluate_pairs(model, source, task=task) for rival, model in models.items()}
+        found = evaluate_pairs(models, source, task=models["pix2pix"].facts.task)
         parts.append(table(study, source, found))
         print(parts[-1])
-        sheet(study, source, models).save(sheets / f"{study}.png")
+        held_out_sheet = sheet(found)
+        held_out_sheet.save(sheets / f"{study}.png")
         if study == "digits":  # which may be shown
-            sheet(study, source, models).save(pictures / f"{study}.png", optimize=True)
+            held_out_sheet.save(pictures / f"{study}.png", optimize=True)
             parts.append(f"![{STUDIES[study].words}](translation/{study}.png)")
         elif study != "facades":  # nobody has a label map of these photographs
             shown_models = models

@@ -81,6 +81,12 @@ def test_a_few_saves_are_kept(tmp_path):
     assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000005", "step-00000006"]
 
 
+def test_as_many_saves_stay_as_are_asked_for(tmp_path):
+    source = noise_source()
+    train_to(tmp_path, 6, source=source, facts=facts_of(source), save_every=1, keep=4)
+    assert [path.name for path in checkpoint.saves(tmp_path)] == [f"step-0000000{step}" for step in (3, 4, 5, 6)]
+
+
 def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_path):
     source = noise_source()
     facts = facts_of(source)

@@ -295,6 +295,7 @@ def test_of_several_paintings_at_once_the_mean_is_wanted_and_told(vgg):
     told = []
     model = model_of(source, lambda images, style: (told.append(style), images)[1])
     found = evaluation.evaluate_style({"model": model}, source, [Style([a, b])], vgg=vgg)
+    told = [style for style in told if len(style) == 2]  # before, one picture went through to count the numbers
     torch.testing.assert_close(told[0], ((to_signed(a) + to_signed(b)) / 2).mean((1, 2)).expand(2, -1))
     wanted = [grams.mean(0) for grams in metrics.style_of(vgg, torch.stack([a, b]))]
     expected = metrics.style_distance(vgg, source.pictures.images, wanted)

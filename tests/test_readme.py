@@ -57,7 +57,7 @@ def small_networks(method):
     size = ["--size", "32"]
     return {
         "pix2pix": [*size, "--width", "4", "--discriminator-width", "4"],
-        "autoencoder": ["--width", "4"],
+        "autoencoder": [*size, "--width", "4"],
         "cyclegan": [*size, "--width", "4", "--discriminator-width", "4", "--blocks", "1"],
         "fast_style": [*size, "--width", "4", "--blocks", "1"],
         "adain": [*size, "--width", "4"],
@@ -97,12 +97,12 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
         if words[0] == "study":
             words = [word for i, word in enumerate(words) if not {"--steps"} & set(words[max(0, i - 1) : i + 1])]
             words += ["--steps", "2", "--size", "32", "--seeds", "0"]
-        if words[0] == "evaluate" and "mnist" in words:
+        if words[0] in ("evaluate", "compare") and "mnist" in words:
             words += ["--count", "60"]
         if "--holdout" in words:  # of so few pictures a tenth is none
             words[words.index("--holdout") + 1] = "0.5"
-        if "--validate-every" in words:
-            words[words.index("--validate-every") + 1] = "1"
+        for every in {"--validate-every", "--save-every"} & set(words):
+            words[words.index(every) + 1] = "1"
         assert main(words) == 0, line
     names = {}
     for program in programs(document):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ganvas import checkpoint, console, gallery, images, study, training
 from ganvas.cli import main, study_work
+from ganvas.errors import DataError
 from ganvas.methods.pix2pix import Pix2pix
 from ganvas.study import spread
 from ganvas.study.plan import made_targets
@@ -394,6 +395,29 @@ def test_a_run_that_diverges_is_named_and_the_others_go_on(place, told, monkeypa
     told.clear()
     assert go() == 1  # it would diverge again
     assert told == []
+
+
+def test_what_goes_wrong_for_now_is_tried_again(place, told, monkeypatch, capsys):
+    def without_memory(method, *words, **options):
+        if method == "pix2pix":
+            raise MemoryError
+        return train(method, *words, **options)
+
+    def without_pictures(*_, **__):
+        raise DataError("the disk is gone")
+
+    train = study_work.train_run
+    with monkeypatch.context() as patch:
+        patch.setattr(study_work, "train_run", without_memory)
+        patch.setattr(study_work, "compare", without_pictures)
+        assert go("--seeds", 0) == 1
+    said = capsys.readouterr().err
+    assert "grey, pix2pix, seed 0: takes more memory than there is" in said
+    assert "grey, seed 0: not compared: the disk is gone" in said
+    assert told == ALL[1:2]
+    told.clear()
+    assert go("--seeds", 0) == 0
+    assert told == [ALL[0], ALL[2]]
 
 
 def test_flags_say_the_same_as_a_file(place, told, monkeypatch, capsys):

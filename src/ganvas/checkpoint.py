@@ -118,8 +118,8 @@ def saves(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) -> Path:
-    """Save the networks and optimisers as they are after `step` steps and `seconds` of training; keep the newest few.
+def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, keep: int = KEPT) -> Path:
+    """Save the networks and optimisers as they are after `step` steps and `seconds` of training; `keep` the newest.
 
     Raises:
         DivergedError: if a weight is not finite; nothing is written.
@@ -133,7 +133,7 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float) 
     progress = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
     torch.save(progress, state)
     write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state.getvalue()})
-    for old in saves(run)[:-KEPT]:
+    for old in saves(run)[:-keep]:
         with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
             shutil.rmtree(gone, ignore_errors=True)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -85,6 +86,11 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise _explained(path, error) from error
     return path
+
+
+def readable(name: str) -> str:
+    """The name of a file as it can be printed and kept anywhere: no line ends, and no bytes that are no letters."""
+    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
 
 
 def require_place(path: Path) -> None:

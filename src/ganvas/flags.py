@@ -31,6 +31,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
+Keep = Annotated[int, Parameter(converter=_whole, validator=Number(gte=2))]  # one could be broken by the disk
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**62))]
 Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 Flag = Annotated[bool, Parameter(negative="")]

@@ -134,14 +134,15 @@ def train(
     budget: Budget,
     shown: Source[Batch] | None = None,
     save_every: int | None = None,
+    keep: int = checkpoint.KEPT,
     score: Callable[[Method], tuple[str, float]] | None = None,
     score_every: int | None = None,
 ) -> Generator[Progress, None, None]:
     """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
 
-    Leaving the iterator stops between two steps and saves. What is drawn in a step depends on (seed, step)
-    alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to the bit.
-    What a translator makes of a few pictures of `shown` (of `source`, without) is put on sheets as it learns.
+    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves. What is drawn in a step
+    depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to
+    the bit. What a translator makes of a few pictures of `shown` (of `source`, without) is put on sheets as it learns.
     Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far kept; the
     seconds that takes are not counted.
 
@@ -199,13 +200,13 @@ def train(
                 lost = time.perf_counter() - now  # it is no training
                 start, reported, saved = start + lost, reported + lost, saved + lost
             if due:
-                checkpoint.save(run, method, facts, step=step, seconds=seconds)
+                checkpoint.save(run, method, facts, step=step, seconds=seconds, keep=keep)
                 saved = time.perf_counter()
             if last.step == step:
                 try:
                     yield last
                 except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
-                    checkpoint.save(run, method, facts, step=step, seconds=seconds)
+                    checkpoint.save(run, method, facts, step=step, seconds=seconds, keep=keep)
                     raise
             if spent >= 1:
                 return

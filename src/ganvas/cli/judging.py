@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ganvas.evaluation import Evaluation, Score
 
 DRAWN = 10_000  # pictures, of a model that draws
+_TOLD = 4  # models of which each difference is told; of more only those of the best
 
 Direction = Literal["ab", "ba"]
 
@@ -287,8 +288,9 @@ def _saves_of(run: Path, device: Any) -> dict[str, Contender]:
     """
     from ganvas import checkpoint
 
-    checkpoint.read_run(run)
-    saves = checkpoint.saves(run) if run.is_dir() else []
+    if not (run / checkpoint.RUN).is_file():
+        raise UsageError(f"--all-checkpoints: {run} is no run; give the folder of one, or leave it out")
+    saves = checkpoint.saves(run)
     if len(saves) < 2:
         raise UsageError(
             f"--all-checkpoints: {run} holds {len(saves)} {'save' if len(saves) == 1 else 'saves'}; train it on with "
@@ -350,8 +352,11 @@ def _tell(found: "Evaluation", paths: Sequence[Path], *, json: bool) -> None:
             console.tell(f"best in {score.name}: {winner}")
     for score in found.scores:
         for difference in score.differences:
-            if difference.second in (*names, "input"):
+            several = len(names) > _TOLD and difference.first != score.winner(names) != difference.second
+            if difference.second in (*names, "input") and not several:
                 console.tell(score.verdict(difference))
+    if len(names) > _TOLD:
+        console.tell("the other differences, of each to each, are in metrics.json")
     for model, counts in found.classes.items():
         total = sum(counts.values())
         shares = ", ".join(f"{name} {n / total:.1%}" for name, n in counts.items())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ganvas import console
-from ganvas.cli.learned import Contender, held_out_of
+from ganvas.cli.learned import Contender, held_out_of, without_known
 from ganvas.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def judge_drawn(
         UsageError: for models of different sizes or colours, or a network that is not to be had.
         DataError: if a picture cannot be read.
     """
+    from dataclasses import replace
+
     from ganvas import evaluation
     from ganvas.data import open_for
     from ganvas.data.batch import Images
@@ -41,6 +43,7 @@ def judge_drawn(
         (Images,), data, root=root, size=spec.size, split="test", holdout=held_out_of(models, data),
         track=console.track,
     )  # fmt: skip
+    source, notes, _ = without_known(models, source)
     name = suited(spec) if features == "auto" else cast(Name, features)
     if weights and name != "inception":
         raise UsageError(
@@ -48,11 +51,19 @@ def judge_drawn(
         )
     device = next(next(iter(models.values())).model.method.parameters()).device
     judge = open_features(name, device=device, weights=weights, framed=source.name == "digits")
-    training = {name: known for name, one in models.items() if (known := _training_source(one.facts, root))}
-    return evaluation.evaluate_drawn(
+    opened: dict[tuple[str, float], Source[Images] | None] = {}  # models often learned from the same
+    training: dict[str, Source[Images]] = {}
+    for called, one in models.items():
+        key = one.facts.data, one.facts.holdout
+        if key not in opened:
+            opened[key] = _training_source(one.facts, root)
+        if (known := opened[key]) is not None:
+            training[called] = known
+    found = evaluation.evaluate_drawn(
         {name: one.model for name, one in models.items()}, source, features=judge, count=count, training=training,
         track=console.track,
     )  # fmt: skip
+    return replace(found, notes=[*notes, *found.notes])
 
 
 def _one_shape(models: Mapping[str, Contender]) -> "Spec":

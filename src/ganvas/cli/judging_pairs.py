@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas import console
 from ganvas.cli.judging_style import device_of, open_judge
-from ganvas.cli.learned import Contender, held_out_of, learned_from, same_folder, without_known
+from ganvas.cli.learned import Contender, held_out_of, learned_from, same_folder, sizes_said, without_known
 from ganvas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,55 +44,63 @@ def judge_translators(
 
     from ganvas import evaluation
     from ganvas.data import derived, open_for
+    from ganvas.data.batch import Unpaired
     from ganvas.data.unpaired import TwoSets
 
     by_name = {name: one.model for name, one in models.items()}
     chosen: dict[str, Any] = dict(ways)
     notes = list[str]()
+    measuring = lpips or features != "auto" or paired
     if pictures_only:
-        if any(chosen.values()) or lpips or features not in ("auto", "inception") or paired:
+        if any(chosen.values()) or measuring:
             raise UsageError("--pictures-only: measures nothing, so leave out whatever says what is to be measured")
         chosen["task"] = _tasks(models) or "reconstruct"
     elif not any(chosen.values()):
         chosen, notes = _ways_of_all(models, data)
         pictures_only = bool(notes)
+        if pictures_only and measuring:
+            raise UsageError(f"--features, --lpips and --paired are for pictures with partners; {notes[0]}")
     if chosen["task"]:
         chosen["task"] = derived.task(chosen["task"]).name
+    if paired and not any(Unpaired in type(model.method).batches for model in by_name.values()):
+        raise UsageError("--paired: is for models that learned without pairs, and these learned with; leave it out")
     like = _one_shape(models, size)
+    if pictures_only and chosen["task"] == "reconstruct":  # there are no targets: whatever goes in, of any shape
+        like = replace(like, target_channels=like.channels)
     source: Source[Any] = open_for(
         _batches(models, paired=paired or pictures_only), data, root=root, size=size, split="test",
         holdout=held_out_of(models, data), like=like, least=1, track=console.track, **chosen,
     )  # fmt: skip
     console.tell_left_out(source.left_out)
-    notes += [
-        f"{name} learned from pictures of {one.model.facts.spec.size} pixels and is judged at {source.spec.size}"
-        for name, one in models.items()
-        if one.model.facts.spec.size != source.spec.size
-    ]
-    learned = {name: learned_from(one.facts, data) for name, one in models.items()}
+    notes += sizes_said(models, source)
     device = device_of(next(iter(by_name.values())))
     vgg = None if features in ("auto", "inception") else open_judge(features, device)
-    seen_by = _features(features, vgg, weights, device) if len(source) >= evaluation.LEAST else None
+    in_sets = len(source) >= evaluation.LEAST and not pictures_only
+    seen_by = _features(features, vgg, weights, device) if in_sets else None
     if isinstance(source.pictures, TwoSets):  # a method without pairs, and two folders
         if direction:
             raise UsageError(f"--direction {direction}: without pairs both are measured; leave it out")
         if lpips:
             raise UsageError("--lpips: without pairs nobody can say how a picture should look; leave it out")
         sides = []
+        knowing = set[str]()
         for side in source.pictures.sides:
-            kept, known = without_known(models, side)
+            kept, known, who = without_known(models, side)
+            knowing |= {*who}
             sides.append(kept)
-            notes += known
+            notes += [line for line in known if line not in notes]
+        learned = learned_from(models, data, knowing)
         found = evaluation.evaluate_unpaired(by_name, *sides, features=seen_by, learned=learned, track=console.track)
     else:
-        source, known = without_known(models, source)
+        source, known, who = without_known(models, source)
         notes += known
         measures = [*evaluation.MEASURES]
         measures += [evaluation.vgg_measure(vgg)] if vgg is not None else []
         measures += [evaluation.lpips_measure(device)] if lpips else []
         found = evaluation.evaluate_pairs(
             by_name, source, direction=direction or "ab", task=chosen["task"],
-            measures=measures, features=seen_by, learned=learned, wanted=not pictures_only, track=console.track,
+            measures=measures, features=seen_by, learned=learned_from(models, data, who), wanted=not pictures_only,
+            track=console.track,
         )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganvas import console
-from ganvas.cli.learned import Contender, held_out_of, learned_from, without_known
+from ganvas.cli.learned import Contender, held_out_of, learned_from, sizes_said, without_known
 from ganvas.cli.translating import read_styles
 from ganvas.errors import UsageError
 
@@ -55,19 +55,21 @@ def judge_style(
         console.tell_left_out(source.left_out)
         return source
 
-    photographs, notes = without_known(models, opened(data, held_out_of(models, data)))
+    photographs, notes, knowing = without_known(models, opened(data, held_out_of(models, data)))
+    notes += sizes_said(models, photographs)
+    notes += _other_paintings(models, style)
     chosen = {
         name: _styles(one, target=target, style=style, opened=opened, most=len(photographs))
         for name, one in models.items()
     }
     (styles, title), *others = chosen.values()
-    if any(other[1] != title for other in others):
+    if not all(_same(styles, other) for other, _ in others):
         said = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
         raise UsageError(f"the models paint in different styles ({said}): add --style PAINTING, one for all")
     by_name = {name: one.model for name, one in models.items()}
     found = evaluation.evaluate_style(
         by_name, photographs, styles, vgg=open_judge(features, device_of(next(iter(by_name.values())))), title=title,
-        learned={name: learned_from(one.facts, data) for name, one in models.items()}, track=console.track,
+        learned=learned_from(models, data, knowing), track=console.track,
     )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])
 
@@ -107,6 +109,32 @@ def _styles(
         return [Style([painting]) for painting in rows.images], f"{len(rows):,} of {paintings.short_title} in turn"
     names = ", ".join(file.name for file in style) + (", all at once" if len(style) > 1 else "")
     return [Style([images.on_white(painting) for painting in read_styles(style)])], names
+
+
+def _same(ones: "Sequence[Style]", others: "Sequence[Style]") -> bool:
+    """Whether these are the same paintings, whatever they are called."""
+    from torch import equal
+
+    return [len(one.paintings) for one in ones] == [len(other.paintings) for other in others] and all(
+        equal(painting, twin)
+        for one, other in zip(ones, others, strict=True)
+        for painting, twin in zip(one.paintings, other.paintings, strict=True)
+    )
+
+
+def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> list[str]:
+    """A line on each model that can paint in one style alone and is judged by another."""
+    from ganvas.methods._base import TakesStyles
+
+    given = [file.name for file in style]
+    return [
+        f"{name} learned the style of {', '.join(Path(file).name for file in one.facts.style)} alone, and is judged by "
+        f"{', '.join(given)}"
+        for name, one in models.items()
+        if style
+        and isinstance(one.model.method, TakesStyles)
+        and sorted(given) != sorted(Path(file).name for file in one.facts.style)
+    ]
 
 
 def device_of(loaded: "Model") -> "torch.device":

@@ -1,12 +1,13 @@
 """Models that are to be judged, whether they learned from the pictures that judge them, and what is said of it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ganvas import console
 from ganvas.errors import UsageError
+from ganvas.files import readable
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ganvas.facts import Facts
 
 Known = Literal["", "surely", "perhaps"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,42 @@ def contenders(paths: Iterable[Path], device: "torch.device") -> dict[str, Conte
     """
     from ganvas.checkpoint import load
 
-    paths = list(paths)
-    for number, path in enumerate(paths):
-        if path.resolve() in [other.resolve() for other in paths[:number]]:
-            raise UsageError(f"{path}: is given twice; give each model once")
-    loaded = [load(path, device) for path in paths]
-    found = [Contender(path, model, facts_with_paths(path, model)) for path, model in zip(paths, loaded, strict=True)]
-    for names in (
-        [one.model.facts.method for one in found],
-        [one.path.stem if one.path.is_file() else one.path.resolve().name for one in found],
-        [str(one.path) for one in found],
-    ):
-        if len(set(names)) == len(names):
-            break
-    return dict(zip(names, found, strict=True))
+    known: dict[Path, Path] = {}
+    for path in paths:
+        if (file := _file_of(path)) in known:
+            same = "is given twice" if path == known[file] else f"is the same model as {known[file]}"
+            raise UsageError(f"{path}: {same}; give each model once")
+        known[file] = path
+    loaded = [(path, load(path, device)) for path in known.values()]
+    found = [Contender(path, model, facts_with_paths(path, model)) for path, model in loaded]
+    return dict(zip(_names(found), found, strict=True))
+
+
+def _file_of(path: Path) -> Path:
+    """The model file that is meant, so that a run and its newest save are seen to be one model."""
+    from ganvas.checkpoint import WEIGHTS, saves
+
+    if path.is_dir() and not (path / WEIGHTS).exists():
+        path = next(reversed(saves(path)), path)
+    return (path / WEIGHTS if path.is_dir() else path).resolve()
+
+
+def _names(found: "Sequence[Contender]") -> list[str]:
+    """A name for each: of its method, or the end of its path, no longer than it takes to tell them apart."""
+    from ganvas.checkpoint import WEIGHTS
+    from ganvas.evaluation.scores import OTHERS
+
+    places = [one.path.resolve() for one in found]
+    places = [place.parent if place.name == WEIGHTS else place for place in places]
+    places = [place.with_suffix("") if place.is_file() else place for place in places]
+    names = [one.model.facts.method for one in found]
+    parts = 0
+    while (len(set(names)) < len(names) or not set(names).isdisjoint(OTHERS)) and parts < 8:
+        parts += 1
+        names = [readable("/".join(place.parts[1:][-parts:])) for place in places]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 
 def facts_with_paths(model: Path, loaded: "Model") -> "Facts":
@@ -94,8 +118,13 @@ def held_out_of(models: Mapping[str, Contender], data: str) -> float:
     return min(shares, default=0.0)
 
 
-def learned_from(facts: "Facts", data: str) -> str:
-    """What is to be said of whether the model learned from these pictures."""
+def learned_from(models: Mapping[str, Contender], data: str, knowing: Collection[str]) -> dict[str, str]:
+    """What is to be said of whether each model learned from these pictures; `knowing` are those that surely did."""
+    yes = "YES: it learned from these very pictures; on new ones it will do worse"
+    return {name: yes if name in knowing else _learned_from(one.facts, data) for name, one in models.items()}
+
+
+def _learned_from(facts: "Facts", data: str) -> str:
     from ganvas.data.named import NAMES
 
     if data in NAMES:
@@ -111,47 +140,76 @@ def learned_from(facts: "Facts", data: str) -> str:
     return f"perhaps: this is {of}, and none was held out; if it is that one, on new pictures it will do worse"
 
 
-def without_known(models: Mapping[str, Contender], source: "Source[Any]") -> "tuple[Source[Any], list[str]]":
-    """The source without the pictures that a model learned from, and what is to be said of it.
+def without_known(
+    models: Mapping[str, Contender], source: "Source[Any]"
+) -> "tuple[Source[Any], list[str], Collection[str]]":
+    """The source without the pictures that a model learned from, what is to be said of it, and who knows them all.
 
-    Where a model learned from all of them, all stay: to be judged by them may be what is meant, and it is said.
+    Where a model learned from all of them, these stay: to be judged by them may be what is meant, and it is said. They
+    all stay too where nothing would be left.
     """
-    from ganvas.evaluation import leaks
+    from ganvas.evaluation import in_words, leaks
 
     files = leaks.files_of(source)
     if not files:
-        return source, []
+        return source, [], ()
     learned = {name: leaks.learned_files(one.facts) for name, one in models.items()}
     notes = _not_sought(learned, leaks.MOST)
     sought = {name: of_one for name, of_one in learned.items() if of_one is not None and len(of_one) <= leaks.MOST}
-    dropped = set[int]()
-    for name, twins in leaks.seek(files, sought, track=console.track).items():
-        if len(twins) == len(source):
-            notes.append(f"{name} learned from these very pictures; on new ones it will do worse")
-            continue
-        dropped |= twins.keys()
+    of_each = leaks.seek(files, sought, track=console.track)
+    of_some = {name: twins for name, twins in of_each.items() if len(twins) < len(source)}
+    dropped = set[int]().union(*of_some.values())
+    left = [row for row in range(len(source)) if row not in dropped]
+    knowing = [name for name in of_each if name not in of_some]
+    notes += [f"{in_words(knowing)} learned from these very pictures; new ones will come out worse"] if knowing else []
+    for names, twins in _alike(of_some):
         shown = ", ".join(
-            source.names[row] + ("" if source.names[row] == twin else f" (as {twin})")
+            source.name_of(row) + ("" if Path(source.names[row]).name == twin else f" (as {readable(twin)})")
             for row, twin in list(twins.items())[:5]
         )
         more = f" and {len(twins) - 5:,} more" if len(twins) > 5 else ""
+        told = "left out, for" if left else "would have to be left out, and nothing would be left to judge by:"
         notes.append(
-            f"{len(twins):,} of {len(source):,} pictures left out, for {name} learned from them: {shown}{more}"
+            f"{len(twins):,} of {len(source):,} pictures {told} {in_words(names)} learned from them: {shown}{more}"
         )
-    if not dropped or len(dropped) == len(source):
-        return source, notes
-    return source.only([row for row in range(len(source)) if row not in dropped]), notes
+    return source.only(left) if dropped and left else source, notes, knowing
+
+
+def _alike(of_each: Mapping[str, T]) -> list[tuple[list[str], T]]:
+    """Things by model, each once, with all the models that have it: the saves of a run have all learned the same."""
+    found = list[tuple[list[str], T]]()
+    for name, thing in of_each.items():
+        names = next((names for names, other in found if other == thing), None)
+        if names is None:
+            found.append(([name], thing))
+        else:
+            names.append(name)
+    return found
+
+
+def sizes_said(models: Mapping[str, Contender], source: "Source[Any]") -> list[str]:
+    """A line on each model that learned from pictures of another size than it is judged at."""
+    from ganvas.evaluation import in_words
+
+    sizes = {name: one.model.facts.spec.size for name, one in models.items()}
+    return [
+        f"{in_words(names)} learned from pictures of {size} pixels, and these have {source.spec.size}"
+        for names, size in _alike(sizes)
+        if size != source.spec.size
+    ]
 
 
 def _not_sought(learned: "Mapping[str, Sequence[Path] | None]", most: int) -> list[str]:
     """A line on the models of which nobody could see what they learned from."""
+    from ganvas.evaluation import in_words
+
     reasons: dict[str, Callable[[Sequence[Path] | None], bool]] = {
-        "what it learned from is not to be found": lambda files: files is None,
-        f"it learned from more than {most:,}": lambda files: files is not None and len(files) > most,
+        "that is not to be found": lambda files: files is None,
+        f"that is more than {most:,}": lambda files: files is not None and len(files) > most,
     }
+    unknown = {reason: [name for name, files in learned.items() if holds(files)] for reason, holds in reasons.items()}
     return [
-        f"whether {name} learned from some of these pictures was not looked for: {reason}"
-        for name, files in learned.items()
-        for reason, holds in reasons.items()
-        if holds(files)
+        f"whether these pictures are among what {in_words(names)} learned from was not looked for: {reason}"
+        for reason, names in unknown.items()
+        if names
     ]

@@ -16,6 +16,7 @@ from ganvas.flags import (
     Device,
     FeatureFile,
     Flag,
+    Keep,
     Prepared,
     Seed,
     Several,
@@ -62,6 +63,7 @@ def train(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
     save_every: Count | None = None,
+    keep: Keep = 2,
     validate_every: Count | None = None,
     validate_by: Literal["fid", "kid"] = "fid",
     weights: Path | None = None,
@@ -101,6 +103,7 @@ def train(
         precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
         data_root: where named data sets are looked for, and downloaded to
         save_every: steps between saves [default: one minute's]
+        keep: how many saves are kept, the newest; `ganvas evaluate RUN --all-checkpoints` shows which was best
         validate_every: steps between scores of 2,000 drawn pictures against as many training pictures (test pictures
             are not touched; its time is not counted); the weights of the best score are kept in RUN/best
         validate_by: the score
@@ -116,7 +119,7 @@ def train(
         method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
         target=target or "", side=side or "", task=task or "", style=style, features=features, holdout=holdout,
         jitter=jitter, seed=seed, flip=flip,
-        device=device, precision=precision, data_root=data_root, save_every=save_every,
+        device=device, precision=precision, data_root=data_root, save_every=save_every, keep=keep,
         validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
     )  # fmt: skip
     _tell_what_next(
@@ -148,6 +151,7 @@ def train_run(
     precision: str = "auto",
     data_root: Path = Path("~/.cache/ganvas"),
     save_every: int | None = None,
+    keep: int = 2,
     validate_every: int | None = None,
     validate_by: Literal["fid", "kid"] = "fid",
     weights: Path | None = None,
@@ -214,7 +218,7 @@ def train_run(
     learner = training.start(run, source, facts, vgg=vgg, paintings=paintings)
     with console.stopping_gently() as stop:
         events = training.train(
-            run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every,
+            run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every, keep=keep,
             score=score, score_every=validate_every, shown=shown,
         )  # fmt: skip
         last = console.follow(events, stop=stop)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganvas.errors import SettingError
+from ganvas.files import readable
 from ganvas.images import to_signed
 from ganvas.runtime import cores
 
@@ -233,8 +234,8 @@ class Source(Generic[Kind]):
         return len(self.pictures)
 
     def name_of(self, row: int) -> str:
-        """The name of the file of a row, below the folder; empty where it has none."""
-        return self.names[row] if self.names else ""
+        """The name of the file of a row, below the folder, to be shown; empty where it has none."""
+        return readable(self.names[row]) if self.names else ""
 
     def only(self, rows: Sequence[int]) -> "Source[Kind]":
         """The same with these rows alone."""
@@ -289,7 +290,7 @@ class Source(Generic[Kind]):
     def short_title(self) -> str:
         """The same without the path to a folder: for what is passed on."""
         short = Path(self.name)
-        name = "/".join(short.parts[-2:]) if short.is_absolute() else self.name
+        name = readable("/".join(short.parts[1:][-2:]) if short.is_absolute() else self.name)
         return f"{name} ({self.part})" if self.part else name
 
     @property

@@ -144,9 +144,15 @@ class Broken:
         """A line for each model some of whose pictures are none.
 
         Raises:
-            ModelError: if all of a model's are none.
+            ModelError: if all of a model's are none, or nothing is left that all models made a picture of.
         """
-        return [self._told(name, rows) for name, rows in self.rows.items() if rows]
+        told = [self._told(name, rows) for name, rows in self.rows.items() if rows]
+        if len(set().union(*self.rows.values())) == len(self.source):
+            raise ModelError(
+                f"{' and '.join(name for name, rows in self.rows.items() if rows)}: of every picture one of them makes "
+                "what holds no number, so none is left to compare by; judge them alone"
+            )
+        return told
 
     def _told(self, name: str, rows: Sequence[int]) -> str:
         n = len(self.source)

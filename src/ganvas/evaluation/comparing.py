@@ -34,10 +34,10 @@ def compared(measure: Measure, columns: Mapping[str, Tensor], models: Sequence[s
 
 
 def means(columns: Sequence[Tensor]) -> list[Mean]:
-    """The mean of each column (N,), with its interval where there is more than one row."""
+    """The mean of each column (N,), with its interval where there are rows enough to tell one."""
     values = torch.stack(list(columns), 1)  # (N, K)
     found = values.mean(0).tolist()
-    if len(values) < 2:
+    if len(values) < metrics.FEWEST:
         return [Mean(value) for value in found]
     ends = (end.tolist() for end in metrics.bootstrap(values))
     return [Mean(*numbers) for numbers in zip(found, *ends, strict=True)]
@@ -57,21 +57,17 @@ def distances(
             ("KID", "the same by kernels: without bias, so it also compares between numbers of pictures"),
         )
     )
-    fids = {
-        answer: Mean.around(
-            metrics.frechet_distance(real, seen), metrics.jackknife(metrics.frechet_distance, real, seen)
-        )
-        for answer, seen in answers.items()
-    }
+    whole = {answer: metrics.frechet_distance(real, seen) for answer, seen in answers.items()}
+    parts = {answer: metrics.left_out(metrics.frechet_distance, real, seen) for answer, seen in answers.items()}
     kids = {answer: Mean.around(*metrics.kernel_distance(real, seen)) for answer, seen in answers.items()}
+    by_tenths = [
+        Difference(a, b, Mean.around(whole[a] - whole[b], metrics.half_interval(parts[a] - parts[b]))) for a, b in pairs
+    ]
+    by_blocks = [
+        Difference(a, b, Mean.around(*metrics.kernel_difference(real, answers[a], answers[b]))) for a, b in pairs
+    ]
+    fids = {answer: Mean.around(whole[answer], metrics.half_interval(parts[answer])) for answer in answers}
     return [
-        Score(
-            measure, n, values,
-            [Difference(a, b, Mean.around(*difference(real, answers[a], answers[b]))) for a, b in pairs],
-            each=False, way=way,
-        )
-        for measure, values, difference in (
-            (frechet, fids, metrics.frechet_difference),
-            (kernel, kids, metrics.kernel_difference),
-        )
-    ]  # fmt: skip
+        Score(frechet, n, fids, by_tenths, each=False, way=way),
+        Score(kernel, n, kids, by_blocks, each=False, way=way),
+    ]

@@ -5,7 +5,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from ganvas.files import make_folder, write_whole
 
 NUMBERS, TABLE, TIMES, PICTURES = "metrics.json", "metrics.csv", "timing.json", "pictures"
 VERSION = 1  # of the form of metrics.json
+_LONGEST = 80  # letters of a name in that of a file, which may have 255 bytes in all
 
 Kind = Literal["pairs", "pictures", "unpaired", "style", "drawn"]
 
@@ -87,7 +88,7 @@ class Evaluation:
                 for one in self.shown
             ],
             "columns": list(self.shown[0].pictures) if self.shown else [],
-            "sheets": {name: f"{name}.png" for name in self.sheets},
+            "sheets": _sheets(self.sheets),
             "checkerboards": {
                 answer: {str(period): value for period, value in periods.items()}
                 for answer, periods in self.checkerboards.items()
@@ -109,9 +110,11 @@ class Evaluation:
 def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
     """Write numbers, table, times and pictures into an existing folder; where, by name.
 
-    Pictures that an earlier evaluation left in the folder are taken away; the numbers are written last, so that where
-    they are, all is.
+    What an earlier evaluation left in the folder is taken away, its numbers first; these are written last, so that
+    where they are, all is.
     """
+    for name in (NUMBERS, TABLE, TIMES):
+        (folder / name).unlink(missing_ok=True)
     paths = dict[str, Path]()
     if found.values:
         paths["table"] = folder / TABLE
@@ -120,8 +123,9 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
         paths["times"] = folder / TIMES
         times = {"device": found.device, "threads": get_num_threads(), "milliseconds": dict(found.milliseconds)}
         write_whole(paths["times"], json.dumps(times, indent=1).encode())
+    sheets = _sheets(found.sheets)
     for name, sheet in found.sheets.items():
-        paths[name] = folder / f"{name}.png"
+        paths[name] = folder / sheets[name]
         images.write(paths[name], sheet.drawn())
     for old in (folder / PICTURES).glob("[0-9]*-*.png"):
         old.unlink()
@@ -138,9 +142,22 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
 def _files(one: Shown) -> dict[str, str]:
     """Where each answer to a picture goes; numbered, for names may differ in what no file name can hold."""
     return {
-        answer: f"{PICTURES}/{one.number:05d}-{place}-{re.sub(r'[^A-Za-z0-9._-]+', '-', answer)}.png"
+        answer: f"{PICTURES}/{one.number:05d}{one.way}-{place}-{_plain(answer)}.png"
         for place, answer in enumerate(one.pictures)
     }
+
+
+def _sheets(names: Iterable[str]) -> dict[str, str]:
+    """Where each sheet goes; numbered where its name holds the name of a model that no file could have."""
+    return {
+        name: f"{name}.png" if name == _plain(name) else f"{_plain(name)}-{place}.png"
+        for place, name in enumerate(names)
+    }
+
+
+def _plain(name: str) -> str:
+    """What any file may be called, on any system."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST]
 
 
 def in_words(names: Sequence[str]) -> str:

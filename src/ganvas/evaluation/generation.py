@@ -13,7 +13,7 @@ from torch import Tensor
 import ganvas
 from ganvas import images, metrics
 from ganvas.checkpoint import Model
-from ganvas.data.batch import Images, Source
+from ganvas.data.batch import Images, Source, Spec
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
 from ganvas.evaluation.answering import KINDS, device_of, judged
@@ -73,6 +73,7 @@ def evaluate_drawn(
     known, of_floor = _floor(training, models, source, count)
     floor = _look(known, min(count, len(known)), features, track) if known else None
     scores, classes, sheets, milliseconds = dict[str, _Row](), {}, {}, {}
+    within = all(_tells_classes(features, model, real, source) for model in models.values())
     seen, closeness = dict[str, Tensor](), dict[str, Mean]()
     for name, model in models.items():
         start = time.perf_counter()
@@ -83,7 +84,7 @@ def evaluate_drawn(
             fake = _Seen(fake.features, torch.arange(count) % len(model.facts.spec.classes))
         ours = real if source.spec.classes == model.facts.spec.classes else _Seen(real.features, None)
         seen[name] = fake.features
-        for row in _rows(features, model.method, ours, fake, floor):
+        for row in _rows(features, model.method, ours, fake, floor, within=within):
             scores.setdefault(row.measure.name, row).take(name, row)
         if counted := _count_classes(features, fake):
             classes[name] = counted
@@ -230,7 +231,9 @@ def _look_while_drawing(pictures: Iterable[Tensor], features: Features) -> tuple
     return _Seen(torch.cat(seen), None), torch.stack(kept), seconds
 
 
-def _rows(features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None) -> Iterator[_Row]:
+def _rows(
+    features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None, *, within: bool
+) -> Iterator[_Row]:
     """What is told of one model's pictures beside the distances of the sets."""
     a, b = real.features, fake.features
     both = metrics.precision_and_recall(a, b)
@@ -239,7 +242,7 @@ def _rows(features: Features, method: Method, real: _Seen, fake: _Seen, floor: _
     for name, value, bound, meaning in zip(("precision", "recall"), both, floors, meanings, strict=True):
         measure = Measure(name=features.title(name), better="higher", digits=".4g", meaning=meaning)
         yield _row(measure, value, None, bound)
-    yield from _class_rows(features, method, real, fake, floor)
+    yield from _class_rows(features, method, real, fake, floor, within=within)
 
 
 # --- by class -------------------------------------------------------------------------------------------------------
@@ -252,9 +255,23 @@ def _count_classes(features: Features, fake: _Seen) -> dict[str, int]:
     return {name: int(n) for name, n in zip(features.classes, counts, strict=True)}
 
 
-def _class_rows(features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None) -> Iterator[_Row]:
+def _judge_of(features: Features, spec: Spec) -> Callable[[Tensor], Tensor] | None:
+    """What tells these classes apart, if anything does."""
+    return features.classify if features.classes == spec.classes else None
+
+
+def _tells_classes(features: Features, model: Model, real: _Seen, source: Source[Images]) -> bool:
+    """Whether the classes of a model's pictures and of real ones are asked for, or can be judged."""
+    if model.method.by_class:
+        return real.labels is not None and source.spec.classes == model.facts.spec.classes
+    return _judge_of(features, model.facts.spec) is not None
+
+
+def _class_rows(
+    features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None, *, within: bool
+) -> Iterator[_Row]:
     spec = method.spec
-    judge = features.classify if features.classes == spec.classes else None
+    judge = _judge_of(features, spec)
     if judge is not None:
         if method.by_class:
             meaning = f"share of drawn pictures that the {features.name} network takes for the class that was asked for"
@@ -271,10 +288,9 @@ def _class_rows(features: Features, method: Method, real: _Seen, fake: _Seen, fl
     if judge is not None and not method.by_class:  # nobody says which class a picture is meant to be: judge them all
         real, fake = (_Seen(seen.features, judge(seen.features)) for seen in (real, fake))
         floor = floor and _Seen(floor.features, judge(floor.features))
-    inside = real.labels is not None and fake.labels is not None
-    groups = len(spec.classes) if inside else 0
+    groups = len(spec.classes) if within else 0  # of all models, or of none: else their numbers would not compare
     of_real = _spread(real, groups) or math.inf
-    of_class = " of a class, where it is asked for or can be judged" if inside else ""
+    of_class = " of a class, where it is asked for or can be judged" if within else ""
     meaning = f"mean distance between two drawn pictures{of_class}, as a share of that of real ones"
     yield _row(
         Measure(name=features.title("diversity"), better="near 1", digits=".4g", meaning=meaning),

@@ -22,8 +22,11 @@ FORMULAS = {
 }
 
 
-def protocol_of(source: Source[Any], ways: Mapping[str, str]) -> dict[str, Any]:
-    """How pictures were made and compared, by aspect; what differs between models stands with the models."""
+def protocol_of(source: Source[Any], ways: Mapping[str, str], *, measured: int) -> dict[str, Any]:
+    """How pictures were made and compared, by aspect; what differs between models stands with the models.
+
+    `measured` is of how many pictures the scores are.
+    """
     n, square = len(source), f"{source.spec.size}x{source.spec.size}"
     return {
         "pictures": f"{n:,} of {source.short_title}, {square}, scaled from the largest centred square (Lanczos) where "
@@ -33,11 +36,11 @@ def protocol_of(source: Source[Any], ways: Mapping[str, str]) -> dict[str, Any]:
         "part": source.part,
         **ways,
         "outputs": "rounded to 8 bits, 0 to 255, as a person gets them, and compared so",
-        "intervals": f"95 %: percentiles of a bootstrap over pictures, {metrics.RESAMPLES:,} times, seed 0; "
-        "differences picture by picture. Of the choice of pictures alone, not of another training; and each by itself: "
-        "of twenty differences that are none, one looks sure"
-        if n > 1
-        else "none: of one picture no interval can be told",
+        "intervals": f"95 %: percentiles of a bootstrap over pictures, {metrics.RESAMPLES:,} times, seed 0, wider for "
+        "few pictures by Student's t; differences picture by picture. Of the choice of pictures alone, not of another "
+        "training; and each by itself: of twenty differences that are none, one looks sure"
+        if measured >= metrics.FEWEST
+        else f"none: of fewer than {metrics.FEWEST} pictures no interval can be told",
         "checkerboard": "power at the frequencies that repeat every 2, 4 and 8 pixels over that of their neighbours, "
         "the largest of the three; about 1 or less is none; 8-bit pictures in Hann windows of up to 64 pixels, "
         "channels added",

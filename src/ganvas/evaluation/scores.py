@@ -12,6 +12,8 @@ INPUT = "input"  # the name of who does nothing
 MEAN_PICTURE = "mean picture"  # of who answers the same whatever is asked
 TARGET = "target"  # what is wanted
 TRAINING = "training pictures"  # as good as drawn ones can be
+PAINTING = "painting"  # in whose style something is to be
+OTHERS = (INPUT, MEAN_PICTURE, TARGET, TRAINING, PAINTING)  # what no model may be called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +176,8 @@ class Score:
         gain = self._gain(mean.value)
         word, by = "better" if gain > 0 else "worse", measure.written(abs(gain))
         if mean.low is None or mean.high is None:
-            sure = f"of one picture nobody can say how surely, {n}"
+            few = "one picture" if self.n == 1 else f"{self.n} pictures"
+            sure = f"of {few} nobody can say how surely, {n}"
             return f"{first} is {word} than {second} in {self.name} by {by}; {sure}"
         low, high = sorted((self._gain(mean.low), self._gain(mean.high)))
         if mean.sure:
@@ -245,12 +248,14 @@ class Shown:
         name: of its file; empty where it has none.
         why: why it is shown, in words.
         pictures: uint8 (C, H, W), by answer, in the order in which they are shown.
+        way: of two kinds without pairs, of which it is, `ab` or `ba`; each has a picture number 0.
     """
 
     number: int
     name: str
     why: tuple[str, ...] = ()
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    way: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ from ganvas.evaluation.scores import Measure
 
 EVENLY = 8  # pictures that nobody chose
 EXTREME = 2  # best and worst, for each model by each measure; and where models disagree most
+MOST = 64  # pictures in all: of twenty models nobody looks at the best and the worst of each
 
 
 def choose(
     columns: Mapping[str, Mapping[str, Tensor]], measures: Sequence[Measure], models: Sequence[str], n: int
 ) -> dict[int, list[str]]:
-    """The rows of `n` that are shown, each with why: some evenly, the best and the worst, the most disputed.
+    """The rows of `n` that are shown, each with why: some evenly, the most disputed, the best and the worst.
+
+    Up to `MOST` in all, the second best and worst after the first.
 
     Args:
         columns: by the name of a measure, the numbers of each answer (n,).
@@ -24,21 +27,28 @@ def choose(
         n: how many there are.
     """
     why = dict[int, list[str]]()
+
+    def take(row: int, reason: str) -> None:
+        if row in why or len(why) < MOST:
+            why.setdefault(row, []).append(reason)
+
     for row in evenly(n, EVENLY):
-        why.setdefault(row, []).append("evenly taken")
-    for measure, model in itertools.product(measures, models):
-        numbers = columns[measure.name][model]
-        order = torch.argsort(numbers, descending=measure.better == "higher", stable=True).tolist()
-        some = min(EXTREME, n // 2)
-        for word, rows in (("best", order[:some]), ("worst", order[::-1][:some])):
-            for row in rows:
-                why.setdefault(row, []).append(f"{word} of {model} by {measure.name}")
+        take(row, "evenly taken")
     if len(models) > 1:
         for measure in measures:
             numbers = torch.stack([columns[measure.name][model] for model in models])  # (K, n)
             apart = numbers.amax(0) - numbers.amin(0)
             for row in torch.argsort(apart, descending=True, stable=True)[:EXTREME].tolist():
-                why.setdefault(row, []).append(f"most disputed by {measure.name}")
+                take(row, f"most disputed by {measure.name}")
+    orders = [
+        (f"of {model} by {measure.name}",
+         torch.argsort(columns[measure.name][model], descending=measure.better == "higher", stable=True).tolist())
+        for measure, model in itertools.product(measures, models)
+    ]  # fmt: skip
+    for place in range(min(EXTREME, n // 2)):
+        for what, order in orders:
+            take(order[place], f"best {what}")
+            take(order[-1 - place], f"worst {what}")
     return why
 
 

@@ -22,7 +22,7 @@ from ganvas.evaluation.comparing import compared
 from ganvas.evaluation.found import Evaluation
 from ganvas.evaluation.perception import vgg_measure
 from ganvas.evaluation.protocol import formulas, protocol_of
-from ganvas.evaluation.scores import INPUT, PictureMeasure, Sheet, Shown
+from ganvas.evaluation.scores import INPUT, PAINTING, PictureMeasure, Sheet, Shown
 from ganvas.evaluation.sheet import bands, choose, evenly
 from ganvas.evaluation.translation import Spectra, alike
 from ganvas.images import in_channels, scaled, to_signed
@@ -82,6 +82,7 @@ def evaluate_style(
         ModelError: if a model does not translate, or none of its pictures is one.
     """
     painting = _Painting(models, photographs, styles, vgg)
+    known = [judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()]
     content, style = replace(vgg_measure(vgg), name=CONTENT, meaning="VGG distance to the photograph"), _style(vgg)
     columns: dict[str, dict[str, list[Tensor]]] = {style.name: {}, content.name: {}}
     spectra, measured, n = Spectra(), list[int](), len(photographs)
@@ -102,17 +103,18 @@ def evaluate_style(
             if answer != INPUT:
                 columns[content.name].setdefault(answer, []).append(content.of(*alike(made, answers[INPUT])))
     notes = painting.broken.notes()
+    milliseconds = {name: answering.milliseconds for name, answering in painting.answering.items()}
     table = {name: {answer: torch.cat(rows) for answer, rows in of_each.items()} for name, of_each in columns.items()}
     names = [photographs.name_of(number) for number in measured]
     chosen = choose(table, [style, content], list(models), len(measured))
     return Evaluation(
         kind="style",
         data=photographs.short_title,
-        models=[judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()],
+        models=known,
         baselines={
             INPUT: "the photograph as it is: all of its content, and no more of the style than it happens to have"
         },
-        protocol=protocol_of(photographs, {"direction": "ab"})
+        protocol=protocol_of(photographs, {"direction": "ab"}, measured=len(measured))
         | {
             "paintings": f"{title or 'as given'}; seen with {painting.shorter} pixels or fewer on the shorter side"
             + (", so too by a model that takes any style" if painting.any_style else ""),
@@ -132,7 +134,7 @@ def evaluate_style(
         ],
         sheets={"sheet": painting.sheet()},
         checkerboards=spectra.periods(),
-        milliseconds={name: answering.milliseconds for name, answering in painting.answering.items()},
+        milliseconds=milliseconds,
         device=painting.device,
     )
 
@@ -191,7 +193,7 @@ class _Painting:
 
     def looked_at(self, number: int) -> dict[str, Tensor]:
         """A photograph, what each model makes of it, and the painting, uint8 (C, H, W)."""
-        shown = self.answers([number])[0] | {"painting": self.look(number % len(self.styles))[2][None]}
+        shown = self.answers([number])[0] | {PAINTING: self.look(number % len(self.styles))[2][None]}
         return {answer: made[0] for answer, made in zip(shown, alike(*shown.values()), strict=True)}
 
     def sheet(self) -> Sheet:

@@ -72,6 +72,7 @@ def evaluate_pairs(
     for model in models.values():
         Translator(model, direction)
         require_kind(model, source, wanted=wanted)
+    known = [judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()]
     asking = _Asking(models, source, direction, task, wanted)
     measures = [measure for measure in measures if source.spec.size >= measure.smallest] if wanted else []
     features = features if wanted and len(source) >= LEAST else None
@@ -92,12 +93,12 @@ def evaluate_pairs(
             for answer in (*models, TARGET):
                 seen.setdefault(answer, []).append(seen_by(features, answers[answer]))
         measured += numbers
-    notes = asking.broken.notes()
+    notes, milliseconds = asking.broken.notes(), asking.milliseconds()  # before those that are shown go through alone
     table = {
         measure: {answer: torch.cat(rows) for answer, rows in of_each.items()} for measure, of_each in columns.items()
     }
     scores = [compared(measure, table[measure.name], list(models)) for measure in measures]
-    if features:
+    if features and len(measured) >= LEAST:
         whole = {answer: torch.cat(rows) for answer, rows in seen.items()}
         scores += distances(features, whole.pop(TARGET), whole, list(models))
     chosen = choose(table, measures, list(models), len(measured))
@@ -105,9 +106,11 @@ def evaluate_pairs(
     return Evaluation(
         kind="pairs" if wanted else "pictures",
         data=source.short_title,
-        models=[judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()],
+        models=known,
         baselines=_baselines(task, wanted=wanted),
-        protocol=protocol_of(source, {"direction": direction, "task": task or "none: pairs of pictures"})
+        protocol=protocol_of(
+            source, {"direction": direction, "task": task or "none: pairs of pictures"}, measured=len(measured)
+        )
         | {"colour": colours_of(source.spec, task), **(FORMULAS if wanted else {})}
         | formulas(measures)
         | sets_of(features, "the targets"),
@@ -122,7 +125,7 @@ def evaluate_pairs(
         ],
         sheets={"sheet": asking.sheet()},
         checkerboards=spectra.periods(),
-        milliseconds=asking.milliseconds(),
+        milliseconds=milliseconds,
         device=asking.device,
     )
 

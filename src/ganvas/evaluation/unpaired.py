@@ -51,6 +51,7 @@ def evaluate_unpaired(
         for direction in _BACK:
             Translator(model, direction)
         require_kind(model, pairs)
+    known = [judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()]
     ways = {direction: _Way(models, side, sides[_BACK[direction]], direction) for direction, side in sides.items()}
     for way in ways.values():
         way.go(features, track)
@@ -69,9 +70,12 @@ def evaluate_unpaired(
     return Evaluation(
         kind="unpaired",
         data=f"{source.short_title} and {target.short_title}",
-        models=[judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()],
+        models=known,
         baselines={INPUT: "the pictures as they are", TARGET: "pictures of the wanted kind"},
-        protocol=protocol_of(source, {"direction": "both, there and back again", "other kind": target.short_title})
+        protocol=protocol_of(
+            source, {"direction": "both, there and back again", "other kind": target.short_title},
+            measured=max(len(there.measured), len(back.measured)),
+        )
         | {"paired scores": "none: without pairs nobody can say how a picture should look"}
         | sets_of(features, "pictures of the wanted kind"),
         scores=scores,
@@ -90,8 +94,7 @@ def evaluate_unpaired(
             for direction, way in ways.items()
             for answer, periods in way.spectra.periods().items()
         },
-        milliseconds={name: (there.answering[name].milliseconds + back.answering[name].milliseconds) / 2
-                      for name in models},
+        milliseconds={name: (there.milliseconds[name] + back.milliseconds[name]) / 2 for name in models},
         device=there.device,
     )  # fmt: skip
 
@@ -140,6 +143,7 @@ class _Way:
                 for name, pictures in {INPUT: given, **made}.items():
                     seen.setdefault(name, []).append(seen_by(features, pictures[kept]))
         self.notes = self.broken.notes()
+        self.milliseconds = {name: answering.milliseconds for name, answering in self.answering.items()}
         self.columns = {
             measure: {name: torch.cat(rows) for name, rows in of_each.items()} for measure, of_each in columns.items()
         }
@@ -197,8 +201,8 @@ class _Way:
         chosen = choose(self.columns, [CYCLE], list(self.models), len(self.measured))
         names = self.names()
         return [
-            Shown(self.measured[row], names[row], tuple(f"{self.direction}: {one}" for one in why),
-                  self.looked_at(self.measured[row]))
+            Shown(self.measured[row], names[row], tuple(f"{one}, {self.direction}" for one in why),
+                  self.looked_at(self.measured[row]), self.direction)
             for row, why in sorted(chosen.items())
         ]  # fmt: skip
 

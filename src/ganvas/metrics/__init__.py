@@ -3,7 +3,7 @@
 Sets are told apart by features of their pictures, pictures by their bytes.
 """
 
-from ganvas.metrics.certainty import RESAMPLES, bootstrap
+from ganvas.metrics.certainty import FEWEST, RESAMPLES, bootstrap
 from ganvas.metrics.distributions import (
     frechet_difference,
     frechet_distance,
@@ -37,6 +37,7 @@ from ganvas.metrics.pictures import (
 from ganvas.metrics.spectrum import STRIDES, checkerboard, power_spectrum
 
 __all__ = [
+    "FEWEST",
     "MOST_DECIBELS",
     "MS_SSIM_SMALLEST",
     "RESAMPLES",
