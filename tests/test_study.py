@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from conftest import photograph
 from PIL import Image
 
 from ganvas import checkpoint, console, gallery, images, study, training
-from ganvas.cli import main, study_work
+from ganvas.cli import judging, main, study_work
+from ganvas.cli.study_work import compare as compared
 from ganvas.errors import DataError
 from ganvas.methods.pix2pix import Pix2pix
 from ganvas.study import spread
@@ -468,6 +470,13 @@ def test_targets_are_made_once_by_a_translator_that_needs_no_pairs(place, told, 
     with Image.open("unseen/50.png") as whole:
         small = whole.resize((19, 16), Image.Resampling.BICUBIC)  # 24x20, the shorter side as it is learned
     wanted = translator(images.Picture(torch.from_numpy(np.array(small)).permute(2, 0, 1)))
+    noted = []
+    monkeypatch.setattr(judging, "compare_models", lambda *given, notes, **ways: noted.extend(notes))
+    round_of_it = SimpleNamespace(task=task, results=Path("out/grey/seed0"))
+    compared(
+        round_of_it, {}, ways={}, work=SimpleNamespace(out=Path("out"), root=Path(), features="auto", device="cpu")
+    )
+    assert noted[0].startswith("The targets are made, not real: cyclegan learned from photos and paintings")
     made = images.read(held_out / "50.png").pixels
     assert made.shape == wanted.pixels.shape
     assert (made.float() - wanted.pixels.float()).abs().mean() < 1

@@ -1,5 +1,6 @@
 """Judging from the command line: one model, or several side by side."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -228,8 +229,9 @@ def compare_models(
     data_root: Path,
     features: str = "auto",
     device: str = "auto",
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Compare models by these names and keep the report; returns what metrics.json holds.
+    """Compare models by these names and keep the report, with `notes` above it; returns what metrics.json holds.
 
     Raises:
         UsageError: as of `judge`.
@@ -244,7 +246,7 @@ def compare_models(
         data, data_root, target=target or None, side=side or None, task=task or None,  # type: ignore[arg-type]
         size=size, features=features,
     )  # fmt: skip
-    keep(found, out)
+    keep(dataclasses.replace(found, notes=[*notes, *found.notes]), out)
     return found.to_json()
 
 

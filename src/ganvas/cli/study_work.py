@@ -32,8 +32,10 @@ def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: 
     """Hold the models of a round against each other, and write the folder of results with its report."""
     from ganvas.cli.judging import compare_models
 
+    made = study.made_by(one.task, work.out)
     compare_models(
-        models, one.results, **ways, data_root=work.root, features=work.features, device=work.device
+        models, one.results, **ways, data_root=work.root, features=work.features, device=work.device,
+        notes=[made] if made else [],
     )  # fmt: skip
 
 

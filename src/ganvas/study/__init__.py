@@ -3,7 +3,7 @@
 from ganvas.study.design import Changes, Learner, Length, Study, Task, Teacher
 from ganvas.study.plan import Round, Run, State, duration, round_of, rounds, seconds_left, state_of, teacher_run
 from ganvas.study.reading import read_file, read_mapping
-from ganvas.study.record import STUDY, write_record
+from ganvas.study.record import STUDY, made_by, write_record
 from ganvas.study.targets import make_targets, targets_of
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Task",
     "Teacher",
     "duration",
+    "made_by",
     "make_targets",
     "read_file",
     "read_mapping",

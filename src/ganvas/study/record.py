@@ -125,21 +125,29 @@ def _task(
     }
 
 
+def made_by(task: Task, out: Path) -> str:
+    """What is to be said of targets that nobody has: who made them; empty where they are real."""
+    teacher = task.teacher
+    if teacher is None:
+        return ""
+    made = targets_of(task, out)
+    steps = f" in {made.step:,} steps" if made else ""
+    return (
+        f"The targets are made, not real: {teacher.learner.method} learned from {_short(task.data)} and "
+        f"{_short(teacher.target)} without pairs{steps}, and what it makes of the pictures is what the others "
+        "learn and are held against, with every seed. At best they are as good as it is"
+    )
+
+
 def _notes(task: Task, results: Mapping[int, Mapping[str, Any]], out: Path) -> list[str]:
     """What to know of a task first: who made its targets, and what its comparisons say, once where all say the same."""
-    notes = []
-    if teacher := task.teacher:
-        made = targets_of(task, out)
-        steps = f" in {made.step:,} steps" if made else ""
-        notes.append(
-            f"The targets are made, not real: {teacher.learner.method} learned from {_short(task.data)} and "
-            f"{_short(teacher.target)} without pairs{steps}, and what it makes of the pictures is what the others "
-            "learn and are held against, with every seed. At best they are as good as it is"
-        )
+    made = made_by(task, out)
+    notes = [made] if made else []
     said = dict[str, list[int]]()
     for seed, found in results.items():
         for note in found["notes"]:
-            said.setdefault(note, []).append(seed)
+            if note != made:
+                said.setdefault(note, []).append(seed)
     for note, seeds in said.items():
         notes.append(note if len(seeds) == len(results) else f"seed {', '.join(map(str, seeds))}: {note}")
     return notes
