@@ -29,7 +29,8 @@ ABOUT = """# pix2pix against autoencoder on three tasks
 
 What [`ganvas study studies/three-tasks.yaml`](../study.md) found; `benchmarks/three_tasks.py`. The held-out pictures
 carry no clear licence, so the pictures here are others: freely licensed photographs (scikit-learn's and scikit-image's)
-through the same models, which have seen none of them; seed 0. The photographs learned from are landscapes.
+through the same models, which have seen none of them; seed 0. The photographs learned from are landscapes. Each training
+had one core, some of them beside other work, so steps differ more than they need.
 """
 
 
@@ -64,7 +65,7 @@ def main() -> None:
     text = without_pictures((OUT / "report.md").read_text(encoding="utf-8"))
     for task in TASKS:
         text = re.sub(rf"^(## {task}\n)", lambda found, task=task: f"{found[1]}\n{sheet(task)}\n", text, flags=re.M)
-    report.write("three-tasks.md", ABOUT + text)
+    report.write("three-tasks.md", re.sub(r"\n{3,}", "\n\n", ABOUT + text))
 
 
 if __name__ == "__main__":
