@@ -29,8 +29,8 @@ ABOUT = """# pix2pix against autoencoder on three tasks
 
 What [`ganvas study studies/three-tasks.yaml`](../study.md) found; `benchmarks/three_tasks.py`. The held-out pictures
 carry no clear licence, so the pictures here are others: freely licensed photographs (scikit-learn's and scikit-image's)
-through the same models, which have seen none of them; seed 0. The photographs learned from are landscapes. Each training
-had one core, some of them beside other work, so steps differ more than they need.
+through the same models, which have seen none of them; seed 0. The photographs learned from are landscapes. Each
+training had one core, some of them beside other work, so steps differ more than they need.
 """
 
 
