@@ -420,9 +420,11 @@ def main() -> None:
         "adain": lambda: adain(root, weights),
     }
     RUNS.mkdir(parents=True, exist_ok=True)
-    found = json.loads(FOUND.read_text()) if FOUND.exists() else {}
+    found: dict[str, dict[str, object]] = {}
     for part in options.only:
-        found[part] = parts[part]()
+        result = parts[part]()
+        found = json.loads(FOUND.read_text()) if FOUND.exists() else {}  # now: others may have added parts meanwhile
+        found[part] = result
         FOUND.write_text(json.dumps(found, indent=1))
     if all(part in found for part in PARTS):
         write(found)
