@@ -14,6 +14,7 @@ from pathlib import Path
 import report
 import torch
 from photographs import free_photographs, titled
+from playwright.sync_api import sync_playwright
 
 from ganvas import checkpoint, images
 from ganvas.cli import main as ganvas
@@ -24,6 +25,7 @@ STUDY, OUT = Path("studies/three-tasks.yaml"), Path("runs/three-tasks")
 PICTURES = report.RESULTS / "three-tasks"
 TASKS, METHODS = ("colorize", "monet", "cartoon"), ("pix2pix", "autoencoder")
 SIDE = 256
+NAMES = ("china", "flower", "rocket", "coffee", "chelsea", "astronaut")
 
 ABOUT = """# pix2pix against autoencoder on three tasks
 
@@ -55,6 +57,25 @@ def sheet(task: str) -> str:
     return f"![{task}: photographs, and what both make of them](three-tasks/{task}.jpg)"
 
 
+def page() -> None:
+    """A picture of the report over those photographs, in Debian's Chromium, for the page on comparing."""
+    folder, out = OUT / "free photographs", OUT / "report"
+    folder.mkdir(exist_ok=True)
+    for name, photograph in zip(NAMES, free_photographs(SIDE), strict=True):
+        images.write(folder / f"{name}.png", photograph)
+    models = [str(OUT / "runs/colorize" / f"{method}-seed0") for method in METHODS]
+    assert ganvas(["compare", *models, "--data", str(folder), "--out", str(out), "--overwrite"]) == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        shown = browser.new_page(viewport={"width": 1180, "height": 2000}, color_scheme="light")
+        shown.goto((out / "index.html").resolve().as_uri())
+        shown.wait_for_load_state("networkidle")
+        shown.screenshot(path=str(PICTURES / "report.png"))
+        browser.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
@@ -65,6 +86,7 @@ def main() -> None:
     text = without_pictures((OUT / "report.md").read_text(encoding="utf-8"))
     for task in TASKS:
         text = re.sub(rf"^(## {task}\n)", lambda found, task=task: f"{found[1]}\n{sheet(task)}\n", text, flags=re.M)
+    page()
     report.write("three-tasks.md", re.sub(r"\n{3,}", "\n\n", ABOUT + text))
 
 
