@@ -356,6 +356,14 @@ def test_answers_that_nobody_announced_are_shown(tmp_path):
     assert "0.46" in Page(tmp_path / "index.html").words
 
 
+def test_of_what_should_be_near_a_value_no_method_is_the_best_and_none_is_unsure(tmp_path):
+    study = made.write_study(tmp_path)
+    study["scores"][1]["better"] = "near 1"
+    (tmp_path / "study.json").write_text(json.dumps(study), encoding="utf-8")
+    write_study(tmp_path)
+    assert "| **pix2pix** | – |" in (tmp_path / "report.md").read_text()
+
+
 def test_a_study_over_its_reports(tmp_path):
     study = made.write_study(tmp_path)
     write_study(tmp_path)

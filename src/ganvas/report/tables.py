@@ -89,12 +89,15 @@ def score_cell(score: Score, value: Value, answer: str) -> Cell:
 
 
 def glance(study: Study) -> Table:
-    """A row for each task: by each score, who is surely the best of the methods."""
+    """A row for each task: by each score that can be won, who is surely the best of the methods."""
     heads = tuple(Head(column.name, "", column.better, column.meaning) for column in study.scores)
     rows = []
     for task in study.tasks:
-        named = [(task.winners.get(column.name), column.name in _scored(task)) for column in study.scores]
-        cells = [Cell(winner, best=True) if winner else Cell("not sure" if known else "–") for winner, known in named]
+        named = [
+            (task.winners.get(column.name), column.better in ARROWS and column.name in _scored(task))
+            for column in study.scores
+        ]
+        cells = [Cell(winner, best=True) if winner else Cell("not sure" if open_ else "–") for winner, open_ in named]
         rows.append(Row(task.name, task.words, baseline=False, colour="", cells=tuple(cells)))
     return Table(heads, tuple(rows))
 
