@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas import checkpoint, images, stylize
+from ganvas import checkpoint, images, log, stylize
 from ganvas.cli import main as ganvas
 from ganvas.features import open_vgg
 from ganvas.images import Picture
@@ -206,9 +206,10 @@ def speed_text(found: dict) -> str:
         seconds = [r[name][0] for r in rounds]
         shares = [r[name][0] / r["plain loop, fp32"][0] for r in rounds]
         losses = [r[name][1] for r in rounds]
+        ends = f" ({min(shares):.0%} to {max(shares):.0%})" if min(shares) < max(shares) else ""
         rows.append(
-            f"| {name} | {statistics.median(seconds):.1f} | {statistics.median(shares):.0%} "
-            f"({min(shares):.0%} to {max(shares):.0%}) | {statistics.median(losses):.4f} |"
+            f"| {name} | {statistics.median(seconds):.1f} | {statistics.median(shares):.0%}{ends} "
+            f"| {statistics.median(losses):.4f} |"
         )
     return (
         f"## Time\n\n{SPEED_SIZE}x{SPEED_SIZE} pixels, {ITERATIONS} iterations of L-BFGS from the content; the plain "
@@ -318,6 +319,11 @@ def train(method: str, root: Path, weights: Path) -> Path:
     return run
 
 
+def trained(method: str, step: int) -> dict[str, float]:
+    """After how many steps, and minutes on the clock."""
+    return {"step": step, "minutes": log.read(RUNS / method)[-1]["seconds"] / 60}
+
+
 def seconds_a_picture(translator: Translator) -> float:
     pictures, seconds = photographs(TIMED).values(), []
     for picture in [*pictures, *pictures]:
@@ -337,7 +343,7 @@ def fast_style(root: Path, weights: Path) -> dict[str, object]:
         page_of(rows, ["painting", "photograph", "at 512 pixels", "at 256 (--size 256)"], list(contents)),
         "fast_style.jpg",
     )
-    return {"step": model.step, "seconds": seconds_a_picture(translator)}
+    return trained("fast_style", model.step) | {"seconds": seconds_a_picture(translator)}
 
 
 def adain(root: Path, weights: Path) -> dict[str, object]:
@@ -352,7 +358,7 @@ def adain(root: Path, weights: Path) -> dict[str, object]:
     strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
     row = [Translator(model, styles=[style], strength=strength)(content).pixels for strength in strengths]
     save(page_of([row], [f"--strength {strength:g}" for strength in strengths], ["china"]), "strength.jpg")
-    return {"step": model.step, "seconds": seconds_a_picture(Translator(model, styles=[style]))}
+    return trained("adain", model.step) | {"seconds": seconds_a_picture(Translator(model, styles=[style]))}
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -379,23 +385,22 @@ The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a pictu
 
 {memory_text(found["memory"])}
 
-## `fast_style` after an hour
+## `fast_style` after {fast["minutes"]:.0f} minutes
 
 ![The painting, photographs, and what the network makes of them](style/fast_style.jpg)
 
-`ganvas train fast_style --size {SIZES["fast_style"]} --flip --jitter --minutes {MINUTES}` on 1,500 landscape
-photographs, on one core: {fast["step"]:,} steps. Then **{fast["seconds"]:.2f} seconds a picture** of
-{TIMED}x{TIMED} pixels.
+`ganvas train fast_style --size {SIZES["fast_style"]} --flip --jitter` on 1,500 landscape photographs, on a core that
+other work shared: {fast["step"]:,} steps. Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
 
-## `adain` after an hour
+## `adain` after {arbitrary["minutes"]:.0f} minutes
 
 ![Photographs in the styles of paintings, in one pass](style/adain.jpg)
 
 ![How much of the style](style/strength.jpg)
 
-`ganvas train adain --size {SIZES["adain"]} --flip --jitter --minutes {MINUTES}` on the same photographs and 270
-paintings by Monet, these four among them, on one core beside other work: {arbitrary["step"]:,} steps. Then
-**{arbitrary["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels, whatever the painting.
+`ganvas train adain --size {SIZES["adain"]} --flip --jitter` on the same photographs and 270 paintings by Monet, these
+four among them, on one core: {arbitrary["step"]:,} steps. Then **{arbitrary["seconds"]:.2f} seconds a picture** of
+{TIMED}x{TIMED} pixels, whatever the painting.
 """
     report.write("style.md", text)
 
