@@ -98,7 +98,8 @@ def evaluate_pairs(
         measure: {answer: torch.cat(rows) for answer, rows in of_each.items()} for measure, of_each in columns.items()
     }
     scores = [compared(measure, table[measure.name], list(models)) for measure in measures]
-    if features and len(measured) >= LEAST:
+    features = features if len(measured) >= LEAST else None  # of what is left after broken ones
+    if features:
         whole = {answer: torch.cat(rows) for answer, rows in seen.items()}
         scores += distances(features, whole.pop(TARGET), whole, list(models))
     chosen = choose(table, measures, list(models), len(measured))

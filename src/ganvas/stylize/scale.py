@@ -85,7 +85,7 @@ class Scale:
     def steps(self, start: Tensor, count: int) -> Iterator[tuple[dict[str, float], Tensor]]:
         """Change a picture (1, 1 or 3, H, W) step by step; yields the losses before each, and the picture after it.
 
-        Near the end bf16 is too coarse to tell better from worse: all in it, the loss ends a hundredth higher.
+        Near the end bf16 is too coarse to tell better from worse: all in it, the loss ends higher.
 
         Raises:
             DivergedError: if a loss is no number any more.

@@ -20,7 +20,7 @@ from ganvas.stylize.recipe import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, w
 from ganvas.stylize.scale import Scale, Statistics, masked_gram
 
 _COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost on the way
-_EXACT = 2**18  # pixels up to which fp32 is affordable: 512x512 take 3 GB
+_EXACT = 2**18  # pixels up to which fp32 is affordable: 512x512 take under 2 GB in all
 _STRIP = 2**20  # pixels that are laid over others at once, to bound memory
 _SIZES = 8  # whose statistics of the style are kept for the next picture of a folder, each up to 2 MB
 
