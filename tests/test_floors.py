@@ -9,7 +9,7 @@ import ganvas
 
 ROOT = Path(ganvas.__file__).parent
 FLOORS = [
-    {"", "errors", "files", "film", "settings", "images", "lab", "runtime"},
+    {"", "ahead", "errors", "files", "film", "settings", "images", "lab", "processes", "runtime"},
     {"data"},
     {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganvas import runtime
 from ganvas.errors import UsageError
 from ganvas.losses import r1_penalty
 from ganvas.runtime import (
@@ -168,3 +169,23 @@ def test_a_device_that_is_not_there_is_named(name, monkeypatch):
 def test_precision_is_what_was_asked_for_or_one_of_the_two():
     assert choose_precision(CPU, "bf16") == "bf16"
     assert choose_precision(CPU) in ("fp32", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("said", "cores"), [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("nonsense", 8)]
+)
+def test_threads_are_as_many_as_the_cores_of_this_process(said, cores, tmp_path, monkeypatch):
+    quota = tmp_path / "cpu.max"
+    quota.write_text(said)
+    monkeypatch.setattr(runtime, "QUOTA", quota)
+    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    chosen = list[int]()
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    find_device("cpu")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # torchrun does where nobody has chosen
+    find_device("cpu")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    find_device("cpu")
+    assert chosen == [cores, max(1, cores // 4)]

@@ -10,10 +10,12 @@ from PIL import Image
 
 from ganvas.data import derived, folder, reading
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
+from ganvas.data.lanes import Order, Shards
 from ganvas.data.making import pairs_from
 from ganvas.data.stream import batches, indices
 from ganvas.data.unpaired import unpaired
 from ganvas.errors import DataError
+from ganvas.runtime import Share
 
 CPU = torch.device("cpu")
 
@@ -256,3 +258,118 @@ def test_rows_of_two_sets_go_round_the_shorter_one():
     rows = two_sets(7, 3).rows([0, 2, 4, 6])
     assert rows.source[:, 0, 0, 0].tolist() == [0, 2, 4, 6]
     assert rows.target[:, 0, 0, 0].tolist() == [0, 2, 1, 0]
+
+
+# --- shares ---------------------------------------------------------------------------------------------------------
+
+
+def noisy(task):
+    """A source larger than what it shows, and changed by chance."""
+    pictures = dataclasses.replace(noise_source(n=90, size=32), spec=Spec(28, 1), margin=4)
+    return pairs_from(pictures, derived.task(task))
+
+
+class OneByOne:
+    """Rows that are there, handed out as those are that are not."""
+
+    batch = Images
+
+    def __init__(self, n):
+        self.rows = Images(numbered(n), torch.arange(n))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows.over(lambda t: t[index : index + 1]), None
+
+
+def in_shards(*counts, largest=0, far=False):
+    n = sum(counts)
+    spec = Spec(16, 1, tuple(map(str, range(n))))
+    return Source("shards", spec, OneByOne(n), shards=Shards(counts, largest, far))
+
+
+SHARED = {
+    "labelled": lambda photos: labelled_source(n=90),
+    "pairs": lambda photos: twins(90, margin=4),
+    "two sets": lambda photos: unpaired_source(n=90),
+    "folder": lambda photos: folder.open_folder(photos, size=16, jitter=True),
+    "shards": lambda photos: in_shards(20, 3, 0, 31, 36),
+    "denoise": lambda photos: noisy("denoise:0.2"),
+    "inpaint": lambda photos: noisy("inpaint"),
+    "hidden-digit": lambda photos: noisy("hidden-digit"),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_the_shares_of_a_batch_are_the_batch_to_the_bit(kind, photos, monkeypatch):
+    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    source = SHARED[kind](photos)
+    options = {"batch": 12 if kind == "folder" else 72, "flip": True, "first": 1}  # 72: two whole blocks and a part
+    whole = take(2, source, **options)
+    for of in (2, 4):
+        parts = [take(2, source, share=Share(index, of), **options) for index in range(of)]
+        for batch, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+            assert {len(piece) for piece in pieces} == {len(batch) // of}
+            again = type(batch).together(pieces)
+            for field in dataclasses.fields(batch):
+                one, other = getattr(batch, field.name), getattr(again, field.name)
+                assert (one is other is None) or torch.equal(one, other)
+
+
+def test_a_share_decodes_its_own_rows_only(monkeypatch):
+    monkeypatch.setattr("ganvas.data.stream.cores", lambda: 0)  # no workers: what is decoded is seen here
+    source, decoded = in_shards(*[10] * 8), []
+    original = OneByOne.__getitem__
+    monkeypatch.setattr(OneByOne, "__getitem__", lambda self, i: (decoded.append(i), original(self, i))[1])
+    (batch,) = take(1, dataclasses.replace(source, shards=None), batch=16, share=Share(1, 4))
+    assert decoded == batch.labels.tolist()
+    assert len(batch) == 4
+
+
+# --- shards ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counts", [(48,), (12, 12, 12, 12), (1, 20, 0, 3, 24), (3,) * 16])
+@pytest.mark.parametrize("batch", [1, 8, 16, 48])
+def test_every_row_of_every_shard_comes_once_an_epoch(counts, batch):
+    order = Order(Shards(counts), batch=batch, seed=1)
+    rows = [row for k in range(2 * 48 // batch) for row in order.rows(k, slice(0, batch))]
+    first, second = rows[:48], rows[48:]
+    assert sorted(first) == sorted(second) == list(range(48))
+    assert first != second
+    assert first != [
+        row for k in range(48 // batch) for row in Order(Shards(counts), batch=batch, seed=2).rows(k, slice(0, batch))
+    ]
+
+
+def test_where_a_batch_does_not_divide_the_set_no_row_is_lost_for_long():
+    order = Order(Shards((7, 9, 15)), batch=4, seed=0)
+    rows = [row for k in range(31) for row in order.rows(k, slice(0, 4))]  # four epochs
+    assert all(3 <= rows.count(row) <= 5 for row in range(31))
+
+
+def test_a_lane_goes_through_one_shard_after_the_other():
+    shards = Shards((100,) * 8)
+    assert shards.lanes(16) == list(range(0, 17, 2))
+    order = Order(shards, batch=16, seed=0)
+    of_a_lane = [row // 100 for k in range(100) for row in order.rows(k, slice(4, 6))]
+    assert len([a for a, b in itertools.pairwise(of_a_lane) if a != b]) <= 2
+    side_by_side = {row // 100 for row in order.rows(3, slice(0, 16))}
+    assert side_by_side == set(range(8))
+
+
+def test_large_shards_are_read_few_at_a_time():
+    assert len(Shards((1000,) * 200, largest=2**20).lanes(256)) - 1 == 64
+    assert len(Shards((1000,) * 200, largest=2**30).lanes(256)) - 1 == 4
+    assert len(Shards((1000,) * 200, largest=2**34).lanes(256)) - 1 == 1
+
+
+def test_workers_share_the_lanes_of_what_is_far_and_no_two_have_one_in_common():
+    far, near = (Shards((100,) * 4, far=far) for far in (True, False))
+    assert far.pieces(slice(0, 16), batch=16, most=8) == [slice(i, i + 4) for i in range(0, 16, 4)]
+    assert far.pieces(slice(4, 8), batch=16, most=8) == [slice(4, 8)]
+    assert far.pieces(slice(0, 16), batch=16, most=3) == [slice(0, 4), slice(4, 8), slice(8, 16)]
+    assert near.pieces(slice(0, 16), batch=16, most=8) == [slice(i, i + 2) for i in range(0, 16, 2)]
+    assert near.pieces(slice(3, 5), batch=16, most=8) == [slice(3, 4), slice(4, 5)]

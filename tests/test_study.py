@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -333,20 +334,20 @@ def test_stopped_anywhere_the_same_command_ends_as_if_it_had_not_been(place, tol
     monkeypatch.setattr(training, "REPORT_SECONDS", 0)
     follow, runs = console.follow, []
 
-    def follow_and_stop(events, *, stop):
-        runs.append(stop)
-        if len(runs) != 2:
-            return follow(events, stop=stop)
+    def follow_and_stop(events):
+        runs.append(events)
+        return follow(events if len(runs) != 2 else stopped(events))
+
+    def stopped(events):
         for event in events:
+            yield event
             if event.step == 1:
-                stop.signals.append(2)
-                return event
-        raise AssertionError("it should have been stopped")
+                signal.raise_signal(signal.SIGINT)  # it ends after the step that follows
 
     monkeypatch.setattr(console, "follow", follow_and_stop)
     assert go("--steps", 3) == 130  # within a training
     assert "stopped in run 2 of 4 (grey, plain, seed 0), which is saved" in capsys.readouterr().err
-    assert record()["unfinished"][0] == "grey, plain, seed 0: 33% (of 3 steps)"
+    assert record()["unfinished"][0] == "grey, plain, seed 0: 67% (of 3 steps)"
     compare = study_work.compare
     with monkeypatch.context() as patch:
         patch.setattr(study_work, "compare", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))

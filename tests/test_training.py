@@ -7,7 +7,16 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import facts_of, noise_source, pairs_source, small_config, source_for, train_to, unpaired_source
+from conftest import (
+    facts_of,
+    noise_source,
+    pairs_source,
+    same_weights,
+    small_config,
+    source_for,
+    train_to,
+    unpaired_source,
+)
 from PIL import Image
 
 from ganvas import checkpoint, gallery, images, log, training
@@ -249,3 +258,23 @@ def test_a_translators_run_leaves_everything_that_its_folder_promises(tmp_path, 
     assert [path.name for path in made] == ["step-00000011.png", "timelapse.gif", "losses.png"]
     sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
     assert sheets == ["data", "step-00000000", "step-00000010", "step-00000011"]
+
+
+def test_asked_to_stop_it_ends_after_that_step_and_saves(tmp_path):
+    source = noise_source()
+    facts, asked = facts_of(source), []
+
+    def stop():
+        asked.append(len(asked))
+        return len(asked) == 3
+
+    events = training.train(
+        tmp_path, source, training.start(tmp_path, source, facts),
+        facts=facts, device=CPU, budget=training.Budget(steps=9), stop=stop,
+    )  # fmt: skip
+    *_, last = events
+    assert (last.step, last.spent) == (3, pytest.approx(1 / 3))
+    assert checkpoint.load(tmp_path, CPU).step == 3
+    assert same_weights(
+        train_to(tmp_path, 9, source=source, facts=facts), train_to(tmp_path / "whole", 9, source=source, facts=facts)
+    )

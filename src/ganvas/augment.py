@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.runtime import rand, randint
+
 Augmentation = Literal["color", "translation", "cutout"]
 
 
@@ -24,7 +26,7 @@ def augment(pictures: Tensor, changes: Sequence[Augmentation]) -> Tensor:
 
 def _uniform(pictures: Tensor, low: float, high: float) -> Tensor:
     """A number for each picture, (N, 1, 1, 1)."""
-    return torch.empty(len(pictures), 1, 1, 1, device=pictures.device).uniform_(low, high)
+    return low + (high - low) * rand(len(pictures), 1, 1, 1, device=pictures.device)
 
 
 def _color(x: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ def _translation(x: Tensor) -> Tensor:
     """Moved by up to an eighth of the side (rounded) in both directions; what comes in is mid grey."""
     n, _, height, width = x.shape
     most = (height + 4) // 8
-    dy, dx = torch.randint(0, 2 * most + 1, (2, n, 1), device=x.device)
+    dy, dx = torch.split(randint(0, 2 * most + 1, n, 2, device=x.device), 1, dim=1)  # (N, 1) each
     rows = dy + torch.arange(height, device=x.device)  # (N, H)
     columns = dx + torch.arange(width, device=x.device)  # (N, W)
     padded = F.pad(x, (most, most, most, most))
@@ -51,7 +53,7 @@ def _translation(x: Tensor) -> Tensor:
 def _cutout(x: Tensor) -> Tensor:
     """A square of half the side made mid grey; its centre may lie anywhere."""
     n, _, height, width = x.shape
-    top, left = (torch.randint(0, side + 1, (n, 1), device=x.device) - side // 4 for side in (height, width))
+    top, left = (randint(0, side + 1, n, 1, device=x.device) - side // 4 for side in (height, width))
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     down = (rows >= top) & (rows < top + height // 2)  # (N, H)
     across = (columns >= left) & (columns < left + width // 2)  # (N, W)

@@ -21,13 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ganvas import settings
+from ganvas import processes, settings
 from ganvas.errors import DivergedError, ModelError
 from ganvas.facts import Facts, build
 from ganvas.files import make_folder, write_folder, write_whole
@@ -94,6 +93,8 @@ def alone_in(run: Path) -> Iterator[None]:
     Raises:
         ModelError: if somebody does already.
     """
+    import filelock  # here, for it takes its time, and who only loads a model needs none
+
     lock = filelock.FileLock(run / LOCK)
     try:
         lock.acquire(blocking=False)
@@ -128,11 +129,8 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, 
     folder = run / f"step-{step:08d}"
     if folder.exists():
         return folder
-    state = io.BytesIO()
-    optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
-    progress = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
-    torch.save(progress, state)
-    write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state.getvalue()})
+    state = _state(method, step, seconds)
+    write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state})
     for old in saves(run)[:-keep]:
         with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
@@ -190,13 +188,43 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
     return 0, 0.0
 
 
+def resume_together(run: Path, method: Method) -> tuple[int, float]:
+    """As `resume`, for all processes: the first one reads and tells the others, who need not see the folder.
+
+    Raises:
+        ModelError: if every save is damaged.
+    """
+    step, seconds = (0, 0.0) if processes.rank() else resume(run, method)
+    if processes.count() == 1:
+        return step, seconds
+    mine = None if processes.rank() else _state(method, step, seconds, weights=method.state_dict())
+    told = processes.tell_all(mine)
+    return _take_state(method, told) if processes.rank() else (step, seconds)
+
+
+def _state(method: Method, step: int, seconds: float, *, weights: Mapping[str, Tensor] | None = None) -> bytes:
+    """What a run needs to go on, and the weights with it where they are given."""
+    optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
+    state = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
+    content = io.BytesIO()
+    torch.save(state if weights is None else state | {"weights": dict(weights)}, content)
+    return content.getvalue()
+
+
+def _take_state(method: Method, content: bytes) -> tuple[int, float]:
+    """Put back what `_state` gave; returns the step and the seconds."""
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if "weights" in state:
+        method.load_state_dict(state["weights"])
+    for name, optimizer in method.optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    method.remember(state["memory"])
+    return int(state["step"]), float(state["seconds"])
+
+
 def _load_state(method: Method, file: Path) -> tuple[int, float]:
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        for name, optimizer in method.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        method.remember(state["memory"])
-        return int(state["step"]), float(state["seconds"])
+        return _take_state(method, file.read_bytes())
     except Exception as error:  # torch's loaders raise about anything
         raise ModelError(f"{file}: damaged ({_first(error)})") from error
 
@@ -266,10 +294,22 @@ def _load_file(file: Path, device: torch.device) -> Model:
     step, _ = header.pop("step"), header.pop("score", None)
     facts = Facts.from_json(header, where=file)
     with torch.device("meta"):  # costs no memory, so a header that lies about sizes is found out before it hurts
-        _hold_to(file, build(facts))
-    method = build(facts)
-    method.load_state_dict(safetensors.torch.load_file(file))
+        method = build(facts)
+    _hold_to(file, method)
+    _fill(method, safetensors.torch.load_file(file))
     return Model(method.to(device).eval(), facts, step)
+
+
+def _fill(method: Method, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a method that was built without memory, each laid out there as it would have been."""
+    places = method.state_dict()
+    laid_out = {
+        name: torch.empty_strided(place.shape, place.stride(), dtype=place.dtype).copy_(weights[name])
+        for name, place in places.items()
+    }
+    method.load_state_dict(laid_out, assign=True)
+    left = [name for name, tensor in (*method.named_parameters(), *method.named_buffers()) if tensor.is_meta]
+    assert not left, f"{left[0]} of {method.name()} is in no model file; make it a buffer that is saved"
 
 
 def _weights_files(path: Path) -> list[Path]:

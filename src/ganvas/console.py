@@ -41,15 +41,23 @@ def tell_left_out(lines: Sequence[str]) -> None:
 
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
-    """Pass the items through under a progress bar."""
+    """Pass the items through under a progress bar, where somebody can see it."""
+    if not err.is_terminal:
+        yield from items
+        return
     from rich.progress import Progress as Bar
 
-    with Bar(console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Bar(console=err, transient=True) as bar:
         yield from bar.track(items, total=total, description=description)
 
 
-def follow(events: "Iterable[Progress]", *, stop: "Stop") -> "Progress":
-    """Show a training's progress until it ends, or until `stop` is set; returns the last event."""
+def silence() -> None:
+    """Say nothing more: of several processes one speaks for all."""
+    out.quiet = err.quiet = True
+
+
+def follow(events: "Iterable[Progress]") -> "Progress":
+    """Show a training's progress until it ends; returns the last event."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -72,9 +80,6 @@ def follow(events: "Iterable[Progress]", *, stop: "Stop") -> "Progress":
             if not err.is_terminal and event.losses and event.seconds - told >= PLAIN_SECONDS:
                 told = event.seconds
                 say(f"{event.spent:4.0%}  {text}")
-            if stop:
-                say("stopping after this step and saving; once more to stop at once")
-                break
     assert event is not None
     return event
 

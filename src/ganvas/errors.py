@@ -3,6 +3,7 @@
 GanvasError                something failed that is nobody's mistake                exit status 1
 ├── DivergedError          a loss or a weight is no longer a number
 ├── SaveError              a file could not be written whole (disk full, a limit)
+├── ProcessError           another process of the same training is gone
 ├── Interrupted            stopped by Ctrl-C or SIGTERM, and saved                  exit status 130
 └── UsageError             what was asked for, or given, cannot be used             exit status 2
     ├── SettingError       a setting has a value that it cannot have
@@ -25,6 +26,10 @@ class DivergedError(GanvasError):
 
 class SaveError(GanvasError):
     """A file could not be written whole; what was there before is still there."""
+
+
+class ProcessError(GanvasError):
+    """Another process of the same training is gone, or was never there."""
 
 
 class Interrupted(GanvasError):

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.runtime import rand
+
 PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and costs little (Karras et al. 2020, 3.1)
 
 
@@ -59,7 +61,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     0..1, for each pair of pictures; the norm is over all of a picture's numbers. Zero for a critic of slope one.
     """
     with torch.autocast(real.device.type, enabled=False):
-        mixing = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+        mixing = rand(len(real), *[1] * (real.dim() - 1), device=real.device)
         between = torch.lerp(fake.detach().float(), real.detach().float(), mixing).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
         slope: Tensor = gradient.flatten(1).norm(dim=1)

@@ -4,19 +4,25 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Literal, cast
+from pathlib import Path
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganvas import processes
 from ganvas.errors import UsageError
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
 Precision = Literal["fp32", "bf16"]
+Result = TypeVar("Result")
 
 
 # --- where ----------------------------------------------------------------------------------------------------------
@@ -34,12 +40,35 @@ def find_device(name: str = "auto") -> torch.device:
     if not present.get(name, False):
         here = ", ".join(kind for kind, there in present.items() if there)
         raise UsageError(f"--device {name}: there is none that PyTorch can use here; use {here} or auto")
+    if name == "cpu":
+        _use_own_cores()
     return torch.device(name)
 
 
 def cores() -> int:
     """How many processor cores this process may use, which may be fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _quota())))
+
+
+def _quota() -> float:
+    """The cores' worth of time that a container is given (Linux, cgroup 2); infinite where nothing limits it."""
+    try:
+        most, period = QUOTA.read_text(encoding="ascii").split()
+        return float(most) / float(period)  # `max` where there is no limit
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _use_own_cores() -> None:
+    """Compute in as many threads as there are cores for this process; more would wait for each other.
+
+    Of several processes on a machine each takes its part. Whoever sets OMP_NUM_THREADS has chosen; torchrun sets it to
+    1 where nobody has.
+    """
+    here, chosen = processes.on_this_machine(), os.environ.get("OMP_NUM_THREADS")
+    if chosen is None or (here > 1 and chosen == "1"):
+        torch.set_num_threads(max(1, cores() // here))
 
 
 def choose_precision(device: torch.device, name: str = "auto") -> Precision:
@@ -142,6 +171,48 @@ def slerp(start: Tensor, end: Tensor, way: float) -> Tensor:
     return (torch.sin((1 - way) * angle) * start + torch.sin(way * angle) * end) / torch.sin(angle)
 
 
+# --- shares ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch is computed: the `index`-th of `of` equal ones, in the order of the rows."""
+
+    index: int = 0
+    of: int = 1
+
+
+def share() -> Share:
+    """The one that is being computed: of this process and, while gradients are accumulated, of this part of it."""
+    parts = _PARTS.get()
+    number, of = (parts.number, parts.of) if parts else (0, 1)
+    return Share(processes.rank() * of + number, processes.count() * of)
+
+
+def own_rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
+    """What is drawn by chance for the `n` rows that are computed here: their rows of what `draw` makes for all.
+
+    So a picture of a batch meets the same chance however many processes share the batch.
+    """
+    mine = share()
+    return draw(n * mine.of)[n * mine.index : n * (mine.index + 1)]
+
+
+def randn(n: int, *shape: int, device: torch.device) -> Tensor:
+    """Standard normal numbers for the rows of a batch that are computed here, (n, *shape)."""
+    return own_rows(n, lambda rows: torch.randn(rows, *shape, device=device))
+
+
+def rand(n: int, *shape: int, device: torch.device) -> Tensor:
+    """Numbers uniform in 0..1 for the rows of a batch that are computed here, (n, *shape)."""
+    return own_rows(n, lambda rows: torch.rand(rows, *shape, device=device))
+
+
+def randint(low: int, high: int, n: int, *shape: int, device: torch.device) -> Tensor:
+    """Whole numbers from `low` to below `high` for the rows of a batch that are computed here, (n, *shape)."""
+    return own_rows(n, lambda rows: torch.randint(low, high, (rows, *shape), device=device))
+
+
 # --- weights --------------------------------------------------------------------------------------------------------
 
 
@@ -162,15 +233,110 @@ def update(optimizer: Optimizer, loss: Tensor) -> None:
 
     So no gradient is left over from another loss, the generator's loss cannot leak into the discriminator,
     and its weight gradients are not even computed. A weight that `loss` does not depend on is an error of
-    the method, raised at once.
+    the method, raised at once. The gradients are averaged over the processes, and over the parts of a step.
     """
+    parts = _PARTS.get()
+    if parts and parts.is_done():
+        return
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     with torch.autocast(loss.device.type, enabled=False):  # each product goes back in the format it came in
-        gradients = torch.autograd.grad(loss, weights)
-    for weight, gradient in zip(weights, gradients, strict=True):
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, weights)
+    if parts:
+        gradients = parts.collected(gradients)
+    for weight, gradient in zip(weights, processes.average(gradients), strict=True):
         weight.grad = gradient
     optimizer.step()
     optimizer.zero_grad()
+
+
+class _NextPart(Exception):  # no error: it leaves a step whose gradients have been taken
+    """What this part of the batch can give to the update at hand, it has given."""
+
+
+@dataclass
+class _Parts:
+    """Where a step is that is taken in parts.
+
+    Attributes:
+        of: how many parts there are.
+        number: of the one that is computed.
+        turn: how many updates of the step are done.
+        before: how many were done when this part was begun.
+        met: how many `update`s this part has come by.
+        sums: the gradients of the parts so far, for the update at hand.
+        made: by each part, what `as_first_made` keeps; `asked` counts how often this part has asked.
+    """
+
+    of: int
+    number: int = 0
+    turn: int = 0
+    before: int = 0
+    met: int = 0
+    asked: int = 0
+    sums: list[Tensor] | None = None
+    made: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def begin(self, number: int) -> None:
+        """Go on with the part of this number."""
+        self.number, self.before, self.met, self.asked = number, self.turn, 0, 0
+
+    def first(self, x: Tensor) -> Tensor:
+        """What this part gave when it was first computed."""
+        self.asked += 1
+        return self.made.setdefault((self.number, self.asked), x)
+
+    def is_done(self) -> bool:
+        """Whether the update that a part comes by is done already; leaves the part where its turn has not come."""
+        self.met += 1
+        if self.met > self.before + 1:
+            raise _NextPart
+        return self.met <= self.before
+
+    def collected(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The means over the parts, in the last of them; the others are left."""
+        if self.sums is None:
+            self.sums = [gradient / self.of for gradient in gradients]
+        else:
+            torch._foreach_add_(self.sums, list(gradients), alpha=1 / self.of)
+        if self.number < self.of - 1:
+            raise _NextPart
+        means, self.sums, self.turn = self.sums, None, self.turn + 1
+        return means
+
+
+_PARTS: ContextVar[_Parts | None] = ContextVar("parts", default=None)
+
+
+def as_first_made(x: Tensor) -> Tensor:
+    """Detached `x`, as the networks made it before the step's first update.
+
+    For a step whose later losses look at what networks made that have moved since: where it is taken in parts, it is
+    gone through again, and they would make something else.
+    """
+    parts = _PARTS.get()
+    return parts.first(x.detach()) if parts else x.detach()
+
+
+def in_parts(step: Callable[[int], Result], parts: int) -> Result:
+    """Take a training step in so many parts of its batch, in the memory of one; `step` computes the part of a number.
+
+    For each update of the step all parts are gone through: those before the last leave their gradients, and the last
+    makes the update with the mean of all. Then it begins again, for the next update, from which everything before is
+    done already: what the whole batch would do, where no norm looks at the batch. So a step may change nothing but by
+    `update` before its last one. Returns what the last part returned.
+    """
+    if parts == 1:
+        return step(0)
+    state = _Parts(of=parts)
+    token = _PARTS.set(state)
+    try:
+        while True:
+            for number in range(parts):
+                state.begin(number)
+                with contextlib.suppress(_NextPart):
+                    return step(number)
+    finally:
+        _PARTS.reset(token)
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """The loop: a run and its data in, the run further on out; an iterator that everyone consumes."""
 
+import contextlib
+import dataclasses
 import math
 import time
 from collections import defaultdict
@@ -10,14 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganvas import checkpoint, gallery, log, methods, watch
+from ganvas import checkpoint, gallery, log, methods, processes, watch
 from ganvas.data.batch import Batch, Source
 from ganvas.data.stream import batches
 from ganvas.errors import DataError, SettingError
 from ganvas.facts import Facts, build
 from ganvas.methods._base import Method, teach
+from ganvas.nets.synchronised import synchronise
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import autocast, scale_rates, seed_step, seed_weights
+from ganvas.runtime import Share, autocast, in_parts, scale_rates, seed_step, seed_weights
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
 SAVE_SECONDS = 60  # what a kill may cost
@@ -81,7 +84,8 @@ def start(
     seed_weights(facts.seed)
     method = build(facts)
     teach(method, vgg=vgg, paintings=paintings)
-    checkpoint.enter_run(run, facts)
+    if processes.rank() == 0:
+        checkpoint.enter_run(run, facts)
     return method
 
 
@@ -124,6 +128,64 @@ class Progress:
     score: tuple[str, float] | None = None
 
 
+class _Diary:
+    """What the first of the processes writes down of a run: its sheets, its log, its scores and its saves."""
+
+    def __init__(
+        self,
+        run: Path,
+        method: Method,
+        facts: Facts,
+        *,
+        source: Source[Batch],
+        shown: Source[Batch] | None,
+        keep: int,
+    ):
+        self.run, self.method, self.facts, self.keep = run, method, facts, keep
+        self.pictures = gallery.to_show(shown or source)
+        self.eye = watch.Watch(method, source.some(watch.looked_at(source.spec.size)).signed().pictures)
+        self.looked = -math.inf
+
+    def begin(self, source: Source[Batch], step: int) -> None:
+        """Take back what was logged after `step`; at the very beginning show what there is."""
+        log.rewind(self.run, step=step)
+        if step == 0:
+            gallery.show_data(self.run, source, task=self.facts.task)
+            self.sheet(0)
+
+    def sheet(self, step: int) -> None:
+        """Show what the networks make after `step` steps."""
+        gallery.take_sheet(self.run, self.method, step, pictures=self.pictures, task=self.facts.task)
+
+    def report(self, now: "Progress", before: "Progress") -> "Progress":
+        """Look at how it goes and log it; the same with what the watch has to say."""
+        self.eye.see_losses(now.step, now.losses)
+        if self.looked == -math.inf:
+            self.looked = before.seconds
+        if now.seconds - self.looked >= watch.LOOK_SECONDS:
+            self.eye.see_samples(now.step)
+            self.looked = now.seconds
+        for warning in self.eye.standing.values():
+            if warning not in before.warnings:
+                log.append(self.run, {"step": now.step, "warning": f"{warning.kind}: {warning.sentence}"})
+        record = {"step": now.step, "seconds": now.seconds, "images_per_second": now.images_per_second}
+        log.append(self.run, {**record, **now.losses})
+        return replace(now, warnings=tuple(self.eye.standing.values()))
+
+    def score(self, step: int, score: Callable[[Method], tuple[str, float]]) -> tuple[str, float]:
+        """Score, log, and keep the weights where they are the best so far."""
+        name, value = score(self.method)
+        log.append(self.run, {"step": step, f"{log.SCORE} {name}": value})
+        best = checkpoint.best(self.run)
+        if best is None or best.name != name or value < best.value:
+            checkpoint.keep_best(self.run, self.method, self.facts, checkpoint.Best(step, name, value))
+        return name, value
+
+    def save(self, now: "Progress") -> None:
+        """Save the run as it is."""
+        checkpoint.save(self.run, self.method, self.facts, step=now.step, seconds=now.seconds, keep=self.keep)
+
+
 def train(
     run: Path,
     source: Source[Batch],
@@ -137,109 +199,119 @@ def train(
     keep: int = checkpoint.KEPT,
     score: Callable[[Method], tuple[str, float]] | None = None,
     score_every: int | None = None,
+    accumulate: int = 1,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Progress, None, None]:
     """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
 
-    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves. What is drawn in a step
-    depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one that was not, to
-    the bit. What a translator makes of a few pictures of `shown` (of `source`, without) is put on sheets as it learns.
-    Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far kept; the
-    seconds that takes are not counted.
+    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is asked
+    after every step, and is the way where there are several processes: all end after the same step. What is drawn in a
+    step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one that was
+    not, to the bit. Each process computes its share of every batch, in `accumulate` parts one after the other, and the
+    first one writes. What a translator makes of a few pictures of `shown` (of `source`, without) is put on sheets as it
+    learns. Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far
+    kept; the seconds that takes are not counted.
 
     Raises:
         DivergedError: when a loss or a weight is not finite; the last save is untouched.
         ModelError: if every save is damaged, or somebody else is training in this folder.
+        ProcessError: if another process is gone.
         SaveError: if the disk is full; the last save is untouched.
+        SettingError: if the batch cannot be shared evenly.
     """
     assert (score is None) == (score_every is None)
-    with checkpoint.alone_in(run):
+    rank, count = processes.rank(), processes.count()
+    require_shares(facts, accumulate)
+    with contextlib.nullcontext() if rank else checkpoint.alone_in(run):
         method.to(device).train()
-        step, before = checkpoint.resume(run, method)
-        log.rewind(run, step=step)
-        pictures = gallery.to_show(shown or source)
-        if step == 0:
-            gallery.show_data(run, source, task=facts.task)
-            gallery.take_sheet(run, method, 0, pictures=pictures, task=facts.task)
-        eye = watch.Watch(method, source.some(watch.LOOKED_AT).signed().pictures)
-        start = reported = saved = looked = time.perf_counter()
-        losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        if count * accumulate > 1:
+            synchronise(method)
+        step, before = checkpoint.resume_together(run, method)
+        diary = None if rank else _Diary(run, method, facts, source=source, shown=shown, keep=keep)
+        if diary:
+            diary.begin(source, step)
         last = Progress(step, before, budget.spent(step, before), {}, 0.0)
         yield last
         if last.spent >= 1:
             return
-        stream = batches(source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip)
-        spent = last.spent
-        for batch in stream:
-            seed_step(facts.seed, step)
+        start, reported, saved, spent = time.perf_counter() - before, before, before, last.spent  # seconds of training
+        losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        for batch in batches(
+            source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip,
+            share=Share(rank, count),
+        ):  # fmt: skip
             scale_rates(method.optimizers.values(), facts.config.rate_at(spent))
             with autocast(device, facts.precision):
-                for name, loss in method.training_step(batch, step).items():
+                for name, loss in _step(method, batch, step, seed=facts.seed, parts=accumulate).items():
                     losses[name].append((step + 1, loss))
             step += 1
 
-            now = time.perf_counter()
-            seconds = before + now - start
+            seconds, stopping = processes.agree(time.perf_counter() - start, wish=stop())
             spent = budget.spent(step, seconds)
-            due = spent >= 1 or (step % save_every == 0 if save_every else now - saved >= SAVE_SECONDS)
-            if due or now - reported >= REPORT_SECONDS:
-                means = _means(losses, run)
+            ends = stopping or spent >= 1
+            due = ends or (step % save_every == 0 if save_every else seconds - saved >= SAVE_SECONDS)
+            if due or seconds - reported >= REPORT_SECONDS:
+                speed = (step - last.step) * facts.config.batch / max(seconds - reported, 1e-9)
+                now = Progress(step, seconds, spent, _means(losses, run), speed, score=last.score)
                 losses.clear()
-                eye.see_losses(step, means)
-                if now - looked >= watch.LOOK_SECONDS:
-                    eye.see_samples(step)
-                    looked = now
-                _log_warnings(run, step, eye, last)
-                speed = (step - last.step) * facts.config.batch / (now - reported)
-                last = Progress(step, seconds, spent, means, speed, tuple(eye.standing.values()), last.score)
-                reported = now
-                log.append(run, {"step": step, "seconds": seconds, "images_per_second": speed, **means})
-            if spent >= 1 or gallery.worth_a_look(step):
-                gallery.take_sheet(run, method, step, pictures=pictures, task=facts.task)
-            if score and score_every and (spent >= 1 or step % score_every == 0):
-                last = replace(last, score=_score(run, method, facts, step, score))
-                lost = time.perf_counter() - now  # it is no training
-                start, reported, saved = start + lost, reported + lost, saved + lost
+                last, reported = diary.report(now, last) if diary else now, seconds
+            if diary and (spent >= 1 or gallery.worth_a_look(step)):
+                diary.sheet(step)
+            if diary and score and score_every and (spent >= 1 or step % score_every == 0):
+                began = time.perf_counter()
+                last = replace(last, score=diary.score(step, score))
+                start += time.perf_counter() - began  # it is no training
             if due:
-                checkpoint.save(run, method, facts, step=step, seconds=seconds, keep=keep)
-                saved = time.perf_counter()
+                if diary:
+                    diary.save(last)
+                saved, _ = processes.agree(time.perf_counter() - start)
             if last.step == step:
                 try:
                     yield last
                 except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
-                    checkpoint.save(run, method, facts, step=step, seconds=seconds, keep=keep)
+                    if diary:
+                        diary.save(last)
                     raise
-            if spent >= 1:
+            if ends:
                 return
 
 
-def _log_warnings(run: Path, step: int, eye: watch.Watch, last: Progress) -> None:
-    """Log the warnings that are new."""
-    for warning in eye.standing.values():
-        if warning not in last.warnings:
-            log.append(run, {"step": step, "warning": f"{warning.kind}: {warning.sentence}"})
+def _step(method: Method, batch: Batch, step: int, *, seed: int, parts: int) -> dict[str, Tensor]:
+    """A step on this process's share of the batch, in so many parts, each of which meets the chance of the whole."""
+
+    def learn(number: int) -> dict[str, Tensor]:
+        seed_step(seed, step)
+        return method.training_step(batch.over(lambda t: t.chunk(parts)[number]) if parts > 1 else batch, step)
+
+    return in_parts(learn, parts)
 
 
-def _score(
-    run: Path, method: Method, facts: Facts, step: int, score: Callable[[Method], tuple[str, float]]
-) -> tuple[str, float]:
-    """Score, log, and keep the weights where they are the best so far."""
-    name, value = score(method)
-    log.append(run, {"step": step, f"{log.SCORE} {name}": value})
-    best = checkpoint.best(run)
-    if best is None or best.name != name or value < best.value:
-        checkpoint.keep_best(run, method, facts, checkpoint.Best(step, name, value))
-    return name, value
+def require_shares(facts: Facts, accumulate: int) -> None:
+    """Raise SettingError unless the batch can be shared evenly by the processes, in so many parts each."""
+    count, batch = processes.count(), facts.config.batch
+    shares = count * accumulate
+    who = f"{count} processes" * (count > 1) + " and " * (count > 1 < accumulate)
+    who += f"--grad-accumulate {accumulate}" * (accumulate > 1)
+    lowest = next(field for field in dataclasses.fields(facts.config) if field.name == "batch").metadata["low"]
+    if batch % shares:
+        good = math.ceil(batch / shares) * shares
+        raise SettingError(f"--batch {batch}: cannot be shared evenly by {who}; give a multiple of {shares}: {good}")
+    if accumulate > 1 and batch // accumulate < lowest:
+        raise SettingError(
+            f"--grad-accumulate {accumulate}: leaves {batch // accumulate} of --batch {batch} to a part, and "
+            f"{facts.method} takes {lowest} or more; give {max(1, batch // lowest)} or less"
+        )
 
 
 def _means(losses: dict[str, list[tuple[int, Tensor]]], run: Path) -> dict[str, float]:
-    """The mean of each loss since the last report; here is the one place that waits for the device.
+    """The mean of each loss since the last report, over all processes; here is the one place that waits for the device.
 
     Raises:
         DivergedError: if one was not finite, naming its step.
     """
     means = {}
     for name, history in losses.items():
-        values = torch.stack([value for _, value in history]).float().cpu()
+        (values,) = processes.average([torch.stack([value for _, value in history]).float().cpu()])
         if not values.isfinite().all():
             first = int((~values.isfinite()).nonzero()[0])
             raise checkpoint.diverged(run, f"the {name} loss is {values[first]} in step {history[first][0]}")

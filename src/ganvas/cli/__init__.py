@@ -1,5 +1,6 @@
 """The command line: flags end here, and what goes wrong becomes one line and an exit status."""
 
+import os
 import shlex
 import sys
 import warnings
@@ -13,6 +14,7 @@ from ganvas.cli.drawing import generate
 from ganvas.cli.importing import import_weights
 from ganvas.cli.judging import compare, evaluate
 from ganvas.cli.looking import describe, show_methods
+from ganvas.cli.packing import shards
 from ganvas.cli.studying import study
 from ganvas.cli.stylizing import settings_of_stylize, stylize
 from ganvas.cli.training import demo, train
@@ -25,6 +27,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "methods": (show_methods, "[--json]"),
     "describe": (describe, "METHOD [OPTIONS]"),
     "doctor": (doctor, "SOURCE [OPTIONS]"),
+    "shards": (shards, "SOURCE [OPTIONS]"),
     "train": (train, "METHOD --data SOURCE [OPTIONS]"),
     "generate": (generate, "MODEL --out PATH [OPTIONS]"),
     "translate": (translate, "MODEL FILE_OR_FOLDER ... --out DIR [OPTIONS]"),
@@ -67,6 +70,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted."""
     tokens = sys.argv[1:] if tokens is None else tokens
     try:
+        _speak_for_all(tokens)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")  # of oddities in files that can be read all the same
             make_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
@@ -76,11 +80,37 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return _fail(str(error), UsageError.exit_status)
     except OSError as error:  # such as a path that may not be looked at, or is too long to be one
         return _fail(f"{error.filename or ''}: {error.strerror or error}", UsageError.exit_status)
+    except (RuntimeError, MemoryError) as error:
+        from ganvas.translation import lacks_memory  # after torch, which has raised it
+
+        if not lacks_memory(error):
+            raise
+        return _fail("takes more memory than there is; give a smaller --batch or --size", GanvasError.exit_status)
     except KeyboardInterrupt:
         return _fail("interrupted; what was finished is kept", Interrupted.exit_status)
     return 0
 
 
+def _speak_for_all(tokens: Sequence[str]) -> None:
+    """Where several processes run this command line, let the first one speak.
+
+    Raises:
+        UsageError: for a command that several would do several times.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return
+    from ganvas import processes  # which loads torch
+
+    rank, count = processes.announced()
+    if list(tokens[:1]) != ["train"]:
+        raise UsageError(f"{count} processes: only `ganvas train` shares its work; start this command without torchrun")
+    if rank:
+        console.silence()
+
+
 def _fail(message: str, status: int) -> int:
-    console.say("ganvas: " + " ".join(message.split()))
+    line = "ganvas: " + " ".join(message.split())
+    if console.err.quiet:  # one of several processes: what only it has met must be heard
+        sys.stderr.write(f"{line}\n")
+    console.say(line)
     return status

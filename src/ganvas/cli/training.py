@@ -62,6 +62,7 @@ def train(
     device: Device = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
+    grad_accumulate: Count = 1,
     save_every: Count | None = None,
     keep: Keep = 2,
     validate_every: Count | None = None,
@@ -74,6 +75,8 @@ def train(
 
     The same command again goes on where it stopped; with more steps, epochs or minutes it goes further.
     Ctrl-C saves. `ganvas train METHOD --help` also shows the settings of that method.
+    On several GPUs or machines: `torchrun --nproc-per-node 2 -m -- ganvas train ...`; each process takes its part of
+    every batch.
 
     Args:
         method: one of `ganvas methods`
@@ -81,8 +84,8 @@ def train(
             (png, jpg, webp, bmp, tif, gif); the largest centred square of each picture is used
         run: where everything goes [default: runs/DATA-METHOD]
         preset: settings of a paper or a course, by name; single settings given beside it win
-        size: squares of 16, 28, 32, 64, 128 or 256 pixels [default: the data's own; for folders of larger pictures 64,
-            of pairs 128]
+        size: squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: the data's own; for folders of larger
+            pictures 64, of pairs 128]
         steps: train this long in all: a step is one batch
         epochs: or this long: an epoch is once through the data
         minutes: or this long
@@ -102,6 +105,8 @@ def train(
         device: auto takes the best there is
         precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
         data_root: where named data sets are looked for, and downloaded to
+        grad_accumulate: go through each batch in so many parts, for one that does not fit into memory; what is learned
+            is the same (where no norm looks at the batch), and takes longer
         save_every: steps between saves [default: one minute's]
         keep: how many saves are kept, the newest; `ganvas evaluate RUN --all-checkpoints` shows which was best
         validate_every: steps between scores of 2,000 drawn pictures against as many training pictures (test pictures
@@ -115,13 +120,17 @@ def train(
     if len(given) > 1:
         raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
     run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
-    learner = train_run(
-        method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
-        target=target or "", side=side or "", task=task or "", style=style, features=features, holdout=holdout,
-        jitter=jitter, seed=seed, flip=flip,
-        device=device, precision=precision, data_root=data_root, save_every=save_every, keep=keep,
-        validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
-    )  # fmt: skip
+    from ganvas import processes
+    from ganvas.runtime import find_device
+
+    with processes.joined(find_device(device)):
+        learner = train_run(
+            method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
+            target=target or "", side=side or "", task=task or "", style=style, features=features, holdout=holdout,
+            jitter=jitter, seed=seed, flip=flip, device=device, precision=precision, data_root=data_root,
+            grad_accumulate=grad_accumulate, save_every=save_every, keep=keep, validate_every=validate_every,
+            validate_by=validate_by, weights=weights, typed=typed,
+        )  # fmt: skip
     _tell_what_next(
         run, learner, "the training command again with more --steps, --epochs or --minutes, to go on from here"
     )
@@ -150,6 +159,7 @@ def train_run(
     device: str = "auto",
     precision: str = "auto",
     data_root: Path = Path("~/.cache/ganvas"),
+    grad_accumulate: int = 1,
     save_every: int | None = None,
     keep: int = 2,
     validate_every: int | None = None,
@@ -163,7 +173,7 @@ def train_run(
         DivergedError: when a loss or a weight is not finite.
         UsageError: if it cannot be begun, or not gone on with; nothing is written.
     """
-    from ganvas import checkpoint, evaluation, training
+    from ganvas import checkpoint, evaluation, processes, training
     from ganvas.data import derived, open_for
     from ganvas.data.batch import Pairs
     from ganvas.features import open_features, suited
@@ -182,7 +192,6 @@ def train_run(
     if found:  # what can be refused before reading the data is
         now = dataclasses.replace(found, method=method, config=config, seed=seed, flip=flip, style=styles, **chosen)
         checkpoint.require_same(run, found, now)
-    vgg, paintings = _shown_style(methods.get(method), style, features)
 
     def opened(part: Literal["train", "test"], least: int) -> "Source[Batch]":
         return open_for(
@@ -190,7 +199,9 @@ def train_run(
             target=target, least=least, track=console.track, **chosen,
         )  # fmt: skip
 
-    source = opened("train", 2)
+    with processes.one_a_machine_first():  # for it may download
+        vgg, paintings = _shown_style(methods.get(method), style, features)
+        source = opened("train", 2)
     console.tell_left_out(source.left_out)
     for note in source.notes:
         console.say(note)
@@ -198,10 +209,13 @@ def train_run(
         console.say("half of the pairs are mirrored left to right, source and target alike (--flip)")
     if found and found.pictures != len(source):
         console.say(f"{data} held {found.pictures} pictures when this run began and holds {len(source)} now")
+    chosen_precision = found.precision if found and precision == "auto" else choose_precision(where, precision)
+    in_bf16, _ = processes.agree(chosen_precision == "bf16")  # where it is measured, they may differ
     facts = facts_for(
         method, config, source, target=target, styles=styles, seed=seed, flip=flip, command=typed,
-        precision=found.precision if found and precision == "auto" else choose_precision(where, precision), **chosen,
+        precision="bf16" if in_bf16 else "fp32", **chosen,
     )  # fmt: skip
+    training.require_shares(facts, grad_accumulate)
     budget = training.budget_of(facts, steps=steps, epochs=epochs, minutes=minutes)
     score = None
     if weights and not (validate_every and suited(source.spec) == "inception"):
@@ -211,7 +225,7 @@ def train_run(
             f"--validate-every {validate_every}: scores what is drawn from noise; score a translator with "
             "`ganvas evaluate`"
         )
-    if validate_every:
+    if validate_every and processes.rank() == 0:
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
     shown = opened("test", 1) if holdout else None
@@ -219,12 +233,13 @@ def train_run(
     with console.stopping_gently() as stop:
         events = training.train(
             run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every, keep=keep,
-            score=score, score_every=validate_every, shown=shown,
+            score=score, score_every=validate_every if score else None, shown=shown, accumulate=grad_accumulate,
+            stop=lambda: bool(stop),
         )  # fmt: skip
-        last = console.follow(events, stop=stop)
-        events.close()  # saves, where it was stopped
-    _tell_how_it_went(run, facts, last)
-    if stop and last.spent < 1:
+        last = console.follow(events)
+    if processes.rank() == 0:
+        _tell_how_it_went(run, facts, last)
+    if last.spent < 1:
         raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
     return learner
 

@@ -1,7 +1,8 @@
 """What every method is: a module that holds its networks, knows its settings, and learns from one batch."""
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
 
@@ -16,6 +17,8 @@ from ganvas.nets.translators import Upsample
 from ganvas.nets.vgg import VGG19
 from ganvas.runtime import Seed, adam, noise
 from ganvas.settings import setting
+
+DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # of 1024, one dense layer would take six gigabytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +113,41 @@ class TranslationConfig(DecayingConfig):
     )
 
 
-def optimizers_of(config: AdamConfig, players: Mapping[str, nn.Module]) -> dict[str, Optimizer]:
+class Adams(Mapping[str, Optimizer]):
+    """An Adam by the name of each player, over its trainable weights; they are made when the first is asked for.
+
+    A model that only draws asks for none, and is there sooner by seconds: with its first optimiser torch imports its
+    whole compiler.
+    """
+
+    def __init__(self, players: Mapping[str, nn.Module], *, learning_rate: float, betas: tuple[float, float]):
+        """Keep what to make them of."""
+        self._players, self._learning_rate, self._betas = players, learning_rate, betas
+
+    @functools.cached_property
+    def _made(self) -> dict[str, Optimizer]:
+        return {
+            name: adam(
+                [weight for weight in network.parameters() if weight.requires_grad],
+                learning_rate=self._learning_rate,
+                betas=self._betas,
+            )
+            for name, network in self._players.items()
+        }
+
+    def __getitem__(self, name: str) -> Optimizer:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._players)
+
+    def __len__(self) -> int:
+        return len(self._players)
+
+
+def optimizers_of(config: AdamConfig, players: Mapping[str, nn.Module]) -> Adams:
     """An Adam for each player, all with the settings of the method."""
-    betas = (config.beta1, config.beta2)
-    return {
-        name: adam(network.parameters(), learning_rate=config.learning_rate, betas=betas)
-        for name, network in players.items()
-    }
+    return Adams(players, learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
 
 
 class Method(nn.Module):
@@ -137,7 +168,7 @@ class Method(nn.Module):
     batches: ClassVar[tuple[type[Batch], ...]]
     deepest: ClassVar[str] = ""
     by_class: ClassVar[bool] = False
-    optimizers: dict[str, Optimizer]
+    optimizers: Mapping[str, Optimizer]
 
     def __init__(self, config: BaseConfig, spec: Spec):
         """Keep settings and shape; subclasses go on to make their networks and optimisers.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas import processes
 from ganvas.data.batch import Batch, Spec, Unpaired
 from ganvas.methods import _base
 from ganvas.nets.translators import InstanceNorm, lay_out, reflected
@@ -89,7 +90,6 @@ class Adain(_base.Method):
             paintings = self._seen(batch.target, LAYERS)  # f(s)
             styles = {layer: moments(maps) for layer, maps in paintings.items()}
             told = self._restyled(content, styles[DEEPEST])  # t
-            self.usual_style.lerp_(styles[DEEPEST].mean(0), max(SLOWEST, 1 / (step + 1)))
         own = (paintings[DEEPEST],) if self.config.identity else ()
         made, *same = self.decoder(torch.cat([told, *own])).float().split(len(told))  # g(t), g(f(s))
         seen = self._seen(made, LAYERS)  # f(g(t))
@@ -103,6 +103,7 @@ class Adain(_base.Method):
             losses["identity"] = F.l1_loss(same[0], batch.target[..., :height, :width])
             loss = loss + self.config.identity * losses["identity"]
         update(self.optimizers["decoder"], loss)
+        self.usual_style.lerp_(processes.mean(styles[DEEPEST].mean(0)), max(SLOWEST, 1 / (step + 1)))
         if self.average is not None:
             update_average(self.average, self.decoder, decay=self.config.ema, step=step)
         return {name: loss.detach() for name, loss in losses.items()}
@@ -146,7 +147,7 @@ def moments(maps: Tensor) -> Tensor:
 
 def _share(seen: Tensor, wanted: Tensor) -> Tensor:
     """The squared difference as a share of what is wanted, so that every layer counts alike."""
-    return F.mse_loss(seen, wanted) / wanted.square().mean()
+    return F.mse_loss(seen, wanted) / processes.mean(wanted.square().mean())
 
 
 def _decoder(outputs: int, width: int) -> nn.Sequential:

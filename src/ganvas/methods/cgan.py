@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.augment import augment
-from ganvas.data.batch import Images, Spec
+from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
-from ganvas.runtime import Between, Seed, noise, update, update_average
+from ganvas.runtime import Between, Seed, noise, randn, update, update_average
 from ganvas.settings import setting
 
 
@@ -30,6 +30,11 @@ class CganConfig(_base.AdversarialConfig, _base.ScaledConfig):
         "scaled", "the networks: ours, convolutional and scaled to the picture, or a lecture's, dense with Maxout"
     )
     r1: float = setting(0.1, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The picture sizes, in pixels, that these networks can make."""
+        return {"scaled": SIZES, "lecture": _base.DENSE_SIZES}[self.layers]
 
 
 class Cgan(_base.Method):
@@ -68,7 +73,7 @@ class Cgan(_base.Method):
         config = self.config
         real = augment(batch.images.to(memory_format=torch.channels_last), config.augment)  # (N, C, H, W)
         y = F.one_hot(batch.labels, len(self.spec.classes)).float()  # (N, classes)
-        z = torch.randn(len(real), config.latent, device=real.device)
+        z = randn(len(real), config.latent, device=real.device)
         fake = augment(self.generator(z, y), config.augment)  # (N, C, H, W)
 
         logits = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([y, y])).float()

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas import processes
 from ganvas.data.batch import Pairs, Spec, Unpaired
 from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
 from ganvas.nets.translators import Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
-from ganvas.runtime import update, update_average
+from ganvas.runtime import as_first_made, update, update_average
 from ganvas.settings import setting, with_default
 
 POOL = 50  # fake pictures of each kind that a discriminator is shown again (section 4)
@@ -122,14 +123,18 @@ class Cyclegan(_base.Method):
             identity = F.l1_loss(same_a.float(), a) + F.l1_loss(same_b.float(), b)
             loss = loss + config.cycle * config.identity * identity
             losses["identity"] = identity.detach()
+        fakes = {"a": as_first_made(fake_a), "b": as_first_made(fake_b)}
         update(self.optimizers["generators"], loss)
 
-        shown = {"a": self._from_pool("a", fake_a.detach()), "b": self._from_pool("b", fake_b.detach())}
+        shown, pools = dict[str, Tensor](), dict[str, Tensor | None]()
+        for kind in fakes:
+            shown[kind], pools[kind] = self._from_pool(kind, fakes[kind])
         loss = torch.zeros((), device=a.device)
         for kind, real in (("a", a), ("b", b)):
             grades = self._grade(kind, torch.cat([real, shown[kind].to(real.dtype)]))
             loss = loss + discriminator_least_squares(*grades.chunk(2)) / 2  # half as quick as the generators
         update(self.optimizers["discriminators"], loss)
+        self.pools = pools
         if self.averages is not None:
             update_average(self.averages, self.generators, decay=config.ema, step=step)
         return losses | {"discriminator": loss.detach()}
@@ -138,12 +143,16 @@ class Cyclegan(_base.Method):
         grades: Tensor = self.discriminators[kind](pictures).float()
         return grades
 
-    def _from_pool(self, kind: str, fakes: Tensor) -> Tensor:
-        """For each fake either itself or, at even chance, an older one whose place it takes (section 4)."""
-        if not self.config.pool:
-            return fakes
+    def _from_pool(self, kind: str, fakes: Tensor) -> tuple[Tensor, Tensor | None]:
+        """For each fake either itself or, at even chance, an older one whose place it takes; and the pool after that.
+
+        Section 4. All processes keep the same pool, of what all of them make.
+        """
         pool, shown = self.pools[kind], []
-        for fake in torch.split(fakes, 1):
+        if not self.config.pool:
+            return fakes, pool
+        everyones, kept = processes.together(fakes), False
+        for fake in torch.split(everyones, 1):
             if pool is None or len(pool) < self.config.pool:
                 pool = fake.clone() if pool is None else torch.cat([pool, fake])
                 shown.append(fake)
@@ -154,9 +163,11 @@ class Cyclegan(_base.Method):
                 continue
             number = int(place * len(pool))
             shown.append(pool[number : number + 1].clone())
+            if not kept:  # what was remembered before this step stays as it is until the step is done
+                pool, kept = pool.clone(), True
             pool[number] = fake[0]
-        self.pools[kind] = pool
-        return torch.cat(shown)
+        mine = torch.cat(shown).chunk(processes.count())[processes.rank()]
+        return mine, pool
 
     def memory(self) -> dict[str, Tensor]:
         """The pools of fake pictures."""

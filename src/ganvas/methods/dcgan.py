@@ -23,7 +23,7 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import update, update_average
+from ganvas.runtime import randn, update, update_average
 from ganvas.settings import setting
 
 Layers = Literal["scaled", "mnist28", "paper64"]
@@ -80,7 +80,7 @@ class Dcgan(_base.NoiseToImage):
         """One step of the discriminator and one of the generator, on the same fake pictures."""
         config = self.config
         real = batch.images.to(memory_format=torch.channels_last)  # (N, C, H, W)
-        z = torch.randn(len(real), config.latent, device=real.device)
+        z = randn(len(real), config.latent, device=real.device)
         fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
         real = augment(real, config.augment)
 

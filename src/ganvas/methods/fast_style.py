@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas import processes
 from ganvas.data.batch import Batch, Images, Spec
 from ganvas.images import scaled, to_signed
 from ganvas.losses import gram, gram_distance, total_variation
 from ganvas.methods import _base
 from ganvas.nets.translators import ResNet, lay_out
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import update, update_average
+from ganvas.runtime import randn, update, update_average
 from ganvas.settings import setting, with_default
 
 CONTENT = "relu3_1"  # where it still matters what is where, and no longer which colour it has
@@ -102,7 +103,7 @@ class FastStyle(_base.PictureToPicture):
         with torch.no_grad():
             wanted = vgg(photographs, [CONTENT])[CONTENT].float()
         seen = vgg(made, [*STYLE, CONTENT])
-        content = F.mse_loss(seen[CONTENT].float(), wanted) / wanted.square().mean()
+        content = F.mse_loss(seen[CONTENT].float(), wanted) / processes.mean(wanted.square().mean())
         style = torch.stack(
             [gram_distance(gram(seen[layer]), self.wanted[layer].to(made.device)) for layer in STYLE]
         ).mean()
@@ -122,7 +123,7 @@ class FastStyle(_base.PictureToPicture):
         Stability Training"; no optical flow is needed, for here the motion is known.
         """
         down, across = (int(n) for n in torch.randint(-SHIFT, SHIFT + 1, (2,)))
-        moved = photographs.roll((down, across), (-2, -1)) + GRAIN * torch.randn_like(photographs)
+        moved = photographs.roll((down, across), (-2, -1)) + GRAIN * randn(*photographs.shape, device=photographs.device)
         again = self.generator(moved).float()
         inner = (..., slice(SHIFT, -SHIFT), slice(SHIFT, -SHIFT)) if self.spec.size > 4 * SHIFT else (...,)
         return F.mse_loss(again[inner], made.roll((down, across), (-2, -1))[inner])

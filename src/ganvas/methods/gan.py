@@ -15,7 +15,7 @@ from ganvas.augment import augment
 from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
-from ganvas.runtime import update, update_average
+from ganvas.runtime import randn, update, update_average
 from ganvas.settings import setting, with_default
 
 
@@ -33,6 +33,11 @@ class GanConfig(_base.AdversarialConfig):
     discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
     average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
     r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The picture sizes, in pixels, that dense networks can make."""
+        return _base.DENSE_SIZES
 
 
 _TEXTBOOK = GanConfig(batch_norm=False, learning_rate=2e-4, beta1=0.9, beta2=0.999, r1=0.0, ema=0.0)
@@ -82,7 +87,7 @@ class Gan(_base.NoiseToImage):
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the discriminator, and at every k-th one of the generator, on the same fake pictures."""
         config, real = self.config, batch.images  # (N, C, H, W)
-        z = torch.randn(len(real), config.latent, device=real.device)
+        z = randn(len(real), config.latent, device=real.device)
         fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
         real = augment(real, config.augment)
 

@@ -14,7 +14,7 @@ from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
-from ganvas.runtime import Seed, adam, noise, update
+from ganvas.runtime import Seed, noise, randn, update
 from ganvas.settings import setting
 
 
@@ -67,8 +67,7 @@ class Vae(_base.Method):
         # of the Gaussian likelihood's error, whose square starts at 1
         self.log_variance = nn.Parameter(torch.zeros(()), requires_grad=config.likelihood == "gaussian")
         self.to(memory_format=torch.channels_last)
-        weights = [weight for weight in self.parameters() if weight.requires_grad]
-        self.optimizers = {"both": adam(weights, learning_rate=config.learning_rate, betas=(0.9, 0.999))}
+        self.optimizers = _base.Adams({"both": self}, learning_rate=config.learning_rate, betas=(0.9, 0.999))
 
     def training_step(self, batch: Images | Pairs, step: int) -> dict[str, Tensor]:
         """One step of both networks up the evidence bound, of which it returns the two terms in nats a picture."""
@@ -77,7 +76,7 @@ class Vae(_base.Method):
         x = batch.pictures  # (N, C', H, W)
         encoded = self.encoder(seen.to(memory_format=torch.channels_last)).float()
         mean, log_variance = encoded.chunk(2, dim=1)  # (N, L) each
-        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)  # noise of its own for every picture
+        z = mean + torch.exp(log_variance / 2) * randn(*mean.shape, device=mean.device)  # its own for every picture
 
         half_logits = self.decoder(z).float()  # (N, C, H, W); tanh(a) in -1..1 is sigmoid(2 a) in 0..1
         if config.likelihood == "bernoulli":

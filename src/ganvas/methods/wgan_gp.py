@@ -22,7 +22,7 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import update, update_average
+from ganvas.runtime import randn, update, update_average
 from ganvas.settings import setting, with_default
 
 
@@ -82,7 +82,7 @@ class WganGp(_base.NoiseToImage):
         """One step of the critic and, at every `critic_steps`-th, one of the generator on the same fake pictures."""
         config = self.config
         real = augment(batch.images.to(memory_format=torch.channels_last), config.augment)  # (N, C, H, W)
-        z = torch.randn(len(real), config.latent, device=real.device)
+        z = randn(len(real), config.latent, device=real.device)
         generators_turn = (step + 1) % config.critic_steps == 0
         with torch.set_grad_enabled(generators_turn):
             fake = augment(self.generator(z), config.augment)  # (N, C, H, W)

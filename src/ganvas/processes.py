@@ -1,0 +1,221 @@
+"""Several processes that train one model: who they are, and what they tell each other (torch.distributed).
+
+Whoever starts them (torchrun, accelerate, a scheduler) says in the environment who is who: RANK, WORLD_SIZE,
+LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Where nobody does there is one, and nothing here does anything.
+"""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ganvas.errors import ProcessError, UsageError
+
+PATIENCE = datetime.timedelta(minutes=30)  # how long to wait for another process: it may be writing, or scoring
+BUCKET = 2**22  # numbers that travel together, at most, unless they are one tensor's
+
+_LOST = ("connection", "peer", "timed out", "timeout", "gloo", "nccl", "socket", "broken pipe")  # in torch's messages
+
+
+# --- who there is ---------------------------------------------------------------------------------------------------
+
+
+def announced() -> tuple[int, int]:
+    """Which process this is, from 0, and how many there are, by what whoever started them says.
+
+    Raises:
+        UsageError: if what is said does not fit together.
+    """
+    number, of = _said("RANK", 0), _said("WORLD_SIZE", 1)
+    if not number < of:
+        raise UsageError(f"RANK={number} of WORLD_SIZE={of}: expected 0 to {of - 1}; start with torchrun")
+    return number, of
+
+
+def on_this_machine() -> int:
+    """How many of them share this machine, by what whoever started them says."""
+    return max(1, _said("LOCAL_WORLD_SIZE", 1))
+
+
+def rank() -> int:
+    """Which of those that have joined this is, from 0; the first alone writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def count() -> int:
+    """How many have joined; 1 where nobody else is to."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _said(name: str, otherwise: int) -> int:
+    """A number from the environment.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    value = os.environ.get(name, "") or str(otherwise)
+    if not value.isdecimal():
+        raise UsageError(f"{name}={value}: expected a number, as torchrun sets it; start with torchrun, or unset it")
+    return int(value)
+
+
+@contextlib.contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Within the block the processes know each other, and each has a device to itself.
+
+    Raises:
+        ProcessError: if they do not find each other.
+        UsageError: if what the environment says of them does not fit, or there are fewer devices than processes.
+    """
+    of = announced()[1]
+    if of == 1:
+        yield
+        return
+    if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise UsageError(f"WORLD_SIZE={of} and no {missing[0]}: start with torchrun, or set it as torchrun does")
+    if device.type == "cuda":
+        here, devices = on_this_machine(), torch.cuda.device_count()
+        if here > devices:
+            raise UsageError(f"{here} processes on this machine and {devices} GPUs; start one for each")
+        torch.cuda.set_device(_said("LOCAL_RANK", 0))
+    with _reporting_the_lost("to meet the others"):
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _reporting_the_lost(what: str) -> Iterator[None]:
+    """Within the block an error of torch that says that nobody answers becomes one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and not any(word in str(error).lower() for word in _LOST):
+            raise
+        raise ProcessError(
+            f"process {announced()[0]} of {announced()[1]} waited {what} and got no answer: another process has ended, "
+            "or the network has, and its own message says why; the same command goes on from the last save"
+        ) from error
+
+
+@contextlib.contextmanager
+def one_a_machine_first() -> Iterator[None]:
+    """Run the block in one process of each machine, and then in the others: they find what it has downloaded."""
+    later = count() > 1 and _said("LOCAL_RANK", 0) > 0
+    if later:
+        agree(0.0)
+    yield
+    if not later:
+        agree(0.0)
+
+
+# --- what they tell each other --------------------------------------------------------------------------------------
+
+
+def agree(value: float, *, wish: bool = False) -> tuple[float, bool]:
+    """The value of the first process, and whether any of them has the wish: the same for all."""
+    if count() == 1:
+        return value, wish
+    told = torch.tensor([value if rank() == 0 else float("-inf"), float(wish)], dtype=torch.float64)
+    with _reporting_the_lost("for the others' next step"):
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+    return float(told[0]), bool(told[1])
+
+
+def average(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The means over the processes; the tensors themselves where there is one."""
+    if count() == 1:
+        return list(tensors)
+    means: list[Tensor] = []
+    with _reporting_the_lost("to average with the others"):
+        for bucket in _buckets(tensors):
+            whole = torch.cat([_in_memory_order(tensor).flatten() for tensor in bucket])
+            dist.all_reduce(whole)
+            whole /= count()
+            parts = torch.split(whole, [tensor.numel() for tensor in bucket])
+            means += [_as(tensor, part) for tensor, part in zip(bucket, parts, strict=True)]
+    return means
+
+
+def _in_memory_order(tensor: Tensor) -> Tensor:
+    """Channels last where they are, so that nothing is turned round and an optimiser finds them as its weights are."""
+    return tensor.permute(0, 2, 3, 1) if _channels_last(tensor) else tensor
+
+
+def _as(tensor: Tensor, numbers: Tensor) -> Tensor:
+    """The numbers in the shape and the layout of a tensor."""
+    laid = numbers.view(_in_memory_order(tensor).shape)
+    return laid.permute(0, 3, 1, 2) if _channels_last(tensor) else laid
+
+
+def _channels_last(tensor: Tensor) -> bool:
+    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The tensors in their order, small neighbours of one type together."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        full = sum(other.numel() for other in bucket) + tensor.numel() > BUCKET
+        if bucket and (full or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket
+
+
+class _Mean(torch.autograd.Function):
+    """The mean over the processes, through which gradients flow.
+
+    Each process follows the loss of its own rows, and these gradients are averaged in the end: so what is handed back
+    is the mean of theirs.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return average([x])[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return mean(gradients[0])
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean of a tensor over the processes; gradients flow through it, also twice."""
+    if count() == 1:
+        return x
+    made: Tensor = _Mean.apply(x)
+    return made
+
+
+def together(rows: Tensor) -> Tensor:
+    """The rows (N, ...) of all processes, (count N, ...), in their order."""
+    if count() == 1:
+        return rows
+    everyones = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(count())]
+    with _reporting_the_lost("for the others' pictures"):
+        dist.all_gather(everyones, rows.contiguous())
+    return torch.cat(everyones)
+
+
+def tell_all(content: bytes | None) -> bytes:
+    """What the first process has to say, to all; the others give None."""
+    if count() == 1:
+        assert content is not None
+        return content
+    with _reporting_the_lost("for what the first one has to tell"):
+        n = torch.tensor([len(content or b"")])
+        dist.broadcast(n, 0)
+        told = torch.empty(int(n), dtype=torch.uint8)
+        if content is not None:
+            told = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        dist.broadcast(told, 0)
+    return told.numpy().tobytes()
