@@ -88,12 +88,13 @@ def stylised(
 # --- speed ----------------------------------------------------------------------------------------------------------
 
 
-def torchvision_features(weights: Path) -> torch.nn.Sequential:
-    """The convolutional part of torchvision's VGG-19, by itself."""
+def torchvision_features(weights: Path | None) -> torch.nn.Sequential:
+    """The convolutional part of torchvision's VGG-19, by itself; without a file, with weights of chance."""
     network = torchvision.models.vgg19().features
-    state = safetensors.torch.load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights)
-    kept = {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
-    network.load_state_dict(kept)
+    if weights:
+        state = safetensors.torch.load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights)
+        kept = {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
+        network.load_state_dict(kept)
     for layer in network:
         if isinstance(layer, torch.nn.ReLU):
             layer.inplace = False  # as tutorials have to, for their hooks
@@ -105,7 +106,7 @@ class PlainLoop:
 
     names = dict(zip(stylize.STYLE_LAYERS, (1, 6, 11, 20, 29), strict=True)) | {stylize.CONTENT_LAYER: 22}
 
-    def __init__(self, weights: Path, config: stylize.StylizeConfig):
+    def __init__(self, weights: Path | None, config: stylize.StylizeConfig):
         self.network, self.config, self.seen = torchvision_features(weights), config, dict[int, Tensor]()
         for number, layer in enumerate(self.network):
             layer.register_forward_hook(self._remember(number))
@@ -379,7 +380,7 @@ All defaults, at {SIDE} pixels: {sheet["iterations"]} iterations, {sheet["second
 
 ![The same with --keep-colors luminance](style/colors.jpg)
 
-The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a picture.
+The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a picture, on one core beside other work.
 
 {speed_text(found["speed"])}
 
@@ -389,8 +390,8 @@ The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a pictu
 
 ![The painting, photographs, and what the network makes of them](style/fast_style.jpg)
 
-`ganvas train fast_style --size {SIZES["fast_style"]} --flip --jitter` on 1,500 landscape photographs, on a core that
-other work shared: {fast["step"]:,} steps. Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
+`ganvas train fast_style --size {SIZES["fast_style"]} --flip --jitter` on 1,500 landscape photographs, on one core
+that other work shared for most of the time: {fast["step"]:,} steps, which take a little over an hour of a core alone. Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
 
 ## `adain` after {arbitrary["minutes"]:.0f} minutes
 
