@@ -391,7 +391,8 @@ The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a pictu
 ![The painting, photographs, and what the network makes of them](style/fast_style.jpg)
 
 `ganvas train fast_style --size {SIZES["fast_style"]} --flip --jitter` on 1,500 landscape photographs, on one core
-that other work shared for most of the time: {fast["step"]:,} steps, which take a little over an hour of a core alone. Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
+that other work shared for most of the time: {fast["step"]:,} steps, which take a little over an hour of a core alone.
+Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
 
 ## `adain` after {arbitrary["minutes"]:.0f} minutes
 

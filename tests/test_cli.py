@@ -17,7 +17,7 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas import checkpoint, methods
+from ganvas import checkpoint, methods, training
 from ganvas.cli import COMMANDS, main
 from ganvas.data.folder import held_out
 from ganvas.images import read_square
@@ -60,6 +60,18 @@ def test_looking_around_is_quick_and_loads_no_torch(words, ganvas):
         assert ganvas(*words).returncode == 0
         times.append(time.perf_counter() - start)
     assert min(times) < 0.6  # 0.2 s on a quiet machine; benchmarks/startup.py holds it to 0.3
+
+
+def test_a_lack_of_memory_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "start", lambda *_, **__: torch.empty(2**60))
+    assert main(["train", "gan", "--data", "digits", "--steps", "1", "--run", str(tmp_path / "run")]) == 1
+    assert capsys.readouterr().err == "ganvas: takes more memory than there is; give a smaller --batch or --size\n"
+
+
+def test_what_else_torch_complains_of_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "start", lambda *_, **__: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        main(["train", "gan", "--data", "digits", "--steps", "1", "--run", str(tmp_path / "run")])
 
 
 def test_methods_are_listed_for_people_and_for_machines(capsys):

@@ -231,6 +231,18 @@ def test_a_handful_of_training_pictures_is_no_floor(digits, training_part, test_
     assert found.sheets["nearest"].pictures.shape == (32, 1, 28, 28)
 
 
+def test_large_pictures_are_kept_small_and_looked_at_whole(digits, training_part, test_part, monkeypatch):
+    few = dataclasses.replace(training_part, pictures=training_part.some(12))
+    model = untrained(training_part)
+    whole = judged(model, test_part, features=digits, count=60, training=few)
+    monkeypatch.setattr(evaluation.generation.images, "ON_A_SHEET", 14)
+    monkeypatch.setattr(evaluation.generation, "_BYTES_AT_ONCE", 7 * 28**2)
+    found = judged(model, test_part, features=digits, count=60, training=few)
+    assert found.sheets["samples"].pictures.shape == (60, 1, 14, 14)
+    assert found.sheets["nearest"].pictures.shape == (32, 1, 14, 14)
+    assert value(found, "FID (digits)") == pytest.approx(value(whole, "FID (digits)"), rel=1e-4)
+
+
 # --- what it refuses ------------------------------------------------------------------------------------------------
 
 

@@ -150,7 +150,7 @@ def test_an_unknown_name_lists_the_known():
         open_source("nosuch", root=NOWHERE)
 
 
-@pytest.mark.parametrize("size", [0, 17, 512, -16])
+@pytest.mark.parametrize("size", [0, 17, 513, -16])
 def test_a_size_that_is_none_is_refused_before_reading(size):
     with pytest.raises(SettingError, match=f"--size {size}"):
         open_source("digits", root=NOWHERE, size=size)

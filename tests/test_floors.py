@@ -14,7 +14,7 @@ FLOORS = [
     {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},
     {"checkpoint", "facts", "log"},
-    {"gallery", "training", "watch"},
+    {"gallery", "training", "trial", "watch"},
     {"describe", "doctor", "foreign", "importing", "inference", "stylize", "tiles", "translation"},
     {"evaluation"},
     {"report", "study"},

@@ -190,6 +190,20 @@ def test_resizing_up_and_down_keeps_the_picture():
     assert images.resize(flat, 32) is flat
 
 
+def test_resizing_in_parts_is_resizing_at_once(monkeypatch):
+    pictures = torch.randint(0, 256, (5, 3, 40, 40), dtype=torch.uint8)
+    whole = images.resize(pictures, 24)
+    monkeypatch.setattr(images, "_RESIZED", 2 * 3 * 40**2)  # two at a time
+    assert torch.equal(images.resize(pictures, 24), whole)
+
+
+@pytest.mark.parametrize(("size", "shown"), [(16, 64), (64, 64), (100, 100), (256, 256), (512, 256), (1024, 256)])
+def test_on_a_sheet_small_pictures_are_enlarged_and_large_ones_reduced(size, shown):
+    pictures = torch.full((2, 3, size, size), 77, dtype=torch.uint8)
+    assert images.fitted(pictures).shape == (2, 3, shown, shown)
+    assert images.fitted(pictures).unique().tolist() == [77]
+
+
 def test_a_grid_holds_every_picture_in_its_place():
     pictures = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 4, 4)
     sheet = images.grid(pictures, columns=3, gap=2)

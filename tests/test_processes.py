@@ -17,7 +17,7 @@ from PIL import Image
 from ganvas import checkpoint, methods, processes, training
 from ganvas.cli import main
 from ganvas.errors import ProcessError, SettingError, UsageError
-from ganvas.nets.synchronised import synchronise
+from ganvas.nets.processor import Dropout
 from ganvas.runtime import Share, in_parts, rand, seed_step, share, update
 
 CPU = torch.device("cpu")
@@ -237,9 +237,7 @@ def test_a_step_in_parts_is_the_step_on_the_whole_batch(name, parts):
     source = source_for(name, n=BATCH)
     changes = WITHOUT_BATCH_NORM[name]
     whole = learned(taught(make(name, source, **changes)), whole_batch(source))
-    method = taught(make(name, source, **changes))
-    synchronise(method)
-    in_pieces = learned(method, whole_batch(source), parts=parts)
+    in_pieces = learned(taught(make(name, source, **changes)), whole_batch(source), parts=parts)
     for key, value in whole.items():
         torch.testing.assert_close(
             in_pieces[key], value, atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
@@ -278,8 +276,7 @@ def test_every_part_takes_its_own_rows_of_one_draw_and_each_update_is_made_once(
 
 
 def test_dropout_leaves_out_other_units_in_every_part():
-    network = torch.nn.Sequential(torch.nn.Dropout(0.5))
-    synchronise(network)
+    network = torch.nn.Sequential(Dropout(0.5))
     masks = []
 
     def step(number):

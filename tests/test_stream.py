@@ -318,6 +318,12 @@ def test_the_shares_of_a_batch_are_the_batch_to_the_bit(kind, photos, monkeypatc
                 assert (one is other is None) or torch.equal(one, other)
 
 
+def test_no_two_rows_of_a_batch_meet_the_same_chance():
+    grey = Source("grey", Spec(16, 1), Images(torch.full((72, 1, 16, 16), 128, dtype=torch.uint8)))
+    (batch,) = take(1, pairs_from(grey, derived.task("denoise:0.2")), batch=72)
+    assert len(batch.source.unique(dim=0)) == 72
+
+
 def test_a_share_decodes_its_own_rows_only(monkeypatch):
     monkeypatch.setattr("ganvas.data.stream.cores", lambda: 0)  # no workers: what is decoded is seen here
     source, decoded = in_shards(*[10] * 8), []
@@ -326,6 +332,24 @@ def test_a_share_decodes_its_own_rows_only(monkeypatch):
     (batch,) = take(1, dataclasses.replace(source, shards=None), batch=16, share=Share(1, 4))
     assert decoded == batch.labels.tolist()
     assert len(batch) == 4
+
+
+class ReadNumber:
+    """Reads a number, in place of a file; odd ones are broken."""
+
+    batch = Images
+
+    def __call__(self, number):
+        if number % 2:
+            raise DataError(f"{number}: broken")
+        return Images(torch.tensor([[[[number]]]]))
+
+
+def test_a_row_costs_the_same_however_many_there_are():
+    rows = reading.LazyRows(range(10**12), ReadNumber())  # a list of these would fit nowhere
+    assert rows[10**11][0].images.item() == 10**11
+    row, complaint = rows[10**12 - 1]
+    assert (row.images.item(), complaint) == (0, f"{10**12 - 1}: broken")
 
 
 # --- shards ---------------------------------------------------------------------------------------------------------

@@ -160,6 +160,17 @@ def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path
     assert torch.equal(shown, images.grid(images.enlarge(expected), columns=across))
 
 
+@pytest.mark.parametrize(("size", "shown"), [(64, 64), (128, 128), (512, 256)])
+def test_a_sheet_of_large_pictures_is_no_larger_than_one_of_256_pixels(size, shown, tmp_path):
+    source = noise_source(n=16, size=size)
+    method = build(facts_of(source, "vae"))
+    method.generate = lambda seeds, labels: torch.zeros(len(seeds), 1, size, size)
+    across = gallery.columns(size)
+    for path in (gallery.show_data(tmp_path, source), gallery.take_sheet(tmp_path, method, 0, pictures=source.some(8))):
+        with Image.open(path) as picture:
+            assert picture.width == across * (shown + 2) + 2
+
+
 # --- the sheets of translators --------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from scipy.spatial import distance
 
 from ganvas import checkpoint, log, methods, training, watch
 from ganvas.cli import main
+from ganvas.data.batch import Spec
 from ganvas.data.named import open_named
 from ganvas.errors import DivergedError
 from ganvas.facts import build
@@ -199,6 +200,17 @@ def test_one_look_is_chance_and_three_are_not():
         eye.see_samples(step)
         seen.append("collapse" in eye.standing)
     assert seen == [False] * 5 + [True, False]
+
+
+@pytest.mark.parametrize(("size", "pictures"), [(16, 64), (256, 64), (512, 16), (1024, 8)])
+def test_of_large_pictures_fewer_are_looked_at(size, pictures):
+    asked = []
+    method = Draws()
+    method.spec = Spec(size, 1)
+    method.generate = lambda seeds: asked.append(len(seeds)) or torch.zeros(len(seeds), 1, 16, 16)
+    watch.Watch(method, real()).see_samples(0)
+    assert watch.looked_at(size) == pictures
+    assert asked == [pictures]
 
 
 def test_a_warning_names_the_step_at_which_it_was_first_seen():

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from ganvas import processes, settings
 from ganvas.errors import DivergedError, ModelError
-from ganvas.facts import Facts, build
+from ganvas.facts import Facts, outline
 from ganvas.files import make_folder, write_folder, write_whole
 from ganvas.methods._base import Method
 
@@ -293,8 +293,7 @@ def _load_file(file: Path, device: torch.device) -> Model:
     header = _read_header(file)
     step, _ = header.pop("step"), header.pop("score", None)
     facts = Facts.from_json(header, where=file)
-    with torch.device("meta"):  # costs no memory, so a header that lies about sizes is found out before it hurts
-        method = build(facts)
+    method = outline(facts)  # costs no memory, so a header that lies about sizes is found out before it hurts
     _hold_to(file, method)
     _fill(method, safetensors.torch.load_file(file))
     return Model(method.to(device).eval(), facts, step)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 import ganvas
 from ganvas import methods, settings
@@ -107,3 +109,21 @@ def build(facts: Facts) -> Method:
     method = methods.get(facts.method)
     assert isinstance(facts.config, method.Config)
     return method(facts.config, facts.spec)
+
+
+def outline(facts: Facts) -> Method:
+    """The same without memory: every weight and buffer has its shape and layout, and no numbers."""
+    with torch.device("meta"), _WithoutChance():
+        return build(facts)
+
+
+class _WithoutChance(TorchFunctionMode):
+    """Passes over what fills first weights: without memory, normal noise brings torch to import its whole compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func is Tensor.normal_ or getattr(func, "__module__", "") == "torch.nn.init":
+            return next(iter((*args, *given.values())))  # the tensor that would be filled
+        return func(*args, **given)

@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ganvas.errors import GanvasError, SaveError, UsageError
@@ -44,12 +44,24 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         UsageError: if nothing can be written there.
         SaveError: if it cannot be written; nothing of it is left.
     """
+    with new_folder(path) as half:
+        for name, content in files.items():
+            _write(half / name, content)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to be filled within the block; then it is moved into place, or, after an error, removed.
+
+    Raises:
+        UsageError: if nothing can be written there.
+        SaveError: if it cannot be written; nothing of it is left.
+    """
     half = path.with_name(path.name + ".tmp")
     try:
         shutil.rmtree(half, ignore_errors=True)  # what a kill left behind
         half.mkdir(parents=True)
-        for name, content in files.items():
-            _write(half / name, content)
+        yield half
         _flush_names(half)
         half.replace(path)
         _flush_names(path.parent)

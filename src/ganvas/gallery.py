@@ -53,7 +53,7 @@ def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
     path = make_folder(run / SAMPLES) / "data.png"
     rows = source.some(across * (across // 2 if issubclass(source.batch, Pairs) else across))
     sheet = _stacked(*shown(rows, task), across=across) if isinstance(rows, Pairs) else rows.pictures
-    images.write(path, images.grid(images.enlarge(sheet), columns=across))
+    images.write(path, images.grid(images.fitted(sheet), columns=across))
     return path
 
 
@@ -70,7 +70,7 @@ def take_sheet(run: Path, method: Method, step: int, *, pictures: Batch, task: s
     else:
         return None
     path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
-    images.write(path, images.grid(images.enlarge(sheet), columns=across))
+    images.write(path, images.grid(images.fitted(sheet), columns=across))
     return path
 
 

@@ -20,10 +20,16 @@ from torch import Tensor
 from ganvas.errors import DataError, GanvasError, UsageError
 from ganvas.files import write_whole
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+_FORMATS = {  # Pillow's names of them; to ask Pillow would make it load all of its forty
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
+    ".gif": "GIF",
+}  # fmt: skip
+EXTENSIONS = frozenset(_FORMATS)
 MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not a picture
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
+ON_A_SHEET = 256  # pixels a side of a picture at most: sixteen of 1024 fit no screen, and as a film no memory
 
+_RESIZED = 2**26  # numbers that are resized at once, to bound memory; 256 pictures of 256 pixels in colour are fewer
 _WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
 _QUALITY: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: colours as sharp as lightness
@@ -63,6 +69,20 @@ def in_channels(pixels: Tensor, channels: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """A picture's file that lies within another: its bytes, and a name to be shown."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = Path | Encoded
+
+
+@dataclass(frozen=True)
 class Header:
     """What a file says of itself before it is decoded: pixels as a person sees them, and whether it holds no colour."""
 
@@ -71,7 +91,7 @@ class Header:
     grey: bool
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: File) -> Header:
     """Open a picture without decoding it, which also finds most of what is no picture.
 
     Raises:
@@ -91,7 +111,7 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in _GREY_MODES
 
 
-def read_square(path: Path, *, size: int, channels: int) -> Tensor:
+def read_square(path: File, *, size: int, channels: int) -> Tensor:
     """A picture as uint8 (channels, size, size): the largest centred square, scaled by Lanczos.
 
     Raises:
@@ -104,7 +124,7 @@ def read_square(path: Path, *, size: int, channels: int) -> Tensor:
     return _to_tensor(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 
-def read_halves(path: Path, *, size: int, channels: int) -> tuple[Tensor, Tensor]:
+def read_halves(path: File, *, size: int, channels: int) -> tuple[Tensor, Tensor]:
     """The left and the right half of a picture, each as `read_square` gives a whole one.
 
     Raises:
@@ -165,10 +185,10 @@ def on_white(picture: Picture) -> Tensor:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: File) -> Iterator[Image.Image]:
     """Open a picture, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(path.content) if isinstance(path, Encoded) else path) as image:
             if min(image.size) < MIN_SIDE:
                 raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MIN_SIDE} or more a side")
             yield image
@@ -243,7 +263,8 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     if pixels.shape[-1] == size:
         return pixels
     out = pixels.new_empty((*pixels.shape[:2], size, size))
-    parts = zip(torch.split(pixels, 256), torch.split(out, 256), strict=True)  # floats take four times the memory
+    some = max(1, min(256, _RESIZED // (pixels.shape[1] * max(size, pixels.shape[-1]) ** 2)))
+    parts = zip(torch.split(pixels, some), torch.split(out, some), strict=True)  # floats take four times the memory
     for part, place in parts:
         scaled = torch.nn.functional.interpolate(part.float(), (size, size), mode="bicubic", antialias=True)
         place.copy_(scaled.round_().clamp_(0, 255))
@@ -277,6 +298,11 @@ def enlarge(pictures: Tensor, *, side: int = 64) -> Tensor:
     return pictures.repeat_interleave(times, -2).repeat_interleave(times, -1)
 
 
+def fitted(pictures: Tensor, *, side: int = 64) -> Tensor:
+    """Square pictures (N, C, H, H) as they go on a sheet: small ones enlarged, those above `ON_A_SHEET` reduced."""
+    return enlarge(resize(pictures, min(ON_A_SHEET, pictures.shape[-1])), side=side)
+
+
 def format_of(path: Path) -> str:
     """Pillow's name of the format that a file's ending stands for.
 
@@ -287,7 +313,7 @@ def format_of(path: Path) -> str:
     if ending not in EXTENSIONS:
         known = ", ".join(sorted(EXTENSIONS))
         raise UsageError(f"{path}: cannot write {ending or 'a picture without an ending'}; end it in {known}")
-    return Image.registered_extensions()[ending]
+    return _FORMATS[ending]
 
 
 def write(path: Path, picture: Tensor, *, alpha: Tensor | None = None, dpi: tuple[float, float] | None = None) -> None:
@@ -354,9 +380,14 @@ def save(path: Path, image: Image.Image, **options: object) -> None:
         DataError: if that format cannot hold the picture.
         SaveError: if the file cannot be written.
     """
+    write_whole(path, encode(path, image, **options).getbuffer(), flush=False)
+
+
+def encode(path: Path, image: Image.Image, **options: object) -> io.BytesIO:
+    """What `save` writes to that path, and may raise before it does."""
     encoded, name = io.BytesIO(), format_of(path)
     try:
         image.save(encoded, name, **{**_QUALITY.get(name, {}), **options})
     except (ValueError, OSError, struct.error) as error:  # such as too many pixels a side
         raise DataError(f"{path}: {name} cannot hold it ({error}); write another format, such as .png") from error
-    write_whole(path, encoded.getbuffer(), flush=False)
+    return encoded

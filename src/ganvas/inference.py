@@ -28,7 +28,7 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
         raise ModelError(f"a {method.name()} model does not draw from noise; give one of a method that generates")
     if method.spec.outputs == LAB:
         raise ModelError(f"this {method.name()} model makes colours without lightness: use it with `ganvas translate`")
-    at_once = max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
+    at_once = drawn_at_once(method)
     for first in range(0, len(seeds), at_once):
         part = list(seeds[first : first + at_once])
         of = None if labels is None else labels[first : first + at_once]
@@ -38,6 +38,11 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
         with evaluating(method):
             pictures = method.generate(part + [part[-1]] * lacking, of)
         yield from to_bytes(pictures[: len(part)]).cpu()
+
+
+def drawn_at_once(method: Method) -> int:
+    """How many pictures are drawn together; it says nothing of the pictures, but of memory and time."""
+    return max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
 
 
 def walk(seeds: Sequence[int], *, frames: int) -> list[Seed]:

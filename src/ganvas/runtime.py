@@ -1,8 +1,10 @@
 """What a step runs on: device, precision, chance, and the one way in which weights change."""
 
 import contextlib
+import ctypes
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -23,6 +25,8 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 Precision = Literal["fp32", "bf16"]
 Result = TypeVar("Result")
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 # --- where ----------------------------------------------------------------------------------------------------------
@@ -46,9 +50,9 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def cores() -> int:
-    """How many processor cores this process may use, which may be fewer than there are."""
+    """How many processor cores this process may use: fewer than there are, where several processes share them."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(allowed, _quota())))
+    return max(1, math.ceil(min(allowed, _quota())) // processes.on_this_machine())
 
 
 def _quota() -> float:
@@ -63,12 +67,22 @@ def _quota() -> float:
 def _use_own_cores() -> None:
     """Compute in as many threads as there are cores for this process; more would wait for each other.
 
-    Of several processes on a machine each takes its part. Whoever sets OMP_NUM_THREADS has chosen; torchrun sets it to
-    1 where nobody has.
+    Whoever sets OMP_NUM_THREADS has chosen; torchrun sets it to 1 where nobody has.
     """
-    here, chosen = processes.on_this_machine(), os.environ.get("OMP_NUM_THREADS")
-    if chosen is None or (here > 1 and chosen == "1"):
-        torch.set_num_threads(max(1, cores() // here))
+    chosen = os.environ.get("OMP_NUM_THREADS")
+    if chosen is None or (processes.on_this_machine() > 1 and chosen == "1"):
+        torch.set_num_threads(cores())
+
+
+def keep_memory() -> None:
+    """Let this process keep what its tensors free, for those of the next step, where glibc manages its memory.
+
+    It would hand large pieces back to the system, which clears and maps them anew for each map of each layer.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def choose_precision(device: torch.device, name: str = "auto") -> Precision:

@@ -20,7 +20,7 @@ from ganvas.facts import Facts, build
 from ganvas.methods._base import Method, teach
 from ganvas.nets.synchronised import synchronise
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Share, autocast, in_parts, scale_rates, seed_step, seed_weights
+from ganvas.runtime import Share, autocast, in_parts, keep_memory, scale_rates, seed_step, seed_weights
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
 SAVE_SECONDS = 60  # what a kill may cost
@@ -223,8 +223,9 @@ def train(
     rank, count = processes.rank(), processes.count()
     require_shares(facts, accumulate)
     with contextlib.nullcontext() if rank else checkpoint.alone_in(run):
+        keep_memory()
         method.to(device).train()
-        if count * accumulate > 1:
+        if count > 1:
             synchronise(method)
         step, before = checkpoint.resume_together(run, method)
         diary = None if rank else _Diary(run, method, facts, source=source, shown=shown, keep=keep)

@@ -1,17 +1,16 @@
 """From a user's picture to what a trained model makes of it: any size, any channels, and the same size again."""
 
 import functools
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ganvas import film, images, lab, tiles
+from ganvas.ahead import done_behind, made_ahead
 from ganvas.checkpoint import Model
 from ganvas.data import derived
 from ganvas.data.batch import LAB
@@ -19,15 +18,13 @@ from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.images import Picture, in_channels, on_white, scaled, to_bytes, to_signed
 from ganvas.methods._base import Restyles, Translates
 from ganvas.nets.vgg import SMALLEST_STYLE, require_style
-from ganvas.runtime import evaluating
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from ganvas.runtime import cores, evaluating
 
 SMALLEST_TILE = 256  # pixels a side, where memory is short
 LARGEST_STYLE = 512  # pixels of the longer side at which a painting is seen
-AHEAD = 2  # pictures that are read, and written, beside the one that is computed
+AHEAD = 2  # pictures, or groups of small ones, that are read, and written, beside what is computed
 
+_AT_ONCE = 2**18  # pixels of small pictures that go through the network together: 16 of 128, or 4 of 256 a side
 _STRIP = 2**22  # numbers that become bytes at once, to bound memory
 
 
@@ -147,7 +144,7 @@ class Translator:
             DataError: for a picture that lacks what the task needs, or takes more memory than there is.
         """
         try:
-            return self._translated(picture)
+            return self._translated([picture])[0]
         except (RuntimeError, MemoryError) as error:
             if not lacks_memory(error):
                 raise
@@ -159,20 +156,54 @@ class Translator:
         # behind the block, for within it the error holds on to all that was computed
         return replace(self, tile=SMALLEST_TILE)(picture)
 
-    def _translated(self, picture: Picture) -> Picture:
-        task, pixels, alpha = self.task, picture.pixels, picture.alpha
-        if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, by itself
-            pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
-        entered = in_channels(task.enter(pixels, alpha), self.channels) if task else pixels
+    def each(self, pictures: Sequence[Picture]) -> list[Picture | DataError]:
+        """Pictures of one size, each as if by itself, or the error of what cannot be translated.
+
+        Small ones go through the network together: the same to a step of 255, for sums may be added in another order.
+        """
+        if len(pictures) > 1:
+            try:
+                return [*self._translated(pictures)]
+            except DataError:
+                pass  # of one of them, and the others go on
+            except (RuntimeError, MemoryError) as error:
+                if not lacks_memory(error):
+                    raise
+        return [self._tried(picture) for picture in pictures]
+
+    def _tried(self, picture: Picture) -> Picture | DataError:
+        try:
+            return self(picture)
+        except DataError as error:
+            return error
+
+    def together(self, one: Picture, other: Picture) -> int:
+        """How many such pictures are to be given to `each` at a time; 1 for two that do not go together."""
+        if self.tile or one.pixels.shape != other.pixels.shape:
+            return 1
+        return _together(*one.pixels.shape[-2:])
+
+    def _translated(self, pictures: Sequence[Picture]) -> list[Picture]:
+        task, taken, entered = self.task, [], []
+        for picture in pictures:
+            pixels = picture.pixels
+            if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, by itself
+                pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
+            taken.append(pixels)
+            entered.append(in_channels(task.enter(pixels, picture.alpha), self.channels) if task else pixels)
+        results = []
         with evaluating(self.model.method):
-            output = self._output(entered)
-            made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
-        if self.keep_colors:
-            made = lab.with_colours_of(made, scaled(picture.pixels[None], *made.shape[-2:])[0])
-        return replace(picture, pixels=made, alpha=alpha)
+            outputs = self._output(torch.stack(entered) if len(entered) > 1 else entered[0][None])
+            for picture, pixels, output in zip(pictures, taken, outputs, strict=True):
+                alpha = picture.alpha
+                made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
+                if self.keep_colors:
+                    made = lab.with_colours_of(made, scaled(picture.pixels[None], *made.shape[-2:])[0])
+                results.append(replace(picture, pixels=made, alpha=alpha))
+        return results
 
     def _output(self, entered: Tensor) -> Tensor:
-        """What the network makes of uint8 (C, H, W): float (C', H, W) in -1..1, on the CPU."""
+        """What the network makes of uint8 (N, C, H, W): float (N, C', H, W) in -1..1, on the CPU."""
         height, width = entered.shape[-2:]
         if not self.method.any_size:
             return self._of_one_size(entered)
@@ -180,8 +211,8 @@ class Translator:
         if not size or size >= min(height, width):
             return self._of_any_size(entered)
         share = size / min(height, width)
-        small = scaled(to_signed(entered)[None], round(height * share), round(width * share))[0]
-        return scaled(self._of_any_size(small)[None], height, width)[0].clamp_(-1, 1)
+        small = scaled(to_signed(entered), round(height * share), round(width * share))
+        return scaled(self._of_any_size(small), height, width).clamp_(-1, 1)
 
     @property
     def _usual_size(self) -> int:
@@ -189,24 +220,26 @@ class Translator:
         task = self.task
         return self.model.facts.spec.size if task and task.target_channels == LAB else 0
 
-    def _of_any_size(self, picture: Tensor) -> Tensor:
-        height, width = picture.shape[-2:]
+    def _of_any_size(self, pictures: Tensor) -> Tensor:
+        height, width = pictures.shape[-2:]
         tile = self.tile or (tiles.TILE if height * width > tiles.WHOLE else 0)
         if not tile:
-            return self._part(picture[None])[0].float().cpu()
+            made = [self._part(some).float().cpu() for some in torch.split(pictures, _together(height, width))]
+            return torch.cat(made) if len(made) > 1 else made[0]
+        assert len(pictures) == 1
         return tiles.translate_in_tiles(
-            self._part, picture, network=self.model.method, tile=tile, multiple=self.method.multiple
-        )
+            self._part, pictures[0], network=self.model.method, tile=tile, multiple=self.method.multiple
+        )[None]
 
-    def _of_one_size(self, picture: Tensor) -> Tensor:
+    def _of_one_size(self, pictures: Tensor) -> Tensor:
         """By way of a square: the picture continued by reflection, scaled to the model's size and back."""
-        (height, width), size = picture.shape[-2:], self.model.facts.spec.size
+        (height, width), size = pictures.shape[-2:], self.model.facts.spec.size
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
         rows, columns = _reflection(height, top, side), _reflection(width, left, side)
-        square = to_signed(picture[:, rows][:, :, columns])[None]
+        square = to_signed(pictures[:, :, rows][:, :, :, columns])
         made = scaled(self._part(scaled(square, size, size).clamp(-1, 1)).float().cpu(), side, side).clamp(-1, 1)
-        return made[0, :, top : top + height, left : left + width]
+        return made[:, :, top : top + height, left : left + width]
 
     def _part(self, pictures: Tensor) -> Tensor:
         """Through the network: (N, C, H, W), uint8 or float in -1..1, to float in -1..1."""
@@ -222,6 +255,11 @@ def lacks_memory(error: Exception) -> bool:
     """Whether there was no memory; on the processor, and on Apple's chips, torch says so in words only."""
     words = ("DefaultCPUAllocator", "out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)
+
+
+def _together(height: int, width: int) -> int:
+    """How many pictures of that size go through the network together: large ones alone, for they keep it busy."""
+    return max(1, min(16, _AT_ONCE // (height * width)))
 
 
 def _reflection(n: int, before: int, side: int) -> Tensor:
@@ -272,54 +310,50 @@ def translate_files(translator: Translator, places: Mapping[Path, Path], *, smoo
     Raises:
         GanvasError: if nothing can be written any more.
     """
-    writes: deque[tuple[Done, Future[str]]] = deque()
+    made = _made(translator, places, smooth=smooth)
+    for group in done_behind(_write_each, made, most=AHEAD, threads=cores()):
+        yield from group
 
-    def written(at_most: int) -> Iterator[Done]:
-        while len(writes) > at_most:
-            done, future = writes.popleft()
-            problem = future.result()
-            yield replace(done, place=None, problem=problem) if problem else done
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        try:
-            for file, found in _ahead(reader, _read, list(places)):
-                done = Done(file, places[file])
-                try:
-                    if isinstance(found, DataError):
-                        raise found
-                    if found is None:
-                        made, notes = None, _translate_film(translator, file, places[file], smooth=smooth)
-                    else:
-                        made, notes = translator(found), _notes(translator, found, places[file])
-                except DataError as error:
-                    problem = str(error) if str(file) in str(error) else f"{file}: {error}"
-                    done = replace(done, place=None, problem=problem)
+def _made(
+    translator: Translator, places: Mapping[Path, Path], *, smooth: float
+) -> Iterator[list[tuple[Done, Picture | None]]]:
+    """What becomes of each file, and the picture that is to be written; small pictures of one size in one group."""
+    for group in made_ahead(_groups(translator, places), most=AHEAD - 1):  # and one shows where a group ends
+        pictures = [found for _, found in group if isinstance(found, Picture)]
+        results = iter(translator.each(pictures))
+        made: list[tuple[Done, Picture | None]] = []
+        for file, found in group:
+            result = next(results) if isinstance(found, Picture) else found
+            done = Done(file, places[file])
+            try:
+                if isinstance(result, DataError):
+                    raise result
+                if isinstance(found, Picture):
+                    made.append((replace(done, notes=_notes(translator, found, places[file])), result))
                 else:
-                    done = replace(done, notes=notes)
-                    if made is not None:
-                        writes.append((done, writer.submit(_write, places[file], made)))
-                        yield from written(AHEAD)
-                        continue
-                yield from written(0)
-                yield done
-        except KeyboardInterrupt:
-            yield from written(0)
-            raise
-        yield from written(0)
+                    notes = _translate_film(translator, file, places[file], smooth=smooth)
+                    made.append((replace(done, notes=notes), None))
+            except DataError as error:
+                problem = str(error) if str(file) in str(error) else f"{file}: {error}"
+                made.append((replace(done, place=None, problem=problem), None))
+        yield made
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: list[Item]
-) -> Iterator[tuple[Item, Result]]:
-    """What the function makes of each item, in order; the next few are under way in a thread."""
-    under_way: deque[tuple[Item, Future[Result]]] = deque()
-    for item in items:
-        under_way.append((item, pool.submit(function, item)))
-        if len(under_way) > AHEAD:
-            first, future = under_way.popleft()
-            yield first, future.result()
-    for last, future in under_way:
-        yield last, future.result()
+def _groups(translator: Translator, files: Iterable[Path]) -> Iterator[list[tuple[Path, Picture | DataError | None]]]:
+    """What is in the files, in order: pictures that are translated together in one group, all else by itself."""
+    group: list[tuple[Path, Picture | DataError | None]] = []
+    for file in files:
+        found, last = _read(file), group[-1][1] if group else None
+        fits = (
+            isinstance(last, Picture) and isinstance(found, Picture) and len(group) < translator.together(last, found)
+        )
+        if group and not fits:
+            yield group
+            group = []
+        group.append((file, found))
+    if group:
+        yield group
 
 
 def _read(file: Path) -> Picture | DataError | None:
@@ -330,13 +364,17 @@ def _read(file: Path) -> Picture | DataError | None:
         return error
 
 
-def _write(place: Path, picture: Picture) -> str:
-    """Write a picture; returns a line where its format cannot hold it."""
-    try:
-        images.write(place, picture.pixels, alpha=picture.alpha, dpi=picture.dpi)
-    except DataError as error:
-        return str(error)
-    return ""
+def _write_each(made: Iterable[tuple[Done, Picture | None]]) -> list[Done]:
+    """Write pictures to their places; with a problem where a format cannot hold one."""
+    written = []
+    for done, picture in made:
+        try:
+            if picture is not None and done.place is not None:
+                images.write(done.place, picture.pixels, alpha=picture.alpha, dpi=picture.dpi)
+            written.append(done)
+        except DataError as error:
+            written.append(replace(done, place=None, problem=str(error)))
+    return written
 
 
 def _notes(translator: Translator, picture: Picture, place: Path) -> tuple[str, ...]:

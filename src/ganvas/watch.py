@@ -11,7 +11,9 @@ from ganvas.methods._base import Generates, Method
 from ganvas.runtime import evaluating
 
 LOOK_SECONDS = 5.0  # between looks at the samples; one takes as long as a step or two
-LOOKED_AT = 64  # pictures
+LOOKED_AT = 64  # pictures, of large ones fewer
+LOOKED_AT_PIXELS = LOOKED_AT * 256**2  # at most, but for `FEWEST`
+FEWEST = 8
 TIMES = 3  # looks in a row before a word is said: one may be chance
 YOUNG = 1000  # steps; a younger generator may draw one grey blob and be well
 
@@ -40,13 +42,19 @@ class Alarm:
     sentence: str
 
 
+def looked_at(size: int) -> int:
+    """How many pictures of `size` pixels a look takes: 64, of 512 pixels 16 and of 1024 pixels 8."""
+    return max(FEWEST, min(LOOKED_AT, LOOKED_AT_PIXELS // size**2))
+
+
 class Watch:
     """Sees the losses and, now and then, a few pictures of a method in training."""
 
     def __init__(self, method: Method, real: Tensor):
         """Keep what is compared with: `real` pictures (N, C, H, W) in -1..1."""
         self.method = method
-        self.of_real = distinctness(real[:LOOKED_AT].flatten(1).float().cpu())
+        self.count = looked_at(method.spec.size)
+        self.of_real = distinctness(real[: self.count].flatten(1).float().cpu())
         self.standing: dict[Kind, Alarm] = {}
         self._since: dict[Kind, int] = {}
         self._looks: dict[Kind, list[int]] = {}
@@ -75,7 +83,7 @@ class Watch:
         if not isinstance(self.method, Generates):
             return
         with evaluating(self.method):
-            drawn = self.method.generate(list(range(LOOKED_AT))).flatten(1).float().cpu()
+            drawn = self.method.generate(list(range(self.count))).flatten(1).float().cpu()
         share = distinctness(drawn) / self.of_real if self.of_real else 1.0
         self._count(
             "collapse", step, step >= YOUNG and share < COLLAPSED,

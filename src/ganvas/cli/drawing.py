@@ -1,5 +1,6 @@
 """Drawing from the command line."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +56,7 @@ def generate(
     """
     from ganvas import images
     from ganvas.checkpoint import load
-    from ganvas.inference import draw
+    from ganvas.inference import draw, drawn_at_once
     from ganvas.runtime import find_device
 
     if grid and interpolate:
@@ -96,7 +97,7 @@ def generate(
     if grid:
         _write_sheet(out, shown, columns=count if len(classes) > 1 else math.isqrt(total - 1) + 1)
     else:
-        _write_each(places, shown)
+        _write_each(places, shown, at_once=drawn_at_once(loaded.method))
     console.tell(str(out) if one_file else f"{total:,} pictures in {out}")
 
 
@@ -181,12 +182,24 @@ def _write_sheet(out: Path, pictures: "Iterator[Tensor]", *, columns: int) -> No
     images.write(out, images.grid(images.enlarge(torch.stack(list(pictures))), columns=columns))
 
 
-def _write_each(places: Iterable[Path], pictures: "Iterator[Tensor]") -> None:
+def _write_each(places: Iterable[Path], pictures: "Iterator[Tensor]", *, at_once: int) -> None:
+    """Write the pictures in threads while the next are drawn, so many at a time: one by one takes longer."""
     from ganvas import images
+    from ganvas.ahead import done_behind
     from ganvas.files import make_folder
+    from ganvas.runtime import cores
 
-    made = None
-    for place, picture in zip(places, pictures, strict=True):
-        if place.parent != made:
-            made = make_folder(place.parent)
-        images.write(place, picture)
+    def groups() -> "Iterator[list[tuple[Path, Tensor]]]":
+        left, made = zip(places, pictures, strict=True), None
+        while group := list(itertools.islice(left, at_once)):
+            for place, _ in group:
+                if place.parent != made:
+                    made = make_folder(place.parent)
+            yield group
+
+    def write(group: "list[tuple[Path, Tensor]]") -> None:
+        for place, picture in group:
+            images.write(place, picture)
+
+    for _ in done_behind(write, groups(), most=2, threads=cores()):
+        pass

@@ -98,6 +98,8 @@ def same_folder(facts: "Facts", data: str) -> Known:
 
     if data in NAMES:
         return ""
+    if data == facts.data:  # such as a URL of shards
+        return "surely"
     here, learned = Path(data).resolve(), Path(facts.data)
     if not learned.is_absolute():
         return "perhaps" if here.name == facts.data else ""

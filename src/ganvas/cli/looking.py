@@ -38,7 +38,8 @@ def describe(
     Args:
         method: one of `ganvas methods`
         preset: settings of a paper or a course, by name
-        size: pictures are squares of 16, 28, 32, 64, 128 or 256 pixels [default: 28, or what the preset makes]
+        size: pictures are squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: 28, or what the preset
+            makes]
         channels: 1 for grey, 3 for colour; of pairs, those of the source
         target_channels: of the target: 1, 3, or 2 for the colours of `--task colorize` [default: as the source]
         classes: how many there are, for a method that draws by class

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,7 +82,8 @@ def train(
     Args:
         method: one of `ganvas methods`
         data: digits, mnist, fashion-mnist, kmnist, cifar10, or a folder: flat, or with one folder per class
-            (png, jpg, webp, bmp, tif, gif); the largest centred square of each picture is used
+            (png, jpg, webp, bmp, tif, gif), or of shards, or where these are (`ganvas shards --help`); the largest
+            centred square of each picture is used
         run: where everything goes [default: runs/DATA-METHOD]
         preset: settings of a paper or a course, by name; single settings given beside it win
         size: squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: the data's own; for folders of larger
@@ -119,7 +121,9 @@ def train(
     given = [name for name, value in lengths.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
-    run = run or Path("runs") / f"{Path(data).resolve().name}-{method}"
+    called = Path(data).resolve().name
+    called = called if Path(data).is_dir() else re.sub(r"[^\w.-]+", "-", called)  # of a pattern or a command
+    run = run or Path("runs") / f"{called}-{method}"
     from ganvas import processes
     from ganvas.runtime import find_device
 
@@ -173,7 +177,7 @@ def train_run(
         DivergedError: when a loss or a weight is not finite.
         UsageError: if it cannot be begun, or not gone on with; nothing is written.
     """
-    from ganvas import checkpoint, evaluation, processes, training
+    from ganvas import checkpoint, evaluation, processes, training, trial
     from ganvas.data import derived, open_for
     from ganvas.data.batch import Pairs
     from ganvas.features import open_features, suited
@@ -229,6 +233,9 @@ def train_run(
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
     shown = opened("test", 1) if holdout else None
+    if precision == "auto" and not found and in_bf16:
+        chosen_precision = trial.quicker_precision(source, facts, device=where, vgg=vgg, paintings=paintings)
+        facts = dataclasses.replace(facts, precision=chosen_precision)
     learner = training.start(run, source, facts, vgg=vgg, paintings=paintings)
     with console.stopping_gently() as stop:
         events = training.train(

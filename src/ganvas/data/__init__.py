@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from ganvas.data import derived, folder, named, paired
+from ganvas.data import derived, folder, named, paired, sharded, shards
 from ganvas.data.batch import Batch, Images, Pairs, Source, Spec, Unpaired, check_size
 from ganvas.data.making import pairs_from
 from ganvas.data.progress import Track, silently
@@ -46,8 +46,8 @@ def open_for(
 
     Args:
         batches: the types, the usual one first.
-        name: a named data set or a folder.
-        root: where named data sets are looked for.
+        name: a named data set, a folder, or shards.
+        root: where named data sets are looked for, and indexes of shards that are far.
         size: of the pictures, in pixels.
         split: the part: of a named data set as it was published, of a folder by `holdout`.
         target: a second folder, of partners with the same names, or for a method without pairs of other things.
@@ -86,6 +86,14 @@ def open_for(
         like = replace(like, size=size)
     files: dict[str, Any] = {"size": size, "like": like, "holdout": holdout, "part": split, "jitter": jitter}
     files |= {"least": least, "track": track}
+    in_shards = name not in named.NAMES and shards.are_meant(name)
+    if target and (in_shards or shards.are_meant(target)):
+        raise UsageError(
+            f"--target {target}: goes with folders of files, not with shards; there partners lie side by side in one "
+            "picture (--side ab or ba)"
+        )
+    if side and in_shards:
+        return sharded.open_shards(name, root=root, side=side, **files)
     if target and Unpaired in batches:
         return _open_two_sets(_folder(name), _folder(target, "--target"), files)
     if target:
@@ -100,7 +108,9 @@ def open_for(
         if made:
             files |= {"channels": made.read_channels, "usual_size": paired.DEFAULT_SIZE}
             files["like"] = like and Spec(like.size, made.read_channels(like.outputs == 1))
-        images = folder.open_folder(_folder(name), **files)
+        images = (
+            sharded.open_shards(name, root=root, **files) if in_shards else folder.open_folder(_folder(name), **files)
+        )
     return pairs_from(images, made, track=track) if made else images
 
 

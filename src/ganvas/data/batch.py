@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from ganvas.data.lanes import Shards
 from ganvas.errors import SettingError
 from ganvas.files import readable
 from ganvas.images import to_signed
@@ -16,7 +17,7 @@ from ganvas.runtime import cores
 
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
 LAB = 2  # channels of targets that are the a and b of Lab: colours without lightness
-SIZES = (16, 28, 32, 64, 128, 256)
+SIZES = (16, 28, 32, 64, 128, 256, 512, 1024)
 
 
 def check_size(size: int) -> None:
@@ -218,6 +219,7 @@ class Source(Generic[Kind]):
         afresh: what is done to a batch each time it is seen, such as adding noise; None for nothing.
         notes: what its user should know of it, a line each.
         names: of the files that the rows are read from, below the folder; empty where there are none.
+        shards: where the rows are not decoded, and lie together in a few large files: in which.
     """
 
     name: str
@@ -228,7 +230,8 @@ class Source(Generic[Kind]):
     margin: int = 0
     afresh: Afresh | None = None
     notes: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
+    names: Sequence[str] = ()
+    shards: Shards | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -243,7 +246,8 @@ class Source(Generic[Kind]):
         pictures: Any = (
             self.pictures.over(lambda t: t[which]) if isinstance(self.pictures, Batch) else Some(self.pictures, rows)
         )
-        return replace(self, pictures=pictures, names=tuple(self.names[row] for row in rows) if self.names else ())
+        names = tuple(self.names[row] for row in rows) if self.names else ()
+        return replace(self, pictures=pictures, names=names, shards=None)
 
     def rows(self, numbers: Sequence[int]) -> Kind:
         """The rows (uint8) of these numbers, as they look every time: the middle window, and noise by their number."""
@@ -269,7 +273,10 @@ class Source(Generic[Kind]):
         return type(rows[0]).together(rows)
 
     def some(self, n: int) -> Kind:
-        """`n` pictures evenly from first to last, so that every class has its part; all where there are fewer."""
+        """`n` pictures evenly from first to last, so that every class has its part; all where there are fewer.
+
+        Of a set that has to be fetched they are the first ones, in one shard.
+        """
         return self.rows(self._spaced(min(n, len(self))))
 
     def parts(self, size: int, n: int | None = None) -> Iterator[Kind]:
@@ -279,7 +286,7 @@ class Source(Generic[Kind]):
             yield self.rows(numbers[start : start + size])
 
     def _spaced(self, n: int) -> list[int]:
-        return [i * len(self) // n for i in range(n)]
+        return [i * len(self) // n for i in range(n)] if not self.shards or not self.shards.far else list(range(n))
 
     @property
     def title(self) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import torch
 
@@ -12,7 +12,7 @@ from ganvas.data.batch import Images, Source, Spec
 from ganvas.data.progress import Track, silently
 from ganvas.data.reading import headers_of, open_rows
 from ganvas.errors import DataError
-from ganvas.images import EXTENSIONS, Header, read_square
+from ganvas.images import EXTENSIONS, File, Header, read_square
 
 DEFAULT_SIZE = 64  # pixels: what a laptop learns in an hour
 
@@ -63,9 +63,11 @@ class ReadImage:
     classes: tuple[str, ...] = ()
     batch: type[Images] = Images
 
-    def __call__(self, file: Path) -> Images:
+    def __call__(self, file: File) -> Images:
         """A batch of one, uint8."""
-        labels = torch.tensor([self.classes.index(file.parent.name)]) if self.classes else None
+        labels = (
+            torch.tensor([self.classes.index(file.parent.name)]) if isinstance(file, Path) and self.classes else None
+        )
         return Images(read_square(file, size=self.size, channels=self.channels)[None], labels)
 
 
@@ -88,7 +90,7 @@ def list_pictures(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     return flat or [file for files in folders.values() for file in files], tuple(folders)
 
 
-def held_out(file: Path, share: float) -> bool:
+def held_out(file: PurePath, share: float) -> bool:
     """Whether a file is one of the `share` that is kept from training.
 
     A function of the name without its ending alone, so that adding files moves none, and partners stay together.

@@ -6,6 +6,7 @@ from ganvas.data.batch import LAB, RESIDENT_BYTES, Batch, Images, Pairs, Picture
 from ganvas.data.derived import Task
 from ganvas.data.progress import Track, silently
 from ganvas.data.reading import LazyRows, attempt_all
+from ganvas.data.shards import Samples
 from ganvas.errors import DataError
 from ganvas.images import read_header
 
@@ -48,7 +49,10 @@ def _notes_unread(source: Source[Images], task: Task, track: Track) -> tuple[str
     """The same of files that are not decoded yet, by what they say of themselves."""
     if not task.name.startswith("colorize") or not isinstance(source.pictures, LazyRows):
         return ()
-    headers, _ = attempt_all(source.pictures.items, read_header, track, "looking for grey pictures")
+    items = source.pictures.items
+    if isinstance(items, Samples):  # their index knows
+        return _note(items.grey, len(source), source.name)
+    headers, _ = attempt_all(items, read_header, track, "looking for grey pictures")
     return _note(sum(header.grey for header in headers if header), len(source), source.name)
 
 

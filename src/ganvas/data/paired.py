@@ -10,7 +10,7 @@ from ganvas.data.folder import list_pictures, margin_of, own_size, part_of
 from ganvas.data.progress import Track, silently
 from ganvas.data.reading import headers_of, open_rows
 from ganvas.errors import DataError
-from ganvas.images import Header, in_channels, read_halves, read_square
+from ganvas.images import File, Header, in_channels, read_halves, read_square
 
 Side = Literal["ab", "ba"]
 
@@ -150,7 +150,7 @@ class ReadHalves:
     side: Side
     batch: type[Pairs] = Pairs
 
-    def __call__(self, file: Path) -> Pairs:
+    def __call__(self, file: File) -> Pairs:
         """A batch of one, uint8."""
         left, right = read_halves(file, size=self.size, channels=max(self.channels, self.target_channels))
         source, target = (left, right) if self.side == "ab" else (right, left)

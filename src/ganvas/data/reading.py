@@ -1,17 +1,21 @@
 """From files to rows: all decoded at once where they fit into memory, else one by one when asked for."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from ganvas.data.batch import RESIDENT_BYTES, Batch, Kind, Source, Spec
+from ganvas.data.lanes import Shards
 from ganvas.data.progress import Track, silently
 from ganvas.data.stream import refuse_if_many
 from ganvas.errors import DataError
 from ganvas.images import Header, read_header
 from ganvas.runtime import cores
+
+TOGETHER = 4096  # items that are waited for, or rows kept by themselves, at once: a million would fill the memory
 
 T = TypeVar("T")
 Item = TypeVar("Item", contravariant=True)  # what a row is read from: a file, or the two files of a pair
@@ -44,7 +48,7 @@ class LazyRows(Generic[Given, Kind]):
         read: how.
     """
 
-    items: tuple[Given, ...]
+    items: Sequence[Given]
     read: Read[Given, Kind]
 
     @property
@@ -58,7 +62,7 @@ class LazyRows(Generic[Given, Kind]):
     def __getitem__(self, index: int) -> tuple[Kind, str | None]:
         """Row `index`; one that turns out broken is replaced by the next whole one, and named."""
         complaint = None
-        for row in [*range(index, len(self)), *range(index)]:
+        for row in itertools.chain(range(index, len(self)), range(index)):
             try:
                 return self.read(self.items[row]), complaint
             except DataError as error:
@@ -83,20 +87,51 @@ def open_rows(
     Raises:
         DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
     """
-    name, n = str(path.resolve()), len(items) + len(left_out)
     files = [item[0] if isinstance(item, tuple) else item for item in items]  # of a pair, that of the source
     names = [file.relative_to(path).as_posix() for file in files if isinstance(file, Path)]
-    bytes_a_row = spec.bytes * (spec.size + margin) ** 2 // spec.size**2
-    if bytes_a_row * len(items) > RESIDENT_BYTES:
-        return Source(name, spec, LazyRows(tuple(items), read), tuple(left_out), part, margin, names=tuple(names))
-    rows, broken = attempt_all(items, read, track, "reading the pictures")
-    left_out = [*left_out, *broken]
-    refuse_if_many(len(left_out), n, name=str(path), example=left_out[0] if left_out else "")
-    whole = [row for row in rows if row is not None]
-    if len(whole) < least:
-        raise DataError(f"{path}: holds {len(whole)} picture; learning takes many, so give a folder with more")
-    names = [name for name, row in zip(names, rows, strict=True) if row is not None]
-    return Source(name, spec, read.batch.together(whole), tuple(left_out), part, margin, names=tuple(names))
+    return source_of(
+        tuple(items), read, name=str(path.resolve()), names=tuple(names), spec=spec, left_out=left_out, part=part,
+        margin=margin, least=least, track=track,
+    )  # fmt: skip
+
+
+def source_of(
+    items: Sequence[Given],
+    read: Read[Given, Kind],
+    *,
+    name: str,
+    names: Sequence[str],
+    spec: Spec,
+    shards: Shards | None = None,
+    left_out: Sequence[str] = (),
+    part: str = "",
+    margin: int = 0,
+    least: int = 2,
+    track: Track = silently,
+) -> Source[Kind]:
+    """The source of the rows that these items are read to, which are called `names` and may lie in shards.
+
+    Raises:
+        DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
+    """
+    n, bytes_a_row = len(items) + len(left_out), spec.bytes * (spec.size + margin) ** 2 // spec.size**2
+    if bytes_a_row * len(items) > RESIDENT_BYTES or (shards and shards.far):
+        rows = LazyRows(items, read)
+        return Source(name, spec, rows, tuple(left_out), part, margin, names=names, shards=shards)
+    blocks, broken = list[Kind](), dict[int, str]()
+    tried = track(attempts(items, read), total=len(items), description="reading the pictures")
+    results = enumerate(tried)
+    while block := list(itertools.islice(results, TOGETHER)):
+        broken |= {number: str(row) for number, row in block if isinstance(row, DataError)}
+        if whole := [row for _, row in block if not isinstance(row, DataError)]:
+            blocks.append(read.batch.together(whole))
+    left_out = [*left_out, *broken.values()]
+    refuse_if_many(len(left_out), n, name=name, example=left_out[0] if left_out else "")
+    if (found := len(items) - len(broken)) < least:
+        raise DataError(f"{name}: holds {found} picture; learning takes many, so give a folder with more")
+    if broken:
+        names = tuple(name for number, name in enumerate(names) if number not in broken)
+    return Source(name, spec, read.batch.together(blocks), tuple(left_out), part, margin, names=names)
 
 
 def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path], list[Header], list[str]]:
@@ -118,6 +153,13 @@ def attempt_all(
 
     In threads: Pillow decodes and scales outside the interpreter's lock.
     """
+    results = list(track(attempts(items, read), total=len(items), description=description))
+    complaints = [str(result) for result in results if isinstance(result, DataError)]
+    return [None if isinstance(result, DataError) else result for result in results], complaints
+
+
+def attempts(items: Sequence[Given], read: Callable[[Given], T], *, ahead: int = TOGETHER) -> Iterator[T | DataError]:
+    """What `read` makes of each item, or why it cannot; up to `ahead` are read before they are asked for."""
 
     def attempt(item: Given) -> T | DataError:
         try:
@@ -126,6 +168,5 @@ def attempt_all(
             return error
 
     with ThreadPoolExecutor(cores()) as pool:
-        results = list(track(pool.map(attempt, items), total=len(items), description=description))
-    complaints = [str(result) for result in results if isinstance(result, DataError)]
-    return [None if isinstance(result, DataError) else result for result in results], complaints
+        for start in range(0, len(items), ahead):
+            yield from pool.map(attempt, items[start : start + ahead])

@@ -188,18 +188,22 @@ def _streamed(source: Source[Kind], *, batch: int, seed: int, first: int, mine: 
         pin_memory=pinned,
     )
     read = iter(loader)
-    while True:
-        parts = []
-        for part, complaints in (next(read) for _ in pieces):
-            if isinstance(part, GanvasError):
-                raise part
-            parts.append(part)
-            for complaint in complaints:
-                if complaint not in broken:
-                    broken.add(complaint)
-                    _log.warning("left out %s", complaint)
-            refuse_if_many(len(broken), n, name=source.name, example=next(iter(broken), ""))
-        yield parts[0].together(parts) if len(parts) > 1 else parts[0]
+    try:
+        while True:
+            parts = []
+            for _ in pieces:
+                part, complaints = next(read)
+                if isinstance(part, GanvasError):
+                    raise part
+                parts.append(part)
+                for complaint in complaints:
+                    if complaint not in broken:
+                        broken.add(complaint)
+                        _log.warning("left out %s", complaint)
+                refuse_if_many(len(broken), n, name=source.name, example=next(iter(broken), ""))
+            yield parts[0].together(parts) if len(parts) > 1 else parts[0]
+    finally:
+        del read  # ends the workers now, whoever keeps the error, and with it this frame, any longer
 
 
 def _leave_stopping_to_the_main_process(_: int) -> None:

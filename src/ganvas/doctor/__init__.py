@@ -97,6 +97,8 @@ def check(plan: Plan, *, track: Track = silently) -> Report:
     target = list_folder(plan.target) if plan.target else None
     held = list_folder(plan.held_out) if plan.held_out else None
     listings = [listing for listing in (source, target, held) if listing]
+    if target and (source.within or target.within):
+        raise DataError(f"--target {plan.target}: goes with folders of files, not with shards; leave it out")
     names = names_of(listings)
     partners = match(source, target) if target and plan.paired else None
     sight = _see(plan, source, target, held, partners=partners, names=names, track=track)
@@ -137,7 +139,8 @@ def _see(
     files = [path for listing in (source, target, held) if listing for path in listing.files]
     split = set(source.files if plan.side else ())
     cases += [Case((path,), halves=path in split) for path in files if path not in together]
-    results = examine(cases, names=names, track=track)
+    within = {path: read for listing in (source, target, held) if listing for path, read in listing.within.items()}
+    results = examine(cases, names=names, within=within, track=track)
     by_path = {seen.path: seen for seens, _ in results for seen in seens}
     related = [(seens[0].name, relation) for seens, relation in results if relation]
     both = [(a, b) for (a, *rest), relation in results if relation and rest for b in rest]

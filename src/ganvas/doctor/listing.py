@@ -1,15 +1,17 @@
 """Which files there are: pictures, what else lies beside them, and who is whose partner."""
 
+import functools
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
-from ganvas.data import folder
+from ganvas.data import folder, sharded, shards
 from ganvas.data.paired import name_of
 from ganvas.errors import DataError
-from ganvas.images import EXTENSIONS
+from ganvas.files import readable
+from ganvas.images import EXTENSIONS, Encoded
 
 _PICTURES_OF_OTHERS = frozenset(
     {".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".ppm", ".pgm", ".exr", ".hdr"}
@@ -28,6 +30,8 @@ class Listing:
         foreign: pictures of formats that ganvas does not read.
         others: what is no picture, such as notes and label files.
         deeper: pictures in folders below, which are not looked for there.
+        within: how the files are read that lie in shards; these are called by shard, class and name.
+        lost: a line for each sample of a shard that cannot be used.
     """
 
     root: Path
@@ -36,14 +40,18 @@ class Listing:
     foreign: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
     deeper: tuple[Path, ...] = ()
+    within: Mapping[Path, Callable[[], Encoded]] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
 
 def list_folder(root: Path) -> Listing:
-    """The files of a folder, flat or of classes, as training sees them, and what it does not see.
+    """The files of a folder, flat, of classes, or of shards, as training sees them, and what it does not see.
 
     Raises:
         DataError: if there are no pictures in it, it is not clear which are meant, or it cannot be read.
     """
+    if shards.are_meant(str(root)):
+        return _list_shards(root)
     files, classes = folder.list_pictures(root)
     taken = set(files)
     rest = [path for path in sorted(_walk(root)) if path not in taken]
@@ -51,6 +59,19 @@ def list_folder(root: Path) -> Listing:
     foreign = [path for path in rest if path.suffix.lower() in _PICTURES_OF_OTHERS]
     others = [path for path in rest if path.suffix.lower() not in EXTENSIONS | _PICTURES_OF_OTHERS]
     return Listing(root, tuple(files), classes, tuple(foreign), tuple(others), tuple(deeper))
+
+
+def _list_shards(root: Path) -> Listing:
+    found = sharded.look_through(str(root), root=root)
+    samples, classes, left_out = found.samples(str(root))
+    within = dict[Path, Callable[[], Encoded]]()
+    for sample in samples:
+        name = PurePosixPath(readable(sample.name).lstrip("/"))
+        place = root / Path(found.shelf.urls[sample.shard]).name / name.parent
+        within[place / (classes[sample.label] if classes else "") / name.name] = functools.partial(
+            found.shelf.encoded, sample
+        )
+    return Listing(root, tuple(within), classes, within=within, lost=left_out)
 
 
 def _walk(root: Path) -> list[Path]:

@@ -3,10 +3,11 @@
 import functools
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -114,15 +115,21 @@ class Case:
 
 
 def examine(
-    cases: Sequence[Case], *, names: dict[Path, str], track: Track = silently
+    cases: Sequence[Case],
+    *,
+    names: dict[Path, str],
+    within: Mapping[Path, Callable[[], images.Encoded]] = MappingProxyType({}),
+    track: Track = silently,
 ) -> list[tuple[list[Seen], Relation | None]]:
     """What is seen of each case's files, and how the two sides of a pair lie to each other.
+
+    Those that lie `within` others are read as that says.
 
     In threads: Pillow, OpenCV and the digest work outside the interpreter's lock.
     """
 
     def attempt(case: Case) -> tuple[list[Seen], Relation | None]:
-        seen, pixels = zip(*(_look(path, names[path]) for path in case.paths), strict=True)
+        seen, pixels = zip(*(_look(path, names[path], within) for path in case.paths), strict=True)
         sides = pixels
         if case.halves and pixels[0] is not None and can_be_halved(pixels[0].shape[2]):
             sides = _halves(pixels[0])
@@ -139,15 +146,16 @@ def can_be_halved(width: int) -> bool:
     return width % 2 == 0 and width >= 2 * images.MIN_SIDE
 
 
-def _look(path: Path, name: str) -> tuple[Seen, Pixels | None]:
+def _look(path: Path, name: str, within: Mapping[Path, Callable[[], images.Encoded]]) -> tuple[Seen, Pixels | None]:
+    file = within[path]() if path in within else path
     try:
-        with images.opened(path) as image:
+        with images.opened(file) as image:
             mode, profile = _mode(image), _foreign(image.info.get("icc_profile") or b"")
             pixels = images.on_white(images.picture_of(image)).numpy()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
             frames = getattr(image, "n_frames", 1)
     except DataError as error:
-        return _broken(path, name, error), None
+        return _broken(path, name, error, file), None
     small = np.stack([cv2.resize(plane, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for plane in pixels])
     base = small if min(pixels.shape[1:]) >= 2 * SMALL else pixels  # not what was made larger, for that is jagged
     seen = Look(
@@ -168,10 +176,10 @@ def _look(path: Path, name: str) -> tuple[Seen, Pixels | None]:
     return seen, pixels
 
 
-def _broken(path: Path, name: str, error: DataError) -> Broken:
+def _broken(path: Path, name: str, error: DataError, file: images.File) -> Broken:
     cause = error.__cause__
     try:
-        if not path.stat().st_size:
+        if not (len(file.content) if isinstance(file, images.Encoded) else file.stat().st_size):
             return Broken(path, name, "empty")
     except OSError:
         return Broken(path, name, "broken", "cannot be opened")

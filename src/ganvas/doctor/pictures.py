@@ -35,6 +35,14 @@ def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Map
         what = [f"{each.name} ({each.reason})" if each.reason else each.name for each in broken if each.kind == kind]
         why = "" if many else "; training goes on without them"
         found += finding(ERROR if many else WARNING, kind, what, sentence=sentence, advice=advice + why)
+    lost = [line for listing in listings for line in listing.lost]
+    found += finding(
+        ERROR if len(lost) > MAX_BROKEN * (len(seen) + len(lost)) else WARNING,
+        "lost-samples",
+        lost,
+        sentence="in shards, and of no use",
+        advice="write these shards anew",
+    )
     deeper = [names[path] for listing in listings for path in listing.deeper]
     found += finding(
         WARNING, "deeper", deeper, sentence="too deep: in folders below, which are not looked at", advice="move them up"

@@ -25,7 +25,8 @@ from ganvas.features import Features
 from ganvas.inference import draw
 from ganvas.methods._base import Method
 
-AT_ONCE = 250  # pictures of a source
+AT_ONCE = 250  # pictures of a source, of large ones fewer
+_BYTES_AT_ONCE = 2**27
 MOST = 10_000  # reference pictures, unless more are drawn; the distances of all to all fit no memory
 NEIGHBOURS_SOUGHT = 1000  # drawn pictures whose nearest training picture is looked for
 NEIGHBOURS_SHOWN = 8
@@ -78,7 +79,7 @@ def evaluate_drawn(
     for name, model in models.items():
         start = time.perf_counter()
         pictures = track(draw(model.method, range(count)), total=count, description=_naming("drawing", name, models))
-        fake, drawn, looking = _look_while_drawing(pictures, features)
+        fake, drawn, looking = _look_while_drawing(pictures, features, source.spec)
         milliseconds[name] = 1000 * (time.perf_counter() - start - looking) / count
         if model.method.by_class:
             fake = _Seen(fake.features, torch.arange(count) % len(model.facts.spec.classes))
@@ -212,23 +213,27 @@ def _protocol(
 
 def _look(source: Source[Images], count: int, features: Features, track: Track = silently) -> _Seen:
     """What the network makes of `count` pictures of a source, evenly taken."""
-    parts = track(
-        source.parts(AT_ONCE, count), total=math.ceil(count / AT_ONCE), description=f"looking at {source.title}"
-    )
+    some = _at_once(source.spec)
+    parts = track(source.parts(some, count), total=math.ceil(count / some), description=f"looking at {source.title}")
     seen = [(seen_by(features, part.images), part.labels) for part in parts]
     labels = [of for _, of in seen if of is not None]
     return _Seen(torch.cat([rows for rows, _ in seen]), torch.cat(labels) if labels else None)
 
 
-def _look_while_drawing(pictures: Iterable[Tensor], features: Features) -> tuple[_Seen, Tensor, float]:
-    """What the network makes of all pictures (C, H, W), in how many seconds; and those looked at one by one."""
+def _at_once(spec: Spec) -> int:
+    return max(1, min(AT_ONCE, _BYTES_AT_ONCE // spec.bytes))
+
+
+def _look_while_drawing(pictures: Iterable[Tensor], features: Features, spec: Spec) -> tuple[_Seen, Tensor, float]:
+    """What the network makes of all pictures (C, H, W), in how many seconds; and those looked at one by one, small."""
     seen, kept, pictures, seconds = list[Tensor](), list[Tensor](), iter(pictures), 0.0
-    while part := list(itertools.islice(pictures, AT_ONCE)):
+    while part := list(itertools.islice(pictures, _at_once(spec))):
         start = time.perf_counter()
         seen.append(seen_by(features, torch.stack(part)))
         seconds += time.perf_counter() - start
-        kept += part[: max(0, NEIGHBOURS_SOUGHT - len(kept))]
-    return _Seen(torch.cat(seen), None), torch.stack(kept), seconds
+        if lacking := part[: max(0, NEIGHBOURS_SOUGHT - sum(map(len, kept)))]:
+            kept.append(_small(torch.stack(lacking)))
+    return _Seen(torch.cat(seen), None), torch.cat(kept), seconds
 
 
 def _rows(
@@ -331,14 +336,15 @@ def _memorised(
     drawn: Tensor, source: Source[Images], training: Source[Images], track: Track
 ) -> tuple[Mean | None, Tensor]:
     """The share of drawn pictures as near to a training picture as few new real ones are, and the nearest of some."""
-    unseen = source.some(NEIGHBOURS_SOUGHT).images
-    total = math.ceil(len(training) / AT_ONCE)
-    parts = track(training.parts(AT_ONCE), total=total, description="seeking the nearest training pictures")
-    distances, numbers = metrics.nearest(_flat(torch.cat([drawn, unseen])), (_flat(part.images) for part in parts))
+    some = _at_once(source.spec)
+    unseen = [_flat(part.images) for part in source.parts(some, min(NEIGHBOURS_SOUGHT, len(source)))]
+    total = math.ceil(len(training) / some)
+    parts = track(training.parts(some), total=total, description="seeking the nearest training pictures")
+    distances, numbers = metrics.nearest(torch.cat([_flat(drawn), *unseen]), (_flat(part.images) for part in parts))
     closest = torch.argsort(distances[: len(drawn)])[:NEIGHBOURS_SHOWN]
     rows = []
     for shown in (closest, torch.arange(min(NEIGHBOURS_SHOWN, len(drawn)))):
-        rows += [drawn[shown], training.rows(numbers[shown].tolist()).images]
+        rows += [drawn[shown], _small(training.rows(numbers[shown].tolist()).images)]
     pairs = torch.cat(rows)
     of_unseen = distances[len(drawn) :]
     if source.title == training.title:  # each is its own nearest
@@ -348,9 +354,14 @@ def _memorised(
     return Mean.around(share, _share_interval(share, len(drawn))), pairs
 
 
+def _small(pictures: Tensor) -> Tensor:
+    """Pictures as they are kept and shown: a thousand of 1024 pixels would take three gigabytes."""
+    return images.resize(pictures, min(images.ON_A_SHEET, pictures.shape[-1]))
+
+
 def _flat(pictures: Tensor) -> Tensor:
-    side = min(NEIGHBOUR_SIDE, pictures.shape[-1])
-    return images.resize(pictures, side).flatten(1).float()
+    small = _small(pictures)
+    return images.resize(small, min(NEIGHBOUR_SIDE, small.shape[-1])).flatten(1).float()
 
 
 # --- while training -------------------------------------------------------------------------------------------------
@@ -369,7 +380,7 @@ def scorer(
     real = _look(source, count, features).features
 
     def score(method: Method) -> tuple[str, float]:
-        fake, _, _ = _look_while_drawing(draw(method, range(count)), features)
+        fake, _, _ = _look_while_drawing(draw(method, range(count)), features, source.spec)
         if by == "kid":
             return features.title("KID"), metrics.kernel_distance(real, fake.features)[0]
         return features.title("FID"), metrics.frechet_distance(real, fake.features)

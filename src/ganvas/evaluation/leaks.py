@@ -7,6 +7,7 @@ from typing import Any
 from ganvas.data import folder
 from ganvas.data.batch import Source
 from ganvas.data.progress import Track, silently
+from ganvas.data.shards import are_meant
 from ganvas.doctor.looking import Case, Look, examine
 from ganvas.doctor.twins import find_twins
 from ganvas.errors import DataError
@@ -16,14 +17,16 @@ MOST = 20_000  # pictures learned from that are looked at: some minutes
 
 
 def files_of(source: Source[Any]) -> list[Path]:
-    """The files that the rows of a source are read from; none of a set that is no folder."""
+    """The files that the rows of a source are read from; none of a set that is no folder of files."""
+    if are_meant(source.name):
+        return []
     return [Path(source.name, name) for name in source.names]
 
 
 def learned_files(facts: Facts) -> list[Path] | None:
     """The pictures that a run learned from, as far as its folders are still there; None where they are not."""
     folders = [Path(name) for name in (facts.data, facts.target) if name]
-    if not all(path.is_absolute() and path.is_dir() for path in folders):
+    if not all(path.is_absolute() and path.is_dir() and not are_meant(str(path)) for path in folders):
         return None
     try:
         return [

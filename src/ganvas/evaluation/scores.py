@@ -274,4 +274,4 @@ class Sheet:
 
     def drawn(self) -> Tensor:
         """All of them as one picture, uint8 (C, H, W)."""
-        return images.grid(images.enlarge(self.pictures, side=self.side), columns=self.across)
+        return images.grid(images.fitted(self.pictures, side=self.side), columns=self.across)

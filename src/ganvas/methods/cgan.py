@@ -18,6 +18,7 @@ from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
+from ganvas.nets.processor import Dropout
 from ganvas.runtime import Between, Seed, noise, randn, update, update_average
 from ganvas.settings import setting
 
@@ -175,9 +176,9 @@ class LectureDiscriminator(nn.Module):
 
     def __init__(self, spec: Spec):
         super().__init__()
-        self.image = nn.Sequential(nn.Flatten(), Maxout(spec.bytes, 240, 5), nn.Dropout(0.5))
-        self.label = nn.Sequential(Maxout(len(spec.classes), 50, 5), nn.Dropout(0.5))
-        self.joint = nn.Sequential(Maxout(240 + 50, 240, 4), nn.Dropout(0.5), nn.Linear(240, 1))
+        self.image = nn.Sequential(nn.Flatten(), Maxout(spec.bytes, 240, 5), Dropout(0.5))
+        self.label = nn.Sequential(Maxout(len(spec.classes), 50, 5), Dropout(0.5))
+        self.joint = nn.Sequential(Maxout(240 + 50, 240, 4), Dropout(0.5), nn.Linear(240, 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Pictures (N, C, H, W) and class (N, classes) to logits (N, 1)."""

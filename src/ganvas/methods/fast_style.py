@@ -123,7 +123,8 @@ class FastStyle(_base.PictureToPicture):
         Stability Training"; no optical flow is needed, for here the motion is known.
         """
         down, across = (int(n) for n in torch.randint(-SHIFT, SHIFT + 1, (2,)))
-        moved = photographs.roll((down, across), (-2, -1)) + GRAIN * randn(*photographs.shape, device=photographs.device)
+        grain = GRAIN * randn(*photographs.shape, device=photographs.device)
+        moved = photographs.roll((down, across), (-2, -1)) + grain
         again = self.generator(moved).float()
         inner = (..., slice(SHIFT, -SHIFT), slice(SHIFT, -SHIFT)) if self.spec.size > 4 * SHIFT else (...,)
         return F.mse_loss(again[inner], made.roll((down, across), (-2, -1))[inner])

@@ -15,6 +15,7 @@ from ganvas.augment import augment
 from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
+from ganvas.nets.processor import Dropout
 from ganvas.runtime import randn, update, update_average
 from ganvas.settings import setting, with_default
 
@@ -120,5 +121,5 @@ def _layers(
             layers.append(nn.BatchNorm1d(after))
         layers.append(nn.ReLU() if activation == "relu" else nn.LeakyReLU(0.2))
         if dropout:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
     return layers

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.data.batch import Spec
+from ganvas.nets.processor import Dropout
 
 # --- ours: scaled to the picture ------------------------------------------------------------------------------------
 
@@ -74,8 +75,8 @@ def mnist28_generator(latent: int, channels: int) -> nn.Sequential:
 def mnist28_discriminator(channels: int, *, dropout: float = 0.3) -> nn.Sequential:
     """The strided mirror image: (N, C, 28, 28) to a logit (N, 1)."""
     return nn.Sequential(
-        nn.Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(dropout),  # (N, 64, 14, 14)
-        nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(dropout),  # (N, 128, 7, 7)
+        nn.Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 64, 14, 14)
+        nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 128, 7, 7)
         nn.Flatten(), nn.Linear(128 * 7 * 7, 1),
     ).apply(_glorot)  # fmt: skip
 

@@ -1,15 +1,14 @@
-"""Layers that look at a whole batch, or at chance, where several processes or parts of a step share the batch."""
+"""Batch norm over the rows of all processes that share a batch."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas import processes
-from ganvas.runtime import own_rows
 
 
 def synchronise(network: nn.Module) -> None:
-    """Let the network's batch norms see the rows of all processes, and its dropouts draw for each row apart.
+    """Let the network's batch norms see the rows of all processes.
 
     The weights stay the same objects under the same names; in evaluation mode nothing is different.
     """
@@ -17,8 +16,6 @@ def synchronise(network: nn.Module) -> None:
         for name, layer in parent.named_children():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 setattr(parent, name, _BatchNorm(layer))
-            elif isinstance(layer, nn.Dropout):
-                setattr(parent, name, _Dropout(layer.p))
 
 
 class _BatchNorm(nn.Module):
@@ -54,13 +51,3 @@ class _BatchNorm(nn.Module):
             self.num_batches_tracked.add_(1)
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
-
-
-class _Dropout(nn.Dropout):
-    """Dropout whose rows are drawn for the whole batch: no two processes, or parts, leave out the same."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Numbers (N, ...), of the same shape."""
-        if not self.training or not self.p:
-            return input
-        return input * own_rows(len(input), lambda n: F.dropout(input.new_ones(n, *input.shape[1:]), self.p))

@@ -17,11 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout
+
 Norm = Literal["instance", "batch", "group", "none"]
 Upsample = Literal["deconv", "resize", "pixelshuffle"]
 Patch = Literal["pixel", "16", "70", "286"]
 
 GROUP = 16  # channels that share their statistics in a group norm
+LARGE = 2**22  # numbers of a kernel that most often meets maps smaller than itself: 512x512 of 4x4
 STRIDED = {"16": 1, "70": 3, "286": 5}  # halvings in a discriminator, by the side in pixels of what one output sees
 
 
@@ -79,7 +82,7 @@ def doubling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bi
     times the channels and lays them out as pixels (Shi et al. 2016).
     """
     if upsample == "deconv":
-        return nn.ConvTranspose2d(before, after, kernel, 2, 1, kernel % 2, bias=bias)
+        return ConvTranspose2d(before, after, kernel, 2, 1, kernel % 2, bias=bias)
     if upsample == "resize":
         return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias))
     return nn.Sequential(nn.Conv2d(before, 4 * after, 3, 1, 1, bias=bias), nn.PixelShuffle(2))
@@ -103,11 +106,12 @@ def small_weights(network: nn.Module) -> None:
 def lay_out(network: nn.Module) -> None:
     """Put weights into the layout in which the processor's convolutions work: channels last.
 
-    But for transposed convolutions, whose gradients come in the usual one: Adam would copy each of them.
+    But for transposed convolutions, whose gradients come in the usual one: Adam would copy each of them. And for the
+    largest kernels, which are multiplied as they lie.
     """
     network.to(memory_format=torch.channels_last)
     for layer in network.modules():
-        if isinstance(layer, nn.ConvTranspose2d):
+        if isinstance(layer, nn.ConvTranspose2d) or (isinstance(layer, nn.Conv2d) and layer.weight.numel() >= LARGE):
             layer.weight.data = layer.weight.data.contiguous()
 
 
@@ -149,17 +153,17 @@ class UNet(nn.Module):
         bias = norm == "none"
         self.skips, self.multiple = skips, 2 ** len(widths)
         self.least = 2 if norm_at_the_bottom else 1  # a single pixel has no variance
-        self.encoder = nn.ModuleList([nn.Conv2d(channels, widths[0], 4, 2, 1)])
+        self.encoder = nn.ModuleList([Conv2d(channels, widths[0], 4, 2, 1)])
         for level, (before, after) in enumerate(pairwise(widths), 2):
             normed = level < len(widths) or norm_at_the_bottom
-            layers = [nn.LeakyReLU(slope), nn.Conv2d(before, after, 4, 2, 1, bias=bias or not normed)]
+            layers = [nn.LeakyReLU(slope), Conv2d(before, after, 4, 2, 1, bias=bias or not normed)]
             self.encoder.append(nn.Sequential(*layers, *([norm_of(norm, after)] if normed else [])))
         self.decoder = nn.ModuleList()
         backwards = list(reversed(widths))
         for level, (before, after) in enumerate(pairwise(backwards)):
             inputs = before * 2 if skips and level else before
             layers = [nn.ReLU(), doubling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
-            self.decoder.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout and level < 3 else [])))
+            self.decoder.append(nn.Sequential(*layers, *([Dropout(dropout)] if dropout and level < 3 else [])))
         inputs = widths[0] * 2 if skips and len(widths) > 1 else widths[0]
         self.decoder.append(nn.Sequential(nn.ReLU(), doubling(inputs, outputs, upsample=upsample), nn.Tanh()))
         small_weights(self)
@@ -196,7 +200,7 @@ class Residual(nn.Module):
         bias = norm == "none"
         self.change = nn.Sequential(
             nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=bias), norm_of(norm, width), nn.ReLU(),
-            *([nn.Dropout(dropout)] if dropout else []),
+            *([Dropout(dropout)] if dropout else []),
             nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=bias), norm_of(norm, width),
         )  # fmt: skip
 

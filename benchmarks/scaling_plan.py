@@ -1,0 +1,267 @@
+"""A plan on paper for 64 GPUs: what a step would spend on computing, telling and reading; a part of scaling.py.
+
+None of it was run on 64 GPUs. Counts, and the speeds of a processor, are measured by scaling.py; the rest is assumed.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+NODES, A_NODE = 8, 8
+GPUS = NODES * A_NODE
+PEAK, SHARE = 989e12, 0.4  # operations a second in bf16 of an H200-class GPU, and how much of that convolutions reach
+INSIDE, BETWEEN = 450e9, 400e9 / 8  # bytes a second and direction: NVLink, and 400 Gb/s of network for each GPU
+COLLECTIVE = 40e-6  # seconds that the smallest collective of 64 GPUs takes
+CONTROL = 0.5e-3  # and the one of each step that says who wants to stop, between processors (gloo, TCP)
+LAUNCH = 5e-6  # seconds of a processor for each operation that it sends to a GPU
+A_NORM = 4  # collectives of a synchronised batch norm: mean and variance, and the gradients of both
+DISK, STORAGE = 5e9, 2e9  # bytes a second and node: an NVMe disk, and object storage over the network
+CORES = 128  # of a node
+WRITE = 1e9  # bytes a second of a shared file system, by one process
+GPU_HOURS = 16_384 * 54 * 24 / 419  # between failures of a GPU and its share of a node: as the Llama 3 paper tells
+RESTART = 300  # seconds from a failure to the next step
+DEFAULT_SAVE = 60  # seconds between saves, where nobody says otherwise
+GOOD = 0.9  # the efficiency that is worth the machines
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+PICTURES, EPOCHS = 10**6, 20  # of the training that is reckoned through
+
+
+@dataclass(frozen=True)
+class Model:
+    """One that is reckoned through."""
+
+    method: str
+    preset: str | None
+    size: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What scaling.py's process is told to count."""
+        return {"method": self.method, "preset": self.preset, "size": self.size}
+
+
+MODELS = {
+    "`dcgan` at 64": Model("dcgan", None, 64),
+    "`pix2pix --preset paper` at 256": Model("pix2pix", "paper", 256),
+    "`cyclegan --preset paper` at 256": Model("cyclegan", "paper", 256),
+    "`pix2pix` at 1024": Model("pix2pix", None, 1024),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step spends, in seconds.
+
+    Attributes:
+        picture: computing, for each picture of a GPU.
+        gradients, norms: telling each other gradients, and statistics.
+        calls: a processor's, that keep a GPU busy or do not.
+    """
+
+    picture: float
+    gradients: float
+    norms: float
+    calls: float
+
+    def seconds(self, batch: int) -> float:
+        """A step with `batch` pictures a GPU: GPU and processor work side by side, and the slower one counts."""
+        return max(batch * self.picture + self.gradients + self.norms, self.calls)
+
+    def efficiency(self, batch: int) -> float:
+        """The share of the step in which pictures are computed."""
+        return batch * self.picture / self.seconds(batch)
+
+    def enough(self) -> int:
+        """The pictures a GPU from which on `GOOD` is reached."""
+        told = (self.gradients + self.norms) * GOOD / (1 - GOOD)
+        return math.ceil(max(told, self.calls * GOOD) / self.picture)
+
+
+def ring(number: int, size: float, bandwidth: float) -> float:
+    """Seconds of an all-reduce among `number` in a ring: 2 (N - 1) / N of the bytes pass every link."""
+    return 2 * (number - 1) / number * size / bandwidth
+
+
+def all_reduce(size: float) -> float:
+    """Inside the nodes first; then each GPU's eighth between them."""
+    return ring(A_NODE, size, INSIDE) + ring(NODES, size / A_NODE, BETWEEN)
+
+
+def step_of(one: dict[str, float]) -> Step:
+    """The step of a model, from what was counted."""
+    return Step(
+        picture=2 * one["multiply_adds"] / (SHARE * PEAK),
+        gradients=all_reduce(4 * one["weights"]) + one["buckets"] * COLLECTIVE,
+        norms=one["norms"] * A_NORM * COLLECTIVE,
+        calls=one["calls"] * LAUNCH + CONTROL,
+    )
+
+
+def panels(found: dict[str, Any]) -> list[tuple[str, str, dict[str, tuple[list[float], list[float]]]]]:
+    """The efficiency against the pictures a GPU, a curve for each model."""
+    steps = {name: step_of(one) for name, one in found["models"].items()}
+    curves = {
+        name.replace("`", ""): ([float(n) for n in BATCHES], [100 * step.efficiency(n) for n in BATCHES])
+        for name, step in steps.items()
+    }
+    return [("64 GPUs, on paper", "percent of the time spent computing", curves)]
+
+
+# --- in words -------------------------------------------------------------------------------------------------------
+
+
+def text(found: dict[str, Any]) -> str:
+    models, decoding = found["models"], found["decoding"]
+    steps = {name: step_of(one) for name, one in models.items()}
+    return "\n\n".join(
+        [
+            "## A plan for 64 GPUs, on paper",
+            "**None of this was run on 64 GPUs.** It is arithmetic: what a step multiplies, how many weights, norms "
+            "and calls it has, how large saves are and how fast one core decodes was counted and measured on this "
+            f"machine; the rest is assumed: {NODES} nodes of {A_NODE} GPUs of the H200's class, {PEAK / 1e12:.0f} "
+            f"TFLOP/s in bf16 of which convolutions reach {SHARE:.0%} (kind to small maps); {INSIDE / 1e9:.0f} GB/s a "
+            f"direction inside a node, {BETWEEN * 8 / 1e9:.0f} Gb/s for each GPU between nodes; "
+            f"{COLLECTIVE * 1e6:.0f} "
+            f"microseconds for the smallest collective, {CONTROL * 1e3:g} ms for the one by which the processors "
+            f"agree "
+            "after each step whether "
+            f"to stop; {LAUNCH * 1e6:.0f} microseconds of a processor for each operation that it sends to its GPU.",
+            _steps(models, steps),
+            _sizes(steps),
+            "![Efficiency against pictures a GPU](scaling-plan.png)",
+            _breaks(models, steps),
+            _reading(steps, decoding),
+            _learning(steps),
+            _saves(models),
+        ]
+    )
+
+
+def _steps(models: dict[str, Any], steps: dict[str, Step]) -> str:
+    rows = [
+        f"| {name} | {one['multiply_adds'] / 1e9:,.1f} | {1e3 * step.picture:.3f} | {4 * one['weights'] / 1e6:,.0f} "
+        f"MB "
+        f"| {1e3 * step.gradients:.2f} | {one['norms']:.0f} | {1e3 * step.norms:.2f} | {one['calls']:,.0f} | "
+        f"{1e3 * step.calls:.1f} |"
+        for (name, one), step in zip(models.items(), steps.values(), strict=True)
+    ]
+    return (
+        "### A step\n\n| | multiply-adds a picture, billions, forward and back | ms to compute them | gradients a "
+        "step | ms to average them | batch norms passed | ms of their collectives | operations sent | ms of the "
+        "processor |\n"
+        "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "Gradients travel in fp32, in a ring inside each node and then, an eighth by each GPU, between the nodes: 2 "
+        f"(N - 1) / N of their bytes over the bandwidth, N = {A_NODE} both times. ganvas averages them after each "
+        "player's backward pass and not during it, so that nothing of this is hidden; the discriminator's and the "
+        f"generator's go one after the other. A synchronised batch norm asks the others {A_NORM} times, forward and "
+        "back. The processor works ahead of its GPU, so only the slower of the two counts; a step that is captured as "
+        "a CUDA graph would need next to nothing of the last column."
+    )
+
+
+def _sizes(steps: dict[str, Step]) -> str:
+    rows = []
+    for name, step in steps.items():
+        cells = [f"{step.efficiency(n):.0%}, {GPUS * n / step.seconds(n):,.0f}" for n in (1, 8, 64)]
+        rows.append(f"| {name} | {' | '.join(cells)} | {step.enough():,} | {GPUS * step.enough():,} |")
+    return (
+        "### Efficiency, and pictures a second\n\nThe share of the time in which pictures are computed, with 1, 8 and "
+        f"64 of them on each GPU, and what all {GPUS} make of them in a second; and how many it takes for "
+        f"{GOOD:.0%}.\n\n| | 1 a GPU | 8 a GPU | 64 a GPU | a GPU for {GOOD:.0%} | the whole batch then "
+        f"|\n|---|---|---|---|---|---|\n" + "\n".join(rows)
+    )
+
+
+def _breaks(models: dict[str, Any], steps: dict[str, Step]) -> str:
+    smallest, largest = (
+        min(models, key=lambda m: models[m]["multiply_adds"]),
+        max(models, key=lambda m: models[m]["multiply_adds"]),
+    )
+    hours = []
+    for name, step in steps.items():
+        alone = Step(step.picture, 0.0, 0.0, step.calls - CONTROL)
+        all_of_it, n = PICTURES * EPOCHS, step.enough()
+        hours.append(
+            f"| {name} | {_hours(all_of_it / (n / alone.seconds(n)))} | "
+            f"{_hours(all_of_it / (GPUS * n / step.seconds(n)))} | {all_of_it // (GPUS * n):,} |"
+        )
+    return (
+        "**Where it breaks.** With the papers' batches, one picture in all, 64 GPUs cannot share anything. With one "
+        f"picture each the processors' calls and the gradients take most of the step. {smallest} is too small "
+        f"whatever "
+        f"the batch: one GPU computes {1 / steps[smallest].picture:,.0f} of its pictures a second, if it is fed, so "
+        f"that a million pictures pass {EPOCHS} times in less time than it takes to get 64 GPUs. Do not use them for "
+        f"it. {largest} is where they begin to be worth it. Over {PICTURES:,} pictures, {EPOCHS} times:\n\n"
+        "| | one GPU | 64 GPUs | steps of those |\n|---|---|---|---|\n" + "\n".join(hours)
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _reading(steps: dict[str, Step], decoding: dict[str, dict[str, float]]) -> str:
+    rows = []
+    for name, step in steps.items():
+        file, n = decoding[str(MODELS[name].size)], step.enough()
+        pictures = A_NODE * n / step.seconds(n) * (1 if MODELS[name].method == "dcgan" else 2)
+        rate, busy = pictures * file["bytes"], pictures / file["a_second"]
+        rows.append(
+            f"| {name} | {pictures:,.0f} | {file['bytes'] / 1e3:,.0f} kB | {rate / 1e9:.2f} GB/s | {rate / DISK:.0%} "
+            f"| "
+            f"{rate / STORAGE:.0%} | {busy:,.0f} |"
+        )
+    each = ", ".join(f"{one['a_second']:,.0f} a second of {side} pixels" for side, one in decoding.items())
+    return (
+        "### Reading\n\nEach node reads for its eight GPUs at the speed above, a pair as two files. One core of this "
+        f"machine decodes {each} (JPEG, quality 90, photographs). A node is assumed to have {CORES} cores, a disk of "
+        f"{DISK / 1e9:.0f} GB/s and {STORAGE / 1e9:.0f} GB/s from object storage.\n\n| | pictures a second and node | "
+        "a file | bytes | of the disk | of object storage | cores that decode |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "Where more cores are asked for than there are, decoding and not computing sets the pace: make the files as "
+        "small as they are used (`ganvas shards --size`), or keep decoded pictures in memory, where a million of 64 "
+        "pixels take 12 GB. ganvas starts eight workers a process at most, 64 a node."
+    )
+
+
+def _learning(steps: dict[str, Step]) -> str:
+    batch = GPUS * steps["`pix2pix --preset paper` at 256"].enough()
+    return (
+        "### What a larger batch changes\n\nMore GPUs at the same `--batch` learn the same, to rounding. But then "
+        f"there is little to share: to keep 64 GPUs busy `pix2pix --preset paper` needs a batch of {batch:,} in place "
+        f"of 1, and that is another training, for a pass over the data is {batch:,} times fewer updates. The step "
+        f"size "
+        "must grow with it: with the batch for SGD, after a slow beginning (Goyal et al. 2017), with its root for "
+        "Adam (Malladi et al. 2022), and only up to a batch that depends on the data; beyond it more pictures a step "
+        "gain nothing (McCandlish et al. 2018). In adversarial training large batches have made better pictures and "
+        "earlier collapse (Brock, Donahue and Simonyan 2019). `--ema` counts steps, so with fewer of them it must be "
+        "smaller. None of this is measured here: try the batch on one GPU with `--grad-accumulate` first, which costs "
+        "time only. Several trainings side by side (seeds, settings, a [study](../study.md)) use 64 GPUs to the full "
+        "and need none of this."
+    )
+
+
+def _saves(models: dict[str, Any]) -> str:
+    between = GPU_HOURS * 3600 / GPUS
+    rows = []
+    for name, one in models.items():
+        takes = one["save_bytes"] / WRITE
+        best = math.sqrt(2 * takes * between)
+        lost = takes / best + best / (2 * between) + RESTART / between
+        rows.append(
+            f"| {name} | {one['save_bytes'] / 1e6:,.0f} MB | {one['save_seconds']:.1f} | {takes:.2f} | "
+            f"{takes / DEFAULT_SAVE:.1%} | {best / 60:.0f} minutes | {lost:.2%} |"
+        )
+    return (
+        "### Saves and failures\n\nThe first process writes weights, averages and the optimisers' memory, and the "
+        f"others wait. With one failure in {GPU_HOURS:,.0f} hours of a GPU (419 in 54 days of 16,384 of them: Llama "
+        f"3, "
+        f"2024), 64 of them run {between / 3600:,.0f} hours ({between / 86400:.0f} days) between two. The interval "
+        "that costs least is Young's and Daly's, the root of twice the time of a save times the time between "
+        f"failures; {WRITE / 1e9:.0f} GB/s is assumed for the shared disk, and {RESTART / 60:.0f} minutes to start "
+        "again.\n\n| | a save | seconds here | seconds there | cost at one a minute, the default | best interval | "
+        "cost then, failures included |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "The default of a minute is for laptops. On such a cluster give `--save-every` as many steps as take that "
+        "long. A failed process ends the job with a line, and the same command goes on from the last save, also with "
+        "fewer GPUs if they divide the batch."
+    )

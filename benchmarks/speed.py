@@ -1,0 +1,449 @@
+"""How quick training and style transfer are: beside the loops that tutorials print, and beside the machine's ceiling.
+
+    python benchmarks/speed.py                                 everything
+    python benchmarks/speed.py --only gan pix2pix --rounds 8   some of it; the others' figures stay
+
+Each is measured as (a) the loop of `plain_loops.py`, (b) ganvas in fp32, (c) ganvas as shipped, which take turns in one
+run, and a large matrix product with them: the machine's own ceiling. With --data-root DIR, where DIR holds MNIST/raw,
+the digits are MNIST's; without, they are made by chance, which takes as long. The same goes for VGG-19 (--weights).
+Writes docs/results/speed.md and speed.png once every part has been measured.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import matplotlib as mpl
+import plain_loops
+import report
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from ganvas import methods, stylize
+from ganvas.data import open_source
+from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.stream import batches
+from ganvas.facts import Facts
+from ganvas.images import Picture
+from ganvas.methods._base import BaseConfig, Method
+from ganvas.nets.vgg import VGG19
+from ganvas.runtime import Precision, autocast, choose_precision, keep_memory, scale_rates, seed_step
+from ganvas.trial import quicker_precision
+
+CPU = torch.device("cpu")
+FOUND = Path("runs/speed/found.json")
+WAYS = {"plain": "plain loop, fp32", "fp32": "ganvas, fp32", "shipped": "ganvas as shipped"}
+SIDE = 2048  # of the matrices of the product that is the ceiling
+DIGITS = 4096  # pictures made where there is no data
+ITERATIONS = 8  # of stylize, each turn: the first half in bf16 where that is quicker, the other half in fp32
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        title: as it stands in the table.
+        method: its name; `stylize` is none.
+        preset: of the method.
+        spec: the shape of the data.
+        cycle: steps after which the work repeats.
+        batch: where it is not the preset's.
+        wanted: the ratio to the plain loop, and the share of the ceiling, that were to be reached.
+        meaning: what the profile says, in a sentence.
+    """
+
+    title: str
+    method: str
+    preset: str
+    spec: Spec
+    cycle: int = 1
+    batch: int | None = None
+    wanted: tuple[float, float] | None = None
+    meaning: str = ""
+
+
+def _pairs(size: int) -> Spec:
+    return Spec(size, 3, target_channels=3)
+
+
+CASES = {
+    "gan": Case(
+        "`gan --preset book`", "gan", "book", Spec(28, 1), wanted=(2.5, 0.65),
+        meaning="Dense layers are matrix products, and nearly all of the time goes there; Adam and the random bits "
+        "of dropout are most of the rest.",
+    ),
+    "dcgan28": Case(
+        "`dcgan --preset mnist28`, 28 pixels", "dcgan", "mnist28", Spec(28, 1), wanted=(1.8, 0.55),
+        meaning="Convolutions; then passes over large maps that multiply little: leaky units, dropout, norms.",
+    ),
+    "dcgan64": Case(
+        "`dcgan --preset paper64 --batch 32`, 64 pixels", "dcgan", "paper64", Spec(64, 3), batch=32,
+        meaning="Wide layers: hardly anything but convolutions.",
+    ),
+    "wgan_gp": Case(
+        "`wgan_gp --preset mnist28`, 28 pixels", "wgan_gp", "mnist28", Spec(28, 1), cycle=5,
+        meaning="The gradient penalty is in fp32 by design and goes twice through the critic, so bf16 helps the rest "
+        "alone.",
+    ),
+    "vae": Case(
+        "`vae --preset mnist28`, 28 pixels", "vae", "mnist28", Spec(28, 1),
+        meaning="A tiny network: maps of 8 to 32 channels are too thin for the processor's products, and what reads "
+        "and writes them, activations and pooling, weighs as much.",
+    ),
+    "pix2pix": Case(
+        "`pix2pix --preset paper`, 256 pixels", "pix2pix", "paper", _pairs(256), wanted=(1.9, 0.75),
+        meaning="One picture a step for 57 million weights: each is cast to bf16, its gradient cast back, and Adam "
+        "reads and writes it, about 40 bytes for each weight at every step, beside few multiplications.",
+    ),
+    "cyclegan128": Case(
+        "`cyclegan --preset paper`, 128 pixels", "cyclegan", "paper", _pairs(128),
+        meaning="Convolutions; norms, padding and layouts of the large maps are the rest.",
+    ),
+    "cyclegan256": Case(
+        "`cyclegan --preset paper`, 256 pixels", "cyclegan", "paper", _pairs(256), wanted=(1.7, 0.65),
+        meaning="As at 128 pixels; maps are larger than the caches, so norms and padding wait for memory.",
+    ),
+    "stylize": Case(
+        "`stylize`, 256 pixels", "stylize", "", Spec(256, 3), wanted=(1.7, 0.60),
+        meaning="The convolutions of VGG-19, one half of the steps in bf16 and the last half in fp32 by design.",
+    ),
+}  # fmt: skip
+
+
+# --- what goes in ---------------------------------------------------------------------------------------------------
+
+
+def source_of(case: Case, root: Path | None) -> Source:
+    """MNIST for digits where it is there, else pictures made by chance."""
+    spec, chance = case.spec, torch.Generator().manual_seed(0)
+    if root and spec.size == 28:
+        return open_source("mnist", root=root)
+
+    def pixels(count: int) -> Tensor:
+        return torch.randint(0, 256, (count, spec.channels, spec.size, spec.size), generator=chance, dtype=torch.uint8)
+
+    if spec.target_channels:
+        return Source("chance", spec, Pairs(pixels(8), pixels(8)))
+    return Source("chance", spec, Images(pixels(DIGITS if spec.size < 64 else DIGITS // 4)))
+
+
+def config_of(case: Case) -> BaseConfig:
+    """The settings of its method."""
+    config = methods.config(case.method, case.preset)
+    return replace(config, batch=case.batch or config.batch)
+
+
+def shipped(case: Case, root: Path | None) -> Precision:
+    """The format that `ganvas train` chooses for it here."""
+    if case.method == "stylize":
+        return choose_precision(CPU)
+    source, config = source_of(case, root), config_of(case)
+    facts = Facts(
+        method=case.method, config=config, spec=source.spec, data=source.name, pictures=len(source), seed=0, flip=False,
+        precision="fp32",
+    )  # fmt: skip
+    return quicker_precision(source, facts, device=CPU)
+
+
+def turns(case: Case, way: str, precision: Precision, root: Path | None, weights: Path | None) -> Iterator[int]:
+    """Endless steps of a case in one of the ways; each gives the number of pictures, or iterations, it took."""
+    if case.method == "stylize":
+        return stylized(case, way, weights, precision)
+    source = source_of(case, root)
+    torch.manual_seed(0)
+    config = config_of(case)
+    method = methods.get(case.method)(config, source.spec).train()
+    if way != "plain":
+        return steps(method, source, precision)
+    if isinstance(source.pictures, Pairs):
+        pairs = source.pictures.signed()
+        rows = itertools.cycle(range(len(pairs)))
+        given: Iterator = ((pairs.source[i : i + 1], pairs.target[i : i + 1]) for i in rows)
+    else:
+        given = plain_loops.loaded(source.pictures.images, config.batch)
+    return plain_loops.LOOPS[case.method](method, given)
+
+
+def steps(method: Method, source: Source, precision: Precision) -> Iterator[int]:
+    """The steps that `ganvas train` takes, without its log, sheets and saves."""
+    for step, batch in enumerate(batches(source, batch=method.config.batch, seed=0, device=CPU)):
+        seed_step(0, step)
+        scale_rates(method.optimizers.values(), method.config.rate_at(0))
+        with autocast(CPU, precision):
+            method.training_step(batch, step)
+        yield method.config.batch
+
+
+def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -> Iterator[int]:
+    """Whole pictures of a few iterations each; every step gives that number, preparations included."""
+    from style import PlainLoop
+
+    config = stylize.StylizeConfig(size=case.spec.size, iterations=ITERATIONS)
+    torch.manual_seed(0)
+    content, style = (Picture(torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8)) for _ in range(2))
+    loop = PlainLoop(weights, config)
+    network = VGG19(deepest=config.deepest)
+    network.take({f"features.{k}": v for k, v in loop.network.state_dict().items()}, where="torchvision")
+    while True:
+        if way == "plain":
+            loop(content.pixels[None] / 255, style.pixels[None] / 255, ITERATIONS)
+        else:
+            for _ in stylize.Stylizer(config, network, [style], precision)(content):
+                pass
+        yield ITERATIONS
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+class MultiplyAdds(TorchDispatchMode):
+    """Counts the multiply-adds of products and convolutions, forward and backward, while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        if (flops := flop_registry.get(func._overloadpacket)) is not None:
+            self.count += flops(*args, **(kwargs or {}), out_val=output) // 2  # a multiply-add is two operations
+        return output
+
+
+def multiply_adds(case: Case, loop: Iterator[int]) -> float:
+    """For one picture, or iteration."""
+    pictures = 0
+    with MultiplyAdds() as counter:
+        for _ in range(case.cycle):
+            pictures += next(loop)
+    return counter.count / pictures
+
+
+def product(dtype: torch.dtype) -> float:
+    """Multiply-adds a second of a large matrix product."""
+    a, b = torch.ones(SIDE, SIDE, dtype=dtype), torch.ones(SIDE, SIDE, dtype=dtype)
+    made, seconds = torch.mm(a, b), []
+    for _ in range(2):
+        start = time.perf_counter()
+        torch.mm(a, b, out=made)
+        seconds.append(time.perf_counter() - start)
+    return SIDE**3 / min(seconds)
+
+
+def seconds_a_picture(case: Case, loop: Iterator[int], least: float) -> float:
+    """Over whole cycles, and `least` seconds or more."""
+    start, pictures = time.perf_counter(), 0
+    while not pictures or time.perf_counter() - start < least:
+        pictures += sum(next(loop) for _ in range(case.cycle))
+    return (time.perf_counter() - start) / pictures
+
+
+def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *, rounds: int, least: float) -> dict:
+    """All ways in turns, each after the product in its own format."""
+    formats = dict.fromkeys(WAYS, torch.float32) | ({"shipped": torch.bfloat16} if precision == "bf16" else {})
+    counted = {way: multiply_adds(case, loops[way]) for way in ("plain", "fp32")}  # which warms up, too
+    next(loops["shipped"])
+    found = []
+    for _ in range(rounds):
+        found.append({})
+        for way, loop in loops.items():
+            ceiling = product(formats[way])
+            if case.method == "stylize" and formats[way] == torch.bfloat16:
+                ceiling = 2 / (1 / ceiling + 1 / product(torch.float32))
+            found[-1][way] = {"seconds": seconds_a_picture(case, loop, least), "ceiling": ceiling}
+        print(case.title, {way: f"{1 / one['seconds']:.3g}/s" for way, one in found[-1].items()}, flush=True)
+    top = profiled(case, loops["shipped"])
+    return {"precision": precision, "multiply_adds": counted, "rounds": found, "profile": top}
+
+
+def profiled(case: Case, loop: Iterator[int]) -> list[tuple[str, float]]:
+    """The operators that take most of a step, as shares of it, largest first."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(case.cycle):
+            next(loop)
+    events = [event for event in found.key_averages() if event.key.startswith("aten::")]
+    every = sum(event.self_cpu_time_total for event in events)
+    shares = sorted(((event.self_cpu_time_total / every, event.key) for event in events), reverse=True)
+    return [(name.removeprefix("aten::"), share) for share, name in shares[:8]]
+
+
+def peak_of(name: str, way: str, precision: Precision, options: argparse.Namespace) -> int:
+    """Bytes at the peak of a process that does nothing else."""
+    words = [sys.executable, __file__, "--peak", name, way, precision]
+    for flag in ("data_root", "weights"):
+        if value := getattr(options, flag):
+            words += [f"--{flag.replace('_', '-')}", str(value)]
+    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def rows_of(found: dict) -> dict[str, dict]:
+    """By way: pictures a second, ratio to the plain loop with its range, share of the ceiling, peak."""
+    needed = min(found["multiply_adds"].values())
+    rows = {}
+    for way in WAYS:
+        seconds = [one[way]["seconds"] for one in found["rounds"]]
+        ratios = [one["plain"]["seconds"] / one[way]["seconds"] for one in found["rounds"]]
+        shares = [needed / one[way]["seconds"] / one[way]["ceiling"] for one in found["rounds"]]
+        rows[way] = {
+            "speed": 1 / statistics.median(seconds),
+            "ratio": statistics.median(ratios),
+            "range": (min(ratios), max(ratios)),
+            "share": statistics.median(shares),
+            "peak": found["peaks"][way] / 2**20,
+        }
+    return rows
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def table(found: dict) -> str:
+    lines = []
+    for name, case in CASES.items():
+        unit = " iterations" if name == "stylize" else ""
+        for way, row in rows_of(found[name]).items():
+            first, last = row["range"]
+            spread = f" ({first:.2f} to {last:.2f})" if way != "plain" else ""
+            format_ = f" ({found[name]['precision']})" if way == "shipped" else ""
+            lines.append(
+                f"| {case.title if way == 'plain' else ''} | {WAYS[way]}{format_} | {_short(row['speed'])}{unit} "
+                f"| {row['ratio']:.2f}{spread} | {row['share']:.0%} | {row['peak']:,.0f} |"
+            )
+    head = "| | loop | pictures a second | ratio to the plain loop | share of the ceiling | peak, MB |\n"
+    return head + "|---|---|---|---|---|---|\n" + "\n".join(lines)
+
+
+def wanted_table(found: dict) -> str:
+    lines = []
+    for name, case in CASES.items():
+        if case.wanted:
+            row, (ratio, share) = rows_of(found[name])["shipped"], case.wanted
+            lines.append(f"| {case.title} | {ratio} | {row['ratio']:.2f} | {share:.0%} | {row['share']:.0%} |")
+    head = "| as shipped | ratio to reach | reached | share to reach | reached |\n|---|---|---|---|---|\n"
+    return head + "\n".join(lines)
+
+
+def profiles(found: dict) -> str:
+    parts = []
+    for name, case in CASES.items():
+        names, shares = zip(*found[name]["profile"], strict=True)
+        parts.append(
+            f"**{case.title}**: {case.meaning}\n\n| {' | '.join(f'`{n}`' for n in names)} |\n"
+            f"|{'---|' * len(names)}\n| {' | '.join(f'{share:.0%}' for share in shares)} |"
+        )
+    return "\n\n".join(parts)
+
+
+def draw(found: dict) -> None:
+    """Ratios to the plain loop, and shares of the ceiling, side by side."""
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    rows = {name: rows_of(found[name]) for name in CASES}
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    colours = {"plain": "#9aa0a6", "fp32": "#7aa6d8", "shipped": "#1f5fa8"}
+    for axis, key, title in zip(
+        axes, ("ratio", "share"), ("times the plain loop's speed", "share of the ceiling"), strict=True
+    ):
+        for shift, (way, colour) in enumerate(colours.items()):
+            heights = [row[way][key] for row in rows.values()]
+            places = [place + 0.26 * (shift - 1) for place in range(len(rows))]
+            axis.barh(places, heights, 0.24, color=colour, label=WAYS[way])
+        axis.set_title(title, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.axvline(1, color="black", linewidth=0.6)
+    axes[0].set_yticks(range(len(rows)), list(rows))
+    axes[0].invert_yaxis()
+    axes[1].xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=9, loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(report.RESULTS / "speed.png", dpi=110)
+
+
+def write(found: dict) -> None:
+    draw(found)
+    rounds = " or ".join(map(str, sorted({len(found[name]["rounds"]) for name in CASES})))
+    text = f"""# Speed: beside the plain loops, and beside the machine's ceiling
+
+![Ratios to the plain loop and shares of the ceiling](speed.png)
+
+`benchmarks/speed.py`. The plain loop is what tutorials print (`benchmarks/plain_loops.py`): the same networks in fp32.
+ganvas is the step that `ganvas train` takes, its data included. All took turns in one run, {rounds} rounds;
+medians, and the range of the ratio over the rounds. The ceiling is a product of two {SIDE}x{SIDE} matrices, measured
+before each turn, in the loop's own format; the share is that of the multiply-adds which a picture needs: those of the
+ganvas step, which leaves out gradients that nobody uses. Convolutions may pass 100 % in fp32: theirs is other code
+than the product's. Peaks are of processes of their own that took a few steps, torch itself included. `stylize` is
+counted in iterations, {ITERATIONS} a picture, so that what is prepared once weighs more than in the 200 that are usual;
+half of them are in fp32 by design, so its ceiling is that of half the work in each format. Weights of VGG-19 may be
+those of chance, which take as long.
+
+{table(found)}
+
+What was to be reached on two cores:
+
+{wanted_table(found)}
+
+## Where the time goes
+
+Shares of the time within torch's operators, as shipped; the largest eight. `convolution_backward`,
+`mkldnn_convolution`, `_convolution`, `mm` and `addmm` multiply; the others move numbers.
+
+{profiles(found)}
+"""
+    report.write("speed.md", text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=2, help="of each loop in a round, and a step at least")
+    parser.add_argument("--data-root", type=Path, help="holds MNIST/raw")
+    parser.add_argument("--weights", type=Path, help="of VGG-19, as a file")
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not options.peak or options.peak[1] != "plain":
+        keep_memory()  # for the plain loop too, where they take turns in one process
+
+    def opened(name: str, way: str, precision: Precision) -> Iterator[int]:
+        in_format: Precision = precision if way == "shipped" else "fp32"
+        return turns(CASES[name], way, in_format, options.data_root, options.weights)
+
+    if options.peak:
+        loop = opened(*options.peak)
+        for _ in range(max(2, CASES[options.peak[0]].cycle)):
+            next(loop)
+        print(report.peak_bytes())
+        return
+    FOUND.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, dict] = {}
+    for name in options.only:
+        precision = shipped(CASES[name], options.data_root)
+        loops = {way: opened(name, way, precision) for way in WAYS}
+        result = measure(CASES[name], loops, precision, rounds=options.rounds, least=options.seconds)
+        result["peaks"] = {way: peak_of(name, way, precision, options) for way in WAYS}
+        found = json.loads(FOUND.read_text()) if FOUND.exists() else {}  # now: others may have added parts meanwhile
+        found[name] = result
+        FOUND.write_text(json.dumps(found, indent=1))
+        for way, row in rows_of(result).items():
+            print(f"{name} {way}: {row['speed']:.3g}/s, ratio {row['ratio']:.2f}, share {row['share']:.0%}", flush=True)
+    if all(name in found for name in CASES):
+        write(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The quick ways of doing things do what the plain ones do."""
+
+import math
+
+import pytest
+import torch
+from conftest import facts_of, noise_source, small_config
+from torch import nn
+
+from ganvas import methods, trial
+from ganvas.nets import processor
+from ganvas.nets.translators import UNet, lay_out, unet_widths
+from ganvas.runtime import Share, keep_memory
+
+CPU = torch.device("cpu")
+LAYERS = [(processor.Conv2d, nn.Conv2d), (processor.ConvTranspose2d, nn.ConvTranspose2d)]
+
+
+# --- few places -----------------------------------------------------------------------------------------------------
+
+
+def products(work):
+    """Whether a matrix product, and whether a convolution, is called in it."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        work()
+    names = {event.key for event in found.key_averages()}
+    return "aten::mm" in names, "aten::convolution" in names
+
+
+@pytest.mark.parametrize(("quick", "plain"), LAYERS)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("n", "height", "width", "shape"), [(1, 4, 6, (4, 2, 1)), (3, 5, 3, (3, 2, 1)), (2, 2, 4, (5, 1, (2, 1)))]
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_few_places_make_a_product_that_is_the_convolution(quick, plain, bias, n, height, width, shape, last):
+    torch.manual_seed(0)
+    ours = quick(70, 70, *shape, bias=bias).double()
+    theirs = plain(70, 70, *shape, bias=bias).double()
+    theirs.load_state_dict(ours.state_dict())
+    if last:
+        ours.to(memory_format=torch.channels_last)
+    x = torch.randn(n, 70, height, width, dtype=torch.float64)
+    seen = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+    assert products(lambda: ours(x)) == (True, False)
+    made = [layer(given) for layer, given in zip((ours, theirs), seen, strict=True)]
+    torch.testing.assert_close(*made)
+    assert made[0].is_contiguous(memory_format=torch.channels_last)
+    wanted = torch.randn_like(made[0])
+    found, expected = (
+        torch.autograd.grad((out * wanted).sum(), [given, *layer.parameters()])
+        for layer, given, out in zip((ours, theirs), seen, made, strict=True)
+    )
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(("quick", "plain"), LAYERS)
+def test_in_bf16_it_is_as_near_to_the_exact_result_as_the_convolution(quick, plain):
+    torch.manual_seed(0)
+    ours = quick(128, 128, 4, 2, 1)
+    theirs = plain(128, 128, 4, 2, 1)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(1, 128, 8, 8)
+    exact = theirs.double()(x.double())
+    theirs.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        errors = [(layer(x).double() - exact).norm() / exact.norm() for layer in (ours, theirs)]
+    assert errors[0] < 1.5 * errors[1] < 0.02
+
+
+@pytest.mark.parametrize(("quick", "plain"), LAYERS)
+def test_many_places_are_left_to_the_convolution(quick, plain):
+    layer = quick(8, 8, 4, 2, 1)
+    assert products(lambda: layer(torch.randn(1, 8, 16, 16))) == (False, True)
+
+
+def test_gradients_of_large_kernels_lie_as_the_kernels_do():
+    network = UNet(3, 3, widths=unet_widths(64, 5), norm="batch", upsample="deconv")
+    lay_out(network)
+    made = network.train()(torch.randn(1, 3, 32, 32).to(memory_format=torch.channels_last))
+    kernels = [weight for weight in network.parameters() if weight.numel() >= 2**22]
+    assert kernels
+    gradients = torch.autograd.grad(made.square().mean(), kernels)
+    assert [g.stride() for g in gradients] == [kernel.stride() for kernel in kernels]
+
+
+# --- dropout --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(64, 1001), (16, 7, 9, 11)])
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.95])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_leaves_out_its_share_and_scales_the_rest(shape, p, dtype):
+    torch.manual_seed(0)
+    made = processor.Dropout(p)(torch.ones(shape, dtype=dtype))
+    left = (made == 0).double().mean()
+    assert abs(left - p) < 5 * math.sqrt(p * (1 - p) / made.numel())
+    assert made[made != 0].unique().tolist() == [float(torch.tensor(1 / (1 - p), dtype=dtype))]
+
+
+def test_dropout_draws_each_number_for_itself():
+    torch.manual_seed(0)
+    left = (processor.Dropout(0.5)(torch.ones(256, 4096)) == 0).double()
+    for apart in (1, 2, 3, 4, 8, 64):  # four numbers share 64 bits
+        both = (left[:, apart:] * left[:, :-apart]).mean()
+        assert abs(both - 0.25) < 0.003
+    assert abs(left.mean(0) - 0.5).max() < 0.2
+    assert abs(left.mean(1) - 0.5).max() < 0.05
+
+
+def test_dropout_is_a_function_of_the_seed_and_not_of_the_layout():
+    layer, x = processor.Dropout(0.5), torch.randn(3, 5, 4, 6)
+    made = []
+    for given in (x, x.to(memory_format=torch.channels_last)):
+        torch.manual_seed(7)
+        made.append(layer(given))
+    assert torch.equal(*made)
+    assert not torch.equal(layer(x), made[0])
+
+
+def test_dropout_passes_gradients_of_what_it_kept():
+    x = torch.randn(8, 50, requires_grad=True)
+    made = processor.Dropout(0.5)(x)
+    (gradient,) = torch.autograd.grad(made.sum(), x)
+    assert torch.equal(gradient, (made != 0) * 2.0)
+    layer = processor.Dropout(0.5).eval()
+    assert torch.equal(layer(x), x)
+
+
+def test_parts_of_a_batch_leave_out_what_the_whole_would(monkeypatch):
+    layer, x = processor.Dropout(0.4), torch.randn(6, 33)
+    torch.manual_seed(3)
+    whole, parts = layer(x), []
+    for number in range(2):
+        monkeypatch.setattr("ganvas.runtime.share", lambda number=number: Share(number, 2))
+        torch.manual_seed(3)
+        parts.append(layer(x.chunk(2)[number]))
+    assert torch.equal(torch.cat(parts), whole)
+
+
+# --- precision, memory ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bf16", "fp32", "expected"), [(1.0, 2.0, "bf16"), (1.0, 1.0, "fp32"), (3.0, 1.0, "fp32")])
+def test_the_format_is_the_one_in_which_steps_are_quicker(bf16, fp32, expected, monkeypatch):
+    clock = [0.0]
+    gan, source = methods.get("gan"), noise_source()
+
+    def step(self, batch, number):
+        clock[0] += 0.01 * (bf16 if torch.is_autocast_enabled("cpu") else fp32) + (0.1 if number == 0 else 0)
+        return {}
+
+    monkeypatch.setattr(gan, "training_step", step)
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(trial, "choose_precision", lambda device: "bf16")
+    facts = facts_of(source, config=small_config("gan"))
+    assert trial.quicker_precision(source, facts, device=CPU) == expected
+
+
+def test_a_step_of_a_second_is_not_tried_in_fp32_nor_any_where_products_are_slow(monkeypatch):
+    clock, steps, source = [0.0], [], noise_source()
+
+    def step(self, batch, number):
+        clock[0] += 5
+        steps.append(number)
+        return {}
+
+    monkeypatch.setattr(methods.get("gan"), "training_step", step)
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: clock[0])
+    facts = facts_of(source, config=small_config("gan"))
+    for likely, tried in (("bf16", 1), ("fp32", 1)):
+        monkeypatch.setattr(trial, "choose_precision", lambda device, likely=likely: likely)
+        assert trial.quicker_precision(source, facts, device=CPU) == likely
+        assert len(steps) == tried
+
+
+def test_a_trial_leaves_no_trace_on_what_is_learned(tmp_path, monkeypatch):
+    from ganvas import training
+
+    monkeypatch.setattr(trial, "choose_precision", lambda device: "bf16")
+    source = noise_source()
+    facts = facts_of(source, config=small_config("gan"))
+    before = training.start(tmp_path / "a", source, facts).state_dict()
+    trial.quicker_precision(source, facts, device=CPU)
+    after = training.start(tmp_path / "b", source, facts).state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_memory_can_be_kept_anywhere():
+    keep_memory()
+    assert torch.ones(2**20).sum() == 2**20
