@@ -257,21 +257,23 @@ STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "
 
 @mpl.rc_context(STYLE)
 def plot(name: str, panels: list[tuple[str, str, dict[str, tuple[list[float], list[float]]]]], xlabel: str) -> None:
-    """Curves side by side, a panel for each (title, unit, curves by name); percents are on a plain axis."""
-    figure = Figure(figsize=(4 * len(panels), 3), dpi=130, layout="constrained")
+    """Curves side by side, a panel for each (title, unit, curves by name); percents and peaks are on a plain axis."""
+    figure = Figure(figsize=(max(6, 4 * len(panels)), 3.3), dpi=130, layout="constrained")
     for axes, (title, unit, by_name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for label, (x, y) in by_name.items():
             axes.plot(x, y, "o-", markersize=4, label=label)
         ticks = sorted({value for x, _ in by_name.values() for value in x})
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{value:,.0f}" for value in ticks])
-        if not unit.startswith("percent"):
+        if unit.startswith(("percent", "peak")):
+            axes.set_ylim(bottom=0)
+        else:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.minorticks_off()
         axes.set(title=title, xlabel=xlabel, ylabel=unit)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     figure.savefig(report.RESULTS / name)
     print(report.RESULTS / name, flush=True)
 
@@ -303,16 +305,15 @@ def size_text(found: dict[str, Any]) -> str:
     plot("scaling-size.png", time_and_memory, "pixels a side")
     end = max(found["pix2pix"], key=int)
     half = str(int(end) // 2)
-    slower = " and ".join(f"{by[end]['seconds'] / by[half]['seconds']:.1f} times in `{m}`" for m, by in found.items())
+    slower = " and ".join(f"{by[end]['seconds'] / by[half]['seconds']:.1f} (`{m}`)" for m, by in found.items())
     # of a picture at the end, for a map of half the side takes a quarter
     each = {m: (by[end]["bytes"] - by[half]["bytes"]) / (AT * 0.75) / 2**30 for m, by in found.items()}
     larger = " and ".join(f"{gibibytes:.1f} GiB in `{m}`" for m, gibibytes in each.items())
     return (
         f"## Picture size\n\nDefaults, {AT} pictures a step, in colour. Four times the pixels, from {half} to {end} a "
-        f"side, take {slower} as long. A picture of {end} pixels takes about {larger}, so that the default batches "
-        f"are "
-        f"for small pictures: `dcgan` with its 64 would take {64 * each['dcgan']:.0f} GiB. Give `--batch 4`, or "
-        "[`--grad-accumulate`](../distributed.md#a-batch-that-does-not-fit). `gan` is dense and ends at 256 "
+        f"side, take {slower} times as long. A picture of {end} pixels takes about {larger}, so that the default "
+        f"batches are for small pictures: `dcgan` with its 64 would take {64 * each['dcgan']:.0f} GiB. Give `--batch "
+        "4`, or [`--grad-accumulate`](../distributed.md#a-batch-that-does-not-fit). `gan` is dense and ends at 256 "
         f"pixels.\n\n![Time and memory against size](scaling-size.png)\n\n{steps_text(found, 'pixels')}"
     )
 
@@ -331,8 +332,7 @@ def batch_text(found: dict[str, Any]) -> str:
         (first, *_, last), (slow, *_, fast) = by, speeds[method][1]
         mebibytes = (by[last]["bytes"] - by[first]["bytes"]) / (int(last) - int(first)) / 2**20
         said.append(
-            f"`{method}` at {PIXELS[method]} pixels makes {slow:.1f} pictures a second at batch {first} and "
-            f"{fast:.1f} "
+            f"`{method}` at {PIXELS[method]} pixels makes {slow:.1f} pictures a second at batch {first} and {fast:.1f} "
             f"at {last}, and takes {mebibytes:.0f} MiB for each"
         )
     return (
@@ -353,12 +353,11 @@ def processes_text(found: dict[str, Any]) -> str:
             )
     n = len(next(iter(found["pix2pix"].values())))
     return (
-        f"## Processes\n\n`torchrun --nproc-per-node` against threads: the same `ganvas train`, in turns, the best "
-        f"of {n} "
-        "rounds each, for what disturbs only slows; "
+        "## Processes\n\n`torchrun --nproc-per-node` against threads: the same `ganvas train`, in turns, the best of "
+        f"{n} rounds each, for what disturbs only slows; "
         + "; ".join(f"`{m}` at {s} pixels, batch {b}" for m, (s, b) in SHARED.items())
         + f". Processes against threads on the same cores: {', '.join(said)}. Threads share the work without "
-        "exchanging gradients; processes are for several GPUs and machines.\n\n"
+        "exchanging gradients, which is not hidden behind computing; processes are for several GPUs and machines.\n\n"
         "| | | pictures a second | slowest round | ratio to one core |\n|---|---|---|---|---|\n" + "\n".join(rows)
     )
 
@@ -376,15 +375,15 @@ def write(everything: dict[str, Any]) -> None:
     report.write(
         "scaling.md",
         f"# Growth\n\n`benchmarks/scaling.py`, as shipped ({choose_precision(CPU)} here), each measurement in a "
-        "process of its own. Where one core worked, seconds are its own, so that other work on the machine does not "
-        f"count. Peaks are of the whole process, Python and libraries ({before / 2**30:.1f} GiB) "
+        "process of its own. Where one thread computed, seconds are those of its core, so that other work on the "
+        f"machine does not count. Peaks are of the whole process, Python and libraries ({before / 2**30:.1f} GiB) "
         f"included.\n\n{parts}",
     )
 
 
 def how_text(one: dict[str, Any]) -> str:
-    cores_used = "one core" if one["cores"] == 1 else f"{one['cores']} cores"
-    return f"*Measured with {cores_used}; the machine's load was {one['load']:.1f} when it began.*"
+    threads = "one thread" if one["threads"] == 1 else f"{one['threads']} threads"
+    return f"*Computed in {threads}; the machine's load was {one['load']:.1f} when it began.*"
 
 
 def main() -> None:
@@ -419,7 +418,7 @@ def main() -> None:
     known.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
     for part in options.only:
-        how = {"cores": torch.get_num_threads(), "load": os.getloadavg()[0]}
+        how = {"threads": torch.get_num_threads(), "load": os.getloadavg()[0]}
         result = how | {"found": parts[part]()}
         found = json.loads(known.read_text()) if known.exists() else {}  # now: others may have added parts meanwhile
         known.write_text(json.dumps(found | {part: result}, indent=1))

@@ -161,7 +161,7 @@ def _steps(models: dict[str, Any], steps: dict[str, Step]) -> str:
 def _sizes(steps: dict[str, Step]) -> str:
     rows = []
     for name, step in steps.items():
-        cells = [f"{step.efficiency(n):.0%}, {GPUS * n / step.seconds(n):,.0f}" for n in (1, 8, 64)]
+        cells = [f"{step.efficiency(n):.1%}, {GPUS * n / step.seconds(n):,.0f}" for n in (1, 8, 64)]
         rows.append(f"| {name} | {' | '.join(cells)} | {step.enough():,} | {GPUS * step.enough():,} |")
     return (
         "### Efficiency, and pictures a second\n\nThe share of the time in which pictures are computed, with 1, 8 and "
@@ -181,8 +181,8 @@ def _breaks(models: dict[str, Any], steps: dict[str, Step]) -> str:
         alone = Step(step.picture, 0.0, 0.0, step.calls - CONTROL)
         all_of_it, n = PICTURES * EPOCHS, step.enough()
         hours.append(
-            f"| {name} | {_hours(all_of_it / (n / alone.seconds(n)))} | "
-            f"{_hours(all_of_it / (GPUS * n / step.seconds(n)))} | {all_of_it // (GPUS * n):,} |"
+            f"| {name} | {_time(all_of_it / (n / alone.seconds(n)))} | "
+            f"{_time(all_of_it / (GPUS * n / step.seconds(n)))} | {all_of_it // (GPUS * n):,} |"
         )
     return (
         "**Where it breaks.** With the papers' batches, one picture in all, 64 GPUs cannot share anything. With one "
@@ -195,7 +195,9 @@ def _breaks(models: dict[str, Any], steps: dict[str, Step]) -> str:
     )
 
 
-def _hours(seconds: float) -> str:
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} seconds"
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 

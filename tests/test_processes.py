@@ -18,7 +18,7 @@ from ganvas import checkpoint, methods, processes, training
 from ganvas.cli import main
 from ganvas.errors import ProcessError, SettingError, UsageError
 from ganvas.nets.processor import Dropout
-from ganvas.runtime import Share, in_parts, rand, seed_step, share, update
+from ganvas.runtime import Share, everyones_rows, in_parts, rand, seed_step, share, update
 
 CPU = torch.device("cpu")
 BATCH = 8
@@ -26,9 +26,9 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 every_method = pytest.mark.parametrize("name", methods.names())
 
 
-def make(name, source, **changes):
-    """A small method with first weights of its own."""
-    torch.manual_seed(0)
+def make(name, source, *, seed=0, **changes):
+    """A small method with first weights of that seed."""
+    torch.manual_seed(seed)
     return methods.get(name)(small_config(name, **changes), source.spec).train()
 
 
@@ -51,6 +51,30 @@ def learned(method, batch, *, parts=1):
     return {key: value.clone() for key, value in method.state_dict().items()}
 
 
+def pooled(rows, *, steps, parts=1):
+    """The weights and the pools of a cyclegan after steps in which its pools are soon full."""
+    source = source_for("cyclegan", n=BATCH)
+    method = make("cyclegan", source, pool=3)
+    for step in range(steps):
+
+        def learn(number, step=step):
+            seed_step(0, step)
+            mine = rows(whole_batch(source))
+            return method.training_step(mine.over(lambda t: t.chunk(parts)[number]) if parts > 1 else mine, step)
+
+        in_parts(learn, parts)
+    return dict(method.state_dict()) | {f"pool {kind}": pool for kind, pool in method.memory().items()}
+
+
+def state_of(method):
+    """Its weights, and what its optimisers remember."""
+    kept = {f"weights {key}": value.clone() for key, value in method.state_dict().items()}
+    for name, optimizer in method.optimizers.items():
+        for number, state in optimizer.state_dict()["state"].items():
+            kept |= {f"{name} {number} {key}": torch.as_tensor(value) for key, value in state.items()}
+    return kept
+
+
 def start(*words, env=None, **options):
     """A command in two processes."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
@@ -71,9 +95,11 @@ def finish(process, *, seconds=120):
 def of_two(tmp_path_factory):
     """What two processes have after a step of every method, each on its half of the batch."""
     out = tmp_path_factory.mktemp("processes")
+    source = source_for("dcgan")
+    train_to(out / "run", 3, source=source, facts=facts_of(source, "dcgan"))
     status, _, err = finish(start(Path(__file__).with_name("two_processes.py"), out))
     assert status == 0, err
-    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return out, [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
 @every_method
@@ -83,23 +109,57 @@ def test_one_step_of_two_processes_is_that_of_one_on_the_whole_batch(name, of_tw
     before = {key: value.clone() for key, value in method.state_dict().items()}
     whole = learned(method, whole_batch(source))
     assert any(not torch.equal(before[key], whole[key]) for key in whole)
-    for weights in (found[name] for found in of_two):
-        assert weights.keys() == whole.keys()
-        for key, value in whole.items():
-            torch.testing.assert_close(
-                weights[key], value, atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
-            )
-    assert all(torch.equal(a, b) for a, b in zip(of_two[0][name].values(), of_two[1][name].values(), strict=True))
+    all_hold(of_two, name, whole)
+
+
+def all_hold(of_two, name, expected):
+    """Whether both processes have the same numbers, and these are the expected ones."""
+    one, other = (found[name] for found in of_two[1])
+    assert all(torch.equal(a, b) for a, b in zip(one.values(), other.values(), strict=True))
+    close(one, expected)
+
+
+def close(found, expected):
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_a_step_of_two_processes_in_parts_is_that_of_one_on_the_whole_batch(of_two):
+    source = source_for("pix2pix", n=BATCH)
+    all_hold(of_two, "in parts", learned(make("pix2pix", source), whole_batch(source)))
+
+
+POOL_STEPS = 1  # eight pictures through a pool of three: most meet it full
+
+
+def test_all_keep_the_same_pool_of_what_all_have_made(of_two):
+    expected = pooled(lambda batch: batch, steps=POOL_STEPS)
+    assert len(expected["pool a"]) == 3
+    all_hold(of_two, "pool", expected)
+
+
+def test_the_first_reads_a_save_and_the_others_have_it_from_there(of_two):
+    alone = make("dcgan", source_for("dcgan"), seed=5)
+    step, seconds = checkpoint.resume(of_two[0] / "run", alone)
+    expected = state_of(alone) | {"step": torch.tensor(step), "seconds": torch.tensor(seconds)}
+    assert step == 3
+    for found in of_two[1]:
+        assert found["resumed"].keys() == expected.keys()
+        assert all(torch.equal(found["resumed"][key], value) for key, value in expected.items())
 
 
 def test_what_they_tell_each_other(of_two):
-    for found in of_two:
+    for found in of_two[1]:
         assert found["agreed"].tolist() == [10.0, 1.0]
         assert found["mean"].tolist() == [0.5]
         assert found["together"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
         assert bytes(found["told"].tolist()) == b"abc"
-        said = bytes(found["refused"].tolist()).decode()
+        said = bytes(found["refused batch"].tolist()).decode()
         assert said == "--batch 7: cannot be shared evenly by 2 processes; give a multiple of 2: 8"
+    first, second = (bytes(found["refused data"].int().tolist()).decode() for found in of_two[1])
+    assert not first
+    assert "holds 9 pictures where process 1 runs, and 8 where the first does" in second
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -182,17 +242,21 @@ def test_a_killed_process_ends_the_others_with_a_clear_line(pictures, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds its processes in /proc")
-def test_asking_one_to_stop_stops_all_after_the_same_step_and_saves(pictures, tmp_path):
+def test_asking_one_to_stop_stops_all_after_the_same_step_and_all_is_written(tmp_path):
     run = tmp_path / "run"
-    process = start(*words_for(pictures, run, "--steps", 10**7, "--save-every", 5))
+    small = ("--generator", 16, "--discriminator", 16, "--batch", 8, "--device", "cpu")
+    words = ["train", "gan", "--data", "digits", "--run", run, *small, "--minutes", 10, "--validate-every", 40]
+    process = start("-m", "--", "ganvas", *words, "--save-every", 20)
     try:
-        wait_for(lambda: checkpoint.saves(run))
+        wait_for(lambda: checkpoint.best(run))  # by time, and scored by the first alone
         os.kill(workers(run)[1], signal.SIGTERM)
-        _, _, err = finish(process, seconds=60)
+        _, out, err = finish(process, seconds=60)
     finally:
         process.kill()
-    (line,) = [line for line in err.splitlines() if "stopped at step" in line and line.startswith("ganvas")][:1]
-    assert f"stopped at step {checkpoint.load(run, CPU).step:,}" in line
+    (line,) = [line for line in err.splitlines() if "stopped at step" in line]
+    assert f"stopped at step {checkpoint.load(run, CPU).step:,}, which is saved" in line
+    assert (run / "losses.png").exists()
+    assert "losses at the end" in out
 
 
 def test_commands_that_would_be_run_twice_are_refused(monkeypatch, capsys):
@@ -207,6 +271,8 @@ def test_commands_that_would_be_run_twice_are_refused(monkeypatch, capsys):
         ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK=2 of WORLD_SIZE=2"),
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: expected a number"),
         ({"WORLD_SIZE": "2", "RANK": "0"}, "no MASTER_ADDR"),
+        ({"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}, "no RANK"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "a"}, "MASTER_PORT=a: expected"),
     ],
 )
 def test_an_environment_that_does_not_fit_is_one_line(env, said, monkeypatch):
@@ -228,6 +294,7 @@ def test_others_that_never_come_are_a_clear_line(monkeypatch):
 
 # --- parts ----------------------------------------------------------------------------------------------------------
 
+# without batch norm; and but for `fast_style` and `adain`, whose losses are shares of what a whole part holds
 WITHOUT_BATCH_NORM = {"gan": {"batch_norm": False}, "cyclegan": {}, "pix2pix": {}, "autoencoder": {}}
 
 
@@ -238,10 +305,23 @@ def test_a_step_in_parts_is_the_step_on_the_whole_batch(name, parts):
     changes = WITHOUT_BATCH_NORM[name]
     whole = learned(taught(make(name, source, **changes)), whole_batch(source))
     in_pieces = learned(taught(make(name, source, **changes)), whole_batch(source), parts=parts)
-    for key, value in whole.items():
-        torch.testing.assert_close(
-            in_pieces[key], value, atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
-        )
+    close(in_pieces, whole)
+
+
+def test_in_parts_every_fake_meets_the_pool_by_a_chance_of_its_own():
+    whole, in_two = (pooled(lambda batch: batch, steps=3, parts=parts) for parts in (1, 2))
+    assert not torch.equal(whole["pool a"], in_two["pool a"])  # it keeps those of the last part
+    tossed = []
+
+    def step(number):
+        torch.manual_seed(0)
+        tossed.append(everyones_rows(2, lambda n: torch.rand(n, 2)))
+        update(torch.optim.SGD([weight], lr=1.0), weight.sum())
+
+    weight = torch.nn.Parameter(torch.zeros(()))
+    in_parts(step, 2)
+    torch.manual_seed(0)
+    assert torch.equal(torch.cat(tossed[:2]), torch.rand(4, 2))
 
 
 @every_method

@@ -101,6 +101,8 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
             words += ["--count", "60"]
         if "--holdout" in words:  # of so few pictures a tenth is none
             words[words.index("--holdout") + 1] = "0.5"
+        if "--grad-accumulate" in words:
+            words[words.index("--grad-accumulate") + 1] = "2"
         for every in {"--validate-every", "--save-every"} & set(words):
             words[words.index(every) + 1] = "1"
         assert main(words) == 0, line

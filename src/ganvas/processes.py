@@ -70,19 +70,23 @@ def joined(device: torch.device) -> Iterator[None]:
 
     Raises:
         ProcessError: if they do not find each other.
-        UsageError: if what the environment says of them does not fit, or there are fewer devices than processes.
+        UsageError: if what the environment says of them does not fit, or they cannot share that kind of device.
     """
     of = announced()[1]
     if of == 1:
         yield
         return
-    if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+    needed = ["RANK", "MASTER_ADDR", "MASTER_PORT"] + ["LOCAL_RANK"] * (device.type == "cuda")
+    if missing := [name for name in needed if not os.environ.get(name)]:
         raise UsageError(f"WORLD_SIZE={of} and no {missing[0]}: start with torchrun, or set it as torchrun does")
+    _said("MASTER_PORT", 0)
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device.type}: cannot be shared by {of} processes; give --device cpu")
     if device.type == "cuda":
         here, devices = on_this_machine(), torch.cuda.device_count()
-        if here > devices:
+        if 1 < devices < here:
             raise UsageError(f"{here} processes on this machine and {devices} GPUs; start one for each")
-        torch.cuda.set_device(_said("LOCAL_RANK", 0))
+        torch.cuda.set_device(_said("LOCAL_RANK", 0) if devices > 1 else 0)  # a scheduler may show each its own alone
     with _reporting_the_lost("to meet the others"):
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
@@ -101,7 +105,8 @@ def _reporting_the_lost(what: str) -> Iterator[None]:
             raise
         raise ProcessError(
             f"process {announced()[0]} of {announced()[1]} waited {what} and got no answer: another process has ended, "
-            "or the network has, and its own message says why; the same command goes on from the last save"
+            "or the network has, and its own message says why; the same command goes on from the last save "
+            f"({str(error).strip().splitlines()[0][:200]})"
         ) from error
 
 
@@ -129,30 +134,25 @@ def agree(value: float, *, wish: bool = False) -> tuple[float, bool]:
     return float(told[0]), bool(told[1])
 
 
-def average(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The means over the processes; the tensors themselves where there is one."""
+def average(tensors: Sequence[Tensor], *, like: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """The means over the processes; the tensors themselves where there is one.
+
+    They travel, and arrive, in the layouts of the tensors that they are `like`: those of their weights are the same
+    everywhere, and what a machine's kernels leave need not be.
+    """
     if count() == 1:
         return list(tensors)
     means: list[Tensor] = []
     with _reporting_the_lost("to average with the others"):
-        for bucket in _buckets(tensors):
-            whole = torch.cat([_in_memory_order(tensor).flatten() for tensor in bucket])
+        laid_last = [_channels_last(tensor) for tensor in (tensors if like is None else like)]
+        turned = [tensor.movedim(1, -1) if last else tensor for tensor, last in zip(tensors, laid_last, strict=True)]
+        for bucket in _buckets(turned):
+            whole = torch.cat([tensor.flatten() for tensor in bucket])
             dist.all_reduce(whole)
             whole /= count()
             parts = torch.split(whole, [tensor.numel() for tensor in bucket])
-            means += [_as(tensor, part) for tensor, part in zip(bucket, parts, strict=True)]
-    return means
-
-
-def _in_memory_order(tensor: Tensor) -> Tensor:
-    """Channels last where they are, so that nothing is turned round and an optimiser finds them as its weights are."""
-    return tensor.permute(0, 2, 3, 1) if _channels_last(tensor) else tensor
-
-
-def _as(tensor: Tensor, numbers: Tensor) -> Tensor:
-    """The numbers in the shape and the layout of a tensor."""
-    laid = numbers.view(_in_memory_order(tensor).shape)
-    return laid.permute(0, 3, 1, 2) if _channels_last(tensor) else laid
+            means += [part.view(tensor.shape) for part, tensor in zip(parts, bucket, strict=True)]
+    return [made.movedim(-1, 1) if last else made for made, last in zip(means, laid_last, strict=True)]
 
 
 def _channels_last(tensor: Tensor) -> bool:

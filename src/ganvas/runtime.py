@@ -67,7 +67,7 @@ def _quota() -> float:
 def _use_own_cores() -> None:
     """Compute in as many threads as there are cores for this process; more would wait for each other.
 
-    Whoever sets OMP_NUM_THREADS has chosen; torchrun sets it to 1 where nobody has.
+    Whoever sets OMP_NUM_THREADS has chosen, but for the 1 of several processes, which is torchrun's.
     """
     chosen = os.environ.get("OMP_NUM_THREADS")
     if chosen is None or (processes.on_this_machine() > 1 and chosen == "1"):
@@ -209,7 +209,16 @@ def own_rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
     So a picture of a batch meets the same chance however many processes share the batch.
     """
     mine = share()
-    return draw(n * mine.of)[n * mine.index : n * (mine.index + 1)]
+    if mine.of == 1:
+        return draw(n)
+    return draw(n * mine.of)[n * mine.index : n * (mine.index + 1)].clone()  # alone: who keeps it, keeps no more
+
+
+def everyones_rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
+    """As `own_rows`, for the rows that all processes compute at this time, `n` each, in their order."""
+    mine, count = share(), processes.count()
+    parts, whole = mine.of // count, draw(n * mine.of)
+    return whole.view(count, parts, n, *whole.shape[1:])[:, mine.index % parts].flatten(0, 1)
 
 
 def randn(n: int, *shape: int, device: torch.device) -> Tensor:
@@ -257,7 +266,7 @@ def update(optimizer: Optimizer, loss: Tensor) -> None:
         gradients: Sequence[Tensor] = torch.autograd.grad(loss, weights)
     if parts:
         gradients = parts.collected(gradients)
-    for weight, gradient in zip(weights, processes.average(gradients), strict=True):
+    for weight, gradient in zip(weights, processes.average(gradients, like=weights), strict=True):
         weight.grad = gradient
     optimizer.step()
     optimizer.zero_grad()
@@ -336,8 +345,8 @@ def in_parts(step: Callable[[int], Result], parts: int) -> Result:
 
     For each update of the step all parts are gone through: those before the last leave their gradients, and the last
     makes the update with the mean of all. Then it begins again, for the next update, from which everything before is
-    done already: what the whole batch would do, where no norm looks at the batch. So a step may change nothing but by
-    `update` before its last one. Returns what the last part returned.
+    done already: what the whole batch would do, where nothing looks at the whole batch. So a step may change nothing
+    but by `update` before its last one (the running statistics of batch norm do move). Returns what the last part did.
     """
     if parts == 1:
         return step(0)

@@ -256,16 +256,16 @@ def train(
                 now = Progress(step, seconds, spent, _means(losses, run), speed, score=last.score)
                 losses.clear()
                 last, reported = diary.report(now, last) if diary else now, seconds
+            if due:
+                if diary:
+                    diary.save(last)
+                saved, _ = processes.agree(time.perf_counter() - start)
             if diary and (spent >= 1 or gallery.worth_a_look(step)):
                 diary.sheet(step)
             if diary and score and score_every and (spent >= 1 or step % score_every == 0):
                 began = time.perf_counter()
                 last = replace(last, score=diary.score(step, score))
                 start += time.perf_counter() - began  # it is no training
-            if due:
-                if diary:
-                    diary.save(last)
-                saved, _ = processes.agree(time.perf_counter() - start)
             if last.step == step:
                 try:
                     yield last
@@ -287,6 +287,16 @@ def _step(method: Method, batch: Batch, step: int, *, seed: int, parts: int) -> 
     return in_parts(learn, parts)
 
 
+def require_same_data(source: Source[Batch]) -> None:
+    """Raise DataError unless every process has found as many pictures as the first."""
+    pictures = int(processes.agree(float(len(source)))[0])
+    if len(source) != pictures:
+        raise DataError(
+            f"{source.name}: holds {len(source)} pictures where process {processes.rank()} runs, and {pictures} where "
+            "the first does; give all of them the same"
+        )
+
+
 def require_shares(facts: Facts, accumulate: int) -> None:
     """Raise SettingError unless the batch can be shared evenly by the processes, in so many parts each."""
     count, batch = processes.count(), facts.config.batch
@@ -298,9 +308,10 @@ def require_shares(facts: Facts, accumulate: int) -> None:
         good = math.ceil(batch / shares) * shares
         raise SettingError(f"--batch {batch}: cannot be shared evenly by {who}; give a multiple of {shares}: {good}")
     if accumulate > 1 and batch // accumulate < lowest:
+        good = max(n for n in range(1, batch + 1) if batch % n == 0 and batch // n >= min(lowest, batch))
         raise SettingError(
             f"--grad-accumulate {accumulate}: leaves {batch // accumulate} of --batch {batch} to a part, and "
-            f"{facts.method} takes {lowest} or more; give {max(1, batch // lowest)} or less"
+            f"{facts.method} takes {lowest} or more; give {good} or less"
         )
 
 

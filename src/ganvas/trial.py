@@ -31,16 +31,17 @@ def quicker_precision(
     """The format in which steps of that run are quicker here; the arguments are those of `training.start`.
 
     Where a matrix product is no quicker in bf16, nothing is tried: there, a step could take minutes. Nor is a step
-    that takes longer than a second in bf16 tried in fp32: it is products for the most part. With several processes
-    each step would wait for the others, so they go by the product, too.
+    that takes longer than a second in bf16 tried in fp32: it is products for the most part. Not for several processes,
+    which would wait for each other at every step.
 
     Raises:
         DataError: as `training.start`.
         SettingError: as `training.start`.
     """
     require_fit(source, facts)
+    assert processes.count() == 1
     likely = choose_precision(device)
-    if likely == "fp32" or device.type != "cpu" or processes.count() > 1:
+    if likely == "fp32" or device.type != "cpu":
         return likely
     method = build(facts)
     teach(method, vgg=vgg, paintings=paintings)

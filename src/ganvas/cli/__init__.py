@@ -102,6 +102,8 @@ def _speak_for_all(tokens: Sequence[str]) -> None:
     from ganvas import processes  # which loads torch
 
     rank, count = processes.announced()
+    if count == 1:
+        return
     if list(tokens[:1]) != ["train"]:
         raise UsageError(f"{count} processes: only `ganvas train` shares its work; start this command without torchrun")
     if rank:
@@ -109,8 +111,8 @@ def _speak_for_all(tokens: Sequence[str]) -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    line = "ganvas: " + " ".join(message.split())
-    if console.err.quiet:  # one of several processes: what only it has met must be heard
-        sys.stderr.write(f"{line}\n")
-    console.say(line)
+    line = " ".join(message.split())
+    console.say(f"ganvas: {line}")
+    if console.err.quiet and status != Interrupted.exit_status:  # what only this process has met must be heard
+        sys.stderr.write(f"ganvas (process {os.environ['RANK']}): {line}\n")
     return status

@@ -108,7 +108,7 @@ def train(
         precision: auto measures whether bf16 is quicker on this machine; a run keeps what it began with
         data_root: where named data sets are looked for, and downloaded to
         grad_accumulate: go through each batch in so many parts, for one that does not fit into memory; what is learned
-            is the same (where no norm looks at the batch), and takes longer
+            is the same where nothing looks at the whole batch, as batch norm does
         save_every: steps between saves [default: one minute's]
         keep: how many saves are kept, the newest; `ganvas evaluate RUN --all-checkpoints` shows which was best
         validate_every: steps between scores of 2,000 drawn pictures against as many training pictures (test pictures
@@ -206,6 +206,7 @@ def train_run(
     with processes.one_a_machine_first():  # for it may download
         vgg, paintings = _shown_style(methods.get(method), style, features)
         source = opened("train", 2)
+    training.require_same_data(source)
     console.tell_left_out(source.left_out)
     for note in source.notes:
         console.say(note)
@@ -233,7 +234,7 @@ def train_run(
         judge = open_features(suited(source.spec), device=where, weights=weights, framed=source.name == "digits")
         score = evaluation.scorer(source, judge, count=VALIDATED, by=validate_by)
     shown = opened("test", 1) if holdout else None
-    if precision == "auto" and not found and in_bf16:
+    if precision == "auto" and not found and in_bf16 and processes.count() == 1:
         chosen_precision = trial.quicker_precision(source, facts, device=where, vgg=vgg, paintings=paintings)
         facts = dataclasses.replace(facts, precision=chosen_precision)
     learner = training.start(run, source, facts, vgg=vgg, paintings=paintings)
@@ -246,6 +247,7 @@ def train_run(
         last = console.follow(events)
     if processes.rank() == 0:
         _tell_how_it_went(run, facts, last)
+    processes.agree(0.0)  # to end together: whoever starts them ends the others where one of them ends as interrupted
     if last.spent < 1:
         raise Interrupted(f"stopped at step {last.step:,}, which is saved; the same command goes on from there")
     return learner

@@ -19,7 +19,7 @@ from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
 from ganvas.nets.translators import Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
-from ganvas.runtime import as_first_made, update, update_average
+from ganvas.runtime import as_first_made, everyones_rows, update, update_average
 from ganvas.settings import setting, with_default
 
 POOL = 50  # fake pictures of each kind that a discriminator is shown again (section 4)
@@ -151,13 +151,12 @@ class Cyclegan(_base.Method):
         pool, shown = self.pools[kind], []
         if not self.config.pool:
             return fakes, pool
-        everyones, kept = processes.together(fakes), False
-        for fake in torch.split(everyones, 1):
+        kept, coins = False, everyones_rows(len(fakes), lambda n: torch.rand(n, 2)).tolist()
+        for fake, (old, place) in zip(torch.split(processes.together(fakes), 1), coins, strict=True):
             if pool is None or len(pool) < self.config.pool:
                 pool = fake.clone() if pool is None else torch.cat([pool, fake])
                 shown.append(fake)
                 continue
-            old, place = torch.rand(2).tolist()
             if old < 0.5:
                 shown.append(fake)
                 continue

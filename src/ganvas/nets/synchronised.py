@@ -35,11 +35,8 @@ class _BatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, ...), of the same shape."""
         assert self.momentum is not None
-        if not self.training or processes.count() == 1:
-            return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias,
-                training=self.training, momentum=self.momentum, eps=self.eps,
-            )  # fmt: skip
+        if not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         axes, shape = [0, *range(2, x.dim())], (1, -1, *[1] * (x.dim() - 2))
         mean = processes.mean(x.float().mean(axes))  # (C,)
         centred = x.float() - mean.view(shape)
