@@ -75,10 +75,16 @@ def numbered(first, n=1):
     return torch.arange(first, first + n).float()[:, None, None, None].expand(n, 1, 2, 2).contiguous()
 
 
+def through_the_pool(method, kind, fakes):
+    """What a discriminator is shown in a step that has made these."""
+    shown, method.pools[kind] = method._from_pool(kind, fakes)
+    return shown
+
+
 def test_the_pool_fills_and_then_gives_back_an_older_one_half_of_the_time():
     method = build(pool=5)
     torch.manual_seed(0)
-    shown = [int(method._from_pool("a", numbered(i))[0, 0, 0, 0]) for i in range(1005)]
+    shown = [int(through_the_pool(method, "a", numbered(i))[0, 0, 0, 0]) for i in range(1005)]
     assert shown[:5] == list(range(5))
     older = [now for i, now in enumerate(shown[5:], 5) if now != i]
     assert 430 < len(older) < 570
@@ -97,7 +103,7 @@ def test_a_batch_goes_through_the_pool_one_by_one_and_none_is_changed_on_the_way
     method = build(pool=2)
     torch.manual_seed(0)
     fakes = numbered(0, 64)
-    shown = method._from_pool("b", fakes)
+    shown = through_the_pool(method, "b", fakes)
     assert shown.shape == fakes.shape
     assert torch.equal(fakes, numbered(0, 64))
     assert all(len(row.unique()) == 1 for row in shown)
@@ -107,7 +113,7 @@ def test_a_batch_goes_through_the_pool_one_by_one_and_none_is_changed_on_the_way
 
 def test_without_a_pool_the_discriminators_see_what_was_just_made():
     method, fakes = build(pool=0), numbered(7, 4)
-    assert torch.equal(method._from_pool("a", fakes), fakes)
+    assert torch.equal(through_the_pool(method, "a", fakes), fakes)
     assert method.memory() == {}
 
 
