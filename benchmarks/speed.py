@@ -388,15 +388,15 @@ def write(found: dict) -> None:
 ![Ratios to the plain loop and shares of the ceiling](speed.png)
 
 `benchmarks/speed.py`. The plain loop is what tutorials print (`benchmarks/plain_loops.py`): the same networks in fp32.
-ganvas is the step that `ganvas train` takes, its data included. All took turns in one run, {rounds} rounds;
-medians, and the range of the ratio over the rounds. The ceiling is a product of two {SIDE}x{SIDE} matrices, measured
-before each turn, in the loop's own format; the share is that of the multiply-adds which a picture needs: those of the
-ganvas step, which leaves out gradients that nobody uses. Convolutions may pass 100 % in fp32: theirs is other code
-than the product's. Peaks are of processes of their own that took a few steps, torch itself included. `stylize` is
-counted in iterations, {ITERATIONS} a picture, so that what is prepared once weighs more than in the 200 that are usual;
-half of them are in fp32 by design, so its ceiling is that of half the work in each format; of the ceiling in
-{found["stylize"]["precision"]} alone it reaches {strict_share(found["stylize"]):.0%}. Weights of VGG-19 may be
-those of chance, which take as long.
+ganvas is the step that `ganvas train` takes, its data included. The three take turns, {rounds} rounds; medians, and
+the range of the ratio over the rounds: where it is wide, something else used the machine. The ceiling is a product of
+two {SIDE}x{SIDE} matrices, measured before each turn, in the loop's own format; the share is that of the multiply-adds
+which a picture needs: those of the ganvas step, which leaves out gradients that nobody uses. Convolutions may pass
+100 % in fp32: theirs is other code than the product's. Peaks are of processes of their own that took a few steps, torch
+itself included. `stylize` is counted in iterations, {ITERATIONS} a picture, so that what is prepared once weighs more
+than in the 200 that are usual ([those](style.md#time)); half of them are in fp32 by design, so its ceiling is that of
+half the work in each format; of the ceiling in {found["stylize"]["precision"]} alone it reaches
+{strict_share(found["stylize"]):.0%}. Weights of VGG-19 may be those of chance, which take as long.
 
 {table(found)}
 
