@@ -14,7 +14,7 @@ FLOORS = [
     {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},
     {"checkpoint", "facts", "log"},
-    {"gallery", "training", "trial", "watch"},
+    {"gallery", "stepping", "training", "trial", "watch"},
     {"describe", "doctor", "foreign", "importing", "inference", "stylize", "tiles", "translation"},
     {"evaluation"},
     {"report", "study"},

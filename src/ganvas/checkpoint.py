@@ -31,6 +31,7 @@ from ganvas.errors import DivergedError, ModelError
 from ganvas.facts import Facts, outline
 from ganvas.files import make_folder, write_folder, write_whole
 from ganvas.methods._base import Method
+from ganvas.runtime import take_state
 
 WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
 HEADER = "ganvas"  # the key of the facts in a model file's header
@@ -217,7 +218,7 @@ def _take_state(method: Method, content: bytes) -> tuple[int, float]:
     if "weights" in state:
         method.load_state_dict(state["weights"])
     for name, optimizer in method.optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
+        take_state(optimizer, state["optimizers"][name])
     method.remember(state["memory"])
     return int(state["step"]), float(state["seconds"])
 

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -74,6 +74,13 @@ def _use_own_cores() -> None:
         torch.set_num_threads(cores())
 
 
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on `device`; a GPU fetches it by itself, and nobody waits until it has."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def keep_memory() -> None:
     """Let this process keep what its tensors free, for those of the next step, where glibc manages its memory.
 
@@ -83,6 +90,13 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 2**31 - 1)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def prepare_to_train(device: torch.device) -> None:
+    """Set up this process for steps that are all alike: memory is kept, and a GPU tries which convolutions are quick."""
+    keep_memory()
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
 
 
 def choose_precision(device: torch.device, name: str = "auto") -> Precision:
@@ -236,19 +250,68 @@ def randint(low: int, high: int, n: int, *shape: int, device: torch.device) -> T
     return own_rows(n, lambda rows: torch.randint(low, high, (rows, *shape), device=device))
 
 
+# --- what changes from step to step ---------------------------------------------------------------------------------
+
+
+_NUMBER: ContextVar[Tensor | None] = ContextVar("number", default=None)  # of the step that is being recorded
+
+
+@contextlib.contextmanager
+def numbered(number: Tensor) -> Iterator[None]:
+    """Within the block a step is recorded, of which `number`, float64 ( ), says in each replay the number."""
+    token = _NUMBER.set(number)
+    try:
+        yield
+    finally:
+        _NUMBER.reset(token)
+
+
+def by_step(formula: Callable[[Any], Any], step: int, *, least: float) -> float | Tensor:
+    """A number that changes with that of the step, `least` or more: `formula` of it, which takes tensors too.
+
+    Of a step that is recorded it is a tensor ( ) that every replay computes anew, where a number would stay what it was.
+    """
+    number = _NUMBER.get()
+    if number is None:
+        return float(max(formula(step), least))
+    made: Tensor = formula(number).clamp(min=least).float()
+    return made
+
+
 # --- weights --------------------------------------------------------------------------------------------------------
 
 
 def adam(weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
-    """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel."""
-    return torch.optim.Adam(weights, learning_rate, betas=betas, fused=True)
+    """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel.
+
+    On a GPU its step size is a tensor there, so that a recorded step (`recording.py`) follows it.
+    """
+    owned = list(weights)
+    device = owned[0].device
+    made = torch.optim.Adam(owned, learning_rate, betas=betas, fused=True, capturable=device.type == "cuda")
+    if device.type == "cuda":
+        made.param_groups[0]["lr"] = torch.full((), learning_rate, device=device)
+    return made
+
+
+def take_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state, wherever it was saved: what belongs to the device stays what it is here."""
+    own = [{name: group[name] for name in ("lr", "capturable")} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, kept in zip(optimizer.param_groups, own, strict=True):
+        group["initial_lr"] = float(group.get("initial_lr", group["lr"]))
+        group.update(kept)
 
 
 def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
     """Set the step size of each to `factor` times the one it began with."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+            rate = group.setdefault("initial_lr", float(group["lr"])) * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
 
 def update(optimizer: Optimizer, loss: Tensor) -> None:
@@ -363,16 +426,22 @@ def in_parts(step: Callable[[int], Result], parts: int) -> Result:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int, every: int = 1) -> None:
     """Move `average` towards `network`: an exponential moving average of its weights and its statistics.
 
     The decay grows from 0 with the step, so that a young average does not remember the random start:
-    min(decay, (1 + step) / (10 + step)), as in TensorFlow's ExponentialMovingAverage.
+    min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage, at the n-th update, of which there is
+    one in `every` steps.
     """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
+    weight = by_step(lambda number: 9 / (10 + number // every), step, least=1 - decay)
     slow = [*average.parameters(), *(b for b in average.buffers() if b.is_floating_point())]
     fast = [*network.parameters(), *(b for b in network.buffers() if b.is_floating_point())]
-    torch._foreach_lerp_(slow, fast, weight)
+    if isinstance(weight, float):
+        torch._foreach_lerp_(slow, fast, weight)
+    else:  # lerp with a tensor would be a kernel for each of them
+        way = torch._foreach_sub(fast, slow)
+        torch._foreach_mul_(way, weight)
+        torch._foreach_add_(slow, way)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from ganvas.facts import Facts, build
 from ganvas.methods._base import Method, teach
 from ganvas.nets.synchronised import synchronise
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Share, autocast, in_parts, keep_memory, scale_rates, seed_step, seed_weights
+from ganvas.runtime import Share, autocast, prepare_to_train, scale_rates, seed_weights
+from ganvas.stepping import Steps, recording
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
 SAVE_SECONDS = 60  # what a kill may cost
@@ -223,7 +224,7 @@ def train(
     rank, count = processes.rank(), processes.count()
     require_shares(facts, accumulate)
     with contextlib.nullcontext() if rank else checkpoint.alone_in(run):
-        keep_memory()
+        prepare_to_train(device)
         method.to(device).train()
         if count > 1:
             synchronise(method)
@@ -237,13 +238,14 @@ def train(
             return
         start, reported, saved, spent = time.perf_counter() - before, before, before, last.spent  # seconds of training
         losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        learn = Steps(method, seed=facts.seed, parts=accumulate, record=recording(device, parts=accumulate))
         for batch in batches(
             source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip,
             share=Share(rank, count),
         ):  # fmt: skip
             scale_rates(method.optimizers.values(), facts.config.rate_at(spent))
             with autocast(device, facts.precision):
-                for name, loss in _step(method, batch, step, seed=facts.seed, parts=accumulate).items():
+                for name, loss in learn(batch, step).items():
                     losses[name].append((step + 1, loss))
             step += 1
 
@@ -275,16 +277,6 @@ def train(
                     raise
             if ends:
                 return
-
-
-def _step(method: Method, batch: Batch, step: int, *, seed: int, parts: int) -> dict[str, Tensor]:
-    """A step on this process's share of the batch, in so many parts, each of which meets the chance of the whole."""
-
-    def learn(number: int) -> dict[str, Tensor]:
-        seed_step(seed, step)
-        return method.training_step(batch.over(lambda t: t.chunk(parts)[number]) if parts > 1 else batch, step)
-
-    return in_parts(learn, parts)
 
 
 def require_same_data(source: Source[Batch]) -> None:

@@ -77,7 +77,10 @@ def numbered(first, n=1):
 
 def through_the_pool(method, kind, fakes):
     """What a discriminator is shown in a step that has made these."""
-    shown, method.pools[kind] = method._from_pool(kind, fakes)
+    pool = method._pool_of(kind, fakes)
+    lots = pool.draw(fakes)
+    shown = pool.shown(lots)
+    pool.keep(lots)
     return shown
 
 
@@ -112,8 +115,17 @@ def test_a_batch_goes_through_the_pool_one_by_one_and_none_is_changed_on_the_way
 
 
 def test_without_a_pool_the_discriminators_see_what_was_just_made():
-    method, fakes = build(pool=0), numbered(7, 4)
-    assert torch.equal(through_the_pool(method, "a", fakes), fakes)
+    judged, batch = [], batch_of()
+    method, same = build(pool=0, identity=0.0), build(pool=0, identity=0.0)
+    for judge in method.discriminators.values():
+        judge.register_forward_pre_hook(lambda _, given: judged.append(given[0].detach()))
+    for _ in range(3):
+        method.training_step(batch, 0)
+        with torch.no_grad():
+            made = [same.generators["ba"](batch.target), same.generators["ab"](batch.source)]
+        same.training_step(batch, 0)
+        for fakes, shown in zip(made, judged[-2:], strict=True):
+            torch.testing.assert_close(shown[len(fakes) :], fakes)
     assert method.memory() == {}
 
 

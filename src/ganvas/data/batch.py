@@ -72,6 +72,11 @@ class Batch:
         """The batch with every tensor of pictures (N, C, H, W) in it changed in the same way."""
         return replace(self, **{name: change(value) for name, value in self._tensors().items() if value.dim() == 4})
 
+    def fill(self, other: Self) -> None:
+        """Put the rows of another batch of the same shapes in the place of these."""
+        for name, tensor in self._tensors().items():
+            tensor.copy_(getattr(other, name))
+
     def _tensors(self) -> dict[str, Tensor]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}

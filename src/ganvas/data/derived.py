@@ -17,6 +17,7 @@ from ganvas.data import drawings, textures
 from ganvas.data.batch import Images, Pairs
 from ganvas.errors import DataError, SettingError
 from ganvas.images import in_channels, to_bytes, to_signed
+from ganvas.runtime import sent
 
 GREY_HOLE = 128  # what is shown in place of what is to be filled in
 OPAQUE = 128  # alpha from which on a pixel is there
@@ -138,7 +139,7 @@ class Denoise(Task):
 
     def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
         """Other noise on every source."""
-        noise = torch.randn(pairs.source.shape, generator=chance).to(pairs.source.device)
+        noise = sent(torch.randn(pairs.source.shape, generator=chance), pairs.source.device)
         noisy = noise.mul_(255 * self.amount).add_(pairs.source)
         return replace(pairs, source=noisy.round_().clamp_(0, 255).to(torch.uint8))
 
@@ -248,7 +249,8 @@ class HiddenDigit(Task):
         most = max(1, height // 14)  # pixels
         top, left = torch.randint(0, 2 * most + 1, (2, n), generator=chance)
         padded = Images(F.pad(pairs.target, (most, most, most, most)))
-        moved = padded.windows(top, left, height).images
+        corners = (sent(side, pairs.target.device) for side in (top, left))
+        moved = padded.windows(*corners, height).images
         return replace(pairs, source=textures.woven(moved, chance=chance), target=moved)
 
     def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:

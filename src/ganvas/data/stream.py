@@ -16,7 +16,7 @@ from ganvas.data.batch import Batch, Kind, Pictures, Rows, Source
 from ganvas.data.lanes import Order
 from ganvas.data.unpaired import TwoSets
 from ganvas.errors import DataError, GanvasError
-from ganvas.runtime import Purpose, Share, cores, derive
+from ganvas.runtime import Purpose, Share, cores, derive, sent
 
 DRAWN_TOGETHER = 32  # rows whose noise comes from one generator: a process draws for such blocks that its rows lie in
 MAX_BROKEN = 0.01  # the share of broken files above which something is wrong with the data, not with a file
@@ -96,12 +96,12 @@ def batches(
     else:
         raw = _streamed(source, batch=batch, seed=seed, first=first, mine=mine, pinned=device.type == "cuda")
     for k, kept in enumerate(raw, first):
-        rows = kept.over(lambda t: t.to(device, non_blocking=device.type == "cuda"))
+        rows = kept.over(lambda t: t.to(device, non_blocking=device.type == "cuda"))  # `_streamed` has pinned them
         if source.margin:
             top, left = _corners(k, batch=batch, seed=seed, margin=source.margin)
-            rows = rows.windows(top[mine], left[mine], source.spec.size)
+            rows = rows.windows(sent(top[mine], device), sent(left[mine], device), source.spec.size)
         if flip:
-            rows = rows.mirrored(_coins(k, batch=batch, seed=seed)[mine].to(device))
+            rows = rows.mirrored(sent(_coins(k, batch=batch, seed=seed)[mine], device))
         if source.afresh is not None:
             rows = _afresh(source.afresh, rows, k, batch=batch, seed=seed, mine=mine)
         yield rows.signed()  # type: ignore[misc]  # of the kind that `pictures` were
@@ -131,7 +131,7 @@ def _afresh(
 def _resident(pictures: Rows, *, batch: int, seed: int, first: int, mine: slice) -> Iterator[Rows]:
     n, k = len(pictures), first
     while True:
-        rows = indices(k, n=n, batch=batch, seed=seed)[mine].to(pictures.pictures.device)
+        rows = sent(indices(k, n=n, batch=batch, seed=seed)[mine], pictures.pictures.device)
         yield pictures.over(lambda t, rows=rows: t[rows])  # type: ignore[misc]
         k += 1
 

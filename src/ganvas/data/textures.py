@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.runtime import sent
+
 HOLES = (0.1, 0.3)  # the share of a picture that its holes take, from and to
 COARSE = 32  # pixels; shapes of holes are computed no finer, and scaled up smoothly
 
@@ -33,7 +35,7 @@ def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: t
     field = torch.stack(fields).amin(0)  # (N, rows, columns)
     low, high = HOLES
     share = torch.rand(n, generator=chance) * (high - low) + low
-    place = (share * (rows * columns - 1)).round().long().to(device)
+    place = sent((share * (rows * columns - 1)).round().long(), device)
     level = field.flatten(1).sort(1).values.gather(1, place[:, None])[:, :, None]
     if (rows, columns) != (height, width):
         field = F.interpolate(field[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
@@ -42,12 +44,12 @@ def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: t
 
 def _drawn(chance: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
     """Numbers from low to high, drawn on the processor: the same on every device."""
-    return (torch.rand(n, *shape, generator=chance) * (high - low) + low).to(device)
+    return sent(torch.rand(n, *shape, generator=chance) * (high - low) + low, device)
 
 
 def _sometimes(chance: torch.Generator, n: int, device: torch.device) -> Tensor:
     """Zero for a shape that is there, far away for one that is not; (N, 1, 1)."""
-    return torch.where(torch.rand(n, 1, 1, generator=chance) < 0.7, 0.0, 1.0).to(device)
+    return sent(torch.where(torch.rand(n, 1, 1, generator=chance) < 0.7, 0.0, 1.0), device)
 
 
 def _stroke(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> list[Tensor]:
@@ -95,7 +97,7 @@ def woven(ink: Tensor, *, chance: torch.Generator) -> Tensor:
     stroke = ((ink[:, 0].float() - blank) / (full - blank)).clamp_(0, 1)
     pattern = _ground(kinds, lots, ripples, shape=(height, width), device=ink.device)
     other = _ground(kinds, _changed(lots, kinds, weaves), ripples, shape=(height, width), device=ink.device)
-    other *= torch.tensor(_STRENGTHS)[weaves, None, None].to(ink.device)
+    other *= sent(torch.tensor(_STRENGTHS)[weaves, None, None], ink.device)
     pattern += (other - pattern) * stroke  # (N, H, W) in -1..1
     return _coloured(pattern, chance=chance)
 
@@ -126,7 +128,7 @@ def _ground(kinds: Tensor, lots: Tensor, ripples: Tensor, *, shape: tuple[int, i
         which = (kinds == kind).nonzero()[:, 0]  # known on the processor: nothing waits for the device
         if not len(which):
             continue
-        angle, period, first, second, bend, hardness = lots[which].to(device).T[:, :, None, None]  # (n, 1, 1) each
+        angle, period, first, second, bend, hardness = sent(lots[which], device).T[:, :, None, None]  # (n, 1, 1) each
         u = (x * angle.cos() + y * angle.sin()) * (2 * math.pi / period)  # (n, H, W), radians
         v = (y * angle.cos() - x * angle.sin()) * (2 * math.pi / period)
         if kind == 0:
@@ -140,8 +142,8 @@ def _ground(kinds: Tensor, lots: Tensor, ripples: Tensor, *, shape: tuple[int, i
         elif kind == 4:
             pattern = (torch.hypot(u - 4 * first.cos(), v - 4 * second.cos()) + first + second).sin_()
         else:
-            pattern = _grain(u, v, ripples[which].to(device))
-        out[which.to(device)] = (pattern * hardness).tanh_() / hardness.tanh()
+            pattern = _grain(u, v, sent(ripples[which], device))
+        out[sent(which, device)] = (pattern * hardness).tanh_() / hardness.tanh()
     return out
 
 
@@ -161,8 +163,8 @@ def _coloured(pattern: Tensor, *, chance: torch.Generator) -> Tensor:
     middle = _drawn(chance, n, 3, 1, 1, low=100, high=155, device=device)
     towards = torch.randn(n, 3, generator=chance)
     towards = torch.where(torch.rand(n, 1, generator=chance) < 1 / 3, 1.0, towards)
-    towards = F.normalize(towards)[:, :, None, None].to(device) * _drawn(
+    towards = sent(F.normalize(towards)[:, :, None, None], device) * _drawn(
         chance, n, 1, 1, 1, low=60, high=120, device=device
     )
-    speckle = torch.randn(n, 1, *pattern.shape[1:], generator=chance).to(device) * 6
+    speckle = sent(torch.randn(n, 1, *pattern.shape[1:], generator=chance), device) * 6
     return (middle + towards * pattern[:, None] + speckle).round_().clamp_(0, 255).to(torch.uint8)

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
 
@@ -195,6 +195,13 @@ class Method(nn.Module):
     def training_step(self, batch: Any, step: int) -> dict[str, Tensor]:
         """Learn from one batch, of a type that `batches` names; returns detached losses, scalars, to plot."""
         raise AssertionError(f"{type(self).__name__} does not say how it learns")
+
+    def phase(self, step: int) -> Hashable:
+        """Steps of one phase do the same work, so that a GPU is told once of each (`recording.py`).
+
+        Every tensor that a step changes is a parameter, a buffer or in an optimiser, and changes where it is.
+        """
+        return None
 
     def memory(self) -> dict[str, Tensor]:
         """What it remembers of its training beside weights and optimisers, to go on with."""

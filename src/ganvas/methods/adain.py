@@ -16,7 +16,7 @@ from ganvas.data.batch import Batch, Spec, Unpaired
 from ganvas.methods import _base
 from ganvas.nets.translators import InstanceNorm, lay_out, reflected
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import update, update_average
+from ganvas.runtime import by_step, update, update_average
 from ganvas.settings import setting, with_default
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # where style is compared; the last is what is decoded
@@ -103,7 +103,8 @@ class Adain(_base.Method):
             losses["identity"] = F.l1_loss(same[0], batch.target[..., :height, :width])
             loss = loss + self.config.identity * losses["identity"]
         update(self.optimizers["decoder"], loss)
-        self.usual_style.lerp_(processes.mean(styles[DEEPEST].mean(0)), max(SLOWEST, 1 / (step + 1)))
+        way = by_step(lambda number: 1 / (number + 1), step, least=SLOWEST)
+        self.usual_style.lerp_(processes.mean(styles[DEEPEST].mean(0)), way)
         if self.average is not None:
             update_average(self.average, self.decoder, decay=self.config.ema, step=step)
         return {name: loss.detach() for name, loss in losses.items()}

@@ -68,6 +68,10 @@ class Cgan(_base.Method):
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )
 
+    def phase(self, step: int) -> bool:
+        """Whether the discriminator is penalised in this step."""
+        return bool(self.config.r1) and step % PENALTY_EVERY == 0
+
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of each network; the fake pictures are of the same classes as the real ones."""
         assert batch.labels is not None
@@ -81,7 +85,7 @@ class Cgan(_base.Method):
         real_logits, fake_logits = logits.chunk(2)
         loss = discriminator_cross_entropy(real_logits, fake_logits)
         losses = {"discriminator": loss.detach()}
-        if config.r1 and step % PENALTY_EVERY == 0:
+        if self.phase(step):
             penalty = r1_penalty(lambda x: self.discriminator(x, y), real)
             loss = loss + config.r1 * PENALTY_EVERY * penalty
         update(self.optimizers["discriminator"], loss)

@@ -91,7 +91,7 @@ class Cyclegan(_base.Method):
         )
         self.averages = copy.deepcopy(self.generators).requires_grad_(False) if config.ema else None
         lay_out(self)
-        self.pools: dict[str, Tensor | None] = {"a": None, "b": None}
+        self.pools = nn.ModuleDict()  # one of each kind, from the first step on
         self.optimizers = _base.optimizers_of(
             config, {"generators": self.generators, "discriminators": self.discriminators}
         )
@@ -126,15 +126,16 @@ class Cyclegan(_base.Method):
         fakes = {"a": as_first_made(fake_a), "b": as_first_made(fake_b)}
         update(self.optimizers["generators"], loss)
 
-        shown, pools = dict[str, Tensor](), dict[str, Tensor | None]()
-        for kind in fakes:
-            shown[kind], pools[kind] = self._from_pool(kind, fakes[kind])
+        pools = {kind: self._pool_of(kind, fakes[kind]) for kind in fakes} if config.pool else {}
+        lots = {kind: pool.draw(fakes[kind]) for kind, pool in pools.items()}
         loss = torch.zeros((), device=a.device)
         for kind, real in (("a", a), ("b", b)):
-            grades = self._grade(kind, torch.cat([real, shown[kind].to(real.dtype)]))
+            shown = pools[kind].shown(lots[kind]) if pools else fakes[kind]
+            grades = self._grade(kind, torch.cat([real, shown.to(real.dtype)]))
             loss = loss + discriminator_least_squares(*grades.chunk(2)) / 2  # half as quick as the generators
         update(self.optimizers["discriminators"], loss)
-        self.pools = pools
+        for kind, pool in pools.items():  # only now: what was remembered stays as it is until the step is done
+            pool.keep(lots[kind])
         if self.averages is not None:
             update_average(self.averages, self.generators, decay=config.ema, step=step)
         return losses | {"discriminator": loss.detach()}
@@ -143,39 +144,23 @@ class Cyclegan(_base.Method):
         grades: Tensor = self.discriminators[kind](pictures).float()
         return grades
 
-    def _from_pool(self, kind: str, fakes: Tensor) -> tuple[Tensor, Tensor | None]:
-        """For each fake either itself or, at even chance, an older one whose place it takes; and the pool after that.
-
-        Section 4. All processes keep the same pool, of what all of them make.
-        """
-        pool, shown = self.pools[kind], []
-        if not self.config.pool:
-            return fakes, pool
-        kept, coins = False, everyones_rows(len(fakes), lambda n: torch.rand(n, 2)).tolist()
-        for fake, (old, place) in zip(torch.split(processes.together(fakes), 1), coins, strict=True):
-            if pool is None or len(pool) < self.config.pool:
-                pool = fake.clone() if pool is None else torch.cat([pool, fake])
-                shown.append(fake)
-                continue
-            if old < 0.5:
-                shown.append(fake)
-                continue
-            number = int(place * len(pool))
-            shown.append(pool[number : number + 1].clone())
-            if not kept:  # what was remembered before this step stays as it is until the step is done
-                pool, kept = pool.clone(), True
-            pool[number] = fake[0]
-        mine = torch.cat(shown).chunk(processes.count())[processes.rank()]
-        return mine, pool
+    def _pool_of(self, kind: str, fakes: Tensor) -> "Pool":
+        """The pool of that kind; made for such fakes where there is none yet."""
+        if kind not in self.pools:
+            self.pools[kind] = Pool(self.config.pool, fakes)
+        pool = self.pools[kind]
+        assert isinstance(pool, Pool)
+        return pool
 
     def memory(self) -> dict[str, Tensor]:
         """The pools of fake pictures."""
-        return {kind: pool for kind, pool in self.pools.items() if pool is not None}
+        return {kind: pool.kept() for kind, pool in self.pools.items() if isinstance(pool, Pool)}
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
         """Put the pools back."""
         device = next(self.parameters()).device
-        self.pools = {kind: memory[kind].to(device) if kind in memory else None for kind in ("a", "b")}
+        for kind, kept in memory.items():
+            self.pools[kind] = Pool(self.config.pool, kept.to(device), full_to=len(kept))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
         """Pictures (N, C, H, W) in -1..1 of one kind to the other: `ab` from source to target, `ba` back."""
@@ -191,3 +176,78 @@ def _generator(config: CycleganConfig, spec: Spec, channels: int, outputs: int) 
     levels = math.ceil(math.log2(spec.size))
     widths = unet_widths(config.width, levels)
     return UNet(channels, outputs, widths=widths, norm=config.norm, upsample=config.upsample, dropout=0.0)
+
+
+# --- the pool -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lots:
+    """What becomes of fakes (N, C, H, W), each in its turn.
+
+    Attributes:
+        fakes: as they were made.
+        places: (N,), in the pool: the one that is next to be filled, or by lot.
+        kept: (N,), whether the fake takes that place.
+        shown: (N,), the number of what is shown for it: a place in the pool, or behind those a fake.
+    """
+
+    fakes: Tensor
+    places: Tensor
+    kept: Tensor
+    shown: Tensor
+
+
+class Pool(nn.Module):
+    """The last fake pictures, some of which are shown again (section 4).
+
+    What chance says stays on the device, in numbers of pictures: nobody waits to hear it.
+    """
+
+    def __init__(self, size: int, pictures: Tensor, *, full_to: int = 0):
+        """For `size` pictures like these (N, C, H, W), the first `full_to` of which are in it."""
+        super().__init__()
+        room = pictures.new_zeros((size, *pictures.shape[1:])).contiguous(memory_format=torch.channels_last)
+        room[:full_to] = pictures[:full_to]
+        self.pictures = nn.Buffer(room, persistent=False)
+        self.count = nn.Buffer(torch.full((), full_to, device=pictures.device), persistent=False)
+
+    def draw(self, fakes: Tensor) -> Lots:
+        """For each fake either itself or, at even chance once the pool is full, an older one whose place it takes.
+
+        All processes keep the same pool, of what all of them make.
+        """
+        coins = everyones_rows(len(fakes), lambda n: torch.rand(n, 2, device=fakes.device))  # whether, and which
+        size, count = len(self.pictures), self.count
+        numbers = torch.arange(size, device=fakes.device)
+        there = numbers.clone()  # in each place of the pool: its own picture, or one of the fakes before
+        places, kept, shown = list[Tensor](), list[Tensor](), list[Tensor]()
+        for new, (older, lot) in enumerate(coins, size):
+            full = count == size
+            swapped = full & (older >= 0.5)
+            place = torch.where(full, (lot * size).long().clamp(max=size - 1), count)
+            shown.append(torch.where(swapped, there.gather(0, place[None])[0], new))
+            places.append(place)
+            kept.append(swapped | ~full)
+            there = torch.where((numbers == place) & kept[-1], new, there)
+            count = (count + 1).clamp(max=size)
+        return Lots(processes.together(fakes), torch.stack(places), torch.stack(kept), torch.stack(shown))
+
+    def shown(self, lots: Lots) -> Tensor:
+        """What a discriminator is shown of fake pictures, (N, C, H, W): those of this process."""
+        size = len(self.pictures)
+        mine = lots.shown.chunk(processes.count())[processes.rank()]
+        older = self.pictures[mine.clamp(max=size - 1)]
+        new = lots.fakes[(mine - size).clamp(min=0)]
+        return torch.where((mine < size)[:, None, None, None], older, new)
+
+    def keep(self, lots: Lots) -> None:
+        """Put the fakes into their places."""
+        for place, kept, fake in zip(lots.places[:, None], lots.kept, lots.fakes, strict=True):
+            self.pictures[place] = torch.where(kept, fake, self.pictures[place])
+        self.count += len(lots.fakes)
+        self.count.clamp_(max=len(self.pictures))
+
+    def kept(self) -> Tensor:
+        """The pictures that are in it, (up to its size, C, H, W)."""
+        return self.pictures[: int(self.count)].clone()

@@ -76,6 +76,10 @@ class Dcgan(_base.NoiseToImage):
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )
 
+    def phase(self, step: int) -> bool:
+        """Whether the discriminator is penalised in this step."""
+        return bool(self.config.r1) and step % PENALTY_EVERY == 0
+
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the discriminator and one of the generator, on the same fake pictures."""
         config = self.config
@@ -87,7 +91,7 @@ class Dcgan(_base.NoiseToImage):
         real_logits, fake_logits = self._judge(real, fake.detach())
         loss = discriminator_cross_entropy(real_logits, fake_logits)
         losses = {"discriminator": loss.detach()}
-        if config.r1 and step % PENALTY_EVERY == 0:
+        if self.phase(step):
             loss = loss + config.r1 * PENALTY_EVERY * r1_penalty(self.discriminator, real)
         update(self.optimizers["discriminator"], loss)
 

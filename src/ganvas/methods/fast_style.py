@@ -75,7 +75,6 @@ class FastStyle(_base.PictureToPicture):
         lay_out(self)
         self.optimizers = _base.optimizers_of(config, {"generator": self.generator})
         self.vgg: VGG19 | None = None
-        self.wanted: dict[str, Tensor] = {}
 
     def see_by(self, vgg: VGG19) -> None:
         """Learn by what this network sees."""
@@ -92,7 +91,13 @@ class FastStyle(_base.PictureToPicture):
             with torch.no_grad():
                 for layer, maps in self.vgg(shown, STYLE).items():
                     seen[layer].append(gram(maps)[0])
-        self.wanted = {layer: torch.stack(grams).mean(0) for layer, grams in seen.items()}  # (C, C)
+        for layer, grams in seen.items():
+            self.register_buffer(f"wanted_{layer}", torch.stack(grams).mean(0), persistent=False)  # (C, C)
+
+    @property
+    def wanted(self) -> dict[str, Tensor]:
+        """By layer, the Gram matrix (C, C) of the paintings."""
+        return {layer: self.get_buffer(f"wanted_{layer}") for layer in STYLE}
 
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the generator towards content and style (equations 2 to 4)."""
@@ -104,9 +109,7 @@ class FastStyle(_base.PictureToPicture):
             wanted = vgg(photographs, [CONTENT])[CONTENT].float()
         seen = vgg(made, [*STYLE, CONTENT])
         content = F.mse_loss(seen[CONTENT].float(), wanted) / processes.mean(wanted.square().mean())
-        style = torch.stack(
-            [gram_distance(gram(seen[layer]), self.wanted[layer].to(made.device)) for layer in STYLE]
-        ).mean()
+        style = torch.stack([gram_distance(gram(seen[layer]), painted) for layer, painted in self.wanted.items()]).mean()
         losses = {"content": content, "style": style, "variation": total_variation(made)}
         weights = {"content": config.content, "style": config.strokes, "variation": config.variation}
         if config.temporal:
@@ -122,9 +125,17 @@ class FastStyle(_base.PictureToPicture):
         In the way of Zheng, Song, Leung and Goodfellow 2016, "Improving the Robustness of Deep Neural Networks via
         Stability Training"; no optical flow is needed, for here the motion is known.
         """
-        down, across = (int(n) for n in torch.randint(-SHIFT, SHIFT + 1, (2,)))
+        down, across = torch.randint(-SHIFT, SHIFT + 1, (2,), device=photographs.device)
         grain = GRAIN * randn(*photographs.shape, device=photographs.device)
-        moved = photographs.roll((down, across), (-2, -1)) + grain
-        again = self.generator(moved).float()
+        again = self.generator(_moved(photographs, down, across) + grain).float()
         inner = (..., slice(SHIFT, -SHIFT), slice(SHIFT, -SHIFT)) if self.spec.size > 4 * SHIFT else (...,)
-        return F.mse_loss(again[inner], made.roll((down, across), (-2, -1))[inner])
+        return F.mse_loss(again[inner], _moved(made, down, across)[inner])
+
+
+def _moved(pictures: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Pictures (N, C, H, W) moved by so many pixels, each ( ); what leaves on one side comes in on the other."""
+    height, width = pictures.shape[-2:]
+    rows, columns = (
+        (torch.arange(side, device=pictures.device) - by) % side for side, by in ((height, down), (width, across))
+    )
+    return pictures.index_select(-2, rows).index_select(-1, columns)

@@ -85,9 +85,15 @@ class Gan(_base.NoiseToImage):
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )
 
+    def phase(self, step: int) -> tuple[bool, bool]:
+        """Whether the discriminator is penalised in this step, and whether it is the generator's turn."""
+        config = self.config
+        return bool(config.r1) and step % PENALTY_EVERY == 0, (step + 1) % config.discriminator_steps == 0
+
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the discriminator, and at every k-th one of the generator, on the same fake pictures."""
         config, real = self.config, batch.images  # (N, C, H, W)
+        penalised, generators_turn = self.phase(step)
         z = randn(len(real), config.latent, device=real.device)
         fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
         real = augment(real, config.augment)
@@ -98,11 +104,11 @@ class Gan(_base.NoiseToImage):
         losses = {"discriminator": loss.detach()}
         if config.average_losses:
             loss = loss / 2
-        if config.r1 and step % PENALTY_EVERY == 0:
+        if penalised:
             loss = loss + config.r1 * PENALTY_EVERY * r1_penalty(self.discriminator, real)
         update(self.optimizers["discriminator"], loss)
 
-        if (step + 1) % config.discriminator_steps == 0:
+        if generators_turn:
             loss = generator_cross_entropy(self.discriminator(fake).float())
             update(self.optimizers["generator"], loss)
             losses["generator"] = loss.detach()

@@ -78,12 +78,16 @@ class WganGp(_base.NoiseToImage):
         self.to(memory_format=torch.channels_last)
         self.optimizers = _base.optimizers_of(config, {"generator": self.generator, "critic": self.critic})
 
+    def phase(self, step: int) -> bool:
+        """Whether it is the generator's turn in this step."""
+        return (step + 1) % self.config.critic_steps == 0
+
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
         """One step of the critic and, at every `critic_steps`-th, one of the generator on the same fake pictures."""
         config = self.config
         real = augment(batch.images.to(memory_format=torch.channels_last), config.augment)  # (N, C, H, W)
         z = randn(len(real), config.latent, device=real.device)
-        generators_turn = (step + 1) % config.critic_steps == 0
+        generators_turn = self.phase(step)
         with torch.set_grad_enabled(generators_turn):
             fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
 
@@ -96,5 +100,7 @@ class WganGp(_base.NoiseToImage):
         if generators_turn:
             update(self.optimizers["generator"], -self.critic(fake).float().mean())
             if self.average is not None:
-                update_average(self.average, self.generator, decay=config.ema, step=step // config.critic_steps)
+                update_average(
+                    self.average, self.generator, decay=config.ema, step=step, every=config.critic_steps
+                )
         return {"wasserstein": wasserstein.detach(), "penalty": penalty.detach()}

@@ -108,8 +108,9 @@ class VGG19(nn.Module):
         """
         kernel = self.relu1_1_weight
         assert isinstance(kernel, Tensor)
-        mean, deviation = (
-            torch.tensor(numbers, device=pictures.device)[:, None, None] for numbers in (_MEAN, _DEVIATION)
+        mean, deviation = (  # made on the device, which so need not wait for them
+            torch.stack([torch.full((1, 1), n, device=pictures.device) for n in numbers])
+            for numbers in (_MEAN, _DEVIATION)
         )
         x = ((pictures + (1 - 2 * mean)) / (2 * deviation)).to(kernel.dtype)  # (N, 3, H, W)
         last = max(map(LAYERS.index, layers))
