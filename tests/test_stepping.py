@@ -18,6 +18,7 @@ from ganvas import methods, processes, runtime, stepping
 from ganvas.data.stream import batches
 from ganvas.methods import _base
 from ganvas.methods.gan import Gan
+from ganvas.nets import processor
 from ganvas.runtime import autocast, scale_rates
 from ganvas.stepping import WARMING, Steps
 
@@ -60,6 +61,13 @@ def record(work):
     return losses, tape.again
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """What differs there, for a recording that is made on the processor."""
+    monkeypatch.setattr(_base, "adam", adam_as_on_a_gpu)
+    monkeypatch.setattr(processor.Dropout, "forward", nn.Dropout.forward)
+
+
 def adam_as_on_a_gpu(weights, *, learning_rate, betas):
     return torch.optim.Adam(weights, torch.full((), learning_rate), betas=betas, fused=True)
 
@@ -88,8 +96,8 @@ def everything(method):
 
 @every_method
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_replayed_steps_are_the_steps(name, precision, monkeypatch):
-    monkeypatch.setattr(_base, "adam", adam_as_on_a_gpu)
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_replayed_steps_are_the_steps(name, precision):
     source = source_for(name)
     plain, replayed = built(name, source), built(name, source)
     expected, _ = taken(plain, source, None, precision=precision)
@@ -107,8 +115,8 @@ def test_replayed_steps_are_the_steps(name, precision, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "settings"), [("dcgan", {"r1": 1.0}), ("gan", {"r1": 1.0}), ("wgan_gp", {})])
-def test_each_kind_of_step_is_recorded_for_itself(name, settings, monkeypatch):
-    monkeypatch.setattr(_base, "adam", adam_as_on_a_gpu)
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_each_kind_of_step_is_recorded_for_itself(name, settings):
     source, steps = source_for(name), (WARMING + 1) * 16 + 2
     _, learn = taken(built(name, source, **settings), source, record, steps=steps)
     assert len(learn.tapes) == len({learn.method.phase(step) for step in range(steps)}) > 1

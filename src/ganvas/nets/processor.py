@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -71,6 +72,8 @@ def _pair(padding: str | tuple[int, ...]) -> tuple[int, int]:
 class Dropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014) whose chance is drawn 16 bits for a number: torch draws a number for each.
 
+    torch's generator gives the seed, and NumPy's quickest the bits, in half of the time that torch's takes for as many.
+
     Its rows are drawn for the whole batch, so that no two processes, or parts of a batch, leave out the same. The
     share that is left out is `p` to the nearest 65536th.
     """
@@ -91,8 +94,8 @@ class Dropout(nn.Dropout):
         if input.dim() == 4:  # in the order in which channels-last maps lie
             shape = (n, *input.shape[2:], input.shape[1])
         numbers = math.prod(shape)
-        words = torch.empty(-(-numbers // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[:numbers].view(shape)  # -32768 .. 32767
+        words = np.random.SFC64(int(torch.randint(2**62, ()))).random_raw(-(-numbers // 4))  # 64 bits each
+        bits = torch.from_numpy(words.view(np.int16))[:numbers].view(shape)  # -32768 .. 32767
         kept = torch.empty(shape, dtype=input.dtype)
         torch.ge(bits, round(self.p * _COINS) - _COINS // 2, out=kept)
         kept.mul_(1 / (1 - self.p))
