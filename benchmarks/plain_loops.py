@@ -72,8 +72,8 @@ def adversarial(method: Method, batches: Iterator[Tensor]) -> Loop:
     criterion = nn.BCELoss()
     generator_adam, discriminator_adam = adam(config, generator), adam(config, discriminator)
     for real in batches:
-        ones, zeros = torch.ones(len(real), 1), torch.zeros(len(real), 1)
-        fake = generator(torch.randn(len(real), config.latent))
+        ones, zeros = torch.ones(len(real), 1, device=real.device), torch.zeros(len(real), 1, device=real.device)
+        fake = generator(torch.randn(len(real), config.latent, device=real.device))
 
         discriminator_adam.zero_grad()
         loss = criterion(discriminator(real), ones) + criterion(discriminator(fake.detach()), zeros)
@@ -95,8 +95,8 @@ def wasserstein(method: Method, batches: Iterator[Tensor]) -> Loop:
     generator_adam, critic_adam = adam(config, generator), adam(config, critic)
     for step, real in enumerate(batches, 1):
         critic_adam.zero_grad()
-        fake = generator(torch.randn(len(real), config.latent)).detach()
-        mixing = torch.rand(len(real), 1, 1, 1)
+        fake = generator(torch.randn(len(real), config.latent, device=real.device)).detach()
+        mixing = torch.rand(len(real), 1, 1, 1, device=real.device)
         between = (mixing * real + (1 - mixing) * fake).requires_grad_()
         scores = critic(between)
         (gradient,) = torch.autograd.grad(scores, between, torch.ones_like(scores), create_graph=True)
@@ -107,7 +107,7 @@ def wasserstein(method: Method, batches: Iterator[Tensor]) -> Loop:
         loss.item()
         if step % config.critic_steps == 0:
             generator_adam.zero_grad()
-            loss = -critic(generator(torch.randn(len(real), config.latent))).mean()
+            loss = -critic(generator(torch.randn(len(real), config.latent, device=real.device))).mean()
             loss.backward()
             generator_adam.step()
             loss.item()

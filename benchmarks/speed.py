@@ -37,7 +37,8 @@ from ganvas.facts import Facts
 from ganvas.images import Picture
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Precision, autocast, choose_precision, keep_memory, scale_rates, seed_step
+from ganvas.runtime import Precision, autocast, choose_precision, keep_memory, scale_rates
+from ganvas.stepping import Record, Steps
 from ganvas.trial import quicker_precision
 
 CPU = torch.device("cpu")
@@ -156,32 +157,37 @@ def shipped(case: Case, root: Path | None) -> Precision:
     return quicker_precision(source, facts, device=CPU)
 
 
-def turns(case: Case, way: str, precision: Precision, root: Path | None, weights: Path | None) -> Iterator[int]:
+def turns(
+    case: Case, way: str, precision: Precision, root: Path | None, weights: Path | None,
+    *, device: torch.device = CPU, record: Record | None = None,
+) -> Iterator[int]:  # fmt: skip
     """Endless steps of a case in one of the ways; each gives the number of pictures, or iterations, it took."""
     if case.method == "stylize":
         return stylized(case, way, weights, precision)
     source = source_of(case, root)
     torch.manual_seed(0)
     config = config_of(case)
-    method = methods.get(case.method)(config, source.spec).train()
+    method = methods.get(case.method)(config, source.spec).to(device).train()
     if way != "plain":
-        return steps(method, source, precision)
+        return steps(method, source, precision, device=device, record=record)
     if isinstance(source.pictures, Pairs):
         pairs = source.pictures.signed()
         rows = itertools.cycle(range(len(pairs)))
-        given: Iterator = ((pairs.source[i : i + 1], pairs.target[i : i + 1]) for i in rows)
+        given: Iterator = ((pairs.source[i : i + 1].to(device), pairs.target[i : i + 1].to(device)) for i in rows)
     else:
-        given = plain_loops.loaded(source.pictures.images, config.batch)
+        given = (real.to(device) for real in plain_loops.loaded(source.pictures.images, config.batch))
     return plain_loops.LOOPS[case.method](method, given)
 
 
-def steps(method: Method, source: Source, precision: Precision) -> Iterator[int]:
+def steps(
+    method: Method, source: Source, precision: Precision, *, device: torch.device, record: Record | None
+) -> Iterator[int]:
     """The steps that `ganvas train` takes, without its log, sheets and saves."""
-    for step, batch in enumerate(batches(source, batch=method.config.batch, seed=0, device=CPU)):
-        seed_step(0, step)
+    learn = Steps(method, seed=0, record=record)
+    for step, batch in enumerate(batches(source, batch=method.config.batch, seed=0, device=device)):
         scale_rates(method.optimizers.values(), method.config.rate_at(0))
-        with autocast(CPU, precision):
-            method.training_step(batch, step)
+        with autocast(device, precision):
+            learn(batch, step)
         yield method.config.batch
 
 
@@ -230,23 +236,30 @@ def multiply_adds(case: Case, loop: Iterator[int]) -> float:
     return counter.count / pictures
 
 
-def product(dtype: torch.dtype) -> float:
+def product(dtype: torch.dtype, *, device: torch.device = CPU, side: int = SIDE) -> float:
     """Multiply-adds a second of a large matrix product."""
-    a, b = torch.ones(SIDE, SIDE, dtype=dtype), torch.ones(SIDE, SIDE, dtype=dtype)
+    a, b = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
     made, seconds = torch.mm(a, b), []
     for _ in range(2):
-        start = time.perf_counter()
+        start = now(device)
         torch.mm(a, b, out=made)
-        seconds.append(time.perf_counter() - start)
-    return SIDE**3 / min(seconds)
+        seconds.append(now(device) - start)
+    return side**3 / min(seconds)
 
 
-def seconds_a_picture(case: Case, loop: Iterator[int], least: float) -> float:
+def now(device: torch.device) -> float:
+    """Seconds, once the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds_a_picture(case: Case, loop: Iterator[int], least: float, *, device: torch.device = CPU) -> float:
     """Over whole cycles, and `least` seconds or more."""
-    start, pictures = time.perf_counter(), 0
+    start, pictures = now(device), 0
     while not pictures or time.perf_counter() - start < least:
         pictures += sum(next(loop) for _ in range(case.cycle))
-    return (time.perf_counter() - start) / pictures
+    return (now(device) - start) / pictures
 
 
 def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *, rounds: int, least: float) -> dict:

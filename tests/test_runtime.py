@@ -1,6 +1,10 @@
+import contextlib
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ganvas import runtime
 from ganvas.errors import UsageError
@@ -10,6 +14,7 @@ from ganvas.runtime import (
     Purpose,
     adam,
     autocast,
+    by_step,
     choose_precision,
     derive,
     evaluating,
@@ -17,7 +22,9 @@ from ganvas.runtime import (
     noise,
     scale_rates,
     seed_step,
+    sent,
     slerp,
+    take_state,
     update,
     update_average,
 )  # fmt: skip
@@ -60,9 +67,71 @@ def test_a_step_size_is_scaled_from_where_it_began_also_after_saving_and_loading
     update(optimizer, layer(torch.ones(1, 2)).sum())
     torch.testing.assert_close(layer.weight, before - 0.05)  # Adam's first step is as long as its step size
     resumed = adam(nn.Linear(2, 1).parameters(), learning_rate=0.2, betas=(0.5, 0.9))
-    resumed.load_state_dict(optimizer.state_dict())
+    take_state(resumed, optimizer.state_dict())
     scale_rates([resumed], 0.5)
     assert resumed.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_on_a_gpu_a_step_size_is_a_tensor_there_and_no_plain_number_replaces_it():
+    with FakeTensorMode():
+        weights = [nn.Parameter(torch.empty(3, device="cuda"))]
+        optimizer = adam(weights, learning_rate=0.2, betas=(0.5, 0.9))
+    (group,) = optimizer.param_groups
+    assert group["capturable"]
+    assert group["lr"].device.type == "cuda"
+
+
+@pytest.mark.parametrize("there", [0.05, torch.tensor(0.05)], ids=["number", "tensor"])
+@pytest.mark.parametrize("here", [0.2, torch.tensor(0.2)], ids=["number", "tensor"])
+def test_a_state_goes_on_where_step_sizes_are_of_the_other_kind(there, here):
+    torch.manual_seed(0)
+    start, x = nn.Linear(3, 1), torch.randn(8, 3)
+    made = []
+    for rates in ((0.05, 0.05), (there, here)):
+        layers = [copy.deepcopy(start), nn.Linear(3, 1)]
+        one, other = (adam(layer.parameters(), learning_rate=0.2, betas=(0.5, 0.9)) for layer in layers)
+        one.param_groups[0]["lr"], one.param_groups[0]["initial_lr"] = rates[0], 0.2
+        update(one, layers[0](x).square().mean())
+        layers[1].load_state_dict(layers[0].state_dict())
+        other.param_groups[0]["lr"] = rates[1].clone() if isinstance(rates[1], torch.Tensor) else rates[1]
+        take_state(other, one.state_dict())
+        assert type(other.param_groups[0]["lr"]) is type(rates[1])
+        scale_rates([other], 0.5)
+        assert float(other.param_groups[0]["lr"]) == pytest.approx(0.1)
+        update(other, layers[1](x).square().mean())
+        made.append(layers[1].weight)
+    torch.testing.assert_close(*made)
+
+
+def test_a_state_is_taken_by_optimisers_that_are_no_adam():
+    layers = [nn.Linear(2, 1), nn.Linear(2, 1)]
+    one, other = (torch.optim.SGD(layer.parameters(), 0.1, momentum=0.9) for layer in layers)
+    update(one, layers[0](torch.ones(1, 2)).sum())
+    take_state(other, one.state_dict())
+    assert [len(kept) for kept in other.state.values()] == [1, 1]
+
+
+def test_what_changes_with_the_step_is_a_number_or_follows_that_of_a_recording():
+    assert by_step(lambda n: 9 / (10 + n), 8, least=0.1) == 0.5
+    assert by_step(lambda n: 9 / (10 + n), 890, least=0.1) == 0.1
+    number = torch.zeros((), dtype=torch.float64)
+    with runtime.numbered(number):
+        found = by_step(lambda n: 9 / (10 + n), 890, least=0.1)
+        assert isinstance(found, torch.Tensor)
+        assert found.item() == pytest.approx(0.9)
+    assert isinstance(by_step(lambda n: 1.0, 0, least=0.0), float)
+
+
+def test_what_is_sent_to_a_gpu_is_pinned_and_nobody_waits(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: calls.append("pinned") or self)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *where, **how: calls.append((where, how)) or self)
+    tensor = torch.ones(2)
+    sent(tensor, torch.device("cuda"))
+    assert calls == ["pinned", ((torch.device("cuda"),), {"non_blocking": True})]
+    calls.clear()
+    sent(tensor, CPU)
+    assert calls == [((CPU,), {})]
 
 
 def test_a_weight_that_the_loss_does_not_see_is_an_error():
@@ -136,14 +205,18 @@ def test_derived_seeds_differ_by_seed_purpose_and_number():
     assert max(seeds) < 2**63
 
 
-def test_the_average_takes_in_weights_and_statistics_with_a_decay_that_grows():
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_average_takes_in_weights_and_statistics_with_a_decay_that_grows(recorded, every):
     network, average = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     nn.init.zeros_(average.weight)
     expected = 0.0
     for step in range(6):
         nn.init.constant_(network.weight, step + 1)
         network.running_mean.fill_(step + 1)
-        update_average(average, network, decay=0.3, step=step)
+        number = torch.tensor(step * every + every - 1, dtype=torch.float64)
+        with runtime.numbered(number) if recorded else contextlib.nullcontext():
+            update_average(average, network, decay=0.3, step=int(number), every=every)
         decay = min(0.3, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * (step + 1)
         assert average.weight[0].item() == pytest.approx(expected)

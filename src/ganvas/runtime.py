@@ -93,7 +93,7 @@ def keep_memory() -> None:
 
 
 def prepare_to_train(device: torch.device) -> None:
-    """Set up this process for steps that are all alike: memory is kept, and a GPU tries which convolutions are quick."""
+    """Set up this process for steps that are all alike: memory is kept, a GPU tries which convolutions are quick."""
     keep_memory()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -269,7 +269,7 @@ def numbered(number: Tensor) -> Iterator[None]:
 def by_step(formula: Callable[[Any], Any], step: int, *, least: float) -> float | Tensor:
     """A number that changes with that of the step, `least` or more: `formula` of it, which takes tensors too.
 
-    Of a step that is recorded it is a tensor ( ) that every replay computes anew, where a number would stay what it was.
+    Of a step that is recorded it is a tensor ( ), which every replay computes anew: a number would stay what it was.
     """
     number = _NUMBER.get()
     if number is None:
@@ -296,7 +296,7 @@ def adam(weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[
 
 def take_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Load an optimiser's state, wherever it was saved: what belongs to the device stays what it is here."""
-    own = [{name: group[name] for name in ("lr", "capturable")} for group in optimizer.param_groups]
+    own = [{name: group[name] for name in ("lr", "capturable") if name in group} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, kept in zip(optimizer.param_groups, own, strict=True):
         group["initial_lr"] = float(group.get("initial_lr", group["lr"]))

@@ -137,7 +137,7 @@ def test_it_learns_to_draw_the_class_that_is_asked_for(layers):
         small_config("cgan", layers=layers, latent=8, ema=0.9, learning_rate=2e-3, r1=1.0),
         noise_source(classes=("dark", "bright")).spec,
     )
-    for step in range(150):
+    for step in range(250):
         labels = torch.randint(2, (16,))
         greys = torch.tensor([-0.6, 0.6])[labels] + 0.1 * torch.randn(16)
         method.training_step(Images(greys[:, None, None, None].expand(16, 1, 16, 16).contiguous(), labels), step)

@@ -249,8 +249,8 @@ class HiddenDigit(Task):
         most = max(1, height // 14)  # pixels
         top, left = torch.randint(0, 2 * most + 1, (2, n), generator=chance)
         padded = Images(F.pad(pairs.target, (most, most, most, most)))
-        corners = (sent(side, pairs.target.device) for side in (top, left))
-        moved = padded.windows(*corners, height).images
+        device = pairs.target.device
+        moved = padded.windows(sent(top, device), sent(left, device), height).images
         return replace(pairs, source=textures.woven(moved, chance=chance), target=moved)
 
     def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:

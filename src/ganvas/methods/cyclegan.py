@@ -202,15 +202,22 @@ class Pool(nn.Module):
     """The last fake pictures, some of which are shown again (section 4).
 
     What chance says stays on the device, in numbers of pictures: nobody waits to hear it.
+
+    Attributes:
+        pictures: room for as many as it holds, (its size, C, H, W).
+        count: how many are in it, ( ).
     """
+
+    pictures: Tensor
+    count: Tensor
 
     def __init__(self, size: int, pictures: Tensor, *, full_to: int = 0):
         """For `size` pictures like these (N, C, H, W), the first `full_to` of which are in it."""
         super().__init__()
         room = pictures.new_zeros((size, *pictures.shape[1:])).contiguous(memory_format=torch.channels_last)
         room[:full_to] = pictures[:full_to]
-        self.pictures = nn.Buffer(room, persistent=False)
-        self.count = nn.Buffer(torch.full((), full_to, device=pictures.device), persistent=False)
+        self.register_buffer("pictures", room, persistent=False)
+        self.register_buffer("count", torch.full((), full_to, device=pictures.device), persistent=False)
 
     def draw(self, fakes: Tensor) -> Lots:
         """For each fake either itself or, at even chance once the pool is full, an older one whose place it takes.

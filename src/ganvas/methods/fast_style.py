@@ -109,7 +109,9 @@ class FastStyle(_base.PictureToPicture):
             wanted = vgg(photographs, [CONTENT])[CONTENT].float()
         seen = vgg(made, [*STYLE, CONTENT])
         content = F.mse_loss(seen[CONTENT].float(), wanted) / processes.mean(wanted.square().mean())
-        style = torch.stack([gram_distance(gram(seen[layer]), painted) for layer, painted in self.wanted.items()]).mean()
+        style = torch.stack(
+            [gram_distance(gram(seen[layer]), painted) for layer, painted in self.wanted.items()]
+        ).mean()
         losses = {"content": content, "style": style, "variation": total_variation(made)}
         weights = {"content": config.content, "style": config.strokes, "variation": config.variation}
         if config.temporal:

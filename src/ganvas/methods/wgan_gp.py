@@ -100,7 +100,5 @@ class WganGp(_base.NoiseToImage):
         if generators_turn:
             update(self.optimizers["generator"], -self.critic(fake).float().mean())
             if self.average is not None:
-                update_average(
-                    self.average, self.generator, decay=config.ema, step=step, every=config.critic_steps
-                )
+                update_average(self.average, self.generator, decay=config.ema, step=step, every=config.critic_steps)
         return {"wasserstein": wasserstein.detach(), "penalty": penalty.detach()}
