@@ -20,9 +20,10 @@ from torch.nn import functional as F
 import ganvas
 from ganvas.data import open_source
 from ganvas.data.batch import Images
+from ganvas.device import autocast, choose_precision, find_device
 from ganvas.features import DigitNetwork
 from ganvas.images import to_signed
-from ganvas.runtime import autocast, choose_precision, evaluating, find_device
+from ganvas.runtime import evaluating
 
 EPOCHS, BATCH, LEARNING_RATE = 14, 250, 4e-3
 WEIGHTS = Path(ganvas.__file__).parent / "weights" / "digits.safetensors"

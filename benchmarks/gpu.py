@@ -23,7 +23,7 @@ import report
 import speed
 import torch
 
-from ganvas.runtime import Precision, choose_precision, prepare_to_train
+from ganvas.device import Precision, choose_precision, prepare_to_train
 from ganvas.stepping import WARMING, recording
 
 FOUND = Path("runs/gpu/found.json")

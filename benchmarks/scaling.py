@@ -33,9 +33,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganvas import checkpoint, images, log, methods
 from ganvas.data.batch import Images, Pairs, Spec, Unpaired
+from ganvas.device import autocast, choose_precision, cores
 from ganvas.facts import Facts
 from ganvas.methods._base import Method
-from ganvas.runtime import autocast, choose_precision, cores
 
 FOUND = Path("runs/scaling/found.json")
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from PIL import Image
 from ganvas.data import batch as batches_of
 from ganvas.data import open_source, reading, sharded
 from ganvas.data.stream import batches
-from ganvas.runtime import cores
+from ganvas.device import cores
 
 SIDE, BATCH = 32, 64
 A_SHARD = 1000  # pictures, as `ganvas shards` has it

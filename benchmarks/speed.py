@@ -33,11 +33,12 @@ from ganvas import methods, stylize
 from ganvas.data import open_source
 from ganvas.data.batch import Images, Pairs, Source, Spec
 from ganvas.data.stream import batches
+from ganvas.device import Precision, autocast, choose_precision, keep_memory
 from ganvas.facts import Facts
 from ganvas.images import Picture
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Precision, autocast, choose_precision, keep_memory, scale_rates
+from ganvas.runtime import scale_rates
 from ganvas.stepping import Record, Steps
 from ganvas.trial import quicker_precision
 

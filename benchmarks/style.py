@@ -29,9 +29,9 @@ from torch.nn import functional as F
 
 from ganvas import checkpoint, images, log, stylize
 from ganvas.cli import main as ganvas
+from ganvas.device import choose_precision
 from ganvas.features import open_vgg
 from ganvas.images import Picture
-from ganvas.runtime import choose_precision
 from ganvas.translation import Translator
 
 RUNS = Path("runs/style")

@@ -9,7 +9,7 @@ import ganvas
 
 ROOT = Path(ganvas.__file__).parent
 FLOORS = [
-    {"", "ahead", "errors", "files", "film", "settings", "images", "lab", "processes", "runtime"},
+    {"", "ahead", "device", "errors", "files", "film", "settings", "images", "lab", "processes", "runtime"},
     {"data"},
     {"nets", "losses", "augment", "features", "metrics"},
     {"methods"},

@@ -7,27 +7,24 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ganvas import runtime
+from ganvas.device import autocast, choose_precision, find_device, sent
 from ganvas.errors import UsageError
 from ganvas.losses import r1_penalty
 from ganvas.runtime import (
     Between,
     Purpose,
     adam,
-    autocast,
     by_step,
-    choose_precision,
     derive,
     evaluating,
-    find_device,
     noise,
     scale_rates,
     seed_step,
-    sent,
     slerp,
     take_state,
     update,
     update_average,
-)  # fmt: skip
+)
 
 CPU = torch.device("cpu")
 

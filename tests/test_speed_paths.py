@@ -8,9 +8,10 @@ from conftest import facts_of, noise_source, small_config
 from torch import nn
 
 from ganvas import methods, trial
+from ganvas.device import keep_memory
 from ganvas.nets import processor
 from ganvas.nets.translators import UNet, lay_out, unet_widths
-from ganvas.runtime import Share, keep_memory
+from ganvas.runtime import Share
 
 CPU = torch.device("cpu")
 LAYERS = [(processor.Conv2d, nn.Conv2d), (processor.ConvTranspose2d, nn.ConvTranspose2d)]

@@ -8,18 +8,19 @@ import logging
 
 import pytest
 import torch
-from conftest import small_config, source_for, taught
+from conftest import facts_of, small_config, source_for, taught, train_to
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ganvas import methods, processes, runtime, stepping
+from ganvas import device, methods, processes, runtime, stepping, training
 from ganvas.data.stream import batches
+from ganvas.device import autocast
 from ganvas.methods import _base
 from ganvas.methods.gan import Gan
 from ganvas.nets import processor
-from ganvas.runtime import autocast, scale_rates
+from ganvas.runtime import scale_rates
 from ganvas.stepping import WARMING, Steps
 
 CPU = torch.device("cpu")
@@ -120,6 +121,31 @@ def test_each_kind_of_step_is_recorded_for_itself(name, settings):
     source, steps = source_for(name), (WARMING + 1) * 16 + 2
     _, learn = taken(built(name, source, **settings), source, record, steps=steps)
     assert len(learn.tapes) == len({learn.method.phase(step) for step in range(steps)}) > 1
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_a_run_records_its_steps_unless_told_otherwise_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    source = source_for("wgan_gp")
+    facts, recorded = facts_of(source, "wgan_gp"), []
+
+    def counted(work):
+        recorded.append(work)
+        return record(work)
+
+    monkeypatch.setattr(training, "recording", lambda device, parts: counted)
+    plain = train_to(tmp_path / "plain", 30, source=source, facts=facts, record=False)
+    assert not recorded
+    train_to(tmp_path / "recorded", 17, of=30, source=source, facts=facts)
+    again = train_to(tmp_path / "recorded", 30, source=source, facts=facts)
+    assert len(recorded) == 4  # two phases, by each command
+    for key, tensor in plain.state_dict().items():
+        torch.testing.assert_close(tensor, again.state_dict()[key], rtol=1e-5, atol=1e-6)
+
+
+def test_plain_steps_are_refused_where_all_are(ganvas, tmp_path):
+    done = ganvas("train", "gan", "--data", "digits", "--steps", "1", "--plain-steps", "--device", "cpu", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--plain-steps" in done.stderr
 
 
 # --- what a recording cannot hold -----------------------------------------------------------------------------------
@@ -288,7 +314,7 @@ def test_only_one_process_on_one_gpu_records_and_only_whole_steps(monkeypatch):
 @every_method
 def test_on_a_gpu_replayed_steps_are_the_steps(name, caplog):
     gpu, source = torch.device("cuda"), source_for(name)
-    runtime.prepare_to_train(gpu)
+    device.prepare_to_train(gpu)
     made = []
     for graphs in (None, stepping.recording(gpu, parts=1)):
         method = built(name, source).to(gpu)

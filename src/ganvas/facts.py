@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 import ganvas
 from ganvas import methods, settings
 from ganvas.data.batch import Spec
+from ganvas.device import Precision
 from ganvas.errors import ModelError, SettingError
 from ganvas.methods._base import BaseConfig, Method
-from ganvas.runtime import Precision
 
 _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 

@@ -6,6 +6,7 @@ what changes from step to step is in tensors. The batch is copied to where the r
 that is set before each replay; step sizes, and the number of the step (`runtime.by_step`), are tensors, too.
 """
 
+import contextlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator
@@ -100,9 +101,16 @@ def recording(device: torch.device, *, parts: int) -> Record | None:
     pool = torch.cuda.graph_pool_handle()  # one memory for the graphs of all phases, which never run together
 
     def record(work: Callable[[], Losses]) -> tuple[Losses, Callable[[], None]]:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # other threads pin what they read
-            losses = work()
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # other threads may pin memory meanwhile, and one that breaks off does not go back to the stream before
+            recorder = torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local")
+            with torch.cuda.stream(before), recorder:
+                losses = work()
+        except RuntimeError:
+            with contextlib.suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+                torch.zeros(1, device=device)  # one that ends well: until then older torch refuses to draw by chance
+            raise
         return losses, graph.replay
 
     return record

@@ -15,12 +15,13 @@ from torch import Tensor
 from ganvas import checkpoint, gallery, log, methods, processes, watch
 from ganvas.data.batch import Batch, Source
 from ganvas.data.stream import batches
+from ganvas.device import autocast, prepare_to_train
 from ganvas.errors import DataError, SettingError
 from ganvas.facts import Facts, build
 from ganvas.methods._base import Method, teach
 from ganvas.nets.synchronised import synchronise
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Share, autocast, prepare_to_train, scale_rates, seed_weights
+from ganvas.runtime import Share, scale_rates, seed_weights
 from ganvas.stepping import Steps, recording
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
@@ -201,17 +202,18 @@ def train(
     score: Callable[[Method], tuple[str, float]] | None = None,
     score_every: int | None = None,
     accumulate: int = 1,
+    record: bool = True,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Progress, None, None]:
     """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
 
-    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is asked
-    after every step, and is the way where there are several processes: all end after the same step. What is drawn in a
-    step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one that was
-    not, to the bit. Each process computes its share of every batch, in `accumulate` parts one after the other, and the
-    first one writes. What a translator makes of a few pictures of `shown` (of `source`, without) is put on sheets as it
-    learns. Every `score_every` steps, and at the end, `score` (lower is better) is asked, and the best save so far
-    kept; the seconds that takes are not counted.
+    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is
+    asked after every step, and is the way where there are several processes: all end after the same step. What is
+    drawn in a step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one
+    that was not, to the bit. Each process computes its share of every batch, in `accumulate` parts one after the
+    other, and the first one writes. On a GPU its steps are recorded, if `record`. What a translator makes of a few
+    pictures of `shown` (of `source`, without) is put on sheets as it learns. Every `score_every` steps, and at the
+    end, `score` (lower is better) is asked, and the best save so far kept; the seconds that takes are not counted.
 
     Raises:
         DivergedError: when a loss or a weight is not finite; the last save is untouched.
@@ -238,7 +240,8 @@ def train(
             return
         start, reported, saved, spent = time.perf_counter() - before, before, before, last.spent  # seconds of training
         losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
-        learn = Steps(method, seed=facts.seed, parts=accumulate, record=recording(device, parts=accumulate))
+        graphs = recording(device, parts=accumulate) if record else None
+        learn = Steps(method, seed=facts.seed, parts=accumulate, record=graphs)
         for batch in batches(
             source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip,
             share=Share(rank, count),

@@ -14,11 +14,12 @@ from ganvas.ahead import done_behind, made_ahead
 from ganvas.checkpoint import Model
 from ganvas.data import derived
 from ganvas.data.batch import LAB
+from ganvas.device import cores
 from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.images import Picture, in_channels, on_white, scaled, to_bytes, to_signed
 from ganvas.methods._base import Restyles, Translates
 from ganvas.nets.vgg import SMALLEST_STYLE, require_style
-from ganvas.runtime import cores, evaluating
+from ganvas.runtime import evaluating
 
 SMALLEST_TILE = 256  # pixels a side, where memory is short
 LARGEST_STYLE = 512  # pixels of the longer side at which a painting is seen

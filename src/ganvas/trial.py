@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ganvas import processes
 from ganvas.data.batch import Batch, Source
+from ganvas.device import Precision, autocast, choose_precision
 from ganvas.facts import Facts, build
 from ganvas.methods._base import teach
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Precision, autocast, choose_precision, seed_step
+from ganvas.runtime import seed_step
 from ganvas.training import require_fit
 
 STEPS = 3  # of each that count; the quickest is the one nothing else disturbed

@@ -56,8 +56,8 @@ def generate(
     """
     from ganvas import images
     from ganvas.checkpoint import load
+    from ganvas.device import find_device
     from ganvas.inference import draw, drawn_at_once
-    from ganvas.runtime import find_device
 
     if grid and interpolate:
         raise UsageError("--grid and --interpolate are two kinds of picture; give one")
@@ -186,8 +186,8 @@ def _write_each(places: Iterable[Path], pictures: "Iterator[Tensor]", *, at_once
     """Write the pictures in threads while the next are drawn, so many at a time: one by one takes longer."""
     from ganvas import images
     from ganvas.ahead import done_behind
+    from ganvas.device import cores
     from ganvas.files import make_folder
-    from ganvas.runtime import cores
 
     def groups() -> "Iterator[list[tuple[Path, Tensor]]]":
         left, made = zip(places, pictures, strict=True), None

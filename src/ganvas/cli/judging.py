@@ -85,7 +85,7 @@ def evaluate(
         device: auto takes the best there is
         json: for machines
     """
-    from ganvas.runtime import find_device
+    from ganvas.device import find_device
 
     _require_free(out, overwrite=overwrite)
     where = find_device(device)
@@ -150,7 +150,7 @@ def compare(
         device: auto takes the best there is
         json: for machines
     """
-    from ganvas.runtime import find_device
+    from ganvas.device import find_device
 
     if len(models) < 2:
         raise UsageError("give two models or more: ganvas compare MODEL MODEL --data SOURCE --out DIR")
@@ -238,7 +238,7 @@ def compare_models(
     """
     from ganvas.checkpoint import load
     from ganvas.cli.learned import facts_with_paths
-    from ganvas.runtime import find_device
+    from ganvas.device import find_device
 
     loaded = {name: load(path, find_device(device)) for name, path in models.items()}
     found = judge(

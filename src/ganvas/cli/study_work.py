@@ -14,10 +14,10 @@ from ganvas.cli.training import facts_for, train_run
 from ganvas.data import open_for
 from ganvas.data.batch import Batch, Images, Source, Spec, Unpaired
 from ganvas.data.named import NAMES
+from ganvas.device import Precision, choose_precision, find_device
 from ganvas.errors import DataError, DivergedError, Interrupted, SettingError, UsageError
 from ganvas.facts import build
 from ganvas.files import make_folder, write_whole
-from ganvas.runtime import Precision, choose_precision, find_device
 from ganvas.study import Round, Run, State, Study, Task
 from ganvas.study.node import nearest
 from ganvas.study.plan import RUNS, keep_failure, made_targets

@@ -57,9 +57,9 @@ def stylize(
         precision: of the network; auto takes bf16 where it is quicker, and fp32 for the last steps
     """
     from ganvas import images
+    from ganvas.device import choose_precision, find_device
     from ganvas.features import open_vgg
     from ganvas.files import make_folder
-    from ganvas.runtime import choose_precision, find_device
     from ganvas.stylize import Stylizer
 
     if init_from is not None and config.init == "noise":

@@ -30,10 +30,10 @@ if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs 
     from torch import Tensor
 
     from ganvas.data.batch import Batch, Source
+    from ganvas.device import Precision
     from ganvas.facts import Facts
     from ganvas.methods._base import BaseConfig, Method
     from ganvas.nets.vgg import VGG19
-    from ganvas.runtime import Precision
     from ganvas.training import Progress
 
 DEMO_MINUTES = 1.5
@@ -64,6 +64,7 @@ def train(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
     grad_accumulate: Count = 1,
+    plain_steps: Flag = False,
     save_every: Count | None = None,
     keep: Keep = 2,
     validate_every: Count | None = None,
@@ -109,6 +110,7 @@ def train(
         data_root: where named data sets are looked for, and downloaded to
         grad_accumulate: go through each batch in so many parts, for one that does not fit into memory; what is learned
             is the same where nothing looks at the whole batch, as batch norm does
+        plain_steps: on a GPU, launch the operations of every step one by one, where they would be recorded and replayed
         save_every: steps between saves [default: one minute's]
         keep: how many saves are kept, the newest; `ganvas evaluate RUN --all-checkpoints` shows which was best
         validate_every: steps between scores of 2,000 drawn pictures against as many training pictures (test pictures
@@ -125,15 +127,15 @@ def train(
     called = called if Path(data).is_dir() else re.sub(r"[^\w.-]+", "-", called)  # of a pattern or a command
     run = run or Path("runs") / f"{called}-{method}"
     from ganvas import processes
-    from ganvas.runtime import find_device
+    from ganvas.device import find_device
 
     with processes.joined(find_device(device)):
         learner = train_run(
             method, with_a_method(config), data=data, run=run, size=size, steps=steps, epochs=epochs, minutes=minutes,
             target=target or "", side=side or "", task=task or "", style=style, features=features, holdout=holdout,
             jitter=jitter, seed=seed, flip=flip, device=device, precision=precision, data_root=data_root,
-            grad_accumulate=grad_accumulate, save_every=save_every, keep=keep, validate_every=validate_every,
-            validate_by=validate_by, weights=weights, typed=typed,
+            grad_accumulate=grad_accumulate, plain_steps=plain_steps, save_every=save_every, keep=keep,
+            validate_every=validate_every, validate_by=validate_by, weights=weights, typed=typed,
         )  # fmt: skip
     _tell_what_next(
         run, learner, "the training command again with more --steps, --epochs or --minutes, to go on from here"
@@ -164,6 +166,7 @@ def train_run(
     precision: str = "auto",
     data_root: Path = Path("~/.cache/ganvas"),
     grad_accumulate: int = 1,
+    plain_steps: bool = False,
     save_every: int | None = None,
     keep: int = 2,
     validate_every: int | None = None,
@@ -180,11 +183,13 @@ def train_run(
     from ganvas import checkpoint, evaluation, processes, training, trial
     from ganvas.data import derived, open_for
     from ganvas.data.batch import Pairs
+    from ganvas.device import choose_precision, find_device
     from ganvas.features import open_features, suited
     from ganvas.methods._base import Generates
-    from ganvas.runtime import choose_precision, find_device
 
     where = find_device(device)
+    if plain_steps and where.type != "cuda":
+        raise UsageError(f"--plain-steps: on {where.type} no step is recorded; leave it out")
     if size is None and len(config.sizes) == 1:
         size = config.sizes[0]
     if size is not None:
@@ -242,7 +247,7 @@ def train_run(
         events = training.train(
             run, source, learner, facts=facts, device=where, budget=budget, save_every=save_every, keep=keep,
             score=score, score_every=validate_every if score else None, shown=shown, accumulate=grad_accumulate,
-            stop=lambda: bool(stop),
+            record=not plain_steps, stop=lambda: bool(stop),
         )  # fmt: skip
         last = console.follow(events)
     if processes.rank() == 0:

@@ -56,9 +56,9 @@ def translate(
         device: auto takes the best there is
     """
     from ganvas.checkpoint import load
+    from ganvas.device import find_device
     from ganvas.files import make_folder
     from ganvas.methods._base import Restyles
-    from ganvas.runtime import find_device
     from ganvas.translation import Translator, translate_files
 
     if style and not pictures:

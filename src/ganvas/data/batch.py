@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ganvas.data.lanes import Shards
+from ganvas.device import cores
 from ganvas.errors import SettingError
 from ganvas.files import readable
 from ganvas.images import to_signed
-from ganvas.runtime import cores
 
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
 LAB = 2  # channels of targets that are the a and b of Lab: colours without lightness

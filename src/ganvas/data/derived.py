@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from ganvas import lab
 from ganvas.data import drawings, textures
 from ganvas.data.batch import Images, Pairs
+from ganvas.device import sent
 from ganvas.errors import DataError, SettingError
 from ganvas.images import in_channels, to_bytes, to_signed
-from ganvas.runtime import sent
 
 GREY_HOLE = 128  # what is shown in place of what is to be filled in
 OPAQUE = 128  # alpha from which on a pixel is there

@@ -11,9 +11,9 @@ from ganvas.data.batch import RESIDENT_BYTES, Batch, Kind, Source, Spec
 from ganvas.data.lanes import Shards
 from ganvas.data.progress import Track, silently
 from ganvas.data.stream import refuse_if_many
+from ganvas.device import cores
 from ganvas.errors import DataError
 from ganvas.images import Header, read_header
-from ganvas.runtime import cores
 
 TOGETHER = 4096  # items that are waited for, or rows kept by themselves, at once: a million would fill the memory
 

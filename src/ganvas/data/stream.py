@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 from ganvas.data.batch import Batch, Kind, Pictures, Rows, Source
 from ganvas.data.lanes import Order
 from ganvas.data.unpaired import TwoSets
+from ganvas.device import cores, sent
 from ganvas.errors import DataError, GanvasError
-from ganvas.runtime import Purpose, Share, cores, derive, sent
+from ganvas.runtime import Purpose, Share, derive
 
 DRAWN_TOGETHER = 32  # rows whose noise comes from one generator: a process draws for such blocks that its rows lie in
 MAX_BROKEN = 0.01  # the share of broken files above which something is wrong with the data, not with a file

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.runtime import sent
+from ganvas.device import sent
 
 HOLES = (0.1, 0.3)  # the share of a picture that its holes take, from and to
 COARSE = 32  # pixels; shapes of holes are computed no finer, and scaled up smoothly

@@ -15,9 +15,9 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from ganvas import images
 from ganvas.data.progress import Track, silently
+from ganvas.device import cores
 from ganvas.doctor.aligning import Relation, relate
 from ganvas.errors import DataError
-from ganvas.runtime import cores
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]

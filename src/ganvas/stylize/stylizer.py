@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ganvas import lab
+from ganvas.device import Precision
 from ganvas.errors import DataError, SettingError
 from ganvas.images import Picture, in_channels, scaled, to_bytes, to_signed
 from ganvas.nets.vgg import SMALLEST_STYLE, VGG19, require_style
-from ganvas.runtime import Precision, noise
+from ganvas.runtime import noise
 from ganvas.stylize.colours import grey_of, match_colours
 from ganvas.stylize.recipe import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, words
 from ganvas.stylize.scale import Scale, Statistics, masked_gram
