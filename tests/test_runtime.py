@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ganvas import runtime
+from ganvas import device, runtime
 from ganvas.device import autocast, choose_precision, find_device, sent
 from ganvas.errors import UsageError
 from ganvas.losses import r1_penalty
@@ -247,8 +247,8 @@ def test_precision_is_what_was_asked_for_or_one_of_the_two():
 def test_threads_are_as_many_as_the_cores_of_this_process(said, cores, tmp_path, monkeypatch):
     quota = tmp_path / "cpu.max"
     quota.write_text(said)
-    monkeypatch.setattr(runtime, "QUOTA", quota)
-    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(device, "QUOTA", quota)
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     chosen = list[int]()
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

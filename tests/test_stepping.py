@@ -4,6 +4,7 @@ A tape stands in for a CUDA graph: it too holds a step's operations, where their
 were called with, and it runs on the processor.
 """
 
+import copy
 import logging
 
 import pytest
@@ -191,6 +192,7 @@ def crossings(method, batch, steps=(0, 1)):
     def no_backward(loss, weights, **_):
         return [torch.empty_like(weight) for weight in ([weights] if isinstance(weights, Tensor) else weights)]
 
+    method = copy.deepcopy(method)  # what it looks through is shared by all tests
     with FakeTensorMode(allow_non_fake_inputs=True), pytest.MonkeyPatch.context() as patch:
         as_if_on_a_gpu(method)
         held = batch.over(told)

@@ -129,6 +129,15 @@ def test_without_a_pool_the_discriminators_see_what_was_just_made():
     assert method.memory() == {}
 
 
+def test_the_pool_takes_fakes_of_the_other_number_format():
+    method, batch = build(pool=2), batch_of(2)
+    for step in range(4):
+        with torch.autocast("cpu", torch.bfloat16, enabled=step % 2 == 0):
+            losses = method.training_step(batch, step)
+    assert all(loss.isfinite() for loss in losses.values())
+    assert method.memory()["a"].dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_going_on_with_a_full_pool_is_bit_identical_and_would_not_be_without_it(tmp_path, monkeypatch, precision):
     source = unpaired_source()

@@ -250,7 +250,8 @@ class Pool(nn.Module):
 
     def keep(self, lots: Lots) -> None:
         """Put the fakes into their places."""
-        for place, kept, fake in zip(lots.places[:, None], lots.kept, lots.fakes, strict=True):
+        fakes = lots.fakes.to(self.pictures.dtype)  # of the step that made the pool; a trial goes from format to format
+        for place, kept, fake in zip(lots.places[:, None], lots.kept, fakes, strict=True):
             self.pictures[place] = torch.where(kept, fake, self.pictures[place])
         self.count += len(lots.fakes)
         self.count.clamp_(max=len(self.pictures))
