@@ -71,6 +71,41 @@ def test_in_bf16_it_is_as_near_to_the_exact_result_as_the_convolution(quick, pla
 
 
 @pytest.mark.parametrize(("quick", "plain"), LAYERS)
+def test_with_the_fewest_places_the_kernel_and_its_gradient_are_not_rounded(quick, plain):
+    torch.manual_seed(0)
+    layer, exact = quick(128, 128, 4, 2, 1, bias=False), plain(128, 128, 4, 2, 1, bias=False)
+    exact.load_state_dict(layer.state_dict())
+    exact.double()
+    side = 4 if quick is processor.Conv2d else 2
+    x = torch.randn(1, 128, side, side).bfloat16()  # as the layer before leaves it
+    with torch.autocast("cpu", torch.bfloat16):
+        made = layer(x)
+    wanted = torch.randn_like(made)
+    (found,) = torch.autograd.grad(made, layer.weight, wanted)
+    (expected,) = torch.autograd.grad(exact(x.double()), exact.weight, wanted.double())
+    assert made.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_maps_side_by_side_get_gradients_that_are_laid_out():
+    torch.manual_seed(0)
+    leaves = [torch.randn(2, c, 6, 4).to(memory_format=torch.channels_last).requires_grad_() for c in (3, 5)]
+    wanted = torch.randn(2, 8, 6, 4).to(memory_format=torch.channels_last)
+    laid_out, found = [], []
+    for join in (processor.side_by_side, lambda *maps: torch.cat(maps, 1)):
+        maps = [leaf * 2 for leaf in leaves]
+        joined = join(*maps)
+        for part in maps:
+            part.register_hook(lambda g: laid_out.append(g.is_contiguous(memory_format=torch.channels_last)))
+        found.append([joined, *torch.autograd.grad(joined, leaves, wanted)])
+    assert laid_out == [True, True, False, False]
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    with torch.no_grad():
+        assert torch.equal(processor.side_by_side(*leaves), torch.cat(leaves, 1))
+
+
+@pytest.mark.parametrize(("quick", "plain"), LAYERS)
 def test_many_places_are_left_to_the_convolution(quick, plain):
     layer = quick(8, 8, 4, 2, 1)
     assert products(lambda: layer(torch.randn(1, 8, 16, 16))) == (False, True)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ganvas.runtime import own_rows, share
 
+FEWEST = 16  # places up to which a kernel costs more to cast than its product takes
 _COINS = 2**16  # outcomes of the 16 random bits that decide on one number
 
 
@@ -30,7 +31,7 @@ class Conv2d(nn.Conv2d):
         if not few_places(n * rows * columns, input, self.weight):
             return super().forward(input)
         seen = F.unfold(input, self.kernel_size, padding=padding, stride=self.stride)  # (N, C k k, H' W')
-        made = self.weight.flatten(1) @ seen.movedim(0, 1).flatten(1)  # (C', N H' W')
+        made = _product(self.weight.flatten(1), seen.movedim(0, 1).flatten(1))  # (C', N H' W')
         made = made.view(-1, n, rows, columns).movedim(1, 0).contiguous(memory_format=torch.channels_last)
         return made if self.bias is None else made + self.bias.to(made.dtype)[:, None, None]
 
@@ -51,7 +52,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             )
         )
         places = input.movedim(0, 1).flatten(1)  # (C, N H W)
-        drawn = self.weight.flatten(1).mT @ places  # (C' k k, N H W)
+        drawn = _product(self.weight.flatten(1).mT, places)  # (C' k k, N H W)
         drawn = drawn.view(-1, n, height * width).movedim(1, 0)  # (N, C' k k, H W)
         made = F.fold(drawn, (tall, wide), self.kernel_size, padding=padding, stride=self.stride)  # (N, C', H', W')
         made = made.contiguous(memory_format=torch.channels_last)
@@ -61,6 +62,29 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 def few_places(places: int, input: Tensor, kernel: Tensor) -> bool:
     """Whether maps, unfolded, are smaller than the kernel they meet, on a processor."""
     return input.device.type == "cpu" and places < len(kernel)
+
+
+def _product(kernel: Tensor, places: Tensor) -> Tensor:
+    """The product of a kernel (C', K) and what it meets (K, places).
+
+    With few places it waits for the memory alone: in bf16 the kernel would be read, written and read again, and so would
+    its gradient. So these stay in the format of the weights, which is the exacter one.
+    """
+    if places.shape[1] > FEWEST:
+        return kernel @ places
+    with torch.autocast(kernel.device.type, enabled=False):
+        return (kernel @ places.to(kernel.dtype)).to(places.dtype)
+
+
+def side_by_side(*maps: Tensor) -> Tensor:
+    """Maps (N, C, H, W) as one, (N, sum of C, H, W), whose gradients come back each laid out by itself.
+
+    As they come they are some of the channels of one tensor, and the norm of the maps takes fifteen times as long.
+    """
+    for part in maps:
+        if part.requires_grad and part.device.type == "cpu":
+            part.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return torch.cat(maps, 1)
 
 
 def _pair(padding: str | tuple[int, ...]) -> tuple[int, int]:

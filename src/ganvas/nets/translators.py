@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout
+from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout, side_by_side
 
 Norm = Literal["instance", "batch", "group", "none"]
 Upsample = Literal["deconv", "resize", "pixelshuffle"]
@@ -180,7 +180,7 @@ class UNet(nn.Module):
         for double in self.decoder:
             x = double(x)
             if self.skips and maps:
-                x = torch.cat([maps.pop(), x], 1)
+                x = side_by_side(maps.pop(), x)
         return x[..., :height, :width]
 
 
