@@ -105,6 +105,20 @@ def test_maps_side_by_side_get_gradients_that_are_laid_out():
         assert torch.equal(processor.side_by_side(*leaves), torch.cat(leaves, 1))
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_rows_of_maps_give_back_gradients_that_lie_as_the_maps_do(last):
+    torch.manual_seed(0)
+    layout = torch.channels_last if last else torch.contiguous_format
+    leaf = torch.randn(3, 4, 5, 6).to(memory_format=layout).requires_grad_()
+    maps, strides, wanted = leaf * 2, [], torch.randn(3, 120)
+    rows = processor.Flatten()(maps)
+    maps.register_hook(lambda gradient: strides.append(gradient.stride()))
+    (found,) = torch.autograd.grad(rows, leaf, wanted)
+    assert torch.equal(rows, (leaf * 2).flatten(1))
+    assert torch.equal(found, 2 * wanted.view(3, 4, 5, 6))
+    assert strides == [leaf.stride()]
+
+
 @pytest.mark.parametrize(("quick", "plain"), LAYERS)
 def test_many_places_are_left_to_the_convolution(quick, plain):
     layer = quick(8, 8, 4, 2, 1)

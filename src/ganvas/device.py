@@ -112,6 +112,12 @@ def _product_seconds(dtype: torch.dtype) -> float:
     return best
 
 
+def multiplies_in_tiles() -> bool:
+    """Whether this processor has AMX: units that multiply matrices in bf16, and little else."""
+    has = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(has and has())
+
+
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
     """Run the step's products in `precision`.
 

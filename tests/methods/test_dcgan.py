@@ -7,6 +7,7 @@ from torch import nn
 from ganvas import methods
 from ganvas.describe import networks
 from ganvas.methods.dcgan import Dcgan
+from ganvas.nets.processor import Flatten
 
 
 def build(preset, size, channels=1):
@@ -38,7 +39,7 @@ def test_paper64_is_figure_1_of_the_paper_and_its_rules():
     assert maps == [(512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
     kinds = [type(layer) for layer in (*method.generator, *method.discriminator)]
     assert not any(issubclass(kind, nn.MaxPool2d | nn.AvgPool2d) for kind in kinds)
-    assert kinds[-2:] == [nn.Flatten, nn.Linear]
+    assert kinds[-2:] == [Flatten, nn.Linear]
     assert isinstance(method.discriminator[1], nn.LeakyReLU)  # no norm at the discriminator's input
     assert isinstance(method.generator[-2], nn.ConvTranspose2d)  # nor at the generator's output
     for layer in (*method.generator, *method.discriminator):

@@ -14,6 +14,7 @@ from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
+from ganvas.nets.processor import Flatten
 from ganvas.runtime import Seed, noise, randn, update
 from ganvas.settings import setting
 
@@ -114,7 +115,7 @@ def mnist28_encoder(latent: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 16, 14, 14)
         nn.Conv2d(16, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 8, 7, 7)
-        nn.Flatten(), nn.Linear(8 * 7 * 7, 2 * latent),
+        Flatten(), nn.Linear(8 * 7 * 7, 2 * latent),
     )  # fmt: skip
 
 

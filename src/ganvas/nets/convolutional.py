@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.data.batch import Spec
-from ganvas.nets.processor import Dropout
+from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout, Flatten
 
 # --- ours: scaled to the picture ------------------------------------------------------------------------------------
 
@@ -40,8 +40,8 @@ def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hid
         nn.LeakyReLU(0.2),
     ]
     for before, after in pairwise(widths):
-        layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], spec.outputs, 4, 2, 1), nn.Tanh())
+        layers += [ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, ConvTranspose2d(widths[-1], spec.outputs, 4, 2, 1), nn.Tanh())
 
 
 def scaled_discriminator(spec: Spec, *, width: int, max_width: int, hidden: int, outputs: int = 1) -> nn.Sequential:
@@ -50,8 +50,8 @@ def scaled_discriminator(spec: Spec, *, width: int, max_width: int, hidden: int,
     end = spec.size >> (len(widths) - 1)
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
-    layers += [nn.Flatten(), nn.Linear(widths[-1] * end**2, hidden), nn.LeakyReLU(0.2)]
+        layers += [Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2)]
+    layers += [Flatten(), nn.Linear(widths[-1] * end**2, hidden), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Linear(hidden, outputs))
 
 
@@ -64,20 +64,20 @@ def mnist28_generator(latent: int, channels: int) -> nn.Sequential:
         nn.Linear(latent, 7 * 7 * 256, bias=False),
         nn.BatchNorm1d(7 * 7 * 256, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
         nn.Unflatten(1, (256, 7, 7)),
-        nn.ConvTranspose2d(256, 128, 5, 1, 2, bias=False),  # (N, 128, 7, 7)
+        ConvTranspose2d(256, 128, 5, 1, 2, bias=False),  # (N, 128, 7, 7)
         nn.BatchNorm2d(128, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
-        nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),  # (N, 64, 14, 14)
+        ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),  # (N, 64, 14, 14)
         nn.BatchNorm2d(64, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
-        nn.ConvTranspose2d(64, channels, 5, 2, 2, 1, bias=False), nn.Tanh(),  # (N, C, 28, 28)
+        ConvTranspose2d(64, channels, 5, 2, 2, 1, bias=False), nn.Tanh(),  # (N, C, 28, 28)
     ).apply(_glorot)  # fmt: skip
 
 
 def mnist28_discriminator(channels: int, *, dropout: float = 0.3) -> nn.Sequential:
     """The strided mirror image: (N, C, 28, 28) to a logit (N, 1)."""
     return nn.Sequential(
-        nn.Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 64, 14, 14)
-        nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 128, 7, 7)
-        nn.Flatten(), nn.Linear(128 * 7 * 7, 1),
+        Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 64, 14, 14)
+        Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 128, 7, 7)
+        Flatten(), nn.Linear(128 * 7 * 7, 1),
     ).apply(_glorot)  # fmt: skip
 
 
@@ -105,21 +105,21 @@ def paper64_generator(latent: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
         ToUniform(),
         nn.Linear(latent, 1024 * 4 * 4, bias=False), nn.Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU(),
-        nn.ConvTranspose2d(1024, 512, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU(),  # (N, 512, 8, 8)
-        nn.ConvTranspose2d(512, 256, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(),  # (N, 256, 16, 16)
-        nn.ConvTranspose2d(256, 128, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),  # (N, 128, 32, 32)
-        nn.ConvTranspose2d(128, channels, 5, 2, 2, 1), nn.Tanh(),  # (N, C, 64, 64)
+        ConvTranspose2d(1024, 512, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU(),  # (N, 512, 8, 8)
+        ConvTranspose2d(512, 256, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(),  # (N, 256, 16, 16)
+        ConvTranspose2d(256, 128, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),  # (N, 128, 32, 32)
+        ConvTranspose2d(128, channels, 5, 2, 2, 1), nn.Tanh(),  # (N, C, 64, 64)
     ).apply(_small)  # fmt: skip
 
 
 def paper64_discriminator(channels: int, *, batch_norm: bool = True) -> nn.Sequential:
     """Strided convolutions, batch norm except at the input: (N, C, 64, 64) to a logit (N, 1)."""
     widths = [128, 256, 512, 1024]  # maps of 32, 16, 8 and 4 pixels a side
-    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 5, 2, 2), nn.LeakyReLU(0.2)]
+    layers: list[nn.Module] = [Conv2d(channels, widths[0], 5, 2, 2), nn.LeakyReLU(0.2)]
     for before, after in pairwise(widths):
-        layers.append(nn.Conv2d(before, after, 5, 2, 2, bias=not batch_norm))
+        layers.append(Conv2d(before, after, 5, 2, 2, bias=not batch_norm))
         layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2)] if batch_norm else [nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1)).apply(_small)
+    return nn.Sequential(*layers, Flatten(), nn.Linear(widths[-1] * 4 * 4, 1)).apply(_small)
 
 
 def _small(layer: nn.Module) -> None:

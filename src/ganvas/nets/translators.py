@@ -84,8 +84,8 @@ def doubling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bi
     if upsample == "deconv":
         return ConvTranspose2d(before, after, kernel, 2, 1, kernel % 2, bias=bias)
     if upsample == "resize":
-        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias))
-    return nn.Sequential(nn.Conv2d(before, 4 * after, 3, 1, 1, bias=bias), nn.PixelShuffle(2))
+        return nn.Sequential(nn.Upsample(scale_factor=2), Conv2d(before, after, 3, 1, 1, bias=bias))
+    return nn.Sequential(Conv2d(before, 4 * after, 3, 1, 1, bias=bias), nn.PixelShuffle(2))
 
 
 def small_weights(network: nn.Module) -> None:
