@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import facts_of, noise_source, small_config
 from torch import nn
+from torch.nn import functional as F
 
 from ganvas import methods, trial
 from ganvas.device import keep_memory
@@ -103,6 +104,97 @@ def test_maps_side_by_side_get_gradients_that_are_laid_out():
         assert torch.equal(one, other)
     with torch.no_grad():
         assert torch.equal(processor.side_by_side(*leaves), torch.cat(leaves, 1))
+
+
+SHAPES = [  # maps, kernel, stride, padding, output padding of a transposed one
+    ((5, 7), (3, 3), (1, 1), (1, 1), (0, 0)),
+    ((6, 7), (4, 4), (2, 2), (1, 1), (0, 0)),
+    ((7, 5), (5, 3), (2, 1), (2, 1), (1, 0)),
+    ((6, 6), (2, 2), (2, 2), (0, 0), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_kernels_gradient_by_a_product_is_right_and_so_are_second_derivatives(shape, transposed):
+    sides, kernel, stride, padding, more = shape
+    torch.manual_seed(0)
+    numbers = [(2, 3, *sides), (3, 4, *kernel) if transposed else (4, 3, *kernel), (4,)]
+    maps, weight, bias = (torch.randn(*n, dtype=torch.float64, requires_grad=True) for n in numbers)
+
+    def made(*given):
+        return processor._Convolution.apply(*given, stride, padding, more if transposed else None)
+
+    if transposed:
+        expected = F.conv_transpose2d(maps, weight, bias, stride, padding, more)
+    else:
+        expected = F.conv2d(maps, weight, bias, stride, padding)
+    assert torch.equal(made(maps, weight, bias), expected)
+    assert torch.autograd.gradcheck(made, (maps, weight, bias))
+    assert torch.autograd.gradgradcheck(made, (maps, weight, bias))
+
+
+@pytest.mark.parametrize(("quick", "plain"), LAYERS)
+@pytest.mark.parametrize("last", [True, False])
+def test_at_small_maps_a_kernels_gradient_is_as_near_to_the_exact_one_and_lies_as_the_kernel(
+    quick, plain, last, monkeypatch
+):
+    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: True)
+    torch.manual_seed(0)
+    layer, exact, theirs = (kind(64, 48, 4, 2, 1) for kind in (quick, plain, plain))
+    for other in (exact, theirs):
+        other.load_state_dict(layer.state_dict())
+    if last:
+        layer.to(memory_format=torch.channels_last)
+    side = 8 if quick is processor.Conv2d else 4
+    x = torch.randn(32, 64, side, side).bfloat16().requires_grad_()
+    wanted = torch.randn(32, 48, *([4] * 2 if quick is processor.Conv2d else [8] * 2))
+
+    def gradients(layer, x):
+        return torch.autograd.grad(layer(x), [x, *layer.parameters()], wanted.to(layer(x).dtype))
+
+    expected = gradients(exact.double(), x.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        found, usual = gradients(layer, x), gradients(theirs, x)
+    assert found[1].stride() == layer.weight.stride()
+    for ours, other, true in zip(found, usual, expected, strict=True):
+        errors = [float((one.double() - true).norm() / true.norm()) for one in (ours, other)]
+        assert errors[0] < 1.2 * errors[1] + 1e-3 < 0.02
+
+
+def test_products_stand_in_only_where_they_are_quicker(monkeypatch):
+    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: True)
+
+    def used(layer, x, *, dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype, enabled=dtype is not None):
+            made = layer(x)
+        return "_Convolution" in str(made.grad_fn)
+
+    layer, maps = processor.Conv2d(32, 32, 4, 2, 1), torch.randn(64, 32, 16, 16)
+    assert used(layer, maps)
+    assert used(processor.ConvTranspose2d(32, 32, 4, 2, 1), torch.randn(64, 32, 8, 8))
+    assert not used(layer, torch.randn(64, 32, 18, 16))  # 9x8 places
+    assert not used(processor.ConvTranspose2d(32, 32, 4, 2, 1), torch.randn(64, 32, 9, 8))
+    assert not used(processor.Conv2d(31, 32, 4, 2, 1), maps[:, :31])
+    assert not used(processor.Conv2d(32, 31, 4, 2, 1), maps)
+    assert not used(layer, maps, dtype=None)
+    with torch.no_grad():
+        assert not used(layer, maps)
+    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: False)
+    assert not used(layer, maps)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_maps_made_of_rows_lie_as_convolutions_leave_theirs(last):
+    torch.manual_seed(0)
+    rows, wanted = torch.randn(3, 24, requires_grad=True), torch.randn(3, 4, 3, 2)
+    if last:
+        wanted = wanted.contiguous(memory_format=torch.channels_last)
+    maps = processor.Unflatten(1, (4, 3, 2))(rows)
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(maps, rows.view(3, 4, 3, 2))
+    (found,) = torch.autograd.grad(maps, rows, wanted)
+    assert torch.equal(found, wanted.reshape(3, 24))
 
 
 @pytest.mark.parametrize("last", [True, False])

@@ -14,7 +14,7 @@ from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
-from ganvas.nets.processor import Flatten
+from ganvas.nets.processor import Flatten, Unflatten
 from ganvas.runtime import Seed, noise, randn, update
 from ganvas.settings import setting
 
@@ -122,7 +122,7 @@ def mnist28_encoder(latent: int, channels: int) -> nn.Sequential:
 def mnist28_decoder(latent: int, channels: int) -> nn.Sequential:
     """Latent numbers (N, latent) to half logits (N, C, 28, 28)."""
     return nn.Sequential(
-        nn.Linear(latent, 7 * 7 * 64), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)),
+        nn.Linear(latent, 7 * 7 * 64), nn.ReLU(), Unflatten(1, (64, 7, 7)),
         nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ReLU(),  # (N, 32, 14, 14)
         nn.ConvTranspose2d(32, 32, 3, 2, 1, 1), nn.ReLU(),  # (N, 32, 28, 28)
         nn.ConvTranspose2d(32, channels, 3, 1, 1),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.data.batch import Spec
-from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout, Flatten
+from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout, Flatten, Unflatten
 
 # --- ours: scaled to the picture ------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hid
         nn.BatchNorm1d(hidden),
         nn.LeakyReLU(0.2),
         nn.Linear(hidden, widths[0] * start**2, bias=False),
-        nn.Unflatten(1, (widths[0], start, start)),
+        Unflatten(1, (widths[0], start, start)),
         nn.BatchNorm2d(widths[0]),
         nn.LeakyReLU(0.2),
     ]
@@ -63,7 +63,7 @@ def mnist28_generator(latent: int, channels: int) -> nn.Sequential:
     return nn.Sequential(  # the constants of batch norm are Keras's
         nn.Linear(latent, 7 * 7 * 256, bias=False),
         nn.BatchNorm1d(7 * 7 * 256, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
-        nn.Unflatten(1, (256, 7, 7)),
+        Unflatten(1, (256, 7, 7)),
         ConvTranspose2d(256, 128, 5, 1, 2, bias=False),  # (N, 128, 7, 7)
         nn.BatchNorm2d(128, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
         ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),  # (N, 64, 14, 14)
@@ -104,7 +104,7 @@ def paper64_generator(latent: int, channels: int) -> nn.Sequential:
     """Figure 1 of the paper: noise z (N, latent) to (N, C, 64, 64) in -1..1."""
     return nn.Sequential(
         ToUniform(),
-        nn.Linear(latent, 1024 * 4 * 4, bias=False), nn.Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU(),
+        nn.Linear(latent, 1024 * 4 * 4, bias=False), Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU(),
         ConvTranspose2d(1024, 512, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU(),  # (N, 512, 8, 8)
         ConvTranspose2d(512, 256, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(),  # (N, 256, 16, 16)
         ConvTranspose2d(256, 128, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),  # (N, 128, 32, 32)

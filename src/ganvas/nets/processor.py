@@ -193,6 +193,15 @@ class Flatten(nn.Flatten):
         return super().forward(input)
 
 
+class Unflatten(nn.Unflatten):
+    """Rows (N, C H W) to maps (N, C, H, W) that lie as the convolutions after them leave theirs."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rows to maps."""
+        maps = super().forward(input)
+        return maps.contiguous(memory_format=torch.channels_last) if maps.device.type == "cpu" else maps
+
+
 def _lay_out_gradient(maps: Tensor) -> None:
     """Have the gradient of these laid out channels-last, as what comes before them is, on a processor."""
     if maps.requires_grad and maps.device.type == "cpu":
