@@ -6,7 +6,7 @@
 Each is measured as (a) the loop of `plain_loops.py`, (b) ganvas in fp32, (c) ganvas as shipped, which take turns in one
 run, and a large matrix product with them: the machine's own ceiling. With --data-root DIR, where DIR holds MNIST/raw,
 the digits are MNIST's; without, they are made by chance, which takes as long. The same goes for VGG-19 (--weights).
-Writes docs/results/speed.md and speed.png once every part has been measured.
+Writes docs/results/speed.md and speed.png (--page: under another name) once every part has been measured.
 """
 
 import argparse
@@ -46,6 +46,8 @@ CPU = torch.device("cpu")
 FOUND = Path("runs/speed/found.json")
 WAYS = {"plain": "plain loop, fp32", "fp32": "ganvas, fp32", "shipped": "ganvas as shipped"}
 SIDE = 2048  # of the matrices of the product that is the ceiling
+COPIED = 2**26  # numbers of the copy that shows what the memory gives
+ADAM = 28  # bytes: it reads a weight, its gradient and two means, and writes three
 DIGITS = 4096  # pictures made where there is no data
 ITERATIONS = 8  # of stylize, each turn: the first half in bf16 where that is quicker, the other half in fp32
 
@@ -105,8 +107,8 @@ CASES = {
     ),
     "pix2pix": Case(
         "`pix2pix --preset paper`, 256 pixels", "pix2pix", "paper", _pairs(256), wanted=(1.9, 0.75),
-        meaning="One picture a step for 57 million weights: each is cast to bf16, its gradient cast back, and Adam "
-        "reads and writes it, about 40 bytes for each weight at every step, beside few multiplications.",
+        meaning="One picture a step for 57 million weights: Adam reads and writes each, most are cast to bf16 and their "
+        "gradients back, beside few multiplications.",
     ),
     "cyclegan128": Case(
         "`cyclegan --preset paper`, 128 pixels", "cyclegan", "paper", _pairs(128),
@@ -215,26 +217,31 @@ def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -
 
 
 class MultiplyAdds(TorchDispatchMode):
-    """Counts the multiply-adds of products and convolutions, forward and backward, while it is entered."""
+    """Counts the multiply-adds of products and convolutions, forward and backward, while it is entered.
+
+    And the weights that a fused Adam has updated.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.count = self.weights = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
         if (flops := flop_registry.get(func._overloadpacket)) is not None:
             self.count += flops(*args, **(kwargs or {}), out_val=output) // 2  # a multiply-add is two operations
+        if func._overloadpacket is torch.ops.aten._fused_adam_:
+            self.weights += sum(weight.numel() for weight in args[0])
         return output
 
 
-def multiply_adds(case: Case, loop: Iterator[int]) -> float:
-    """For one picture, or iteration."""
+def counted(case: Case, loop: Iterator[int]) -> tuple[float, float]:
+    """Multiply-adds for one picture, or iteration, and weights that are updated."""
     pictures = 0
     with MultiplyAdds() as counter:
         for _ in range(case.cycle):
             pictures += next(loop)
-    return counter.count / pictures
+    return counter.count / pictures, counter.weights / pictures
 
 
 def product(dtype: torch.dtype, *, device: torch.device = CPU, side: int = SIDE) -> float:
@@ -246,6 +253,17 @@ def product(dtype: torch.dtype, *, device: torch.device = CPU, side: int = SIDE)
         torch.mm(a, b, out=made)
         seconds.append(now(device) - start)
     return side**3 / min(seconds)
+
+
+def bandwidth() -> float:
+    """Bytes a second that a copy of a large tensor reads and writes."""
+    a = torch.ones(COPIED)
+    made, seconds = torch.empty_like(a), []
+    for _ in range(3):
+        start = time.perf_counter()
+        made.copy_(a)
+        seconds.append(time.perf_counter() - start)
+    return 2 * a.nbytes / min(seconds)
 
 
 def now(device: torch.device) -> float:
@@ -266,7 +284,8 @@ def seconds_a_picture(case: Case, loop: Iterator[int], least: float, *, device: 
 def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *, rounds: int, least: float) -> dict:
     """All ways in turns, each after the product in its own format."""
     formats = dict.fromkeys(WAYS, torch.float32) | ({"shipped": torch.bfloat16} if precision == "bf16" else {})
-    counted = {way: multiply_adds(case, loops[way]) for way in ("plain", "fp32")}  # which warms up, too
+    needed = {way: counted(case, loops[way]) for way in ("plain", "fp32")}  # which warms up, too
+    moved = needed["fp32"][1] * ADAM
     next(loops["shipped"])
     found = []
     for _ in range(rounds):
@@ -275,10 +294,14 @@ def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *
             ceiling = own = product(formats[way])
             if case.method == "stylize" and formats[way] == torch.bfloat16:
                 ceiling = 2 / (1 / own + 1 / product(torch.float32))
-            found[-1][way] = {"seconds": seconds_a_picture(case, loop, least), "ceiling": ceiling, "own": own}
+            seconds, memory = seconds_a_picture(case, loop, least), bandwidth()
+            found[-1][way] = {"seconds": seconds, "ceiling": ceiling, "own": own, "bandwidth": memory}
         print(case.title, {way: f"{1 / one['seconds']:.3g}/s" for way, one in found[-1].items()}, flush=True)
     top = profiled(case, loops["shipped"])
-    return {"precision": precision, "multiply_adds": counted, "rounds": found, "profile": top}
+    multiply_adds = {way: count for way, (count, _) in needed.items()}
+    return {
+        "precision": precision, "multiply_adds": multiply_adds, "moved": moved, "rounds": found, "profile": top
+    }  # fmt: skip
 
 
 def profiled(case: Case, loop: Iterator[int]) -> list[tuple[str, float]]:
@@ -308,6 +331,13 @@ def strict_share(found: dict) -> float:
     """Of what is shipped: the share of the ceiling in its own format alone."""
     needed = min(found["multiply_adds"].values())
     return statistics.median(needed / one["shipped"]["seconds"] / one["shipped"]["own"] for one in found["rounds"])
+
+
+def memory_share(found: dict) -> float:
+    """Of what is shipped: the share of a step that Adam takes to move the weights, at the speed of a copy."""
+    return statistics.median(
+        found["moved"] / one["shipped"]["bandwidth"] / one["shipped"]["seconds"] for one in found["rounds"]
+    )
 
 
 def rows_of(found: dict) -> dict[str, dict]:
@@ -353,8 +383,14 @@ def wanted_table(found: dict) -> str:
     for name, case in CASES.items():
         if case.wanted:
             row, (ratio, share) = rows_of(found[name])["shipped"], case.wanted
-            lines.append(f"| {case.title} | {ratio} | {row['ratio']:.2f} | {share:.0%} | {row['share']:.0%} |")
-    head = "| as shipped | ratio to reach | reached | share to reach | reached |\n|---|---|---|---|---|\n"
+            moving = memory_share(found[name])
+            lines.append(
+                f"| {case.title} | {ratio} | {row['ratio']:.2f} | {share:.0%} | {row['share']:.0%} | {moving:.0%} |"
+            )
+    head = (
+        "| as shipped | ratio to reach | reached | share to reach | reached | Adam's bytes |\n"
+        "|---|---|---|---|---|---|\n"
+    )
     return head + "\n".join(lines)
 
 
@@ -369,7 +405,7 @@ def profiles(found: dict) -> str:
     return "\n\n".join(parts)
 
 
-def draw(found: dict) -> None:
+def draw(found: dict, page: str) -> None:
     """Ratios to the plain loop, and shares of the ceiling, side by side."""
     mpl.use("Agg")
     from matplotlib import pyplot
@@ -391,15 +427,15 @@ def draw(found: dict) -> None:
     axes[0].invert_yaxis()
     axes[1].xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     figure.legend(*axes[0].get_legend_handles_labels(), fontsize=9, loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(report.RESULTS / "speed.png", dpi=110)
+    figure.savefig(report.RESULTS / f"{page}.png", dpi=110)
 
 
-def write(found: dict) -> None:
-    draw(found)
+def write(found: dict, page: str) -> None:
+    draw(found, page)
     rounds = " or ".join(map(str, sorted({len(found[name]["rounds"]) for name in CASES})))
     text = f"""# Speed: beside the plain loops, and beside the machine's ceiling
 
-![Ratios to the plain loop and shares of the ceiling](speed.png)
+![Ratios to the plain loop and shares of the ceiling]({page}.png)
 
 `benchmarks/speed.py`. The plain loop is what tutorials print (`benchmarks/plain_loops.py`): the same networks in fp32.
 ganvas is the step that `ganvas train` takes, its data included. The three take turns, {rounds} rounds; medians, and
@@ -414,7 +450,8 @@ half the work in each format; of the ceiling in {found["stylize"]["precision"]} 
 
 {table(found)}
 
-What was to be reached on two cores:
+What was to be reached on two cores, and the share of a step in which Adam's {ADAM} bytes for each weight pass, at the
+speed of a large copy that was measured in each round; a ceiling of products knows nothing of these.
 
 {wanted_table(found)}
 
@@ -425,7 +462,7 @@ Shares of the time within torch's operators, as shipped; the largest eight. `con
 
 {profiles(found)}
 """
-    report.write("speed.md", text)
+    report.write(f"{page}.md", text)
 
 
 def main() -> None:
@@ -435,6 +472,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2, help="of each loop in a round, and a step at least")
     parser.add_argument("--data-root", type=Path, help="holds MNIST/raw")
     parser.add_argument("--weights", type=Path, help="of VGG-19, as a file")
+    parser.add_argument(
+        "--page", default="speed", help="the name of the page, so that one machine's can stand by another's"
+    )
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.peak or options.peak[1] != "plain":
@@ -463,7 +503,7 @@ def main() -> None:
         for way, row in rows_of(result).items():
             print(f"{name} {way}: {row['speed']:.3g}/s, ratio {row['ratio']:.2f}, share {row['share']:.0%}", flush=True)
     if all(name in found for name in CASES):
-        write(found)
+        write(found, options.page)
 
 
 if __name__ == "__main__":

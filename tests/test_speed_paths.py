@@ -88,10 +88,11 @@ def test_with_the_fewest_places_the_kernel_and_its_gradient_are_not_rounded(quic
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_maps_side_by_side_get_gradients_that_are_laid_out():
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_maps_side_by_side_get_gradients_that_are_laid_out(layout):
     torch.manual_seed(0)
-    leaves = [torch.randn(2, c, 6, 4).to(memory_format=torch.channels_last).requires_grad_() for c in (3, 5)]
-    wanted = torch.randn(2, 8, 6, 4).to(memory_format=torch.channels_last)
+    leaves = [torch.randn(2, c, 6, 4).to(memory_format=layout).requires_grad_() for c in (3, 5)]
+    wanted = torch.randn(2, 8, 6, 4).to(memory_format=layout)
     laid_out, found = [], []
     for join in (processor.side_by_side, lambda *maps: torch.cat(maps, 1)):
         maps = [leaf * 2 for leaf in leaves]
@@ -99,7 +100,7 @@ def test_maps_side_by_side_get_gradients_that_are_laid_out():
         for part in maps:
             part.register_hook(lambda g: laid_out.append(g.is_contiguous(memory_format=torch.channels_last)))
         found.append([joined, *torch.autograd.grad(joined, leaves, wanted)])
-    assert laid_out == [True, True, False, False]
+    assert laid_out == [layout == torch.channels_last] * 2 + [False] * 2
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
     with torch.no_grad():

@@ -188,8 +188,7 @@ class Flatten(nn.Flatten):
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps to rows."""
-        if input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last):
-            _lay_out_gradient(input)
+        _lay_out_gradient(input)
         return super().forward(input)
 
 
@@ -203,8 +202,9 @@ class Unflatten(nn.Unflatten):
 
 
 def _lay_out_gradient(maps: Tensor) -> None:
-    """Have the gradient of these laid out channels-last, as what comes before them is, on a processor."""
-    if maps.requires_grad and maps.device.type == "cpu":
+    """Have the gradient of channels-last maps laid out as they are, on a processor."""
+    laid_out = maps.dim() == 4 and maps.is_contiguous(memory_format=torch.channels_last)
+    if laid_out and maps.requires_grad and maps.device.type == "cpu":
         maps.register_hook(_channels_last)  # type: ignore[no-untyped-call]
 
 
