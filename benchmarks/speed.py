@@ -107,8 +107,8 @@ CASES = {
     ),
     "pix2pix": Case(
         "`pix2pix --preset paper`, 256 pixels", "pix2pix", "paper", _pairs(256), wanted=(1.9, 0.75),
-        meaning="One picture a step for 57 million weights: Adam reads and writes each, most are cast to bf16 and their "
-        "gradients back, beside few multiplications.",
+        meaning="One picture a step for 57 million weights: Adam reads and writes each, many are cast to bf16 and "
+        "their gradients back, beside few multiplications.",
     ),
     "cyclegan128": Case(
         "`cyclegan --preset paper`, 128 pixels", "cyclegan", "paper", _pairs(128),

@@ -1,0 +1,187 @@
+"""What the layers of `nets/processor.py` gain: whole steps with and without each, and gradients of kernels by shape.
+
+    python benchmarks/processor_paths.py
+
+Each is switched off in turn, in one run, in bf16; pictures are made by chance, which takes as long. Writes
+docs/results/processor-paths.md.
+"""
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from unittest import mock
+
+import report
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganvas import methods
+from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.stream import batches
+from ganvas.device import autocast, keep_memory, multiplies_in_tiles
+from ganvas.nets import processor
+from ganvas.stepping import Steps
+
+CPU = torch.device("cpu")
+ROUNDS, SECONDS = 6, 1.2
+PICTURES = 256
+RECIPES = [  # method, preset, pixels, channels
+    ("dcgan", None, 28, 1),
+    ("dcgan", None, 64, 3),
+    ("dcgan", "paper64", 64, 3),
+    ("wgan_gp", None, 64, 3),
+    ("vae", None, 64, 3),
+    ("autoencoder", None, 128, 3),
+    ("pix2pix", None, 128, 3),
+    ("pix2pix", "paper", 256, 3),
+]
+SHAPES = [  # pictures, channels in and out, pixels a side, kernel, stride, padding
+    (128, 128, 256, 8, 4, 2, 1),
+    (32, 512, 1024, 8, 5, 2, 2),
+    (256, 128, 256, 7, 5, 1, 2),
+    (128, 32, 64, 14, 4, 2, 1),
+    (8, 256, 256, 16, 4, 2, 1),
+    (128, 64, 128, 16, 4, 2, 1),
+    (8, 128, 256, 32, 4, 2, 1),
+    (128, 32, 64, 32, 4, 2, 1),
+    (8, 64, 128, 64, 4, 2, 1),
+]
+
+
+def off(*names: str) -> contextlib.ExitStack:
+    """Within it these paths are not taken."""
+    patches = {
+        "products": [mock.patch.object(processor, "multiplies_in_tiles", return_value=False)],
+        "fewest": [mock.patch.object(processor, "FEWEST", 0)],
+        "layouts": [
+            mock.patch.object(processor, "_lay_out_gradient", return_value=None),
+            mock.patch.object(processor.Unflatten, "forward", nn.Unflatten.forward),
+        ],
+    }
+    stack = contextlib.ExitStack()
+    for patch in (patch for name in names for patch in patches[name]):
+        stack.enter_context(patch)
+    return stack
+
+
+WAYS = {"": (), "all": ("products", "fewest", "layouts"), "products": ("products",), "fewest": ("fewest",)}
+WAYS |= {"layouts": ("layouts",)}
+
+
+def steps(name: str, preset: str | None, size: int, channels: int) -> Iterator[None]:
+    """Endless steps of a recipe."""
+    method, config = methods.get(name), methods.config(name, preset)
+    chance = torch.Generator().manual_seed(0)
+    sides = [torch.randint(0, 256, (PICTURES, channels, size, size), generator=chance, dtype=torch.uint8)] * 2
+    pairs = method.batches[0] is Pairs
+    spec = Spec(size, channels, target_channels=channels if pairs else 0)
+    source = Source("chance", spec, Pairs(*sides) if pairs else Images(sides[0]))
+    learn = Steps(method(config, spec).train(), seed=0)
+    for step, batch in enumerate(batches(source, batch=config.batch, seed=0, device=CPU), 1):
+        with autocast(CPU, "bf16"):
+            learn(batch, step)
+        yield
+
+
+def of_steps() -> str:
+    """A table: how much longer a step takes without each."""
+    lines = []
+    for name, preset, size, channels in RECIPES:
+        loop, seconds = steps(name, preset, size, channels), {way: [] for way in WAYS}
+        next(loop)
+        for _ in range(ROUNDS):
+            for way, names in WAYS.items():
+                with off(*names):
+                    next(loop)
+                    start, done = time.perf_counter(), 0
+                    while time.perf_counter() - start < SECONDS:
+                        next(loop)
+                        done += 1
+                    seconds[way].append((time.perf_counter() - start) / done)
+        ratios = {
+            way: [one / whole for one, whole in zip(seconds[way], seconds[""], strict=True)] for way in WAYS if way
+        }
+        shown = [f"{statistics.median(r):.2f} ({min(r):.2f} to {max(r):.2f})" for r in ratios.values()]
+        title = f"`{name}`" if preset is None else f"`{name} --preset {preset}`"
+        lines.append(f"| {title}, {size} | {1e3 * statistics.median(seconds['']):.0f} ms | {' | '.join(shown)} |")
+        print(lines[-1], flush=True)
+    head = "| | a step | without all three | without products | without fp32 at the fewest | without layouts |\n"
+    return head + "|---|---|---|---|---|---|\n" + "\n".join(lines)
+
+
+def milliseconds(work: Callable[[], Tensor]) -> float:
+    """The median of a few."""
+    work()
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds)
+
+
+def of_kernel(
+    n: int, before: int, after: int, side: int, kernel: int, stride: int, pad: int, *, dtype: torch.dtype
+) -> tuple[float, float]:
+    """Milliseconds for the gradient of such a kernel: torch's own, and by a product."""
+    strides, pads, last = (stride, stride), (pad, pad), torch.channels_last
+    maps = torch.randn(n, before, side, side).to(dtype).to(memory_format=last)
+    weight = torch.randn(after, before, kernel, kernel).to(dtype).to(memory_format=last)
+    gradient = torch.randn_like(F.conv2d(maps, weight, None, strides, pads))
+    which = [False, True, False]
+
+    def theirs() -> Tensor:
+        return torch.ops.aten.convolution_backward(
+            gradient, maps, weight, None, strides, pads, [1, 1], False, [0, 0], 1, which
+        )[1]
+
+    def ours() -> Tensor:
+        return processor._of_kernel(gradient, maps, weight, strides, pads, transposed=False)
+
+    return milliseconds(theirs), milliseconds(ours)
+
+
+def of_shapes() -> str:
+    """A table: the gradient of a kernel, by torch and by a product, in both formats."""
+    lines = []
+    for shape in SHAPES:
+        n, before, after, side, kernel, stride, pad = shape
+        made, shown = (side + 2 * pad - kernel) // stride + 1, []
+        for dtype in (torch.bfloat16, torch.float32):
+            theirs, ours = of_kernel(*shape, dtype=dtype)
+            shown += [f"{theirs:.1f}", f"{ours:.1f}", f"{theirs / ours:.2f}"]
+        where = f"{n} x {before} x {side}x{side} to {after} x {made}x{made}, kernel {kernel}x{kernel}"
+        lines.append(f"| {where} | {' | '.join(shown)} |")
+        print(lines[-1], flush=True)
+    head = "| | bf16, torch's, ms | product, ms | ratio | fp32, torch's, ms | product, ms | ratio |\n"
+    return head + "|---|---|---|---|---|---|---|\n" + "\n".join(lines)
+
+
+def main() -> None:
+    keep_memory()
+    tiles = "with" if multiplies_in_tiles() else "without"
+    text = f"""# What the processor's own paths gain
+
+`benchmarks/processor_paths.py`, on a processor {tiles} AMX. Three things that `nets/processor.py` does otherwise than
+torch: **products**, the gradient of a kernel as one matrix product where maps are 8x8 or smaller (in bf16, with AMX);
+**fp32 at the fewest**, kernels that meet {processor.FEWEST} places or fewer are multiplied as they are, not cast;
+**layouts**, maps and their gradients lie channels-last also where rows become maps, maps rows, and maps are joined.
+
+## Whole steps
+
+Steps in bf16, of the batch that is the recipe's; all ways take turns, {ROUNDS} rounds. Medians of how many times as
+long a step takes without, and the range: where it is wide, something else used the machine.
+
+{of_steps()}
+
+## The gradient of a kernel
+
+{of_shapes()}
+"""
+    report.write("processor-paths.md", text)
+
+
+if __name__ == "__main__":
+    main()
