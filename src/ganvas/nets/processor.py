@@ -102,7 +102,7 @@ def _convolved(
 class _Convolution(torch.autograd.Function):
     """A convolution, or with output padding a transposed one, whose gradient of the kernel is one matrix product.
 
-    oneDNN's own takes up to nine times as long where maps are as small as 4x4 or 8x8 and there are many: it works its
+    oneDNN's own takes up to ten times as long where maps are as small as 4x4 or 8x8 and there are many: it works its
     way along rows of a map, which are then shorter than what a tile holds. Here all places of all maps are the rows of
     one matrix. In the order of torch's arguments; can be differentiated twice.
     """
@@ -120,7 +120,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (maps, kernel), (stride, padding, more), (gradient,) = ctx.saved_tensors, ctx.how, gradients
-        of_maps, of_kernel, of_bias = ctx.needs_input_grad[:3]
+        of_maps, of_kernel, of_bias = (_is_asked_for(node) for node, _ in ctx.next_functions[:3])
         return (
             _of_maps(gradient, maps, kernel, stride, padding, more) if of_maps else None,
             _of_kernel(gradient, maps, kernel, stride, padding, transposed=more is not None) if of_kernel else None,
@@ -129,6 +129,19 @@ class _Convolution(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _is_asked_for(node: Any) -> bool:
+    """Whether somebody waits for the gradient that goes to `node`.
+
+    A generator's step asks for none of its judge's kernels; torch tells a function only whether a kernel is trained.
+    """
+    if node is None:
+        return False
+    try:
+        return bool(torch._C._will_engine_execute_node(node))
+    except (AttributeError, RuntimeError):  # unknown to this torch, or of a leaf: to be on the safe side
+        return True
 
 
 def _of_maps(
