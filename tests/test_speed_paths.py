@@ -163,8 +163,9 @@ def test_at_small_maps_a_kernels_gradient_is_as_near_to_the_exact_one_and_lies_a
         assert errors[0] < 1.2 * errors[1] + 1e-3 < 0.02
 
 
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("asked", ["maps", "kernel", "both"])
-def test_only_gradients_that_are_asked_for_are_computed(asked, monkeypatch):
+def test_only_gradients_that_are_asked_for_are_computed(asked, bias, monkeypatch):
     monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: True)
     made = []
 
@@ -173,7 +174,7 @@ def test_only_gradients_that_are_asked_for_are_computed(asked, monkeypatch):
 
     for name in ("_of_maps", "_of_kernel"):
         monkeypatch.setattr(processor, name, noted(name, getattr(processor, name)))
-    layer, x = processor.Conv2d(32, 32, 4, 2, 1), torch.randn(2, 32, 8, 8, requires_grad=True)
+    layer, x = processor.Conv2d(32, 32, 4, 2, 1, bias=bias), torch.randn(2, 32, 8, 8, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x * 2)
     wanted = {"maps": [x], "kernel": [layer.weight], "both": [x, layer.weight]}[asked]

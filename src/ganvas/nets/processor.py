@@ -120,7 +120,8 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (maps, kernel), (stride, padding, more), (gradient,) = ctx.saved_tensors, ctx.how, gradients
-        of_maps, of_kernel, of_bias = (_is_asked_for(node) for node, _ in ctx.next_functions[:3])
+        asked = [_is_asked_for(node) for node, _ in ctx.next_functions]  # of tensors alone: without bias there are two
+        of_maps, of_kernel, of_bias = (*asked, False)[:3]
         return (
             _of_maps(gradient, maps, kernel, stride, padding, more) if of_maps else None,
             _of_kernel(gradient, maps, kernel, stride, padding, transposed=more is not None) if of_kernel else None,
