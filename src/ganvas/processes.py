@@ -134,29 +134,19 @@ def agree(value: float, *, wish: bool = False) -> tuple[float, bool]:
     return float(told[0]), bool(told[1])
 
 
-def average(tensors: Sequence[Tensor], *, like: Sequence[Tensor] | None = None) -> list[Tensor]:
-    """The means over the processes; the tensors themselves where there is one.
-
-    They travel, and arrive, in the layouts of the tensors that they are `like`: those of their weights are the same
-    everywhere, and what a machine's kernels leave need not be.
-    """
+def average(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The means over the processes, contiguous; the tensors themselves where there is one process."""
     if count() == 1:
         return list(tensors)
     means: list[Tensor] = []
     with _reporting_the_lost("to average with the others"):
-        laid_last = [_channels_last(tensor) for tensor in (tensors if like is None else like)]
-        turned = [tensor.movedim(1, -1) if last else tensor for tensor, last in zip(tensors, laid_last, strict=True)]
-        for bucket in _buckets(turned):
+        for bucket in _buckets(tensors):
             whole = torch.cat([tensor.flatten() for tensor in bucket])
             dist.all_reduce(whole)
             whole /= count()
             parts = torch.split(whole, [tensor.numel() for tensor in bucket])
             means += [part.view(tensor.shape) for part, tensor in zip(parts, bucket, strict=True)]
-    return [made.movedim(-1, 1) if last else made for made, last in zip(means, laid_last, strict=True)]
-
-
-def _channels_last(tensor: Tensor) -> bool:
-    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return means
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -1,7 +1,7 @@
 """What a step goes by: chance, its share of the batch, its number, and the one way in which weights change."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -180,14 +180,43 @@ def adam(weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[
     return made
 
 
-def take_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's state, wherever it was saved: what belongs to the device stays what it is here."""
-    kinds = ("lr", "capturable")
-    own: list[dict[str, Any]] = [{k: group[k] for k in kinds if k in group} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, kept in zip(optimizer.param_groups, own, strict=True):
-        group["initial_lr"] = float(group.get("initial_lr", group["lr"]))
-        group.update(kept)
+def take_state(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Load an optimiser's state as `Optimizer.state_dict` gives it, wherever it was saved.
+
+    What was remembered of each weight is checked and laid out in memory as the weight is before the optimiser sees
+    it: fused kernels read weight, gradient and moments as flat memory, and do not look at shapes. Learning rates,
+    betas and the like stay those that the optimiser was made with.
+
+    Raises:
+        ValueError: if something is missing, or its shape, dtype or numbers do not fit the weights.
+    """
+    weights = _weights_of(optimizer)
+    held = state["state"]
+    if held and set(held) != set(range(len(weights))):
+        raise ValueError(f"holds the state of {len(held)} weights, expected {len(weights)}")
+    of_weights = {number: _laid_out(held[number], weight) for number, weight in enumerate(weights) if held}
+    optimizer.load_state_dict({"state": of_weights, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+MOST_STEPS = 2**31
+
+
+def _laid_out(held: Mapping[str, Any], weight: Tensor) -> dict[str, Any]:
+    """What an optimiser remembers of a weight, checked, in the layout of that weight."""
+    laid_out: dict[str, Any] = {}
+    for name, value in held.items():
+        if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.isfinite().all():
+            raise ValueError(f"{name} of a weight is not a tensor of finite numbers")
+        if name == "step":
+            if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS:
+                raise ValueError("the step count of a weight is not a number of steps")
+            laid_out[name] = value
+        elif value.shape != weight.shape or value.dtype != weight.dtype:
+            found, expected = (f"{tuple(tensor.shape)} in {tensor.dtype}" for tensor in (value, weight))
+            raise ValueError(f"{name} of a weight is {found}, expected {expected}")
+        else:
+            laid_out[name] = torch.empty_like(weight, device=value.device).copy_(value)
+    return laid_out
 
 
 def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
@@ -208,18 +237,41 @@ def update(optimizer: Optimizer, loss: Tensor) -> None:
     and its weight gradients are not even computed. A weight that `loss` does not depend on is an error of
     the method, raised at once. The gradients are averaged over the processes, and over the parts of a step.
     """
+    update_together((optimizer, loss))
+
+
+def update_together(*moves: tuple[Optimizer, Tensor]) -> None:
+    """Take one step with each optimiser down its own loss, all from where the weights are now.
+
+    As `update`, but for losses that share their forward pass: no optimiser moves before all gradients are there.
+    """
     parts = _PARTS.get()
     if parts and parts.is_done():
         return
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    with torch.autocast(loss.device.type, enabled=False):  # each product goes back in the format it came in
-        gradients: Sequence[Tensor] = torch.autograd.grad(loss, weights)
+    for n, (optimizer, loss) in enumerate(moves):
+        if not parts or parts.number == 0:
+            optimizer.zero_grad()
+        # torch.autograd.backward keeps torch's gradient layout contract: a gradient lies in memory as its weight does,
+        # on which fused optimisers rely. torch.autograd.grad does not.
+        with torch.autocast(loss.device.type, enabled=False):  # each product goes back in the dtype it came in
+            torch.autograd.backward(
+                loss / parts.of if parts else loss, inputs=_weights_of(optimizer), retain_graph=n < len(moves) - 1
+            )
     if parts:
-        gradients = parts.collected(gradients)
-    for weight, gradient in zip(weights, processes.average(gradients, like=weights), strict=True):
-        weight.grad = gradient
-    optimizer.step()
-    optimizer.zero_grad()
+        parts.finish()
+    for optimizer, _ in moves:
+        weights = _weights_of(optimizer)
+        if any(weight.grad is None for weight in weights):
+            raise RuntimeError("a loss does not depend on every weight of its optimiser")
+        if processes.count() > 1:
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            torch._foreach_copy_(gradients, processes.average(gradients))
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def _weights_of(optimizer: Optimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 class _NextPart(Exception):  # no error: it leaves a step whose gradients have been taken
@@ -236,7 +288,6 @@ class _Parts:
         turn: how many updates of the step are done.
         before: how many were done when this part was begun.
         met: how many `update`s this part has come by.
-        sums: the gradients of the parts so far, for the update at hand.
         made: by each part, what `as_first_made` keeps; `asked` counts how often this part has asked.
     """
 
@@ -246,7 +297,6 @@ class _Parts:
     before: int = 0
     met: int = 0
     asked: int = 0
-    sums: list[Tensor] | None = None
     made: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def begin(self, number: int) -> None:
@@ -265,16 +315,11 @@ class _Parts:
             raise _NextPart
         return self.met <= self.before
 
-    def collected(self, gradients: Sequence[Tensor]) -> list[Tensor]:
-        """The means over the parts, in the last of them; the others are left."""
-        if self.sums is None:
-            self.sums = [gradient / self.of for gradient in gradients]
-        else:
-            torch._foreach_add_(self.sums, list(gradients), alpha=1 / self.of)
+    def finish(self) -> None:
+        """The gradients of a part are taken: leave it, unless it is the last one, with which the update is made."""
         if self.number < self.of - 1:
             raise _NextPart
-        means, self.sums, self.turn = self.sums, None, self.turn + 1
-        return means
+        self.turn += 1
 
 
 _PARTS: ContextVar[_Parts | None] = ContextVar("parts", default=None)
