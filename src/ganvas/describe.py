@@ -50,7 +50,8 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
     parts = dict(_parts(method))
     hooks = [network.register_forward_pre_hook(watch(name)) for name, network in parts.items()]
     spec = method.spec
-    vgg = VGG19(deepest=method.deepest) if method.deepest else None
+    deepest = method.looks_to(method.config)
+    vgg = VGG19(deepest=deepest) if deepest else None
     teach(method, vgg=vgg, paintings=[torch.randint(0, 256, (3, spec.size, spec.size), dtype=torch.uint8)])
     with contextlib.ExitStack() as stack:
         for network in parts.values():

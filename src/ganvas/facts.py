@@ -18,6 +18,9 @@ from ganvas.device import Precision
 from ganvas.errors import ModelError, SettingError
 from ganvas.methods._base import BaseConfig, Method
 
+_NETWORKS_CHANGED = "0.2"
+FORMAT = 1  # of run.json and the header of model files; files without a number are of before, 0
+
 _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
@@ -37,6 +40,7 @@ class Facts:
         jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
         precision: fp32 or bf16.
         command: what was typed; `versions` of what ran it.
+        format: of the file; see `FORMAT`.
     """
 
     method: str
@@ -55,6 +59,7 @@ class Facts:
     holdout: float = 0.0
     command: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
+    format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
         """The facts as JSON values; the inverse of `from_json`."""
@@ -74,9 +79,11 @@ class Facts:
             ModelError: if something is missing, unknown or does not fit.
         """
         try:
-            config = settings.from_json(methods.get(str(facts["method"])).Config, facts["config"])
+            method = methods.get(str(facts["method"]))
+            config = settings.from_json(method.Config, facts["config"])
             read = Facts(
                 **{
+                    "format": 0,
                     **facts,
                     "config": config,
                     "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]}),
@@ -86,6 +93,15 @@ class Facts:
             settings.check(read)
         except (SettingError, KeyError, TypeError) as error:
             raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
+        if read.format > FORMAT:
+            raise ModelError(f"{where}: of a newer ganvas ({read.versions.get('ganvas', 'unknown')}); update this one")
+        layers = getattr(config, "layers", "")
+        if read.format < method.networks_since.get(layers, 0):
+            raise ModelError(
+                f"{where}: made before ganvas {_NETWORKS_CHANGED} with a `{layers}` network that was not quite the "
+                f"textbook's and is no longer here; train it anew, or use it with the ganvas that made it "
+                f"({read.versions.get('ganvas', 'unknown')})"
+            )
         return read
 
     def differences(self, other: "Facts") -> list[str]:

@@ -1,7 +1,7 @@
 """Losses as plain functions of tensors."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +40,17 @@ def discriminator_least_squares(real: Tensor, fake: Tensor) -> Tensor:
 def generator_least_squares(fake: Tensor) -> Tensor:
     """What the generator minimises: E (D(G(z)) - 1)^2; the same equation with c = 1."""
     return (fake - 1).square().mean()
+
+
+def feature_distance(seen: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """The mean absolute difference of feature maps, averaged over layers; pairs of maps (N, C, H, W).
+
+    Of a discriminator's maps it is feature matching (Wang et al. 2018, "High-Resolution Image Synthesis and Semantic
+    Manipulation with Conditional GANs", equation 4), of VGG's a perceptual loss (Johnson et al. 2016). What is wanted
+    gets no gradient.
+    """
+    distances = [F.l1_loss(ours.float(), theirs.detach().float()) for ours, theirs in zip(seen, wanted, strict=True)]
+    return torch.stack(distances).mean()
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:

@@ -167,14 +167,18 @@ def by_step(formula: Callable[[Any], Any], step: int, *, least: float) -> float 
 # --- weights --------------------------------------------------------------------------------------------------------
 
 
-def adam(weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
+def adam(
+    weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[float, float], epsilon: float = 1e-8
+) -> Optimizer:
     """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel.
 
-    On a GPU its step size is a tensor there, so that a recorded step (`recording.py`) follows it.
+    On a GPU its learning rate is a tensor there, so that a recorded step (`stepping.py`) follows it.
     """
     owned = list(weights)
     device = owned[0].device
-    made = torch.optim.Adam(owned, learning_rate, betas=betas, fused=True, capturable=device.type == "cuda")
+    made = torch.optim.Adam(
+        owned, learning_rate, betas=betas, eps=epsilon, fused=True, capturable=device.type == "cuda"
+    )
     if device.type == "cuda":
         made.param_groups[0]["lr"] = torch.full((), learning_rate, device=device)
     return made

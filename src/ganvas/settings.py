@@ -11,15 +11,24 @@ from ganvas.errors import SettingError
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field with the sentence that `--help` prints and the bounds, both inclusive, for `check`."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+_DEFAULT: Any = object()
 
 
-def with_default(cls: type, name: str, default: Any) -> Any:
+def setting(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, absent: Any = _DEFAULT
+) -> Any:
+    """A dataclass field with the sentence that `--help` prints and the bounds, both inclusive, for `check`.
+
+    Files that were written before a setting was there lack it: they mean `absent`, or the default where none is given.
+    """
+    metadata = {"help": help, "low": low, "high": high} | ({} if absent is _DEFAULT else {"absent": absent})
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def with_default(cls: type, name: str, default: Any, *, absent: Any = _DEFAULT) -> Any:
     """The field `name` of the dataclass `cls` with another default: the same sentence and bounds."""
     (field,) = (field for field in dataclasses.fields(cls) if field.name == name)
-    return dataclasses.field(default=default, metadata=field.metadata)
+    return setting(default, **{**field.metadata, **({} if absent is _DEFAULT else {"absent": absent})})
 
 
 def check(settings: Any) -> None:
@@ -74,17 +83,23 @@ def to_json(settings: Any) -> dict[str, Any]:
 
 
 def from_json(cls: type[T], facts: Any) -> T:
-    """The inverse of `to_json`: every field must be there, and nothing else.
+    """The inverse of `to_json`; a setting that is not there is one that came later, and is what it was before.
 
     Raises:
-        SettingError: for a missing or unknown field or a value that does not fit.
+        SettingError: for an unknown field or a value that does not fit.
     """
     assert dataclasses.is_dataclass(cls)
-    names = {field.name for field in dataclasses.fields(cls)}
-    if not isinstance(facts, Mapping) or set(facts) != names:
-        given = sorted(map(str, facts)) if isinstance(facts, Mapping) else type(facts).__name__
-        raise SettingError(f"settings are {given}; expected {sorted(names)}")
-    settings = cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    if not isinstance(facts, Mapping) or not set(facts) <= set(fields):
+        found = sorted(map(str, facts)) if isinstance(facts, Mapping) else type(facts).__name__
+        raise SettingError(f"settings are {found}; expected {sorted(fields)}")
+    absent = {
+        name: field.metadata["absent"]
+        for name, field in fields.items()
+        if "absent" in field.metadata and name not in facts
+    }
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    settings = cls(**absent, **given)
     check(settings)
     return settings
 

@@ -209,7 +209,7 @@ def train_run(
         )  # fmt: skip
 
     with processes.one_a_machine_first():  # for it may download
-        vgg, paintings = _shown_style(methods.get(method), style, features)
+        vgg, paintings = _shown_style(methods.get(method), config, style, features)
         source = opened("train", 2)
     training.require_same_data(source)
     console.tell_left_out(source.left_out)
@@ -285,9 +285,9 @@ def facts_for(
 
 
 def _shown_style(
-    method: "type[Method]", style: Sequence[Path], features: Path | None
+    method: "type[Method]", config: "BaseConfig", style: Sequence[Path], features: Path | None
 ) -> "tuple[VGG19 | None, list[Tensor]]":
-    """What a method of style learns by and from: VGG-19, and the paintings that --style names.
+    """What a method learns by and from beside its data: VGG-19, and the paintings that --style names.
 
     Raises:
         UsageError: for flags that the method has no use for, or where it lacks a painting, or the weights.
@@ -306,9 +306,10 @@ def _shown_style(
     paintings = [images.read(file) for file in style]
     for file, painting in zip(style, paintings, strict=True):
         require_style(painting, name=f"--style {file}")
-    if features and not method.deepest and features != Path(os.environ.get("GANVAS_WEIGHTS", "")):
+    deepest = method.looks_to(config)
+    if features and not deepest and features != Path(os.environ.get("GANVAS_WEIGHTS", "")):
         raise UsageError(f"--features {features}: {method.name()} does not learn by what VGG-19 sees; leave it out")
-    vgg = open_vgg(features, deepest=method.deepest) if method.deepest else None
+    vgg = open_vgg(features, deepest=deepest) if deepest else None
     return vgg, [images.on_white(painting) for painting in paintings]
 
 

@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -74,6 +74,7 @@ class AdamConfig(BaseConfig):
     learning_rate: float = setting(1e-3, "Adam's step size, for all networks", low=0, high=1)
     beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
     beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
+    epsilon: float = setting(1e-8, "Adam's epsilon, which bounds its steps; 1e-7 in Keras", low=1e-12, high=1)
     ema: float = setting(
         0.999, "decay of the averaged generator, which is used after training; 0 uses the last one", low=0, high=0.99999
     )
@@ -87,6 +88,17 @@ class AdversarialConfig(AdamConfig):
     latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
     augment: tuple[Augmentation, ...] = setting(
         (), "for a few hundred pictures: change all that is judged, real and fake; try translation first"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoPlayerConfig(AdversarialConfig):
+    """The settings of methods whose discriminator and generator may move in turn or at once."""
+
+    updates: Literal["alternating", "simultaneous"] = setting(
+        "alternating",
+        "the discriminator moves first and the generator learns from it as it then is, "
+        "or both move at once, from one forward pass",
     )
 
 
@@ -120,9 +132,16 @@ class Adams(Mapping[str, Optimizer]):
     whole compiler.
     """
 
-    def __init__(self, players: Mapping[str, nn.Module], *, learning_rate: float, betas: tuple[float, float]):
+    def __init__(
+        self,
+        players: Mapping[str, nn.Module],
+        *,
+        learning_rate: float,
+        betas: tuple[float, float],
+        epsilon: float = 1e-8,
+    ):
         """Keep what to make them of."""
-        self._players, self._learning_rate, self._betas = players, learning_rate, betas
+        self._players, self._learning_rate, self._betas, self._epsilon = players, learning_rate, betas, epsilon
 
     @functools.cached_property
     def _made(self) -> dict[str, Optimizer]:
@@ -131,6 +150,7 @@ class Adams(Mapping[str, Optimizer]):
                 [weight for weight in network.parameters() if weight.requires_grad],
                 learning_rate=self._learning_rate,
                 betas=self._betas,
+                epsilon=self._epsilon,
             )
             for name, network in self._players.items()
         }
@@ -147,7 +167,9 @@ class Adams(Mapping[str, Optimizer]):
 
 def optimizers_of(config: AdamConfig, players: Mapping[str, nn.Module]) -> Adams:
     """An Adam for each player, all with the settings of the method."""
-    return Adams(players, learning_rate=config.learning_rate, betas=(config.beta1, config.beta2))
+    return Adams(
+        players, learning_rate=config.learning_rate, betas=(config.beta1, config.beta2), epsilon=config.epsilon
+    )
 
 
 class Method(nn.Module):
@@ -157,9 +179,11 @@ class Method(nn.Module):
         Config: its settings, a frozen dataclass in the same file; the defaults are our best recipe.
         presets: recipes of papers and courses, by name.
         batches: the types of batch it learns from, the usual one first.
-        deepest: the last layer of VGG-19 that it learns by; empty where it learns without.
+        deepest: the last layer of VGG-19 that it always learns by; empty where it can learn without.
         by_class: whether it is told the class of each picture, in learning and in drawing.
         optimizers: every trainable weight is in exactly one of them.
+        networks_since: by the value of the setting `layers`, the format of files (`facts.FORMAT`) from which on that
+            name means the networks that it means here; files before hold others.
     """
 
     Config: ClassVar[type[BaseConfig]]
@@ -168,6 +192,7 @@ class Method(nn.Module):
     batches: ClassVar[tuple[type[Batch], ...]]
     deepest: ClassVar[str] = ""
     by_class: ClassVar[bool] = False
+    networks_since: ClassVar[Mapping[str, int]] = {}
     optimizers: Mapping[str, Optimizer]
 
     def __init__(self, config: BaseConfig, spec: Spec):
@@ -191,6 +216,11 @@ class Method(nn.Module):
     def name(cls) -> str:
         """The name it goes by: that of its file."""
         return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def looks_to(cls, config: BaseConfig) -> str:
+        """The last layer of VGG-19 that it learns by with these settings; empty where it learns without."""
+        return cls.deepest
 
     def training_step(self, batch: Any, step: int) -> dict[str, Tensor]:
         """Learn from one batch, of a type that `batches` names; returns detached losses, scalars, to plot."""
@@ -261,10 +291,10 @@ class Encodes(Protocol):
 
 @runtime_checkable
 class Perceives(Protocol):
-    """Learns by what VGG-19 sees down to its layer `deepest`; it is given that network before its first step."""
+    """Learns by what VGG-19 sees down to the layer of `looks_to`; it is given that network before its first step."""
 
     def see_by(self, vgg: VGG19) -> None:
-        """Look through this network, which ends at `deepest` and is on the processor."""
+        """Look through this network, which ends at the layer of `looks_to` and is on the CPU."""
         ...
 
 
@@ -298,7 +328,8 @@ class Restyles(Protocol):
 
 def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> None:
     """Give a method what it is to have before its first step; `vgg` and `paintings` where it takes them."""
-    if isinstance(method, Perceives):
+    if method.looks_to(method.config):
+        assert isinstance(method, Perceives)
         assert vgg is not None
         method.see_by(vgg)
     if isinstance(method, TakesStyles):

@@ -7,6 +7,7 @@ skip connections, so that all there is to know passes the narrow place.
 import contextlib
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.methods import _base
+from ganvas.nets.convolutional import glorot
 from ganvas.nets.translators import Norm, UNet, lay_out, unet_widths
 from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
@@ -55,9 +57,18 @@ class Autoencoder(_base.PictureToPicture):
     config: AutoencoderConfig
     Config = AutoencoderConfig
     batches = (Pairs, Images)
+    networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": AutoencoderConfig(
-            layers="mnist28", batch=128, epochs=50, beta1=0.9, beta2=0.999, decay=0.0, ema=0.0, loss="cross_entropy"
+            layers="mnist28",
+            batch=128,
+            epochs=50,
+            beta1=0.9,
+            beta2=0.999,
+            epsilon=1e-7,
+            decay=0.0,
+            ema=0.0,
+            loss="cross_entropy",
         ),
     }
 
@@ -115,5 +126,14 @@ class Mnist28(nn.Sequential):
             nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 8, 8, 8)
             nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 8, 16, 16)
             nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 16, 28, 28)
-            nn.Conv2d(16, outputs, 3, 1, 1), nn.Tanh(),
+            nn.Conv2d(16, outputs, 3, 1, 1), SignedSigmoid(),
         )  # fmt: skip
+        self.apply(glorot)
+
+
+class SignedSigmoid(nn.Module):
+    """The textbooks' sigmoid, as ganvas keeps images: 2 sigmoid(x) - 1, in -1..1."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Logits (N, C, H, W), of the same shape."""
+        return 2 * torch.sigmoid(logits) - 1

@@ -5,7 +5,7 @@ Koyama 2018, "cGANs with Projection Discriminator".
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -17,14 +17,14 @@ from ganvas.augment import augment
 from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
-from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
+from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
 from ganvas.nets.processor import Dropout
-from ganvas.runtime import Between, Seed, noise, randn, update, update_average
+from ganvas.runtime import Between, Seed, noise, randn, update, update_average, update_together
 from ganvas.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class CganConfig(_base.AdversarialConfig, _base.ScaledConfig):
+class CganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     """The settings of `cgan`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "lecture"] = setting(
@@ -45,10 +45,11 @@ class Cgan(_base.Method):
     Config = CganConfig
     batches = (Images,)
     by_class = True
+    networks_since: ClassVar[Mapping[str, int]] = {"lecture": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "lecture": CganConfig(
             layers="lecture", batch=100, epochs=100, latent=100,
-            learning_rate=1e-4, beta1=0.9, beta2=0.999, r1=0.0, ema=0.0,
+            learning_rate=1e-4, beta1=0.9, beta2=0.999, epsilon=1e-7, r1=0.0, ema=0.0, updates="simultaneous",
         ),
     }  # fmt: skip
 
@@ -57,8 +58,8 @@ class Cgan(_base.Method):
         self.generator: nn.Module
         self.discriminator: nn.Module
         if config.layers == "lecture":
-            self.generator = LectureGenerator(config.latent, spec)
-            self.discriminator = LectureDiscriminator(spec)
+            self.generator = LectureGenerator(config.latent, spec).apply(glorot)
+            self.discriminator = LectureDiscriminator(spec).apply(glorot)
         else:
             self.generator = ScaledGenerator(config, spec)
             self.discriminator = ProjectionDiscriminator(config, spec)
@@ -81,21 +82,25 @@ class Cgan(_base.Method):
         z = randn(len(real), config.latent, device=real.device)
         fake = augment(self.generator(z, y), config.augment)  # (N, C, H, W)
 
-        logits = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([y, y])).float()
+        at_once = config.updates == "simultaneous"
+        shown = fake if at_once else fake.detach()
+        logits = self.discriminator(torch.cat([real, shown]), torch.cat([y, y])).float()
         real_logits, fake_logits = logits.chunk(2)
         loss = discriminator_cross_entropy(real_logits, fake_logits)
         losses = {"discriminator": loss.detach()}
         if self.phase(step):
             penalty = r1_penalty(lambda x: self.discriminator(x, y), real)
             loss = loss + config.r1 * PENALTY_EVERY * penalty
-        update(self.optimizers["discriminator"], loss)
-
-        loss = generator_cross_entropy(self.discriminator(fake, y).float())
-        update(self.optimizers["generator"], loss)
-        losses["generator"] = loss.detach()
+        if at_once:
+            fooling = generator_cross_entropy(fake_logits)
+            update_together((self.optimizers["discriminator"], loss), (self.optimizers["generator"], fooling))
+        else:
+            update(self.optimizers["discriminator"], loss)
+            fooling = generator_cross_entropy(self.discriminator(fake, y).float())
+            update(self.optimizers["generator"], fooling)
         if self.average is not None:
             update_average(self.average, self.generator, decay=config.ema, step=step)
-        return losses
+        return losses | {"generator": fooling.detach()}
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
         """Pictures (N, C, H, W) in -1..1, one for each seed; `labels` as `Generates` says."""
@@ -163,26 +168,31 @@ class LectureGenerator(nn.Module):
 
 
 class Maxout(nn.Module):
-    """Each unit is the largest of several linear pieces (Goodfellow et al. 2013, "Maxout Networks")."""
+    """Each unit is the largest of several pieces (Goodfellow et al. 2013, "Maxout Networks").
+
+    As the lecture has it: the pieces are rectified, and half of them left out, before the largest is taken.
+    """
 
     def __init__(self, inputs: int, units: int, pieces: int):
         super().__init__()
-        self.pieces = nn.Sequential(nn.Linear(inputs, units * pieces), nn.Unflatten(1, (units, pieces)))
+        self.pieces = nn.Sequential(
+            nn.Linear(inputs, pieces * units), nn.ReLU(), Dropout(0.5), nn.Unflatten(1, (pieces, units))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Numbers (N, inputs) to (N, units)."""
-        largest: Tensor = self.pieces(x).amax(2)
+        largest: Tensor = self.pieces(x).amax(1)
         return largest
 
 
 class LectureDiscriminator(nn.Module):
-    """Picture and class each through a Maxout layer, then joined in a third; half of all units left out by chance."""
+    """Image and class each through a Maxout layer, then joined in a third."""
 
     def __init__(self, spec: Spec):
         super().__init__()
-        self.image = nn.Sequential(nn.Flatten(), Maxout(spec.bytes, 240, 5), Dropout(0.5))
-        self.label = nn.Sequential(Maxout(len(spec.classes), 50, 5), Dropout(0.5))
-        self.joint = nn.Sequential(Maxout(240 + 50, 240, 4), Dropout(0.5), nn.Linear(240, 1))
+        self.image = nn.Sequential(nn.Flatten(), Maxout(spec.bytes, 240, 5))
+        self.label = Maxout(len(spec.classes), 50, 5)
+        self.joint = nn.Sequential(Maxout(240 + 50, 240, 4), nn.Linear(240, 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Pictures (N, C, H, W) and class (N, classes) to logits (N, 1)."""

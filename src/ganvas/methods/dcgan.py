@@ -5,6 +5,7 @@ Adversarial Networks".
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,14 +24,14 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import randn, update, update_average
+from ganvas.runtime import randn, update, update_average, update_together
 from ganvas.settings import setting
 
 Layers = Literal["scaled", "mnist28", "paper64"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DcganConfig(_base.AdversarialConfig, _base.ScaledConfig):
+class DcganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     """The settings of `dcgan`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Layers = setting("scaled", "the networks: ours, scaled to the picture, or those of a textbook")
@@ -48,10 +49,11 @@ class Dcgan(_base.NoiseToImage):
     config: DcganConfig
     Config = DcganConfig
     batches = (Images,)
+    networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": DcganConfig(
             layers="mnist28", batch=256, epochs=50, latent=100,
-            learning_rate=1e-4, beta1=0.9, beta2=0.999, r1=0.0, ema=0.0,
+            learning_rate=1e-4, beta1=0.9, beta2=0.999, epsilon=1e-7, r1=0.0, ema=0.0, updates="simultaneous",
         ),
         "paper64": DcganConfig(
             layers="paper64", batch=128, epochs=50, latent=100,
@@ -88,19 +90,22 @@ class Dcgan(_base.NoiseToImage):
         fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
         real = augment(real, config.augment)
 
-        real_logits, fake_logits = self._judge(real, fake.detach())
+        at_once = config.updates == "simultaneous"
+        real_logits, fake_logits = self._judge(real, fake if at_once else fake.detach())
         loss = discriminator_cross_entropy(real_logits, fake_logits)
         losses = {"discriminator": loss.detach()}
         if self.phase(step):
             loss = loss + config.r1 * PENALTY_EVERY * r1_penalty(self.discriminator, real)
-        update(self.optimizers["discriminator"], loss)
-
-        loss = generator_cross_entropy(self.discriminator(fake).float())
-        update(self.optimizers["generator"], loss)
-        losses["generator"] = loss.detach()
+        if at_once:
+            fooling = generator_cross_entropy(fake_logits)
+            update_together((self.optimizers["discriminator"], loss), (self.optimizers["generator"], fooling))
+        else:
+            update(self.optimizers["discriminator"], loss)
+            fooling = generator_cross_entropy(self.discriminator(fake).float())
+            update(self.optimizers["generator"], fooling)
         if self.average is not None:
             update_average(self.average, self.generator, decay=config.ema, step=step)
-        return losses
+        return losses | {"generator": fooling.detach()}
 
     def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of real and fake pictures; the paper's batch norm sees each with statistics of its own."""

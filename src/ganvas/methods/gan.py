@@ -15,25 +15,29 @@ from ganvas.augment import augment
 from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
+from ganvas.nets.convolutional import glorot
 from ganvas.nets.processor import Dropout
-from ganvas.runtime import randn, update, update_average
+from ganvas.runtime import randn, update, update_average, update_together
 from ganvas.settings import setting, with_default
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanConfig(_base.AdversarialConfig):
+class GanConfig(_base.TwoPlayerConfig):
     """The settings of `gan`; the defaults are our best recipe for the minutes it takes."""
 
-    batch: int = with_default(_base.AdversarialConfig, "batch", 128)
+    batch: int = with_default(_base.TwoPlayerConfig, "batch", 128)
     generator: tuple[int, ...] = setting((512, 512, 512), "widths of the generator's hidden layers", low=1, high=65536)
     discriminator: tuple[int, ...] = setting((512, 512, 512), "widths of the discriminator's", low=1, high=65536)
     activation: Literal["leaky_relu", "relu"] = setting("leaky_relu", "between the layers; leaky slope 0.2")
     batch_norm: bool = setting(True, "normalise the generator's hidden layers over the batch")
     dropout: float = setting(0.0, "share of the discriminator's hidden units left out at random", low=0, high=0.95)
-    learning_rate: float = with_default(_base.AdversarialConfig, "learning_rate", 5e-4)
+    learning_rate: float = with_default(_base.TwoPlayerConfig, "learning_rate", 5e-4)
     discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
     average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
     r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+    initial_weights: Literal["torch", "keras"] = setting(
+        "torch", "PyTorch's, or Keras's: uniform after Glorot and Bengio, no bias"
+    )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -53,11 +57,11 @@ class Gan(_base.NoiseToImage):
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "blog": replace(
             _TEXTBOOK, batch=32, epochs=100, latent=100, generator=(128, 256), discriminator=(256, 128),
-            average_losses=True,
+            average_losses=True, updates="simultaneous",
         ),
         "lecture": replace(
             _TEXTBOOK, batch=128, epochs=10, latent=100, generator=(128, 256, 512), discriminator=(512, 256, 128),
-            activation="relu", learning_rate=1e-4,
+            activation="relu", learning_rate=1e-4, updates="simultaneous", epsilon=1e-7, initial_weights="keras",
         ),
         "book": replace(
             _TEXTBOOK, batch=512, epochs=200, latent=128, generator=(256, 512, 1024),
@@ -80,6 +84,8 @@ class Gan(_base.NoiseToImage):
             *_layers((pixels, *config.discriminator), config.activation, dropout=config.dropout),
             nn.Linear((pixels, *config.discriminator)[-1], 1),  # a logit; the textbooks' sigmoid is inside the loss
         )
+        if config.initial_weights == "keras":
+            self.apply(glorot)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.optimizers = _base.optimizers_of(
             config, {"generator": self.generator, "discriminator": self.discriminator}
@@ -91,7 +97,7 @@ class Gan(_base.NoiseToImage):
         return bool(config.r1) and step % PENALTY_EVERY == 0, (step + 1) % config.discriminator_steps == 0
 
     def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
-        """One step of the discriminator, and at every k-th one of the generator, on the same fake pictures."""
+        """One step of the discriminator, and at every k-th one of the generator, on the same fake images."""
         config, real = self.config, batch.images  # (N, C, H, W)
         penalised, generators_turn = self.phase(step)
         z = randn(len(real), config.latent, device=real.device)
@@ -99,22 +105,29 @@ class Gan(_base.NoiseToImage):
         real = augment(real, config.augment)
 
         # one call for both halves: without batch norm the rows do not see each other
-        real_logits, fake_logits = self.discriminator(torch.cat([real, fake.detach()])).float().chunk(2)
+        at_once = generators_turn and config.updates == "simultaneous"
+        shown = fake if at_once else fake.detach()
+        real_logits, fake_logits = self.discriminator(torch.cat([real, shown])).float().chunk(2)
         loss = discriminator_cross_entropy(real_logits, fake_logits)
         losses = {"discriminator": loss.detach()}
         if config.average_losses:
             loss = loss / 2
         if penalised:
             loss = loss + config.r1 * PENALTY_EVERY * r1_penalty(self.discriminator, real)
-        update(self.optimizers["discriminator"], loss)
+        if not generators_turn:
+            update(self.optimizers["discriminator"], loss)
+            return losses
 
-        if generators_turn:
-            loss = generator_cross_entropy(self.discriminator(fake).float())
-            update(self.optimizers["generator"], loss)
-            losses["generator"] = loss.detach()
-            if self.average is not None:
-                update_average(self.average, self.generator, decay=config.ema, step=step)
-        return losses
+        if at_once:
+            fooling = generator_cross_entropy(fake_logits)
+            update_together((self.optimizers["discriminator"], loss), (self.optimizers["generator"], fooling))
+        else:
+            update(self.optimizers["discriminator"], loss)
+            fooling = generator_cross_entropy(self.discriminator(fake).float())
+            update(self.optimizers["generator"], fooling)
+        if self.average is not None:
+            update_average(self.average, self.generator, decay=config.ema, step=step, every=config.discriminator_steps)
+        return losses | {"generator": fooling.detach()}
 
 
 def _layers(

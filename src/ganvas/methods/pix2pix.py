@@ -16,14 +16,17 @@ from ganvas.data.batch import Pairs, Spec
 from ganvas.losses import (
     discriminator_cross_entropy,
     discriminator_least_squares,
+    feature_distance,
     generator_cross_entropy,
     generator_least_squares,
 )
 from ganvas.methods import _base
-from ganvas.nets.translators import Norm, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
+from ganvas.nets.translators import Norm, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths, with_features
+from ganvas.nets.vgg import VGG19
 from ganvas.runtime import update, update_average
 from ganvas.settings import setting, with_default
 
+PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1")  # of VGG-19: contrast, edges, textures
 SMALLEST_MAP = 4  # pixels: where the default generator stops halving
 
 
@@ -47,13 +50,25 @@ class Pix2pixConfig(_base.TranslationConfig):
         "group", "of maps: by group of channels or by picture, the same in training and after; by batch; or none"
     )
     dropout: float = setting(0.0, "chance to drop a value in the generator while it learns", low=0, high=0.9)
-    slope: float = setting(0.2, "of the leaky units below zero", low=0, high=1)
+    slope: float = setting(0.2, "negative slope of the leaky ReLUs", low=0, high=1)
+    skip_slope: float = setting(
+        0.0,
+        "negative slope where the encoder's maps enter the decoder; 0 is a ReLU, as in the paper's code",
+        low=0,
+        high=1,
+    )
     patch: Patch = setting("70", "pixels a side that one output of the discriminator sees")
     discriminator_width: int = setting(32, "channels of the discriminator's first layer", low=1, high=1024)
     adversarial: Literal["cross_entropy", "least_squares"] = setting(
         "cross_entropy", "what the two play for, on the discriminator's raw outputs"
     )
     l1: float = setting(100.0, "weight of the mean absolute difference to the target", low=0)
+    feature_matching: float = setting(
+        0.0, "weight of feature matching: what the discriminator sees in a result, as in the target", low=0, absent=0.0
+    )
+    perceptual: float = setting(
+        0.0, "weight of what VGG-19 sees in a result, as in the target; needs its weights", low=0, absent=0.0
+    )
     discriminator_weight: float = setting(
         0.5, "factor of the discriminator's loss, a half in the paper; Adam's steps hardly depend on it", low=0, high=1
     )
@@ -72,7 +87,9 @@ class Pix2pix(_base.PictureToPicture):
     Config = Pix2pixConfig
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "paper": _PAPER,
-        "course": replace(_PAPER, epochs=100, decay=0.0, slope=0.3, discriminator_weight=1.0),
+        "course": replace(
+            _PAPER, epochs=100, decay=0.0, slope=0.3, skip_slope=0.3, discriminator_weight=1.0, epsilon=1e-7
+        ),
     }
 
     def __init__(self, config: Pix2pixConfig, spec: Spec):
@@ -90,6 +107,17 @@ class Pix2pix(_base.PictureToPicture):
         self.optimizers = _base.optimizers_of(
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )
+        self.vgg: VGG19 | None = None
+
+    @classmethod
+    def looks_to(cls, config: _base.BaseConfig) -> str:
+        """The last layer of VGG-19 that the perceptual loss takes; empty without it."""
+        assert isinstance(config, Pix2pixConfig)
+        return PERCEPTUAL[-1] if config.perceptual else ""
+
+    def see_by(self, vgg: VGG19) -> None:
+        """Learn by what this network sees, too."""
+        self.vgg = vgg.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Pairs, step: int) -> dict[str, Tensor]:
         """One step of the discriminator and one of the generator, on the same fake pictures (equation 4)."""
@@ -105,13 +133,25 @@ class Pix2pix(_base.PictureToPicture):
         update(self.optimizers["discriminator"], config.discriminator_weight * loss)
         losses = {"discriminator": loss.detach()}
 
-        logits = self.discriminator(torch.cat([source, fake], 1)).float()
+        logits, features = with_features(self.discriminator, torch.cat([source, fake], 1))
         fool = generator_cross_entropy if config.adversarial == "cross_entropy" else generator_least_squares
-        fooling, l1 = fool(logits), F.l1_loss(fake.float(), target)
-        update(self.optimizers["generator"], fooling + config.l1 * l1)
+        fooling, l1 = fool(logits.float()), F.l1_loss(fake.float(), target)
+        losses |= {"generator": fooling.detach(), "l1": l1.detach()}
+        loss = fooling + config.l1 * l1
+        if config.feature_matching:
+            with torch.no_grad():
+                _, wanted = with_features(self.discriminator, torch.cat([source, target], 1))
+            matching = feature_distance(features, wanted)
+            losses["features"] = matching.detach()
+            loss = loss + config.feature_matching * matching
+        if self.vgg is not None:
+            perceptual = feature_distance(*(list(self.vgg(image, PERCEPTUAL).values()) for image in (fake, target)))
+            losses["perceptual"] = perceptual.detach()
+            loss = loss + config.perceptual * perceptual
+        update(self.optimizers["generator"], loss)
         if self.average is not None:
             update_average(self.average, self.generator, decay=config.ema, step=step)
-        return losses | {"generator": fooling.detach(), "l1": l1.detach()}
+        return losses
 
     def _judge(self, source: Tensor, target: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of real and fake pairs; in one call, but for batch norm, whose statistics are of each alone."""
@@ -135,6 +175,6 @@ def generator_of(config: Pix2pixConfig, spec: Spec) -> nn.Module:
     return UNet(
         spec.channels, spec.outputs,
         widths=unet_widths(config.width, levels), norm=config.norm, upsample=config.upsample,
-        skips=config.generator == "unet", dropout=config.dropout, slope=config.slope,
+        skips=config.generator == "unet", dropout=config.dropout, slope=config.slope, skip_slope=config.skip_slope,
         norm_at_the_bottom=levels < most,
     )  # fmt: skip

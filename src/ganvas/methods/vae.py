@@ -3,7 +3,8 @@
 Kingma and Welling 2014, "Auto-Encoding Variational Bayes"; Rezende, Mohamed and Wierstra 2014.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
-from ganvas.nets.convolutional import scaled_discriminator, scaled_generator
+from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
 from ganvas.nets.processor import Flatten, Unflatten
-from ganvas.runtime import Seed, noise, randn, update
-from ganvas.settings import setting
+from ganvas.runtime import Seed, noise, randn, update, update_average
+from ganvas.settings import setting, with_default
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeConfig(_base.ScaledConfig):
+class VaeConfig(_base.DecayingConfig, _base.ScaledConfig):
     """The settings of `vae`; the defaults are our best recipe for the minutes it takes."""
 
     batch: int = setting(128, "pictures a step; batch norm takes two or more", low=2, high=65536)
@@ -33,7 +34,10 @@ class VaeConfig(_base.ScaledConfig):
         "what a pixel is given the latent numbers: a chance of white, or a value with an error learned along",
     )
     beta: float = setting(1.0, "weight of the KL term; 1 is the evidence bound", low=0)
-    learning_rate: float = setting(1e-3, "Adam's step size", low=0, high=1)
+    beta1: float = with_default(_base.DecayingConfig, "beta1", 0.9)
+    beta2: float = with_default(_base.DecayingConfig, "beta2", 0.999)
+    ema: float = with_default(_base.DecayingConfig, "ema", 0.999, absent=0.0)
+    decay: float = with_default(_base.DecayingConfig, "decay", 0.5, absent=0.0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -42,7 +46,7 @@ class VaeConfig(_base.ScaledConfig):
 
 
 class Vae(_base.Method):
-    """Encoder q(z | x): x -> mean and log variance of z; decoder p(x | z): z -> logits, twice whose tanh is x.
+    """Encoder q(z | x): x -> mean and log variance of z; decoder p(x | z): z -> logits of every pixel being white.
 
     Of pairs the encoder sees the source, and the decoder is to make the target: noisy to clean, grey to colour.
     """
@@ -50,10 +54,11 @@ class Vae(_base.Method):
     config: VaeConfig
     Config = VaeConfig
     batches = (Images, Pairs)
+    networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     directions: ClassVar[tuple[str, ...]] = ("ab",)
     any_size = False
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
-        "mnist28": VaeConfig(layers="mnist28", batch=128, epochs=30, latent=16),
+        "mnist28": VaeConfig(layers="mnist28", batch=128, epochs=30, latent=16, epsilon=1e-7, ema=0.0, decay=0.0),
     }
 
     def __init__(self, config: VaeConfig, spec: Spec):
@@ -68,7 +73,9 @@ class Vae(_base.Method):
         # of the Gaussian likelihood's error, whose square starts at 1
         self.log_variance = nn.Parameter(torch.zeros(()), requires_grad=config.likelihood == "gaussian")
         self.to(memory_format=torch.channels_last)
-        self.optimizers = _base.Adams({"both": self}, learning_rate=config.learning_rate, betas=(0.9, 0.999))
+        networks = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
+        self.average = copy.deepcopy(networks).requires_grad_(False) if config.ema else None
+        self.optimizers = _base.optimizers_of(config, {"both": self})
 
     def training_step(self, batch: Images | Pairs, step: int) -> dict[str, Tensor]:
         """One step of both networks up the evidence bound, of which it returns the two terms in nats a picture."""
@@ -79,23 +86,33 @@ class Vae(_base.Method):
         mean, log_variance = encoded.chunk(2, dim=1)  # (N, L) each
         z = mean + torch.exp(log_variance / 2) * randn(*mean.shape, device=mean.device)  # its own for every picture
 
-        half_logits = self.decoder(z).float()  # (N, C, H, W); tanh(a) in -1..1 is sigmoid(2 a) in 0..1
+        logits = self._logits(self.decoder, z)  # (N, C', H, W)
         if config.likelihood == "bernoulli":
-            reconstruction = bernoulli_surprise(2 * half_logits, x)
+            reconstruction = bernoulli_surprise(logits, x)
         else:
-            reconstruction = gaussian_surprise(half_logits.tanh(), x, self.log_variance)
+            reconstruction = gaussian_surprise(torch.tanh(logits / 2), x, self.log_variance)
         kl = kl_to_standard_normal(mean, log_variance)
         update(self.optimizers["both"], reconstruction + config.beta * kl)
+        if self.average is not None:
+            for name, average in self.average.items():
+                update_average(average, getattr(self, name), decay=config.ema, step=step)
         return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (N, C, H, W) in -1..1 to the means of their latent numbers (N, L)."""
-        mean: Tensor = self.encoder(images).float().chunk(2, dim=1)[0]
+        encoder = self.encoder if self.average is None else self.average["encoder"]
+        mean: Tensor = encoder(images).float().chunk(2, dim=1)[0]
         return mean
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent numbers (N, L) to the expected pictures (N, C, H, W) in -1..1."""
-        return torch.tanh(self.decoder(latent).float())
+        decoder = self.decoder if self.average is None else self.average["decoder"]
+        return torch.tanh(self._logits(decoder, latent) / 2)  # 2 sigmoid(logits) - 1
+
+    def _logits(self, decoder: nn.Module, latent: Tensor) -> Tensor:
+        """Latent numbers (N, L) to logits (N, C, H, W); our own decoder's last layer gives half of them."""
+        out: Tensor = decoder(latent).float()
+        return out if self.config.layers == "mnist28" else 2 * out
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
         """Pictures (N, C, H, W) in -1..1 of latent numbers from the prior, one for each seed."""
@@ -111,19 +128,23 @@ class Vae(_base.Method):
 
 
 def mnist28_encoder(latent: int, channels: int) -> nn.Sequential:
-    """Pictures (N, C, 28, 28) to mean and log variance, side by side (N, 2 * latent)."""
-    return nn.Sequential(
+    """Images (N, C, 28, 28) to mean and log variance, side by side (N, 2 * latent)."""
+    heads = nn.Linear(8 * 7 * 7, 2 * latent)
+    encoder = nn.Sequential(
         nn.Conv2d(channels, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 16, 14, 14)
         nn.Conv2d(16, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),  # (N, 8, 7, 7)
-        Flatten(), nn.Linear(8 * 7 * 7, 2 * latent),
-    )  # fmt: skip
+        Flatten(), heads,
+    ).apply(glorot)  # fmt: skip
+    for half in heads.weight.detach().chunk(2):  # two layers in the text, each with initial weights of its own
+        nn.init.xavier_uniform_(half)
+    return encoder
 
 
 def mnist28_decoder(latent: int, channels: int) -> nn.Sequential:
-    """Latent numbers (N, latent) to half logits (N, C, 28, 28)."""
+    """Latent numbers (N, latent) to logits (N, C, 28, 28)."""
     return nn.Sequential(
         nn.Linear(latent, 7 * 7 * 64), nn.ReLU(), Unflatten(1, (64, 7, 7)),
-        nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ReLU(),  # (N, 32, 14, 14)
-        nn.ConvTranspose2d(32, 32, 3, 2, 1, 1), nn.ReLU(),  # (N, 32, 28, 28)
+        nn.ConvTranspose2d(64, 32, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 32, 14, 14)
+        nn.ConvTranspose2d(32, 32, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 32, 28, 28)
         nn.ConvTranspose2d(32, channels, 3, 1, 1),
-    )  # fmt: skip
+    ).apply(glorot)  # fmt: skip

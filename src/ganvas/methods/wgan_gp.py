@@ -4,6 +4,7 @@ Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -52,10 +53,11 @@ class WganGp(_base.NoiseToImage):
     config: WganGpConfig
     Config = WganGpConfig
     batches = (Images,)
+    networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": WganGpConfig(
             layers="mnist28", batch=64, epochs=50, latent=100,
-            critic_steps=5, learning_rate=1e-4, beta1=0.0, beta2=0.9, ema=0.0,
+            critic_steps=5, learning_rate=1e-4, beta1=0.0, beta2=0.9, epsilon=1e-7, ema=0.0,
         ),
         "paper64": WganGpConfig(
             layers="paper64", batch=64, epochs=50, latent=128,

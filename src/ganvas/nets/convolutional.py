@@ -66,22 +66,32 @@ def mnist28_generator(latent: int, channels: int) -> nn.Sequential:
         Unflatten(1, (256, 7, 7)),
         ConvTranspose2d(256, 128, 5, 1, 2, bias=False),  # (N, 128, 7, 7)
         nn.BatchNorm2d(128, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
-        ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),  # (N, 64, 14, 14)
+        ConvTranspose2d(128, 64, 5, 2, 1, bias=False), _cropped(),  # (N, 64, 14, 14)
         nn.BatchNorm2d(64, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3),
-        ConvTranspose2d(64, channels, 5, 2, 2, 1, bias=False), nn.Tanh(),  # (N, C, 28, 28)
-    ).apply(_glorot)  # fmt: skip
+        ConvTranspose2d(64, channels, 5, 2, 1, bias=False), _cropped(), nn.Tanh(),  # (N, C, 28, 28)
+    ).apply(glorot)  # fmt: skip
 
 
 def mnist28_discriminator(channels: int, *, dropout: float = 0.3) -> nn.Sequential:
     """The strided mirror image: (N, C, 28, 28) to a logit (N, 1)."""
     return nn.Sequential(
-        Conv2d(channels, 64, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 64, 14, 14)
-        Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 128, 7, 7)
+        _padded(), Conv2d(channels, 64, 5, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 64, 14, 14)
+        _padded(), Conv2d(64, 128, 5, 2), nn.LeakyReLU(0.3), Dropout(dropout),  # (N, 128, 7, 7)
         Flatten(), nn.Linear(128 * 7 * 7, 1),
-    ).apply(_glorot)  # fmt: skip
+    ).apply(glorot)  # fmt: skip
 
 
-def _glorot(layer: nn.Module) -> None:
+def _padded() -> nn.Module:
+    """Keras's `same` for 5x5 kernels of stride 2: of three zeros, one on the near side and two on the far side."""
+    return nn.ZeroPad2d((1, 2, 1, 2))
+
+
+def _cropped() -> nn.Module:
+    """The same of a transposed convolution, padded by one: the last row and column are cut off."""
+    return nn.ZeroPad2d((0, -1, 0, -1))
+
+
+def glorot(layer: nn.Module) -> None:
     """Keras's first weights: uniform, as Glorot and Bengio 2010 propose, and no bias."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.xavier_uniform_(layer.weight)

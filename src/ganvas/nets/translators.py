@@ -89,12 +89,17 @@ def doubling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bi
 
 
 def small_weights(network: nn.Module) -> None:
-    """The papers' first weights: kernels from N(0, 0.02), no bias; four neighbours of a pixel shuffle start alike."""
+    """The papers' initial weights: kernels from N(0, 0.02), scales of norms from N(1, 0.02), no bias.
+
+    Scales of instance and batch norms as in the papers' code; four neighbours of a pixel shuffle begin alike.
+    """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1, 0.02)
     for layer in network.modules():
         if isinstance(layer, nn.Sequential) and len(layer) == 2 and isinstance(layer[1], nn.PixelShuffle):
             convolution = layer[0]
@@ -135,6 +140,7 @@ class UNet(nn.Module):
         skips: bool = True,
         dropout: float = 0.0,
         slope: float = 0.2,
+        skip_slope: float = 0.0,
         norm_at_the_bottom: bool = False,
     ):
         """Make the layers.
@@ -146,12 +152,13 @@ class UNet(nn.Module):
             upsample: how the maps are doubled.
             skips: a U-Net, else an encoder-decoder.
             dropout: the chance that a value is dropped, in the first three doublings.
-            slope: of the leaky units below zero.
+            slope: negative slope of the encoder's activations.
+            skip_slope: negative slope where maps of the encoder enter the decoder; 0 is the ReLU that its own maps get.
             norm_at_the_bottom: for networks that do not go down to a pixel.
         """
         super().__init__()
         bias = norm == "none"
-        self.skips, self.multiple = skips, 2 ** len(widths)
+        self.skips, self.skip_slope, self.multiple = skips, skip_slope, 2 ** len(widths)
         self.least = 2 if norm_at_the_bottom else 1  # a single pixel has no variance
         self.encoder = nn.ModuleList([Conv2d(channels, widths[0], 4, 2, 1)])
         for level, (before, after) in enumerate(pairwise(widths), 2):
@@ -162,21 +169,28 @@ class UNet(nn.Module):
         backwards = list(reversed(widths))
         for level, (before, after) in enumerate(pairwise(backwards)):
             inputs = before * 2 if skips and level else before
-            layers = [nn.ReLU(), doubling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
-            self.decoder.append(nn.Sequential(*layers, *([Dropout(dropout)] if dropout and level < 3 else [])))
+            layers = [self._activation(), doubling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
+            layers += [Dropout(dropout)] if dropout and level < 3 else []
+            self.decoder.append(nn.Sequential(*layers, *([nn.ReLU()] if skip_slope else [])))
         inputs = widths[0] * 2 if skips and len(widths) > 1 else widths[0]
-        self.decoder.append(nn.Sequential(nn.ReLU(), doubling(inputs, outputs, upsample=upsample), nn.Tanh()))
+        self.decoder.append(nn.Sequential(self._activation(), doubling(inputs, outputs, upsample=upsample), nn.Tanh()))
         small_weights(self)
 
+    def _activation(self) -> nn.Module:
+        """Before an upsampling; with a slope of their own, the maps of the encoder are joined after activations."""
+        return nn.Identity() if self.skip_slope else nn.ReLU()
+
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
+        """Images (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
         height, width = x.shape[-2:]
         x = reflected(x, self.multiple, self.least)
         maps = []
         for halve in self.encoder:
             x = halve(x)  # (N, widths[i], H / 2^(i + 1), W / 2^(i + 1)), before its activation
             maps.append(x)
-        maps.pop()
+        if self.skip_slope:
+            maps = [F.leaky_relu(encoded, self.skip_slope) for encoded in maps]
+        x = maps.pop()
         for double in self.decoder:
             x = double(x)
             if self.skips and maps:
@@ -253,6 +267,16 @@ class ResNet(nn.Module):
 
 
 # --- the judges -----------------------------------------------------------------------------------------------------
+
+
+def with_features(discriminator: nn.Sequential, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The logits of a discriminator, and its feature maps after each activation on the way there."""
+    features = []
+    for layer in discriminator:
+        x = layer(x)
+        if isinstance(layer, nn.LeakyReLU):
+            features.append(x)
+    return x, features
 
 
 def patch_discriminator(

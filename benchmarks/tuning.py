@@ -1,0 +1,122 @@
+"""The trials that decide the defaults: each for the same minutes, scored on images that no other page reports.
+
+    python benchmarks/tuning.py --data-root DIR --trials mnist [--minutes 5]        (DIR holds MNIST/raw)
+
+Trains each trial of a list below through the command line, one at a time, with seed 1, into runs/tuning/, and writes
+docs/results/tuning-TRIALS.md: what was tried, and what it scored. MNIST is scored against 10,000 images of the training
+part: the test part is for docs/results/generation.md. Stopped, it goes on with the same command; `--only` takes some.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import report
+import torch
+
+from ganvas import checkpoint
+from ganvas.data import open_source
+from ganvas.data.batch import Source
+from ganvas.evaluation import evaluate_drawn
+from ganvas.features import open_features
+
+SEED, COUNT = 1, 10_000
+
+MNIST = [  # the first of each method is its default
+    "dcgan",
+    "dcgan --r1 0.1",
+    "dcgan --r1 0.3",
+    "dcgan --learning-rate 2e-3",
+    "dcgan --learning-rate 5e-4",
+    "dcgan --hidden 256",
+    "dcgan --width 16",
+    "dcgan --batch 128",
+    "wgan_gp",
+    "wgan_gp --learning-rate 2e-3",
+    "wgan_gp --learning-rate 5e-4",
+    "wgan_gp --beta1 0.5 --beta2 0.9",
+    "wgan_gp --width 32 --hidden 512",
+    "wgan_gp --critic-steps 2",
+    "wgan_gp --penalty 1",
+    "wgan_gp --batch 32",
+    "cgan",
+    "cgan --r1 0.3",
+    "cgan --r1 1",
+    "cgan --learning-rate 5e-4",
+    "cgan --learning-rate 2e-3",
+    "cgan --width 16",
+    "vae",
+    "vae --decay 0 --ema 0",
+    "vae --latent 16",
+    "vae --latent 20",
+    "vae --width 16",
+    "vae --hidden 1024",
+    "vae --learning-rate 2e-3",
+    "vae --beta 1.3",
+]
+
+
+def trial_folder(trial: str) -> str:
+    """The folder of a trial: its words, joined."""
+    return trial.replace(" --", "_").replace(" ", "-")
+
+
+def train(trial: str, run: Path, options: argparse.Namespace) -> None:
+    """Train one trial for the minutes, or further to them."""
+    name, *settings = trial.split()
+    where = ["--data", "mnist", "--data-root", options.data_root, "--seed", SEED, "--run", run]
+    command = [sys.executable, "-m", "ganvas", "train", name, *settings, *where, "--minutes", options.minutes]
+    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
+
+
+def scores(run: Path, source: Source) -> dict[str, float]:
+    """What 10,000 generated images of a run score."""
+    model = checkpoint.load(run, torch.device("cpu"))
+    judge = open_features("digits", device=torch.device("cpu"))
+    found = evaluate_drawn({"model": model}, source, features=judge, count=COUNT)
+    wanted = ("FID (digits)", "precision (digits)", "recall (digits)", "asked class")
+    values = {score.name: score.values["model"].value for score in found.scores if score.name in wanted}
+    return {"steps": model.step, **values}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--only", nargs="*", default=[], metavar="TRIAL", help="trials, as they stand in the list")
+    options = parser.parse_args()
+
+    runs = Path("runs") / "tuning"
+    source = open_source("mnist", root=options.data_root, split="train")
+    results: dict[str, dict[str, float]] = {}
+    for trial in options.only or MNIST:
+        run = runs / f"{trial_folder(trial)}-{options.minutes:g}min"
+        written = run / "scores.json"
+        if not written.exists():
+            train(trial, run, options)
+            written.write_text(json.dumps(scores(run, source)))
+        results[trial] = json.loads(written.read_text())
+        print(f"{results[trial].get('FID (digits)', float('nan')):8.3f}  {trial}  {results[trial]}", flush=True)
+    if options.only:
+        return
+    rows = "".join(
+        f"| `{trial}` | {found['steps']:,} | {found['FID (digits)']:.3g} | {found['precision (digits)']:.3f} | "
+        f"{found['recall (digits)']:.3f} | {found.get('asked class', float('nan')):.3f} |\n".replace("nan", "")
+        for trial, found in results.items()
+    )
+    report.write(
+        "tuning-mnist.md",
+        f"# Trials on MNIST: {options.minutes:g} minutes each\n\n"
+        f"What decided the defaults: each trial trained for as long on {len(os.sched_getaffinity(0))} core(s), seed "
+        f"{SEED}, and {COUNT:,} generated images held against {COUNT:,} of the *training* part: the test part is kept "
+        "for the page of results. One training each, so differences of a tenth may be noise. The first of each method "
+        "is the default when it was measured. `benchmarks/tuning.py`.\n\n"
+        "| trial | steps | FID (digits) | precision | recall | asked class |\n|---|---|---|---|---|---|\n" + rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

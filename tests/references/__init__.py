@@ -1,0 +1,1 @@
+"""Plain references for the exact-step tests."""
