@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMALL, noise_pictures, small_config, source_for
+from references import dcgan as reference_networks
 from references import masks
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -19,6 +20,7 @@ from ganvas import methods
 from ganvas.device import autocast
 from ganvas.images import to_signed
 from ganvas.methods._base import teach
+from ganvas.nets import convolutional
 from ganvas.nets.processor import Dropout
 from ganvas.nets.vgg import VGG19
 from ganvas.runtime import scale_rates
@@ -93,10 +95,9 @@ def learned(name, preset):
     source = source_of(name, config)
     method, vgg = begun(name, config, source)
     reference = reference_of(name, method, vgg)
-    large = getattr(config, "layers", "") == "paper64"  # networks without a width: fewer steps on less
-    batch = source.some(2 if large else BATCH).signed().over_pictures(lambda t: t.to(torch.get_default_dtype()))
+    batch = source.some(BATCH).signed().over_pictures(lambda t: t.to(torch.get_default_dtype()))
     before = {key: [t.clone() for t in held(getattr(method, key))] for key in reference.expected()}
-    for step in range(FIRST, FIRST + (2 if large else STEPS)):
+    for step in range(FIRST, FIRST + STEPS):
         rate = config.rate_at(step / TOTAL)
         scale_rates(method.optimizers.values(), rate)
         torch.manual_seed(step)
@@ -126,6 +127,13 @@ def _recorded_masks(monkeypatch):
     monkeypatch.setattr(Dropout, "_drawn", record)
 
 
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    """The paper's networks of 64 pixels have no width among their settings, and take their time."""
+    for module in (convolutional, reference_networks):
+        monkeypatch.setattr(module, "PAPER64", (32, 16, 8, 4))
+
+
 @pytest.fixture
 def _float64(monkeypatch):
     """Everything in float64; `.float()`, by which methods leave half precision, does not round there."""
@@ -140,8 +148,8 @@ def test_every_method_has_a_plain_reference():
     missing = [name for name in methods.names() if not (folder / f"{name}.py").exists()]
     assert not missing, (
         f"tests/references/{missing[0]}.py is missing: write there, from the paper and in plain torch, a class "
-        "Reference(config, spec) with `networks` (the method's networks by name, plain layers in the same order), `begin()`, "
-        "`step(batch, step, rate)` and `expected()`, as tests/references/gan.py has them"
+        "Reference(config, spec) with `networks` (the method's networks by name, plain layers in the same order), "
+        "`begin()`, `step(batch, step, rate)` and `expected()`, as tests/references/gan.py has them"
     )
 
 

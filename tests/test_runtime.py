@@ -24,6 +24,7 @@ from ganvas.runtime import (
     take_state,
     update,
     update_average,
+    update_together,
 )
 
 CPU = torch.device("cpu")
@@ -84,7 +85,7 @@ def test_a_state_goes_on_where_step_sizes_are_of_the_other_kind(there, here):
     torch.manual_seed(0)
     start, x = nn.Linear(3, 1), torch.randn(8, 3)
     made = []
-    for rates in ((0.05, 0.05), (there, here)):
+    for rates in ((0.05, 0.2), (there, here)):
         layers = [copy.deepcopy(start), nn.Linear(3, 1)]
         one, other = (adam(layer.parameters(), learning_rate=0.2, betas=(0.5, 0.9)) for layer in layers)
         one.param_groups[0]["lr"], one.param_groups[0]["initial_lr"] = rates[0], 0.2
@@ -134,7 +135,7 @@ def test_what_is_sent_to_a_gpu_is_pinned_and_nobody_waits(monkeypatch):
 def test_a_weight_that_the_loss_does_not_see_is_an_error():
     used, dead = nn.Linear(2, 1), nn.Linear(2, 1)
     optimizer = adam([*used.parameters(), *dead.parameters()], learning_rate=0.1, betas=(0.9, 0.99))
-    with pytest.raises(RuntimeError, match="not have been used"):
+    with pytest.raises(RuntimeError, match="does not depend on every weight"):
         update(optimizer, used(torch.ones(1, 2)).sum())
 
 
@@ -259,3 +260,94 @@ def test_threads_are_as_many_as_the_cores_of_this_process(said, cores, tmp_path,
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     find_device("cpu")
     assert chosen == [cores, max(1, cores // 4)]
+
+
+def state_after_a_step(layer):
+    """An Adam over a layer, and its state after a step."""
+    optimizer = adam(layer.parameters(), learning_rate=0.1, betas=(0.5, 0.9))
+    update(optimizer, layer(torch.ones(1, 4, 8, 8)).square().mean())
+    return optimizer, optimizer.state_dict()
+
+
+def test_a_state_is_laid_out_as_the_weights_are():
+    """The fused Adam reads flat memory: from a contiguous state it would take other weights' moments."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 4, 3)
+    _, state = state_after_a_step(layer)
+    made = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        other = copy.deepcopy(layer).to(memory_format=memory_format)
+        optimizer = adam(other.parameters(), learning_rate=0.1, betas=(0.5, 0.9))
+        take_state(optimizer, copy.deepcopy(state))
+        moment = optimizer.state[other.weight]["exp_avg"]
+        assert moment.stride() == other.weight.stride()
+        update(optimizer, other(torch.ones(1, 4, 8, 8)).square().mean())
+        made.append(other.weight)
+    torch.testing.assert_close(*made)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("exp_avg", torch.zeros(4, 4, 3, 2)),
+        ("exp_avg", torch.zeros(4 * 4 * 3 * 3)),
+        ("exp_avg_sq", torch.zeros(4, 4, 3, 3, dtype=torch.float64)),
+        ("exp_avg_sq", torch.zeros(4, 4, 3, 3).to_sparse()),
+        ("exp_avg", torch.full((4, 4, 3, 3), float("nan"))),
+        ("exp_avg", "text"),
+        ("step", torch.tensor(-1.0)),
+        ("step", torch.tensor(2.0**40)),
+        ("step", torch.ones(2)),
+        ("step", 3),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_before_the_optimiser_sees_it(name, value):
+    layer = nn.Conv2d(4, 4, 3)
+    optimizer, state = state_after_a_step(layer)
+    kept = copy.deepcopy(optimizer.state_dict())
+    state["state"][0] = {**state["state"][0], name: value}
+    with pytest.raises(ValueError, match="of a weight"):
+        take_state(optimizer, state)
+    assert torch.equal(optimizer.state_dict()["state"][0]["exp_avg"], kept["state"][0]["exp_avg"])
+
+
+def test_a_state_of_fewer_weights_is_refused():
+    optimizer, state = state_after_a_step(nn.Conv2d(4, 4, 3))
+    del state["state"][1]
+    with pytest.raises(ValueError, match="1 weights, expected 2"):
+        take_state(optimizer, state)
+
+
+def test_gradients_lie_as_their_weights_do_also_over_parts():
+    """Gradients of gradients come in any layout; the fused Adam reads flat memory."""
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Conv2d(3, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 8, 4, 2, 1), nn.Flatten())
+    critic, plain = critic.to(memory_format=torch.channels_last), copy.deepcopy(critic)
+    optimizer = adam(critic.parameters(), learning_rate=0.1, betas=(0.5, 0.9))
+    reference = torch.optim.Adam(plain.parameters(), 0.1, betas=(0.5, 0.9), fused=False, foreach=False)
+    images = torch.randn(4, 3, 8, 8)
+    for _ in range(3):
+        runtime.in_parts(lambda n: update(optimizer, r1_penalty(lambda x: critic(x).square(), images.chunk(2)[n])), 2)
+        reference.zero_grad()
+        r1_penalty(lambda x: plain(x).square(), images).backward()
+        reference.step()
+    for own, other in zip(critic.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-5)
+
+
+def test_updates_together_all_start_from_where_the_weights_were():
+    torch.manual_seed(0)
+    layers, x = [nn.Linear(3, 3), nn.Linear(3, 1)], torch.randn(5, 3)
+    plain = copy.deepcopy(layers)
+    optimizers = [adam(layer.parameters(), learning_rate=0.1, betas=(0.5, 0.9)) for layer in layers]
+    seen = layers[1](layers[0](x))
+    update_together((optimizers[1], seen.square().mean()), (optimizers[0], -seen.mean()))
+    seen = plain[1](plain[0](x))
+    gradients = [
+        torch.autograd.grad(loss, list(layer.parameters()), retain_graph=True)
+        for layer, loss in ((plain[0], -seen.mean()), (plain[1], seen.square().mean()))
+    ]
+    for layer, own, wanted in zip(plain, layers, gradients, strict=True):
+        for weight, mine, gradient in zip(layer.parameters(), own.parameters(), wanted, strict=True):
+            step = -0.1 * gradient.sign()  # Adam's first step
+            torch.testing.assert_close(mine, torch.where(gradient == 0, weight, weight + step), atol=1e-5, rtol=0)

@@ -41,7 +41,7 @@ def test_json_brings_everything_back():
     assert from_json(Settings, json.loads(json.dumps(to_json(settings)))) == settings
 
 
-@pytest.mark.parametrize("facts", [{}, {"count": 1}, {**to_json(Settings()), "more": 1}, [], None, 3])
+@pytest.mark.parametrize("facts", [{**to_json(Settings()), "more": 1}, {"count": 99}, [], None, 3])
 def test_json_of_something_else_is_refused(facts):
     with pytest.raises(SettingError):
         from_json(Settings, facts)

@@ -70,8 +70,8 @@ def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(processor.Dropout, "forward", nn.Dropout.forward)
 
 
-def adam_as_on_a_gpu(weights, *, learning_rate, betas):
-    return torch.optim.Adam(weights, torch.full((), learning_rate), betas=betas, fused=True)
+def adam_as_on_a_gpu(weights, *, learning_rate, betas, epsilon):
+    return torch.optim.Adam(weights, torch.full((), learning_rate), betas=betas, eps=epsilon, fused=True)
 
 
 def built(name, source, **settings):
@@ -189,14 +189,19 @@ class Crossings(TorchDispatchMode):
 def crossings(method, batch, steps=(0, 1)):
     """What a step of it does that a recording cannot hold, but for what happens in backward passes."""
 
-    def no_backward(loss, weights, **_):
+    def no_gradients(loss, weights, **_):
         return [torch.empty_like(weight) for weight in ([weights] if isinstance(weights, Tensor) else weights)]
+
+    def no_backward(loss, *, inputs, **_):
+        for weight in inputs:
+            weight.grad = torch.empty_like(weight)
 
     method = copy.deepcopy(method)  # what it looks through is shared by all tests
     with FakeTensorMode(allow_non_fake_inputs=True), pytest.MonkeyPatch.context() as patch:
         as_if_on_a_gpu(method)
         held = batch.over(told)
-        patch.setattr(torch.autograd, "grad", no_backward)  # its threads would look for the GPU
+        patch.setattr(torch.autograd, "grad", no_gradients)  # its threads would look for the GPU
+        patch.setattr(torch.autograd, "backward", no_backward)
         number = torch.zeros((), dtype=torch.float64, device="cuda")
         with runtime.numbered(number), Crossings() as seen:
             for step in steps:

@@ -79,6 +79,9 @@ class Facts:
             ModelError: if something is missing, unknown or does not fit.
         """
         try:
+            if facts.get("format", 0) > FORMAT:
+                maker = facts["versions"]["ganvas"]
+                raise ModelError(f"{where}: made by ganvas {maker}, which is newer; update ganvas to read it")
             method = methods.get(str(facts["method"]))
             config = settings.from_json(method.Config, facts["config"])
             read = Facts(
@@ -91,10 +94,8 @@ class Facts:
                 }
             )
             settings.check(read)
-        except (SettingError, KeyError, TypeError) as error:
+        except (SettingError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
-        if read.format > FORMAT:
-            raise ModelError(f"{where}: of a newer ganvas ({read.versions.get('ganvas', 'unknown')}); update this one")
         layers = getattr(config, "layers", "")
         if read.format < method.networks_since.get(layers, 0):
             raise ModelError(

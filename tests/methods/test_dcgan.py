@@ -17,8 +17,8 @@ def build(preset, size, channels=1):
 def test_mnist28_has_the_tutorials_parameters_and_shapes():
     shown = dict(networks(build("mnist28", 28)))
     assert sum(layer.parameters for layer in shown["generator"]) == 2_305_472
-    maps = [layer.output for layer in shown["generator"] if layer.name == "ConvTranspose2d"]
-    assert maps == [(128, 7, 7), (64, 14, 14), (1, 28, 28)]
+    maps = [layer.output for layer in shown["generator"] if layer.name in ("ConvTranspose2d", "ZeroPad2d")]
+    assert maps == [(128, 7, 7), (64, 15, 15), (64, 14, 14), (1, 29, 29), (1, 28, 28)]
     assert [layer.output for layer in shown["discriminator"] if layer.name == "Conv2d"] == [(64, 14, 14), (128, 7, 7)]
 
 

@@ -90,7 +90,7 @@ def test_each_update_moves_its_own_player_alone(player):
 @pytest.mark.parametrize(("norm", "calls"), [("instance", [8]), ("batch", [4, 4])])
 def test_batch_norm_judges_real_and_fake_apart(norm, calls):
     method, seen = build(norm=norm), []
-    method.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    method.discriminator[0].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     method.training_step(batch_of(4), 0)
     assert seen == [*calls, 4]  # the last is the generator's
 

@@ -1,4 +1,4 @@
-"""Training steps of deep convolutional GANs (Radford, Metz and Chintala 2016, "Unsupervised Representation Learning")."""
+"""Training steps of deep convolutional GANs: Radford, Metz and Chintala 2016, arXiv:1511.06434."""
 
 import copy
 import itertools
@@ -104,33 +104,36 @@ def mnist28_discriminator(spec, dropout):
     return nn.Sequential(*layers)
 
 
+PAPER64 = (1024, 512, 256, 128)  # channels of the maps of 4, 8, 16 and 32 pixels a side
+
+
 def paper64_generator(config, spec):
     """Build the generator of the paper's figure 1."""
     layers = [
         Uniform(),
-        nn.Linear(config.latent, 1024 * 4 * 4, bias=False),
-        nn.Unflatten(1, (1024, 4, 4)),
-        nn.BatchNorm2d(1024),
+        nn.Linear(config.latent, PAPER64[0] * 4 * 4, bias=False),
+        nn.Unflatten(1, (PAPER64[0], 4, 4)),
+        nn.BatchNorm2d(PAPER64[0]),
         nn.ReLU(),
     ]
-    for wide, narrow in itertools.pairwise((1024, 512, 256, 128)):
+    for wide, narrow in itertools.pairwise(PAPER64):
         layers += [
             nn.ConvTranspose2d(wide, narrow, 5, stride=2, padding=2, output_padding=1, bias=False),
             nn.BatchNorm2d(narrow),
             nn.ReLU(),
         ]
-    layers += [nn.ConvTranspose2d(128, spec.outputs, 5, stride=2, padding=2, output_padding=1), nn.Tanh()]
+    layers += [nn.ConvTranspose2d(PAPER64[-1], spec.outputs, 5, stride=2, padding=2, output_padding=1), nn.Tanh()]
     return nn.Sequential(*layers)
 
 
 def paper64_discriminator(spec, norm):
-    layers = [nn.Conv2d(spec.outputs, 128, 5, stride=2, padding=2), nn.LeakyReLU(0.2)]
-    for narrow, wide in itertools.pairwise((128, 256, 512, 1024)):
+    layers = [nn.Conv2d(spec.outputs, PAPER64[-1], 5, stride=2, padding=2), nn.LeakyReLU(0.2)]
+    for narrow, wide in itertools.pairwise(PAPER64[::-1]):
         layers.append(nn.Conv2d(narrow, wide, 5, stride=2, padding=2, bias=not norm))
         if norm:
             layers.append(nn.BatchNorm2d(wide))
         layers.append(nn.LeakyReLU(0.2))
-    layers += [nn.Flatten(), nn.Linear(1024 * 4 * 4, 1)]
+    layers += [nn.Flatten(), nn.Linear(PAPER64[0] * 4 * 4, 1)]
     return nn.Sequential(*layers)
 
 

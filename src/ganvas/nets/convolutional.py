@@ -110,21 +110,24 @@ class ToUniform(nn.Module):
         return torch.erf(z / math.sqrt(2))
 
 
+PAPER64 = (1024, 512, 256, 128)  # channels of feature maps of 4, 8, 16 and 32 pixels a side
+
+
 def paper64_generator(latent: int, channels: int) -> nn.Sequential:
     """Figure 1 of the paper: noise z (N, latent) to (N, C, 64, 64) in -1..1."""
-    return nn.Sequential(
+    first, last = PAPER64[0], PAPER64[-1]
+    layers: list[nn.Module] = [
         ToUniform(),
-        nn.Linear(latent, 1024 * 4 * 4, bias=False), Unflatten(1, (1024, 4, 4)), nn.BatchNorm2d(1024), nn.ReLU(),
-        ConvTranspose2d(1024, 512, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU(),  # (N, 512, 8, 8)
-        ConvTranspose2d(512, 256, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU(),  # (N, 256, 16, 16)
-        ConvTranspose2d(256, 128, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),  # (N, 128, 32, 32)
-        ConvTranspose2d(128, channels, 5, 2, 2, 1), nn.Tanh(),  # (N, C, 64, 64)
-    ).apply(_small)  # fmt: skip
+        nn.Linear(latent, first * 4 * 4, bias=False), Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU(),
+    ]  # fmt: skip
+    for before, after in pairwise(PAPER64):
+        layers += [ConvTranspose2d(before, after, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, ConvTranspose2d(last, channels, 5, 2, 2, 1), nn.Tanh()).apply(_small)
 
 
 def paper64_discriminator(channels: int, *, batch_norm: bool = True) -> nn.Sequential:
     """Strided convolutions, batch norm except at the input: (N, C, 64, 64) to a logit (N, 1)."""
-    widths = [128, 256, 512, 1024]  # maps of 32, 16, 8 and 4 pixels a side
+    widths = PAPER64[::-1]
     layers: list[nn.Module] = [Conv2d(channels, widths[0], 5, 2, 2), nn.LeakyReLU(0.2)]
     for before, after in pairwise(widths):
         layers.append(Conv2d(before, after, 5, 2, 2, bias=not batch_norm))
