@@ -42,6 +42,7 @@ def config_of(name, preset):
     if getattr(config, "layers", "scaled") != "scaled":
         narrow = {}
     narrow |= {"pool": 3} if name == "cyclegan" else {}
+    narrow |= {"ema": 0.65} if getattr(config, "ema", 0) else {}  # which it reaches within these steps
     return dataclasses.replace(config, **narrow)
 
 

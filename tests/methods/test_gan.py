@@ -58,3 +58,32 @@ def test_it_learns_a_simple_distribution():
     drawn = method.eval().generate(list(range(64))).mean((1, 2, 3))
     assert ((drawn.abs() - 0.6).abs() < 0.35).float().mean() > 0.8  # none of an untaught one: it draws mid grey
     assert 0.1 < (drawn > 0).float().mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "updates", "epsilon"),
+    [
+        ("gan", "blog", "simultaneous", 1e-8),
+        ("gan", "lecture", "simultaneous", 1e-7),
+        ("gan", "book", "alternating", 1e-8),
+        ("cgan", "lecture", "simultaneous", 1e-7),
+        ("dcgan", "mnist28", "simultaneous", 1e-7),
+        ("dcgan", "paper64", "alternating", 1e-8),
+    ],
+)
+def test_presets_move_as_their_texts_do_with_the_epsilon_of_their_library(name, preset, updates, epsilon):
+    config = methods.config(name, preset)
+    assert (config.updates, config.epsilon) == (updates, epsilon)
+
+
+def test_of_several_discriminator_steps_the_average_counts_the_generators():
+    """After the generator's second update, the fourth step of the discriminator, its weight is 2 / 11."""
+    source = noise_source()
+    method = Gan(small_config("gan", discriminator_steps=2, ema=0.9), source.spec)
+    batch = source.some(8).signed()
+    for step in range(3):
+        method.training_step(batch, step)
+    before = [weight.clone() for weight in method.average.parameters()]
+    method.training_step(batch, 3)
+    for old, new, weight in zip(before, method.average.parameters(), method.generator.parameters(), strict=True):
+        torch.testing.assert_close(new, torch.lerp(weight, old, 2 / 11))
