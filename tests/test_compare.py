@@ -28,6 +28,7 @@ from scipy import stats
 from test_evaluation import Repeats, RepeatsByClass
 from test_evaluation_style import Paints, photographs, smooth
 from test_evaluation_translation import TurnsBothWays, middling, model_of, shifted, sides
+from torch.nn import functional
 
 from ganvas import checkpoint, evaluation, features, metrics
 from ganvas.checkpoint import Model
@@ -202,6 +203,43 @@ def bytes_of_answer(found, source, levels):
     return (source.pictures.source + torch.as_tensor(levels).to(torch.uint8)[:, None, None, None]).to(torch.uint8)
 
 
+def blurred(images, pixels):
+    """The images, blurred along both sides."""
+    return functional.avg_pool2d(images, pixels, 1, pixels // 2, count_include_pad=False)
+
+
+def test_who_keeps_the_finest_details_wins_by_patches():
+    images = smooth(60, size=32)
+    source = Source("smooth", Spec(32, 3, target_channels=3), Pairs(images, images))
+    models = {
+        "right": model_of(source, lambda x: x),
+        "soft": model_of(source, lambda x: blurred(x, 3)),
+        "softer": model_of(source, lambda x: blurred(x, 7)),
+    }
+    found = evaluation.evaluate_pairs(models, source)
+    for name in ("SWD", "SWD all levels"):
+        score = found[name]
+        assert score.values["right"] == score.values["input"] == evaluation.Mean(0, 0, 0)
+        assert 0 < score.values["soft"].value < score.values["softer"].value
+        assert score.winner(list(models)) == "right"
+        assert score.winner(["soft", "softer"]) == "soft"
+        assert "soft is better than softer in SWD" in score.verdict(score.between("soft", "softer"))
+        assert (score.n, score.each) == (60, False)
+        assert set(score.values) == {*models, "input", "mean picture"}
+    assert found["SWD"].values["softer"].value > found["SWD all levels"].values["softer"].value
+    assert "7x7 patches" in found.protocol["SWD"]
+
+
+def test_patches_are_compared_from_fifty_images_on():
+    source = middling(n=60)
+    for broken, there in ((range(10), True), (range(11), False)):
+        found = evaluation.evaluate_pairs({"a": breaking(source, broken)}, source)
+        assert ("SWD" in {score.name for score in found.scores}) is there
+        assert ("SWD" in found.protocol) is there
+    assert json.dumps(found.to_json(), allow_nan=False)
+    assert "SWD" not in {score.name for score in compared(source, {"a": [1] * 60}, wanted=False).scores}
+
+
 # --- what is no picture ---------------------------------------------------------------------------------------------
 
 
@@ -364,6 +402,9 @@ def test_models_that_draw_are_compared_by_the_same_tenths_and_blocks():
         assert found[name].winner(["near", "far"]) == "near"
         assert found[name].between("far", "near").mean.low > 0
         assert "near is better than far in" in found[name].verdict(found[name].between("near", "far"))
+    assert found["SWD"].between("far", "near").mean.value == pytest.approx(
+        found["SWD"].values["far"].value - found["SWD"].values["near"].value
+    )
     assert found.to_json()["sheets"]["samples-near"] == "samples-near.png"
     assert found.to_json()["sheets"]["samples-a/b"] == "samples-a-b-2.png"
 

@@ -125,15 +125,16 @@ def rows_of(found):
 # --- the scores -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("score", ["FID", "KID", "precision", "recall", "diversity"])
-def test_a_model_that_draws_the_training_pictures_of_the_floor_scores_as_they_do(score, of_copies):
-    name = f"{score} (digits)"
+@pytest.mark.parametrize(
+    "name", [*(f"{score} (digits)" for score in ("FID", "KID", "precision", "recall", "diversity")), "SWD"]
+)
+def test_a_model_that_draws_the_training_pictures_of_the_floor_scores_as_they_do(name, of_copies):
     assert value(of_copies, name) == pytest.approx(floors(of_copies)[name], rel=1e-4)
 
 
 def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_untrained):
-    for name in ("FID (digits)", "KID (digits)"):
-        assert value(of_untrained, name) - interval(of_untrained, name) > 10 * value(of_copies, name)
+    for name, times in (("FID (digits)", 10), ("KID (digits)", 10), ("SWD", 5), ("SWD all levels", 5)):
+        assert value(of_untrained, name) - interval(of_untrained, name) > times * value(of_copies, name)
     for name in ("precision (digits)", "recall (digits)"):
         assert value(of_untrained, name) < 0.2 < 0.6 < value(of_copies, name)
     assert value(of_copies, "diversity (digits)") == pytest.approx(1, abs=0.2)
@@ -240,7 +241,8 @@ def test_large_pictures_are_kept_small_and_looked_at_whole(digits, training_part
     found = judged(model, test_part, features=digits, count=60, training=few)
     assert found.sheets["samples"].pictures.shape == (60, 1, 14, 14)
     assert found.sheets["nearest"].pictures.shape == (32, 1, 14, 14)
-    assert value(found, "FID (digits)") == pytest.approx(value(whole, "FID (digits)"), rel=1e-4)
+    for name in ("FID (digits)", "SWD"):
+        assert value(found, name) == pytest.approx(value(whole, name), rel=1e-4)
 
 
 # --- what it refuses ------------------------------------------------------------------------------------------------
@@ -384,6 +386,8 @@ def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
     monkeypatch.setattr(evaluation.generation, "MOST", 100)
     found = judged(untrained(training_part), test_part, features=digits, count=60)
     assert found.protocol["reference"].startswith("100 pictures of digits (test)")
+    assert found["SWD"].n == 60
+    assert "random ones of the larger" in found.protocol["SWD"]
 
 
 # --- while training -------------------------------------------------------------------------------------------------

@@ -323,6 +323,31 @@ def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not
     assert found.table().splitlines()[8] == "7,,2.0,,,18.0"  # the shorter side has ended
 
 
+def test_without_pairs_patches_are_held_against_those_of_the_wanted_kind():
+    a, b = sides(60, 55)
+    noise, plain = a.pictures.images, torch.zeros_like(b.pictures.images)
+    plain[:, :, 8:] = 200  # one kind is noise, the other has an edge
+    b = replace(b, pictures=Images(plain))
+    spec = Spec(16, 1, target_channels=1)
+
+    def turn(images, way):
+        return to_signed(plain[:1] if way == "ab" else noise[: len(images)]).expand_as(images)
+
+    model = Model(TurnsBothWays(spec, turn), replace(facts_of(a), spec=spec), 3)
+    found = evaluation.evaluate_unpaired({"model": model}, a, b)
+    for way in ("ab", "ba"):
+        for name in ("SWD", "SWD all levels"):
+            score = found[f"{name} {way}"]
+            assert score.n == 55
+            assert set(score.values) == {"input", "model"}
+            assert score.values["input"].value > 300 > 10 * score.values["model"].value
+            assert score.values["model"].low <= score.values["model"].value <= score.values["model"].high
+    assert "7x7 patches" in found.protocol["SWD"]
+    few = evaluation.evaluate_unpaired({"model": model}, a, b.only(range(49)))
+    assert not {"SWD ab", "SWD ba"} & {score.name for score in few.scores}
+    assert "SWD" not in few.protocol
+
+
 def test_without_pairs_a_model_must_go_both_ways():
     a, b = sides()
     with pytest.raises(SettingError, match="--direction ba"):

@@ -7,14 +7,16 @@ import pytest
 import skimage.metrics
 import torch
 from PIL import Image, ImageOps
+from references import swd
 from scipy import linalg, ndimage, stats
 from scipy.spatial import distance
 from skimage import data
 from sklearn.neighbors import NearestNeighbors
+from torch.nn import functional
 
 from ganvas import metrics
 from ganvas.images import to_bytes
-from ganvas.metrics import distributions
+from ganvas.metrics import distributions, patches
 from ganvas.nets.translators import ResNet, UNet, unet_widths
 
 
@@ -441,6 +443,162 @@ def test_transposed_convolutions_leave_one_and_the_other_doublings_do_not(networ
 
     assert score("deconv") > 8
     assert max(score("resize"), score("pixelshuffle")) < 2
+
+
+# --- patches --------------------------------------------------------------------------------------------------------
+
+
+def crops(n, size, *, channels=3, seed=0):
+    """Random parts of photographs, (n, C, size, size) uint8."""
+    whole = [data.astronaut(), data.coffee(), data.chelsea()]
+    lot = np.random.default_rng(seed)
+    parts = []
+    for i in range(n):
+        top, left = (lot.integers(0, side - size + 1) for side in whole[i % 3].shape[:2])
+        parts.append(whole[i % 3][top : top + size, left : left + size, :channels])
+    return torch.from_numpy(np.stack(parts)).permute(0, 3, 1, 2)
+
+
+def softened(images):
+    """The images, blurred (3x3)."""
+    return functional.avg_pool2d(images.float(), 3, 1, 1, count_include_pad=False).round().to(torch.uint8)
+
+
+def patches_of(images, **options):
+    found = metrics.Patches(len(images), **options)
+    found.add(images)
+    return found
+
+
+def distance_of(real, fake):
+    return metrics.sliced_distance(patches_of(real), patches_of(fake)).tolist()
+
+
+def reference_patches(images, count=128):
+    """By level, the patches of images by the reference, at the positions of ours, (N, count, C, 7, 7)."""
+    sides = swd.sizes(images.shape[-1])
+    corners = torch.stack([patches.random_corners(number, sides, count) for number in range(len(images))], 1)
+    levels = swd.laplacian_pyramid(images.numpy(), len(sides))
+    found = [swd.patches(level, of.numpy() + 3) for level, of in zip(levels, corners, strict=True)]
+    return [level.reshape(len(images), count, *level.shape[1:]) for level in found]
+
+
+def reference_distances(real, fake, *, count=512):
+    """By level, the distance of patches (N, P, C, 7, 7) by the reference, along the first `count` of our directions."""
+    found = []
+    for level, (ours, theirs) in enumerate(zip(real, fake, strict=True)):
+        directions = patches.random_directions(ours.shape[2], level)[:count].flatten(1).double().numpy().T
+        real = np.concatenate(ours)
+        both = (swd.normalise(np.concatenate(of), by=real) for of in (ours, theirs))
+        found.append(swd.REPORTED * swd.sliced_wasserstein(*both, directions))
+    return found
+
+
+@pytest.mark.parametrize(("size", "channels"), [(16, 1), (28, 3), (32, 1), (64, 3), (256, 1)])
+def test_laplacian_pyramids_are_those_of_the_reference(size, channels):
+    images = crops(2, size, channels=channels)
+    expected = swd.laplacian_pyramid(images.numpy(), len(swd.sizes(size)))
+    found = patches.laplacian_pyramid(images.float())
+    assert [level.shape[-1] for level in found] == swd.sizes(size)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.numpy() == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.parametrize(("size", "channels"), [(16, 1), (28, 3), (64, 1), (128, 3)])
+def test_the_sliced_wasserstein_distance_is_that_of_the_reference(size, channels):
+    real = crops(12, size, channels=channels)
+    for fake in (crops(12, size, channels=channels, seed=1), softened(real), blemished(real, 20)):
+        expected = reference_distances(reference_patches(real), reference_patches(fake))
+        # patches are kept in 128ths of a grey level, by which small distances are up to 0.001 off
+        assert distance_of(real, fake) == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_what_tenths_change_is_what_the_reference_finds_without_their_images():
+    real, fake = crops(23, 32), softened(crops(23, 32, seed=1))
+    found = metrics.sliced_left_out(patches_of(real), patches_of(fake))
+    assert found.shape == (10, 2)
+    ours, theirs = reference_patches(real), reference_patches(fake)
+    part = torch.randperm(23, generator=torch.Generator().manual_seed(0)) % 10
+    for tenth in (0, 9):
+        keep = (part != tenth).numpy()
+        expected = reference_distances(*([level[keep] for level in of] for of in (ours, theirs)), count=128)
+        assert found[tenth].tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_patches_are_as_many_whatever_the_parts_and_their_positions_depend_on_seed_and_number():
+    real, fake = crops(40, 32), crops(40, 32, seed=1)
+    whole = distance_of(real, fake)
+    for size in (1, 7):
+        sets = metrics.Patches(40), metrics.Patches(40)
+        for found, images in zip(sets, (real, fake), strict=True):
+            for part in images.split(size):
+                found.add(part)
+        assert metrics.sliced_distance(*sets).tolist() == pytest.approx(whole, rel=1e-6)
+    other = metrics.sliced_distance(patches_of(real, seed=1), patches_of(fake, seed=1)).tolist()
+    assert other == pytest.approx(whole, rel=0.1)
+    assert other != whole
+
+    corners = torch.stack([patches.random_corners(number, [32, 16], 128) for number in range(200)])  # (N, L, P, 2)
+    assert torch.equal(corners[7], patches.random_corners(7, [32, 16], 128))
+    assert not torch.equal(corners[7], corners[8])
+    for level, last in zip(corners.unbind(1), (25, 9), strict=True):
+        counts = torch.bincount(level.flatten(), minlength=last + 1).double()
+        assert len(counts) == last + 1
+        assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_equal_sets_have_no_distance_blurred_and_noisy_ones_a_large_one_at_the_finest_level():
+    real = crops(60, 64)
+    assert distance_of(real, real.clone()) == [0, 0, 0]
+    for spoilt in (softened(real), blemished(real, 12)):
+        finest, middle, coarsest = distance_of(real, spoilt)
+        assert finest > 50 > 2 * coarsest  # whose structure is hardly changed
+        assert finest > 2 * middle
+    noise = torch.randint(0, 256, real.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert min(distance_of(real, noise)) > 2 * max(distance_of(real, crops(60, 64, seed=1)))
+
+
+def test_flat_images_have_a_finite_distance():
+    real = crops(12, 32)
+    flat = torch.full_like(real, 77)
+    one = flat.clone()
+    one[5] = real[5]  # without its tenth the others are flat
+    grey_channel = real.clone()
+    grey_channel[:, 1] = 0
+    for images in (flat, one, grey_channel):
+        for sets in ((images, real), (real, images), (images, flat), (images, images + 1)):
+            both = [patches_of(of) for of in sets]
+            assert bool(metrics.sliced_distance(*both).isfinite().all())
+            assert bool(metrics.sliced_left_out(*both).isfinite().all())
+    assert distance_of(flat, flat + 9) == [0, 0]
+
+
+def test_of_the_larger_set_random_images_are_taken():
+    """Folders with a folder for each class come class by class."""
+    noise = torch.randint(0, 256, (150, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    small, large = torch.cat([crops(25, 32), noise[:25]]), torch.cat([crops(125, 32, seed=1), noise[25:]])
+    fewer, many = metrics.Patches(250, use=50), metrics.Patches(250)
+    for part in large.split(64):
+        fewer.add(part)
+        many.add(part)
+    assert (fewer.n, many.n) == (50, 250)
+    of_the_first = distance_of(small, large[:50])[0]
+    for found in (fewer, many):
+        assert metrics.sliced_distance(patches_of(small), found)[0] < of_the_first / 2
+
+
+def test_a_set_has_a_bounded_number_of_patches(monkeypatch):
+    monkeypatch.setattr(patches, "MOST_PATCHES", 1000)
+    real, fake = crops(150, 32), crops(150, 32, seed=1)
+    assert [metrics.Patches(n).each for n in (5, 7, 8, 150, 2000)] == [128, 128, 125, 6, 1]
+    few = distance_of(real, fake)
+    expected = reference_distances(reference_patches(real, 6), reference_patches(fake, 6))
+    assert few == pytest.approx(expected, rel=1e-4)
+    images = metrics.Patches(2000)
+    for _ in range(20):
+        images.add(real[:100])
+    assert images.n == 1000
+    assert all(math.isfinite(value) for value in metrics.sliced_distance(images, patches_of(fake)).tolist())
 
 
 # --- how sure -------------------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ class Purpose(IntEnum):
     WINDOW = 5
     AFRESH = 6
     TARGET = 7
+    PATCHES = 8
+    DIRECTIONS = 9
 
 
 def derive(seed: int, purpose: Purpose, number: int = 0) -> int:

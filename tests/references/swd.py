@@ -102,14 +102,16 @@ def patches(level: Array, positions: NDArray[np.int64]) -> Array:
     return np.stack(found)
 
 
-def normalise(patches: Array) -> Array:
+def normalise(patches: Array, by: Array | None = None) -> Array:
     """Patches (M, C, 7, 7) to descriptors (M, C * 49): each channel less its mean, by its standard deviation.
+
+    `by` are other patches whose mean and standard deviation are taken; those of the set itself in the authors' code.
 
     Both are over all patches of the set and all their pixels; the deviation divides by their number, not by one less.
     Real and fake images have their own.
     """
-    mean = patches.mean((0, 2, 3), keepdims=True)
-    deviation = patches.std((0, 2, 3), keepdims=True)
+    of = patches if by is None else by
+    mean, deviation = of.mean((0, 2, 3), keepdims=True), of.std((0, 2, 3), keepdims=True)
     return ((patches - mean) / deviation).reshape(len(patches), -1)
 
 

@@ -57,17 +57,30 @@ def distances(
             ("KID", "the same by kernels: without bias, so it also compares between numbers of pictures"),
         )
     )
-    whole = {answer: metrics.frechet_distance(real, seen) for answer, seen in answers.items()}
-    parts = {answer: metrics.left_out(metrics.frechet_distance, real, seen) for answer, seen in answers.items()}
+    fids = {
+        answer: (metrics.frechet_distance(real, seen), metrics.left_out(metrics.frechet_distance, real, seen))
+        for answer, seen in answers.items()
+    }
     kids = {answer: Mean.around(*metrics.kernel_distance(real, seen)) for answer, seen in answers.items()}
-    by_tenths = [
-        Difference(a, b, Mean.around(whole[a] - whole[b], metrics.half_interval(parts[a] - parts[b]))) for a, b in pairs
-    ]
     by_blocks = [
         Difference(a, b, Mean.around(*metrics.kernel_difference(real, answers[a], answers[b]))) for a, b in pairs
     ]
-    fids = {answer: Mean.around(whole[answer], metrics.half_interval(parts[answer])) for answer in answers}
     return [
-        Score(frechet, n, fids, by_tenths, each=False, way=way),
+        by_tenths(frechet, n, fids, pairs, way=way),
         Score(kernel, n, kids, by_blocks, each=False, way=way),
     ]
+
+
+def by_tenths(
+    measure: Measure, n: int, answers: Mapping[str, tuple[float, Tensor]], pairs: Sequence[tuple[str, str]], *, way: str
+) -> Score:
+    """The score of whole sets from the value of each answer, and its values (10,) without each tenth of the images.
+
+    Answers that are compared have lost the same tenths, so that chance that moves both is not in their difference.
+    """
+    values = {answer: Mean.around(value, metrics.half_interval(parts)) for answer, (value, parts) in answers.items()}
+    differences = []
+    for a, b in pairs:
+        (ours, our_parts), (theirs, their_parts) = answers[a], answers[b]
+        differences.append(Difference(a, b, Mean.around(ours - theirs, metrics.half_interval(our_parts - their_parts))))
+    return Score(measure, n, values, differences, each=False, way=way)

@@ -19,11 +19,14 @@ from ganvas.errors import DataError
 from ganvas.evaluation.answering import KINDS, device_of, judged
 from ganvas.evaluation.comparing import LEAST, distances
 from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.patches import SWD, Sliced, patch_scores
 from ganvas.evaluation.perception import seen_by
+from ganvas.evaluation.protocol import formulas
 from ganvas.evaluation.scores import TRAINING, Mean, Measure, Score, Sheet
 from ganvas.features import Features
 from ganvas.inference import draw
 from ganvas.methods._base import Method
+from ganvas.metrics import Patches
 
 AT_ONCE = 250  # pictures of a source, of large ones fewer
 _BYTES_AT_ONCE = 2**27
@@ -70,17 +73,21 @@ def evaluate_drawn(
         _require_kind(model, source)
     _require_enough(count, source)
     referred = min(len(source), max(count, MOST))
-    real = _look(source, referred, features, track)
+    wanted, apart = Patches(referred, use=count), dict[str, Sliced]()
+    real = _look(source, referred, features, track, wanted)
     known, of_floor = _floor(training, models, source, count)
-    floor = _look(known, min(count, len(known)), features, track) if known else None
+    learned = Patches(min(count, len(known)), use=referred) if known else None
+    floor = _look(known, min(count, len(known)), features, track, learned) if known else None
     scores, classes, sheets, milliseconds = dict[str, _Row](), {}, {}, {}
     within = all(_tells_classes(features, model, real, source) for model in models.values())
     seen, closeness = dict[str, Tensor](), dict[str, Mean]()
     for name, model in models.items():
         start = time.perf_counter()
         pictures = track(draw(model.method, range(count)), total=count, description=_naming("drawing", name, models))
-        fake, drawn, looking = _look_while_drawing(pictures, features, source.spec)
+        drawn_patches = Patches(count, use=referred)
+        fake, drawn, looking = _look_while_drawing(pictures, features, source.spec, drawn_patches)
         milliseconds[name] = 1000 * (time.perf_counter() - start - looking) / count
+        apart[name] = Sliced.between(wanted, drawn_patches)
         if model.method.by_class:
             fake = _Seen(fake.features, torch.arange(count) % len(model.facts.spec.classes))
         ours = real if source.spec.classes == model.facts.spec.classes else _Seen(real.features, None)
@@ -96,8 +103,10 @@ def evaluate_drawn(
             closeness |= {name: near} if near else {}
             sheets[f"nearest{suffix}"] = Sheet(neighbours, across=NEIGHBOURS_SHOWN, side=96)
     answers = seen | ({TRAINING: floor.features} if floor else {})
+    apart |= {TRAINING: Sliced.between(wanted, learned)} if learned else {}
     found = [
         *distances(features, real.features, answers, list(models)),
+        *patch_scores(apart, list(models)),
         *(row.score(count) for row in scores.values()),
         *([Score(_COPIES, min(count, NEIGHBOURS_SOUGHT), closeness, each=False)] if closeness else []),
     ]
@@ -179,31 +188,24 @@ def _require_enough(count: int, source: Source[Images]) -> None:
 
 
 def _protocol(
-    models: Mapping[str, Model],
-    source: Source[Images],
-    features: Features,
-    *,
-    count: int,
-    referred: int,
-    floor: str,
+    models: Mapping[str, Model], source: Source[Images], features: Features, *, count: int, referred: int, floor: str
 ) -> dict[str, Any]:
     square = f"{source.spec.size}x{source.spec.size}"
+    scaled = (
+        f"scaled to {square} where not so (bicubic)" if source.part else f"centre squares scaled to {square} (Lanczos)"
+    )
     by_class = any(model.method.by_class for model in models.values())
     return {
         "drawn": f"{count} pictures of the seeds 0 to {count - 1}"
         + (", classes in turn where a model draws by class" if by_class else "")
         + f", {square}, rounded to 8 bits",
-        "reference": f"{referred} pictures of {source.short_title}, "
-        + (
-            f"scaled to {square} where not so (bicubic)"
-            if source.part
-            else f"centre squares scaled to {square} (Lanczos)"
-        ),
+        "reference": f"{referred} pictures of {source.short_title}, {scaled}",
         "floor": floor,
         "features": features.name,
         "seen": features.protocol,
-        "intervals": "95 %, from the choice of pictures alone: FID by a jackknife of tenths, KID by its blocks; "
-        "differences by the same tenths and blocks for both models",
+        **formulas([SWD]),
+        "intervals": "95 %, from the choice of pictures alone: FID and SWD by a jackknife of tenths, KID by its "
+        "blocks; differences by the same tenths and blocks for both models",
         "versions": {"ganvas": ganvas.__version__, "torch": str(torch.__version__)},
     }
 
@@ -211,11 +213,17 @@ def _protocol(
 # --- the set as a whole ---------------------------------------------------------------------------------------------
 
 
-def _look(source: Source[Images], count: int, features: Features, track: Track = silently) -> _Seen:
-    """What the network makes of `count` pictures of a source, evenly taken."""
+def _look(
+    source: Source[Images], count: int, features: Features, track: Track = silently, patches: Patches | None = None
+) -> _Seen:
+    """What the network makes of `count` pictures of a source, evenly taken; their patches are added to `patches`."""
     some = _at_once(source.spec)
     parts = track(source.parts(some, count), total=math.ceil(count / some), description=f"looking at {source.title}")
-    seen = [(seen_by(features, part.images), part.labels) for part in parts]
+    seen = list[tuple[Tensor, Tensor | None]]()
+    for part in parts:
+        seen.append((seen_by(features, part.images), part.labels))
+        if patches:
+            patches.add(part.images)
     labels = [of for _, of in seen if of is not None]
     return _Seen(torch.cat([rows for rows, _ in seen]), torch.cat(labels) if labels else None)
 
@@ -224,12 +232,16 @@ def _at_once(spec: Spec) -> int:
     return max(1, min(AT_ONCE, _BYTES_AT_ONCE // spec.bytes))
 
 
-def _look_while_drawing(pictures: Iterable[Tensor], features: Features, spec: Spec) -> tuple[_Seen, Tensor, float]:
-    """What the network makes of all pictures (C, H, W), in how many seconds; and those looked at one by one, small."""
+def _look_while_drawing(
+    pictures: Iterable[Tensor], features: Features, spec: Spec, patches: Patches | None = None
+) -> tuple[_Seen, Tensor, float]:
+    """What the network makes of all pictures (C, H, W), those looked at one by one, small, and the seconds it took."""
     seen, kept, pictures, seconds = list[Tensor](), list[Tensor](), iter(pictures), 0.0
     while part := list(itertools.islice(pictures, _at_once(spec))):
         start = time.perf_counter()
         seen.append(seen_by(features, torch.stack(part)))
+        if patches:
+            patches.add(torch.stack(part))
         seconds += time.perf_counter() - start
         if lacking := part[: max(0, NEIGHBOURS_SOUGHT - sum(map(len, kept)))]:
             kept.append(_small(torch.stack(lacking)))

@@ -15,6 +15,7 @@ from ganvas.data.progress import Track, silently
 from ganvas.evaluation.answering import Answering, Broken, device_of, judged, require_kind, rows_at_once
 from ganvas.evaluation.comparing import LEAST, compared, distances
 from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.patches import SWD, PatchSets, patch_scores
 from ganvas.evaluation.perception import seen_by
 from ganvas.evaluation.protocol import FORMULAS, colours_of, doing_nothing, formulas, protocol_of, sets_of
 from ganvas.evaluation.scores import (
@@ -76,6 +77,7 @@ def evaluate_pairs(
     asking = _Asking(models, source, direction, task, wanted)
     measures = [measure for measure in measures if source.spec.size >= measure.smallest] if wanted else []
     features = features if wanted and len(source) >= LEAST else None
+    patches = PatchSets(len(source)) if wanted and len(source) >= LEAST else None
     mean, seen = asking.mean_target(track) if wanted else None, dict[str, list[Tensor]]()
     columns: dict[str, dict[str, list[Tensor]]] = {measure.name: {} for measure in measures}
     spectra, measured = Spectra(), list[int]()
@@ -92,16 +94,21 @@ def evaluate_pairs(
         if features:
             for answer in (*models, TARGET):
                 seen.setdefault(answer, []).append(seen_by(features, answers[answer]))
+        if patches:
+            patches.add(answers)
         measured += numbers
     notes, milliseconds = asking.broken.notes(), asking.milliseconds()  # before those that are shown go through alone
     table = {
         measure: {answer: torch.cat(rows) for answer, rows in of_each.items()} for measure, of_each in columns.items()
     }
     scores = [compared(measure, table[measure.name], list(models)) for measure in measures]
-    features = features if len(measured) >= LEAST else None  # of what is left after broken ones
+    if len(measured) < LEAST:  # of what is left after broken ones
+        features = patches = None
     if features:
         whole = {answer: torch.cat(rows) for answer, rows in seen.items()}
         scores += distances(features, whole.pop(TARGET), whole, list(models))
+    if patches:
+        scores += patch_scores(patches.apart_from(patches.of.pop(TARGET), track), list(models))
     chosen = choose(table, measures, list(models), len(measured))
     names = [source.name_of(number) for number in measured]
     return Evaluation(
@@ -113,7 +120,7 @@ def evaluate_pairs(
             source, {"direction": direction, "task": task or "none: pairs of pictures"}, measured=len(measured)
         )
         | {"colour": colours_of(source.spec, task), **(FORMULAS if wanted else {})}
-        | formulas(measures)
+        | formulas([*measures, SWD] if patches else measures)
         | sets_of(features, "the targets"),
         scores=[*scores, spectra.score(len(measured))],
         notes=notes,

@@ -7,15 +7,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganvas import gallery
+from ganvas import gallery, metrics
 from ganvas.checkpoint import Model
 from ganvas.data.batch import Images, Source
 from ganvas.data.progress import Track, silently
 from ganvas.evaluation.answering import Answering, Broken, device_of, judged, require_kind, rows_at_once
 from ganvas.evaluation.comparing import LEAST, compared, distances
 from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.patches import SWD, PatchSets, Sliced, patch_scores
 from ganvas.evaluation.perception import seen_by
-from ganvas.evaluation.protocol import protocol_of, sets_of
+from ganvas.evaluation.protocol import formulas, protocol_of, sets_of
 from ganvas.evaluation.scores import CYCLE, IDENTITY, INPUT, TARGET, PictureMeasure, Score, Sheet, Shown
 from ganvas.evaluation.sheet import bands, choose, evenly
 from ganvas.evaluation.translation import Direction, Spectra, alike
@@ -37,8 +38,8 @@ def evaluate_unpaired(
     """Translate the pictures of each kind to the other and back; without partners nobody can say how they should look.
 
     The cycle error is what a picture lost on the way there and back, the identity error what a picture loses that is
-    of the wanted kind already; both with bytes in between, as a person would have them. With `features`, FID and KID
-    are those of what a model made to the pictures of the wanted kind.
+    of the wanted kind already; both with bytes in between, as a person would have them. SWD, and with `features` FID
+    and KID, are those of what a model made to the pictures of the wanted kind.
 
     Raises:
         DataError: if the pictures are not of a model's kind.
@@ -77,6 +78,7 @@ def evaluate_unpaired(
             measured=max(len(there.measured), len(back.measured)),
         )
         | {"paired scores": "none: without pairs nobody can say how a picture should look"}
+        | formulas([SWD] if any(score.measure is SWD for score in scores) else [])
         | sets_of(features, "pictures of the wanted kind"),
         scores=scores,
         notes=[*there.notes, *back.notes],
@@ -119,6 +121,7 @@ class _Way:
         self.spectra, self.measured = Spectra(), list[int]()
         self.broken = Broken(side)
         self.seen = dict[str, Tensor]()
+        self.apart = dict[str, Sliced]()
 
     def go(self, features: Features | None, track: Track) -> None:
         """All pictures there and back, measured."""
@@ -126,6 +129,8 @@ class _Way:
         starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description=f"translating {self.direction}")
         columns: dict[str, dict[str, list[Tensor]]] = {CYCLE.name: {}, IDENTITY.name: {}}
         seen = dict[str, list[Tensor]]()
+        fewer = min(n, len(self.other))
+        patches = PatchSets(n, use=fewer) if fewer >= LEAST else None
         for start in starts:
             numbers = list(range(start, min(n, start + at_once)))
             given = self.side.rows(numbers).images
@@ -142,13 +147,19 @@ class _Way:
             if features:
                 for name, pictures in {INPUT: given, **made}.items():
                     seen.setdefault(name, []).append(seen_by(features, pictures[kept]))
+            if patches:
+                patches.add({name: pictures[kept] for name, pictures in {INPUT: given, **made}.items()})
         self.notes = self.broken.notes()
         self.milliseconds = {name: answering.milliseconds for name, answering in self.answering.items()}
         self.columns = {
             measure: {name: torch.cat(rows) for name, rows in of_each.items()} for measure, of_each in columns.items()
         }
         self.seen = {name: torch.cat(rows) for name, rows in seen.items()}
-        self._add_wanted(features)
+        left = min((one.n for one in patches.of.values()), default=0) if patches else 0  # after broken ones
+        wanted = metrics.Patches(len(self.other), use=fewer) if left >= LEAST else None
+        self._add_wanted(features, wanted)
+        if patches and wanted:
+            self.apart = patches.apart_from(wanted, track)
 
     def _answers(
         self, given: Tensor
@@ -165,7 +176,7 @@ class _Way:
                 whole[name] &= ok_as_well
         return made, back, same, whole
 
-    def _add_wanted(self, features: Features | None) -> None:
+    def _add_wanted(self, features: Features | None, patches: metrics.Patches | None) -> None:
         """What pictures of the wanted kind look like, for what is held against them as a set."""
         at_once = rows_at_once(self.other.spec)
         seen = list[Tensor]()
@@ -173,15 +184,20 @@ class _Way:
             self.spectra.add({TARGET: part.images})
             if features:
                 seen.append(seen_by(features, part.images))
+            if patches is not None:
+                patches.add(part.images)
         if seen:
             self.seen[TARGET] = torch.cat(seen)
 
     def set_scores(self, features: Features | None) -> list[Score]:
-        """FID and KID of what was made to the wanted kind, where there are enough of both."""
-        if not features or min(len(self.measured), len(self.other)) < LEAST:
-            return []
-        answers = {name: rows for name, rows in self.seen.items() if name != TARGET}
-        return distances(features, self.seen[TARGET], answers, list(self.models), way=self.direction)
+        """FID, KID and SWD of what was made to the wanted kind, where there are enough of both."""
+        scores = list[Score]()
+        if features and min(len(self.measured), len(self.other)) >= LEAST:
+            answers = {name: rows for name, rows in self.seen.items() if name != TARGET}
+            scores += distances(features, self.seen[TARGET], answers, list(self.models), way=self.direction)
+        if self.apart:
+            scores += patch_scores(self.apart, list(self.models), way=self.direction)
+        return scores
 
     def names(self) -> list[str]:
         """Those of the files of the measured pictures."""

@@ -1,6 +1,6 @@
 """How far two sets of pictures are apart, or two pictures, and what a network left in them; mostly by libraries.
 
-Sets are told apart by features of their pictures, pictures by their bytes.
+Sets are told apart by features of their pictures or by patches of them, pictures by their bytes.
 """
 
 from ganvas.metrics.certainty import FEWEST, RESAMPLES, bootstrap
@@ -15,6 +15,17 @@ from ganvas.metrics.distributions import (
     nearest,
     precision_and_recall,
     spread,
+)
+from ganvas.metrics.patches import (
+    DIRECTIONS,
+    JACKKNIFE_DIRECTIONS,
+    MOST_PATCHES,
+    PATCHES,
+    SMALLEST_LEVEL,
+    SWD_FACTOR,
+    Patches,
+    sliced_distance,
+    sliced_left_out,
 )
 from ganvas.metrics.perception import (
     STYLE_LAYERS,
@@ -37,15 +48,22 @@ from ganvas.metrics.pictures import (
 from ganvas.metrics.spectrum import STRIDES, checkerboard, power_spectrum
 
 __all__ = [
+    "DIRECTIONS",
     "FEWEST",
+    "JACKKNIFE_DIRECTIONS",
     "MOST_DECIBELS",
+    "MOST_PATCHES",
     "MS_SSIM_SMALLEST",
+    "PATCHES",
     "RESAMPLES",
+    "SMALLEST_LEVEL",
     "SSIM_WINDOW",
     "STRIDES",
     "STYLE_LAYERS",
+    "SWD_FACTOR",
     "VGG_LAYERS",
     "VGG_SMALLEST",
+    "Patches",
     "absolute_error",
     "bootstrap",
     "checkerboard",
@@ -61,6 +79,8 @@ __all__ = [
     "power_spectrum",
     "precision_and_recall",
     "signal_to_noise",
+    "sliced_distance",
+    "sliced_left_out",
     "spread",
     "squared_error",
     "structural_similarity",

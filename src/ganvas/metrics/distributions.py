@@ -69,7 +69,7 @@ def left_out(score: Callable[[Tensor, Tensor], float], real: Tensor, fake: Tenso
 
     Sets of equal numbers lose the same rows, so that values of two fakes are pairs.
     """
-    parts = zip(_all_but(real, JACKKNIFE_PARTS), _all_but(fake, JACKKNIFE_PARTS), strict=True)
+    parts = zip(all_but(real, JACKKNIFE_PARTS), all_but(fake, JACKKNIFE_PARTS), strict=True)
     return torch.tensor([score(a, b) for a, b in parts], dtype=torch.float64)
 
 
@@ -90,7 +90,7 @@ def _student(freedom: int) -> float:
     return float(t.ppf(0.975, freedom))
 
 
-def _all_but(rows: Tensor, parts: int) -> Iterator[Tensor]:
+def all_but(rows: Tensor, parts: int) -> Iterator[Tensor]:
     """The rows without each part in turn; the parts are drawn by lot, for the rows may come class by class."""
     part = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)) % parts
     for missing in range(parts):
