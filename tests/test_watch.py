@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, same_weights, small_config, source_for, train_to
+from conftest import facts_of, noise_source, pairs_source, same_weights, small_config, source_for, train_to
 from scipy.spatial import distance
+from torch import nn
 
 from ganvas import checkpoint, log, methods, training, watch
 from ganvas.cli import main
-from ganvas.data.batch import Spec
+from ganvas.data.batch import Pairs, Source, Spec
 from ganvas.data.named import open_named
 from ganvas.errors import DivergedError
 from ganvas.facts import build
@@ -36,6 +37,7 @@ def often(monkeypatch):
     monkeypatch.setattr(watch, "LOSS_STEPS", 20)
     monkeypatch.setattr(watch, "YOUNG", 100)
     monkeypatch.setattr(watch, "IDLE_STEPS", 20)
+    monkeypatch.setattr(watch, "YOUNG_TRANSLATOR", 10)
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +45,21 @@ def digits():
     return open_named("digits", root=Path(), size=16)
 
 
-def events_of(run, source, steps, **config):
-    """Every event of a training with these settings."""
-    facts = facts_of(source, config=small_config("gan", **config))
+def events_of(run, source, steps, *, name="gan", flat=False, **config):
+    """Every event of a training with these settings, from a flat generator on if asked for."""
+    facts = facts_of(source, name, config=small_config(name, **config))
     method = training.start(run, source, facts)
+    if flat:
+        flatten(method.generator)
     budget = training.Budget(steps=steps)
     return list(training.train(run, source, method, facts=facts, device=CPU, budget=budget))
+
+
+def flatten(generator):
+    """Make a generator whose output is of one colour: its last layer keeps nothing but the bias."""
+    last = [layer for layer in generator.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))][-1]
+    nn.init.zeros_(last.weight)
+    nn.init.uniform_(last.bias)
 
 
 def kinds(event):
@@ -109,6 +120,34 @@ def test_a_generator_that_stands_still_is_told(tmp_path):
     assert "a larger --learning-rate" in warning_of(events[-1], "idle generator").sentence
 
 
+def test_a_translator_whose_output_is_flat_is_told(tmp_path):
+    events = events_of(tmp_path, pairs_source(channels=3), 14, name="pix2pix", flat=True, learning_rate=0.0, ema=0.0)
+    first = next(event for event in events if "flat output" in kinds(event))
+    assert first.step == watch.YOUNG_TRANSLATOR + watch.TIMES - 1
+    warning = warning_of(first, "flat output")
+    assert warning.since == watch.YOUNG_TRANSLATOR
+    assert "its output images have 0.0% of the contrast of real targets: they are nearly one colour" in warning.sentence
+    assert "discriminator" not in warning.sentence
+    assert "a smaller --learning-rate" in warning.sentence
+    assert said(tmp_path) == [(first.step, f"flat output: {warning.sentence}")]
+
+
+def test_a_translator_that_turns_small_glyphs_into_white_images_is_told(tmp_path):
+    """White is nearest to all of them in L1, and a generator without skips finds it first."""
+    images = torch.full((64, 1, 16, 16), 255, dtype=torch.uint8)
+    places = torch.randint(1, 13, (64, 2), generator=torch.Generator().manual_seed(0))
+    for image, (top, left) in zip(images, places.tolist(), strict=True):
+        image[:, top : top + 3, left : left + 2] = 0
+    source = Source("glyphs", Spec(16, 1, target_channels=1), Pairs(255 - images, images))
+    without_skips = {"generator": "encoder_decoder", "levels": 4, "learning_rate": 4e-3, "ema": 0.0}
+    events = events_of(tmp_path, source, 80, name="pix2pix", **without_skips)
+    assert "--generator unet" in warning_of(events[-1], "flat output").sentence
+    pairs = source.some(64).signed()
+    made = checkpoint.load(tmp_path, CPU).method.eval().translate(pairs.source).detach()
+    assert made.mean() > 0.9
+    assert watch.contrast(made) < watch.FLAT * watch.contrast(pairs.target)
+
+
 def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
     source = noise_source()
     facts = facts_of(source, config=small_config("gan", learning_rate=1.0, discriminator=(128,) * 24))
@@ -130,9 +169,19 @@ def test_a_healthy_training_is_left_in_peace(tmp_path, digits):
     assert said(tmp_path) == []
 
 
-def test_being_watched_does_not_change_what_is_learned(tmp_path, monkeypatch):
-    source = noise_source()
-    facts = facts_of(source)
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_a_healthy_translator_is_left_in_peace(name, tmp_path, digits):
+    images = digits.some(64).images
+    spec, pairs = Spec(16, 1, target_channels=1), methods.get(name).batches[0](255 - images, images)
+    events = events_of(tmp_path, Source("negatives", spec, pairs), 60, name=name)
+    assert not set().union(*map(kinds, events))
+    assert said(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "changes"), [("gan", {}), ("pix2pix", {"dropout": 0.5}), ("cyclegan", {})])
+def test_being_watched_does_not_change_what_is_learned(name, changes, tmp_path, monkeypatch):
+    source = source_for(name)
+    facts = facts_of(source, name, config=small_config(name, **changes))
     watched = train_to(tmp_path / "watched", 8, source=source, facts=facts)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 1000)
     assert same_weights(watched, train_to(tmp_path / "alone", 8, source=source, facts=facts))
@@ -189,11 +238,11 @@ class Draws(Method):
 
 
 def real():
-    return noise_source(n=64).some(64).signed().images
+    return noise_source(n=64).some(64).signed()
 
 
 def test_one_look_is_chance_and_three_are_not():
-    same, different = torch.zeros(64, 1, 16, 16), real()
+    same, different = torch.zeros(64, 1, 16, 16), real().images
     eye = watch.Watch(Draws(same, same, different, same, same, same, different), real())
     seen = []
     for step in range(1000, 1007):
@@ -251,3 +300,150 @@ def test_distinctness_is_the_mean_distance_to_the_most_similar_other_one():
     assert watch.distinctness(rows) == pytest.approx(apart.min(1).mean(), rel=1e-5)
     assert watch.distinctness(rows[:1]) == 0
     assert watch.distinctness(rows[:1].expand(9, -1)) == 0
+
+
+# --- flat output ----------------------------------------------------------------------------------------------------
+
+
+def translator(name="pix2pix", **changes):
+    """A translator before its first step, which uses its last weights, and what it learns from."""
+    source = source_for(name, channels=3)
+    torch.manual_seed(0)
+    return methods.get(name)(small_config(name, ema=0.0, **changes), source.spec).train(), source.some(8).signed()
+
+
+def looks(eye, number=watch.TIMES):
+    """The sentence on flat output after so many looks; None where there is none."""
+    for step in range(1000, 1000 + number):
+        eye.see_samples(step)
+    alarm = eye.standing.get("flat output")
+    return alarm.sentence if alarm else None
+
+
+def test_flat_output_is_told_after_three_looks_in_a_row_and_goes_away_again():
+    method, pairs = translator()
+    eye, contrasty = watch.Watch(method, pairs), {key: value.clone() for key, value in method.state_dict().items()}
+    assert looks(eye, 10) is None
+    flatten(method.generator)
+    assert looks(eye, watch.TIMES - 1) is None
+    method.load_state_dict(contrasty)
+    assert looks(eye, 1) is None
+    flatten(method.generator)
+    assert looks(eye, watch.TIMES - 1) is None
+    assert looks(eye, 1)
+    method.load_state_dict(contrasty)
+    assert looks(eye, 1) is None
+
+
+def test_a_young_translator_may_be_flat():
+    method, pairs = translator()
+    flatten(method.generator)
+    eye = watch.Watch(method, pairs)
+    for step in range(watch.YOUNG_TRANSLATOR):
+        eye.see_samples(step)
+    assert not eye.standing
+
+
+def test_flat_output_is_right_where_targets_are_flat():
+    method, pairs = translator()
+    flatten(method.generator)
+    for levels, told in ((0, False), (3, False), (12, True)):
+        coins = torch.randint(0, 2, pairs.target.shape, generator=torch.Generator().manual_seed(0))
+        target = 0.3 + (2 * coins - 1) * levels / 127.5
+        assert bool(looks(watch.Watch(method, Pairs(pairs.source, target)))) == told
+    assert looks(watch.Watch(method, pairs))
+
+
+def test_a_few_targets_with_contrast_among_flat_ones_are_enough():
+    method, pairs = translator()
+    target = torch.ones_like(pairs.target)
+    target[4:] = pairs.target[4:]  # the second half, of which a look takes two
+    white = torch.ones(4, 3, 16, 16)
+    for first, told in ((white[:1], True), (target[4:5], False)):  # the second look sees contrast in one of four
+        method.translate = lambda images, direction, first=first: torch.cat([first, white[1:]])
+        assert bool(looks(watch.Watch(method, Pairs(pairs.source, target)))) == told
+
+
+def test_of_lab_targets_the_colours_are_compared():
+    source = pairs_source(n=8, target_channels=2)
+    method = methods.get("pix2pix")(small_config("pix2pix", ema=0.0), source.spec)
+    flatten(method.generator)
+    pairs = source.some(8).signed()
+    assert "its output colours have 0.0% of the contrast of real targets" in looks(watch.Watch(method, pairs))
+    grey = Pairs(pairs.source, torch.zeros_like(pairs.target))
+    assert looks(watch.Watch(method, grey)) is None
+
+
+@pytest.mark.parametrize("direction", ["ab", "ba"])
+def test_each_direction_is_looked_at_and_named(direction):
+    method, pairs = translator("cyclegan")
+    assert looks(watch.Watch(method, pairs)) is None
+    flatten(method.generators[direction])
+    assert f"in the direction {direction}" in looks(watch.Watch(method, pairs))
+    flat_targets = {"ab": Pairs(pairs.source, torch.ones_like(pairs.target))}
+    flat_targets["ba"] = Pairs(torch.ones_like(pairs.source), pairs.target)
+    assert looks(watch.Watch(method, flat_targets[direction])) is None
+
+
+def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so():
+    method, pairs = translator()
+    flatten(method.generator)
+    eye, won = watch.Watch(method, pairs), "the discriminator has won: its loss is under 0.05"
+    eye.see_losses(999, {"discriminator": 0.01})
+    assert won in looks(eye)
+    assert eye.standing.keys() == {"flat output"}
+
+    eye = watch.Watch(method, pairs)
+    eye.see_losses(999, {"discriminator": 0.5})
+    assert won not in looks(eye)
+    since = eye.standing["flat output"].since
+    eye.see_losses(1009, {"discriminator": 0.01})  # it wins later: said again, once
+    assert won in looks(eye, 1)
+    assert eye.standing["flat output"].since == since
+    again = eye.standing["flat output"]
+    for step, loss in ((1010, 0.5), (1011, 0.01)):
+        eye.see_losses(step, {"discriminator": loss})
+        eye.see_samples(step)
+        assert eye.standing["flat output"] is again
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "advice"),
+    [
+        ("pix2pix", {}, "try a smaller --learning-rate"),
+        ("pix2pix", {"generator": "encoder_decoder"}, "try a smaller --learning-rate or --generator unet"),
+        ("autoencoder", {"loss": "l1"}, "try --loss l2 or a smaller --learning-rate"),
+        ("autoencoder", {"loss": "l2"}, "try a smaller --learning-rate"),
+    ],
+)
+def test_what_to_try_against_flat_output_is_what_the_method_has(name, changes, advice):
+    method, pairs = translator(name, **changes)
+    flatten(method.generator)
+    assert looks(watch.Watch(method, pairs)).endswith(advice)
+
+
+def test_a_look_takes_few_images_and_leaves_the_mode_and_the_random_numbers_as_they_are():
+    for name, size, number in (("pix2pix", 16, 4), ("cyclegan", 16, 2), ("pix2pix", 512, 2), ("cyclegan", 512, 1)):
+        method, pairs = translator(name, **({"dropout": 0.5} if name == "pix2pix" else {}))
+        method.spec = Spec(size, 3, target_channels=3)
+        translate, given = method.translate, []
+
+        def recorded(images, direction, translate=translate, given=given, method=method):
+            given.append((len(images), direction))
+            assert not method.training
+            return translate(images, direction)
+
+        method.translate = recorded
+        eye, state = watch.Watch(method, pairs), torch.get_rng_state()
+        eye.see_samples(1000)
+        assert given == [(number, direction) for direction in method.directions]
+        assert all(module.training for module in method.modules())
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_contrast_is_the_deviation_over_the_pixels_of_a_channel():
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    deviations = images.double().numpy().std((2, 3))  # (N, C)
+    assert watch.contrast(images) == pytest.approx(((deviations**2).mean(1) ** 0.5).mean(), rel=1e-5)
+    red = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand(2, 3, 8, 8)
+    assert watch.contrast(red) == 0

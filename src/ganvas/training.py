@@ -145,7 +145,7 @@ class _Diary:
     ):
         self.run, self.method, self.facts, self.keep = run, method, facts, keep
         self.pictures = gallery.to_show(shown or source)
-        self.eye = watch.Watch(method, source.some(watch.looked_at(source.spec.size)).signed().pictures)
+        self.eye = watch.Watch(method, source.some(watch.looked_at(source.spec.size)).signed())
         self.looked = -math.inf
 
     def begin(self, source: Source[Batch], step: int) -> None:

@@ -7,13 +7,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganvas.methods._base import Generates, Method
+from ganvas.data.batch import LAB, Batch, Pairs
+from ganvas.methods._base import Generates, Method, Translates
 from ganvas.runtime import evaluating
 
 LOOK_SECONDS = 5.0  # between looks at the samples; one takes as long as a step or two
 LOOKED_AT = 64  # pictures, of large ones fewer
 LOOKED_AT_PIXELS = LOOKED_AT * 256**2  # at most, but for `FEWEST`
 FEWEST = 8
+TRANSLATED = 4  # source images, over all directions together; half as many of more than 256 pixels
 TIMES = 3  # looks in a row before a word is said: one may be chance
 YOUNG = 1000  # steps; a younger generator may draw one grey blob and be well
 
@@ -23,8 +25,14 @@ LOSS_STEPS = 500  # for so long
 COLLAPSED = 0.25  # how far a drawn picture is from the most similar other one, as a share of what real ones are
 IDLE = 0.1 / 127.5  # mean change of a drawn pixel between looks: a tenth of a grey level in -1..1
 IDLE_STEPS = 200
+FLAT = 0.1  # contrast of what a translator makes, as a fraction of that of real targets
+FLAT_TARGETS = 4 / 127.5  # contrast of real targets, four levels of 255; below, flat output may be right
+YOUNG_TRANSLATOR = 200  # steps; a younger one may be flat and be well
 
-Kind = Literal["the discriminator has won", "the discriminator has given up", "collapse", "idle generator"]
+Kind = Literal[
+    "the discriminator has won", "the discriminator has given up", "collapse", "idle generator", "flat output"
+]
+HAS_WON: Kind = "the discriminator has won"
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,12 @@ def looked_at(size: int) -> int:
 class Watch:
     """Sees the losses and, now and then, a few pictures of a method in training."""
 
-    def __init__(self, method: Method, real: Tensor):
-        """Keep what is compared with: `real` pictures (N, C, H, W) in -1..1."""
+    def __init__(self, method: Method, real: Batch):
+        """Keep what is compared with: `real` images in -1..1, of pairs sources and targets."""
         self.method = method
         self.count = looked_at(method.spec.size)
-        self.of_real = distinctness(real[: self.count].flatten(1).float().cpu())
+        self.of_real = distinctness(real.pictures[: self.count].flatten(1).float().cpu())
+        self._to_translate = _to_translate(method, real) if isinstance(method, Translates) else {}
         self.standing: dict[Kind, Alarm] = {}
         self._since: dict[Kind, int] = {}
         self._looks: dict[Kind, list[int]] = {}
@@ -66,7 +75,7 @@ class Watch:
             return
         share = loss / self.method.guessing
         self._time(
-            "the discriminator has won", step, share < WON,
+            HAS_WON, step, share < WON,
             f"its loss has been under {WON * self.method.guessing:.2g} for {LOSS_STEPS} steps and more, so it can tell "
             "every picture and teaches "
             f"the generator nothing; try {self._advice()}",
@@ -79,9 +88,15 @@ class Watch:
         )  # fmt: skip
 
     def see_samples(self, step: int) -> None:
-        """Draw a few pictures and hold them against each other, against real ones, and against those drawn before."""
-        if not isinstance(self.method, Generates):
-            return
+        """Draw and translate a few images and compare them with real ones."""
+        if isinstance(self.method, Generates):
+            self._see_drawn(step)
+        if self._to_translate:
+            self._see_translated(step)
+
+    def _see_drawn(self, step: int) -> None:
+        """Compare drawn images with each other, with real ones, and with those drawn before."""
+        assert isinstance(self.method, Generates)
         with evaluating(self.method):
             drawn = self.method.generate(list(range(self.count))).flatten(1).float().cpu()
         share = distinctness(drawn) / self.of_real if self.of_real else 1.0
@@ -100,6 +115,41 @@ class Watch:
                 f"--learning-rate if that is small, else {self._advice()}",
             )  # fmt: skip
             self._last = step, drawn
+
+    def _see_translated(self, step: int) -> None:
+        """Compare the contrast of output images with that of real targets, in each direction."""
+        assert isinstance(self.method, Translates)
+        device, fractions = next(self.method.parameters()).device, {}
+        with evaluating(self.method):
+            for direction, (given, of_targets) in self._to_translate.items():
+                fractions[direction] = contrast(self.method.translate(given.to(device), direction)) / of_targets
+        flattest = min(fractions, key=lambda direction: fractions[direction])
+        won, alarm = HAS_WON in self._since, self.standing.get("flat output")
+        if alarm and won and HAS_WON not in alarm.sentence:  # usually it wins once the output is flat: say it again
+            del self.standing["flat output"]
+        self._count(
+            "flat output", step, step >= YOUNG_TRANSLATOR and fractions[flattest] < FLAT,
+            self._of_flat(fractions[flattest], flattest, won=won),
+        )  # fmt: skip
+
+    def _of_flat(self, fraction: float, direction: str, *, won: bool) -> str:
+        """What is said of output images with this fraction of the contrast of real targets."""
+        what = "colours" if direction == "ab" and self.method.spec.outputs == LAB else "images"
+        said = f"its output {what} have {fraction:.1%} of the contrast of real targets"
+        if len(self._to_translate) > 1:
+            said += f" in the direction {direction}"
+        said += ": they are nearly one colour"
+        if won:
+            said += (
+                f"; {HAS_WON}: its loss is under {WON * self.method.guessing:.2g}, so it tells every output image from "
+                "a real one, and the generator learns nothing from it"
+            )
+        tries = [self._advice()]
+        if getattr(self.method.config, "loss", "") == "l1":  # few dark pixels on white: white has the least error
+            tries.insert(0, "--loss l2")
+        if getattr(self.method.config, "generator", "") == "encoder_decoder":
+            tries.append("--generator unet")
+        return f"{said}; try {' or '.join(tries)}"
 
     def _time(self, kind: Kind, step: int, seen: bool, sentence: str) -> None:
         """Say it once it has been seen at every report for long."""
@@ -132,6 +182,26 @@ class Watch:
         if getattr(config, "discriminator_steps", 1) > 1:
             tries.append("--discriminator-steps 1")
         return " or ".join(tries)
+
+
+def _to_translate(method: Translates, real: Batch) -> dict[str, tuple[Tensor, float]]:
+    """By direction: a few source images, and the contrast of their targets; only where these have contrast."""
+    most = TRANSLATED if method.spec.size <= 256 else TRANSLATED // 2
+    count = min(len(real), max(1, most // len(method.directions)))
+    pairs = real if isinstance(real, Pairs) else Pairs(real.pictures, real.pictures)
+    rows = [i * len(real) // count for i in range(count)]
+    source, target = (side[rows].float().cpu() for side in (pairs.source, pairs.target))
+    sides = {"ab": (source, target), "ba": (target, source)}
+    found = {way: (sides[way][0], contrast(sides[way][1])) for way in method.directions}
+    return {way: (given, of_targets) for way, (given, of_targets) in found.items() if of_targets >= FLAT_TARGETS}
+
+
+def contrast(images: Tensor) -> float:
+    """The standard deviation over the pixels of an image (N, C, H, W), the mean over images.
+
+    Variances are taken in each channel and averaged over channels: an image of one colour has no contrast.
+    """
+    return float(images.float().flatten(2).var(2, correction=0).mean(1).sqrt().mean())
 
 
 def distinctness(pictures: Tensor) -> float:

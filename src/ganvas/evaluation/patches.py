@@ -17,7 +17,8 @@ SWD = Measure(
     meaning="how far the finest details of all images together are from real ones: rises with blur and with noise",
     formula=f"sliced Wasserstein distance times {metrics.SWD_FACTOR:,} (Karras et al. 2018): {metrics.PATCHES} random "
     f"7x7 patches of every image at every level of its Laplacian pyramid, down to {metrics.SMALLEST_LEVEL} pixels, "
-    f"both sets normalised by the mean and deviation of the real one (of more than {metrics.MOST_PATCHES // metrics.PATCHES:,} images fewer patches, {metrics.MOST_PATCHES:,} a set), "
+    "both sets normalised by the mean and deviation of the real one "
+    f"(of more than {metrics.MOST_PATCHES // metrics.PATCHES:,} images fewer patches, {metrics.MOST_PATCHES:,} a set), "
     f"{metrics.DIRECTIONS} random directions, fixed seeds; SWD of the finest level, SWD all levels their mean; as many "
     "images of both sets, random ones of the larger. It falls with the number of images: compare equal numbers. 95 % "
     f"intervals by a jackknife of tenths of the images, over {metrics.JACKKNIFE_DIRECTIONS} directions",

@@ -92,9 +92,10 @@ def sliced_distance(real: Patches, fake: Patches) -> Tensor:
 
     At every level, the patches of both sets are normalised by the mean and the standard deviation of each channel over
     the real ones and projected onto 512 random directions. (The authors' code normalises each set by its own, which
-    scales the faint details of blurred images up to those of sharp ones.) On a line, the Wasserstein distance of two sets of equal number is the mean
-    absolute difference of the sorted values. Of the larger set, as many random images are taken as the other has. Of
-    few images the distance is larger, for chance alone sets them apart: compare values of equal numbers of images.
+    scales the faint details of blurred images up to those of sharp ones.) On a line, the Wasserstein distance of two
+    sets of equal number is the mean absolute difference of the sorted values. Of the larger set, as many random images
+    are taken as the other has. Of few images the distance is larger, for chance alone sets them apart: compare values
+    of equal numbers of images.
     """
     n = min(real.n, fake.n)
     return _distances(real, fake, directions=DIRECTIONS, kept=[torch.arange(n)])[0]
