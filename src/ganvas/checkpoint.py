@@ -124,12 +124,14 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, 
     """Save the networks and optimisers as they are after `step` steps and `seconds` of training; `keep` the newest.
 
     Raises:
-        DivergedError: if a weight is not finite; nothing is written.
+        DivergedError: if a weight, or what an optimiser remembers of it, is not finite; nothing is written.
         SaveError: if it cannot be written; the saves before it are still there.
     """
     folder = run / f"step-{step:08d}"
     if folder.exists():
         return folder
+    if broken := _not_finite(method):
+        raise diverged(run, f"{broken} is not finite after step {step}")
     state = _state(method, step, seconds)
     write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state})
     for old in saves(run)[:-keep]:
@@ -137,6 +139,16 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, 
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
             shutil.rmtree(gone, ignore_errors=True)
     return folder
+
+
+def _not_finite(method: Method) -> str:
+    """What the optimisers hold that is not finite, which no run could go on from; empty where all of it is."""
+    for name, optimizer in method.optimizers.items():
+        for number, held in enumerate(optimizer.state.values()):
+            for what, value in held.items():
+                if isinstance(value, Tensor) and not value.isfinite().all():
+                    return f"{what} of weight {number} of the {name}"
+    return ""
 
 
 def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, Any] | None = None) -> bytes:
