@@ -30,13 +30,29 @@ BATCH = 4
 FIRST, STEPS, TOTAL = 14, 5, 24  # past a gradient penalty (step 16), and into the decay of the learning rate
 NARROW = ("width", "discriminator_width", "blocks", "hidden", "critic_steps")  # what makes networks small, from SMALL
 CASES = [(name, preset) for name in methods.names() for preset in (None, *methods.get(name).presets)]
-VGG_WIDTH = {"adain": 64, "fast_style": 2}
+OTHERS = [  # settings that no recipe has on
+    ("pix2pix", {"feature_matching": 10.0, "l1": 10.0, "batch": 2}),
+    ("pix2pix", {"perceptual": 10.0, "feature_matching": 10.0}),
+    ("pix2pix", {"skip_slope": 0.1, "slope": 0.3, "dropout": 0.5}),
+    ("gan", {"updates": "simultaneous", "dropout": 0.3, "r1": 0.0, "discriminator_steps": 2}),
+    ("wgan_gp", {"critic_steps": 3}),
+    ("cyclegan", {"pool": 0, "identity": 0.0}),
+    ("autoencoder", {"loss": "l2", "upsample": "deconv"}),
+]
+VGG_WIDTH = {"adain": 64, "fast_style": 2, "pix2pix": 2}
 
-every_case = pytest.mark.parametrize(("name", "preset"), CASES, ids=lambda value: value or "default")
+
+def named(value):
+    return ",".join(f"{key}={n}" for key, n in value.items()) if isinstance(value, dict) else value or "default"
+
+
+every_case = pytest.mark.parametrize(("name", "preset"), CASES, ids=named)
 
 
 def config_of(name, preset):
-    """The recipe, on small networks where its networks have a width."""
+    """The recipe, or the default with other settings, on small networks where its networks have a width."""
+    if isinstance(preset, dict):
+        return dataclasses.replace(config_of(name, None), **preset)
     config = methods.config(name, preset)
     narrow = {key: value for key, value in SMALL.get(name, {}).items() if key in NARROW}
     if getattr(config, "layers", "scaled") != "scaled":
@@ -55,7 +71,8 @@ def begun(name, config, source):
     """A method before its first step, with what it needs from outside."""
     torch.manual_seed(0)
     method = methods.get(name)(config, source.spec)
-    vgg = VGG19(deepest=method.deepest, width=VGG_WIDTH[name]) if method.deepest else None
+    deepest = method.looks_to(config)
+    vgg = VGG19(deepest=deepest, width=VGG_WIDTH[name]) if deepest else None
     teach(method, vgg=vgg, paintings=paintings() if name == "fast_style" else ())
     return method.train(), vgg
 
@@ -154,7 +171,7 @@ def test_every_method_has_a_plain_reference():
     )
 
 
-@every_case
+@pytest.mark.parametrize(("name", "preset"), [*CASES, *OTHERS], ids=named)
 @pytest.mark.usefixtures("_float64")
 def test_steps_in_float64_equal_those_of_the_plain_reference(name, preset):
     moved, apart = learned(name, preset)

@@ -50,6 +50,20 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     assert checkpoint.load(run, CPU).step == 5
 
 
+def test_a_run_of_before_a_new_default_says_what_to_add(ganvas, tmp_path, capsys):
+    """A `vae` of before learned without an average and without decay, which are the default now."""
+    train = ["train", "vae", "--data", "digits", "--run", "run", "--width", "4", "--hidden", "8", "--batch", "8"]
+    assert ganvas(*train, "--steps", "1", "--ema", "0", "--decay", "0", cwd=tmp_path).returncode == 0
+    file = tmp_path / "run" / checkpoint.RUN
+    facts = json.loads(file.read_text())
+    del facts["format"], facts["config"]["ema"], facts["config"]["decay"]
+    file.write_text(json.dumps(facts))
+    done = ganvas(*train, "--steps", "2", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "begun by an earlier ganvas: add --ema 0.0 --decay 0.0 to go on" in done.stderr
+    assert ganvas(*train, "--steps", "2", "--ema", "0.0", "--decay", "0.0", cwd=tmp_path).returncode == 0
+
+
 def test_there_are_textbook_networks_that_were_others():
     assert set(TEXTBOOKS) == {
         ("autoencoder", "mnist28"),

@@ -298,6 +298,7 @@ def test_a_state_is_laid_out_as_the_weights_are():
         ("step", torch.tensor(-1.0)),
         ("step", torch.tensor(2.0**40)),
         ("step", torch.ones(2)),
+        ("step", torch.tensor(2.5)),
         ("step", 3),
     ],
 )
@@ -309,6 +310,13 @@ def test_a_state_that_does_not_fit_is_refused_before_the_optimiser_sees_it(name,
     with pytest.raises(ValueError, match="of a weight"):
         take_state(optimizer, state)
     assert torch.equal(optimizer.state_dict()["state"][0]["exp_avg"], kept["state"][0]["exp_avg"])
+
+
+def test_a_state_without_moments_is_refused():
+    optimizer, state = state_after_a_step(nn.Conv2d(4, 4, 3))
+    del state["state"][1]["exp_avg"]
+    with pytest.raises(ValueError, match="exp_avg of a weight is missing"):
+        take_state(optimizer, state)
 
 
 def test_a_state_of_fewer_weights_is_refused():

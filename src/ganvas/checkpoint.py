@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from ganvas import processes, settings
 from ganvas.errors import DivergedError, ModelError
-from ganvas.facts import Facts, outline
+from ganvas.facts import FORMAT, Facts, outline
 from ganvas.files import make_folder, write_folder, write_whole
 from ganvas.methods._base import Method
 from ganvas.runtime import take_state
@@ -84,7 +84,9 @@ def require_same(run: Path, found: Facts, facts: Facts) -> None:
     """Raise ModelError, naming what differs, unless the run that was found can go on as `facts` say."""
     if different := found.differences(facts):
         there = "; ".join(different)
-        raise ModelError(f"--run {run} is another run: there {there}. Choose another --run to start anew")
+        typed = found.typed(facts) if found.format < FORMAT and found.method == facts.method else ""
+        earlier = f"It was begun by an earlier ganvas: add {typed} to go on. " if typed else ""
+        raise ModelError(f"--run {run} is another run: there {there}. {earlier}Choose another --run to start anew")
 
 
 @contextlib.contextmanager

@@ -111,6 +111,11 @@ class Facts:
         different = settings.differences(mine, theirs)
         return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
 
+    def typed(self, other: "Facts") -> str:
+        """The flags that say of the method's settings what differs from another's."""
+        mine, theirs = settings.to_json(self.config), settings.to_json(other.config)
+        return " ".join(f"{settings.flag(name)} {mine[name]}" for name in settings.differences(mine, theirs))
+
     def _identity(self) -> dict[str, Any]:
         names = ("method", "data", "target", "style", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
         own = {name: getattr(self, name) for name in names}

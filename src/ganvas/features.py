@@ -223,7 +223,7 @@ def _fetch_vgg() -> object:
     except _NotFetchedError as error:
         cached = Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rpartition("/")[2])
         raise UsageError(
-            f"style needs VGG-19's weights and cannot download them ({error}); fetch {VGG19_URL} by other means and "
+            f"this needs VGG-19's weights and cannot download them ({error}); fetch {VGG19_URL} by other means and "
             f"put it to {cached}, or name it with --features FILE or GANVAS_WEIGHTS=FILE"
         ) from error
 

@@ -200,21 +200,25 @@ def take_state(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     held = state["state"]
     if held and set(held) != set(range(len(weights))):
         raise ValueError(f"holds the state of {len(held)} weights, expected {len(weights)}")
-    of_weights = {number: _laid_out(held[number], weight) for number, weight in enumerate(weights) if held}
+    names = ADAM if isinstance(optimizer, torch.optim.Adam) else set[str]()
+    of_weights = {number: _laid_out(held[number], weight, names) for number, weight in enumerate(weights) if held}
     optimizer.load_state_dict({"state": of_weights, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 MOST_STEPS = 2**31
+ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a weight
 
 
-def _laid_out(held: Mapping[str, Any], weight: Tensor) -> dict[str, Any]:
+def _laid_out(held: Mapping[str, Any], weight: Tensor, of: set[str]) -> dict[str, Any]:
     """What an optimiser remembers of a weight, checked, in the layout of that weight."""
     laid_out: dict[str, Any] = {}
+    if missing := of - set(held):
+        raise ValueError(f"{min(missing)} of a weight is missing")
     for name, value in held.items():
         if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.isfinite().all():
             raise ValueError(f"{name} of a weight is not a tensor of finite numbers")
         if name == "step":
-            if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS:
+            if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS or value % 1:
                 raise ValueError("the step count of a weight is not a number of steps")
             laid_out[name] = value
         elif value.shape != weight.shape or value.dtype != weight.dtype:

@@ -103,6 +103,17 @@ class PatchGAN(nn.Module):
         return self.last(self.features(x)[-1])  # (N, 1, H', W'), logits
 
 
+def vgg_maps(x, weights):
+    """What VGG-19 sees in images of -1..1 at relu1_1, relu2_1 and relu3_1, after convolutions 1, 3 and 5."""
+    mean, deviation = (torch.tensor(n)[:, None, None] for n in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    x, maps = ((x + 1) / 2 - mean) / deviation, []
+    for i, (weight, bias) in enumerate(weights[:5]):
+        x = F.max_pool2d(x, 2) if i in (2, 4) else x
+        x = F.relu(F.conv2d(x, weight, bias, padding=1))
+        maps += [x] if i in (0, 2, 4) else []
+    return maps
+
+
 def move_average(average, network, ema, n):
     """The exponential moving average after n updates came before; it begins as a shorter one."""
     d = min(ema, (1 + n) / (10 + n))
@@ -138,8 +149,9 @@ class Reference:
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.average = None
 
-    def begin(self):
+    def begin(self, vgg=None):
         c = self.config
+        self.vgg = vgg  # weight and bias of each convolution, where there is a perceptual loss
         self.g_optimizer, self.d_optimizer = (
             torch.optim.Adam(
                 network.parameters(),
@@ -184,6 +196,10 @@ class Reference:
         if c.feature_matching > 0:  # Wang et al. 2018, equation 4
             differences = [(r - f).abs().mean() for r, f in zip(real_features, fake_features, strict=True)]
             g_loss = g_loss + c.feature_matching * sum(differences) / len(differences)
+        if c.perceptual > 0:  # Johnson et al. 2016: what VGG-19 sees at relu1_1, relu2_1 and relu3_1
+            seen, wanted = vgg_maps(fake, self.vgg), vgg_maps(target, self.vgg)
+            differences = [(s - w).abs().mean() for s, w in zip(seen, wanted, strict=True)]
+            g_loss = g_loss + c.perceptual * sum(differences) / 3
         self.g_optimizer.zero_grad()
         g_loss.backward()
         self.g_optimizer.step()

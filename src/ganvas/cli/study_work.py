@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,7 +273,8 @@ class Work:
             train_run(
                 run.learner.method, run.config, data=run.data, run=run.folder, typed=self.typed, size=run.size,
                 target=run.target, side=run.side, task=run.task, holdout=run.holdout, jitter=run.jitter, seed=run.seed,
-                flip=run.flip, device=self.device, precision=self.precision, data_root=self.root, **run.length.given,
+                flip=run.flip, device=self.device, precision=self.precision, data_root=self.root,
+                features=Path(weights) if (weights := os.environ.get("GANVAS_WEIGHTS")) else None, **run.length.given,
             )  # fmt: skip
         except Interrupted as error:
             raise Interrupted(

@@ -98,8 +98,8 @@ def train(
         task: pairs are made from the pictures of --data: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4,
             inpaint, edges, cartoon, hidden-digit, reconstruct
         style: paintings, for fast_style: one or several, which it then learns all in one
-        features: for fast_style and adain, a file with VGG-19's weights by torchvision's names (safetensors or .pth),
-            in place of the download
+        features: for fast_style, adain and pix2pix --perceptual, a file with VGG-19's weights by torchvision's names
+            (safetensors or .pth), in place of the download
         holdout: share of the files of a folder that is kept from training, for evaluate; chosen by their names, so
             that adding files moves none
         seed: of the first weights and of all chance in training
@@ -295,7 +295,7 @@ def _shown_style(
     """
     from ganvas import images
     from ganvas.features import open_vgg
-    from ganvas.methods._base import TakesStyles
+    from ganvas.methods._base import Perceives, TakesStyles
     from ganvas.nets.vgg import require_style
 
     takes = issubclass(method, TakesStyles)
@@ -308,7 +308,11 @@ def _shown_style(
         require_style(painting, name=f"--style {file}")
     deepest = method.looks_to(config)
     if features and not deepest and features != Path(os.environ.get("GANVAS_WEIGHTS", "")):
-        raise UsageError(f"--features {features}: {method.name()} does not learn by what VGG-19 sees; leave it out")
+        more = "; add --perceptual 10" if issubclass(method, Perceives) else ""
+        raise UsageError(
+            f"--features {features}: {method.name()} does not learn by what VGG-19 sees with these settings; leave it "
+            f"out{more}"
+        )
     vgg = open_vgg(features, deepest=deepest) if deepest else None
     return vgg, [images.on_white(painting) for painting in paintings]
 

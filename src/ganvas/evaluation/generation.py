@@ -103,7 +103,8 @@ def evaluate_drawn(
             closeness |= {name: near} if near else {}
             sheets[f"nearest{suffix}"] = Sheet(neighbours, across=NEIGHBOURS_SHOWN, side=96)
     answers = seen | ({TRAINING: floor.features} if floor else {})
-    apart |= {TRAINING: Sliced.between(wanted, learned)} if learned else {}
+    if learned and min(wanted.n, learned.n) == min(one.n for one in apart.values()):  # of fewer it would be larger
+        apart[TRAINING] = Sliced.between(wanted, learned)
     found = [
         *distances(features, real.features, answers, list(models)),
         *patch_scores(apart, list(models)),

@@ -83,6 +83,6 @@ def patch_scores(answers: Mapping[str, Sliced], models: Sequence[str], *, way: s
     n = min(one.n for one in answers.values())
     finest = {answer: (float(one.levels[0]), one.left_out[:, 0]) for answer, one in answers.items()}
     means = {answer: (float(one.levels.mean()), one.left_out.mean(1)) for answer, one in answers.items()}
-    return [
-        by_tenths(measure, n, values, pairs, way=way) for measure, values in ((SWD, finest), (SWD_ALL_LEVELS, means))
-    ]
+    several = any(len(one.levels) > 1 for one in answers.values())
+    wanted = [(SWD, finest), *([(SWD_ALL_LEVELS, means)] if several else [])]
+    return [by_tenths(measure, n, values, pairs, way=way) for measure, values in wanted]

@@ -148,7 +148,8 @@ class _Way:
                 for name, pictures in {INPUT: given, **made}.items():
                     seen.setdefault(name, []).append(seen_by(features, pictures[kept]))
             if patches:
-                patches.add({name: pictures[kept] for name, pictures in {INPUT: given, **made}.items()})
+                both = {INPUT: given, **made}
+                patches.add(dict(zip(both, alike(*(pictures[kept] for pictures in both.values())), strict=True)))
         self.notes = self.broken.notes()
         self.milliseconds = {name: answering.milliseconds for name, answering in self.answering.items()}
         self.columns = {
@@ -185,7 +186,7 @@ class _Way:
             if features:
                 seen.append(seen_by(features, part.images))
             if patches is not None:
-                patches.add(part.images)
+                patches.add(part.images.expand(-1, max(self.side.spec.channels, part.images.shape[1]), -1, -1))
         if seen:
             self.seen[TARGET] = torch.cat(seen)
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.data.batch import Pairs, Spec
+from ganvas.data.batch import LAB, Pairs, Spec
+from ganvas.errors import SettingError
 from ganvas.losses import (
     discriminator_cross_entropy,
     discriminator_least_squares,
@@ -94,6 +95,11 @@ class Pix2pix(_base.PictureToPicture):
 
     def __init__(self, config: Pix2pixConfig, spec: Spec):
         super().__init__(config, spec)
+        if config.perceptual and spec.outputs == LAB:
+            raise SettingError(
+                f"--perceptual {config.perceptual}: takes targets in grey or RGB, not colours without lightness; give "
+                "--task colorize-rgb, or --perceptual 0"
+            )
         self.generator = generator_of(config, spec)
         self.discriminator = patch_discriminator(
             spec.channels + spec.outputs,
@@ -133,7 +139,12 @@ class Pix2pix(_base.PictureToPicture):
         update(self.optimizers["discriminator"], config.discriminator_weight * loss)
         losses = {"discriminator": loss.detach()}
 
-        logits, features = with_features(self.discriminator, torch.cat([source, fake], 1))
+        shown = torch.cat([source, fake], 1)
+        features: list[Tensor] = []
+        if config.feature_matching:
+            logits, features = with_features(self.discriminator, shown)
+        else:
+            logits = self.discriminator(shown)
         fool = generator_cross_entropy if config.adversarial == "cross_entropy" else generator_least_squares
         fooling, l1 = fool(logits.float()), F.l1_loss(fake.float(), target)
         losses |= {"generator": fooling.detach(), "l1": l1.detach()}
