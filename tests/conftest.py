@@ -1,10 +1,14 @@
 """What several tests need: real picture files, a small source, a run that has learned for a few steps."""
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker on each core: threads of their own would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -133,7 +133,7 @@ def test_a_model_that_draws_the_training_pictures_of_the_floor_scores_as_they_do
 
 
 def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_untrained):
-    for name, times in (("FID (digits)", 10), ("KID (digits)", 10), ("SWD", 5), ("SWD all levels", 5)):
+    for name, times in (("FID (digits)", 10), ("KID (digits)", 10), ("SWD", 5)):
         assert value(of_untrained, name) - interval(of_untrained, name) > times * value(of_copies, name)
     for name in ("precision (digits)", "recall (digits)"):
         assert value(of_untrained, name) < 0.2 < 0.6 < value(of_copies, name)

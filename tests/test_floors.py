@@ -55,8 +55,3 @@ def test_imports_go_down(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("[!_]*.py")), ids=lambda path: path.stem)
 def test_no_method_imports_another(path):
     assert not [name for name in own(path) if name.startswith("methods.") and name != "methods._base"]
-
-
-def test_no_module_outgrows_its_reader():
-    long = {path.name: n for path in ROOT.rglob("*.py") if (n := len(path.read_text().splitlines())) > 400}
-    assert not long

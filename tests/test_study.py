@@ -13,7 +13,7 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas import checkpoint, console, gallery, images, study, training
+from ganvas import checkpoint, console, gallery, images, methods, study, training
 from ganvas.cli import judging, main, study_work
 from ganvas.cli.study_work import compare as compared
 from ganvas.errors import DataError
@@ -149,7 +149,7 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
     tasks = {task.name: task for task in found.tasks}
     assert {name: task.length.minutes for name, task in tasks.items()} == {"colorize": 30, "monet": 6, "cartoon": 5}
     assert tasks["colorize"].learners[0].config.l1 == 1000
-    assert tasks["cartoon"].learners[0].config.l1 == 100
+    assert tasks["cartoon"].learners[0].config == methods.config("pix2pix")
     teacher = tasks["monet"].teacher
     assert teacher.learner.words == "cyclegan --generator unet --norm group --cycle 3 --identity 0.2"
     assert (teacher.length.minutes, Path(teacher.target).name) == (14, "monet")

@@ -173,7 +173,7 @@ def test_a_healthy_training_is_left_in_peace(tmp_path, digits):
 def test_a_healthy_translator_is_left_in_peace(name, tmp_path, digits):
     images = digits.some(64).images
     spec, pairs = Spec(16, 1, target_channels=1), methods.get(name).batches[0](255 - images, images)
-    events = events_of(tmp_path, Source("negatives", spec, pairs), 60, name=name)
+    events = events_of(tmp_path, Source("negatives", spec, pairs), 60, name=name, learning_rate=1e-3)
     assert not set().union(*map(kinds, events))
     assert said(tmp_path) == []
 

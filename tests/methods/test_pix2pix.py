@@ -42,7 +42,7 @@ def watched(method):
 @pytest.mark.parametrize("adversarial", ["cross_entropy", "least_squares"])
 def test_a_step_is_equation_4(adversarial, l1):
     """The discriminator's gradients by the losses of the two patches; the generator's after it has moved."""
-    settings = {"adversarial": adversarial, "l1": l1, "discriminator_weight": 0.5}
+    settings = {"adversarial": adversarial, "l1": l1, "feature_matching": 0.0, "discriminator_weight": 0.5}
     method, batch = build(**settings), batch_of()
     seen = watched(method)
     losses = method.training_step(batch, 0)
@@ -89,7 +89,7 @@ def test_each_update_moves_its_own_player_alone(player):
 
 @pytest.mark.parametrize(("norm", "calls"), [("instance", [8]), ("batch", [4, 4])])
 def test_batch_norm_judges_real_and_fake_apart(norm, calls):
-    method, seen = build(norm=norm), []
+    method, seen = build(norm=norm, feature_matching=0.0), []
     method.discriminator[0].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     method.training_step(batch_of(4), 0)
     assert seen == [*calls, 4]  # the last is the generator's

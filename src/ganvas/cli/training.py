@@ -308,11 +308,8 @@ def _shown_style(
         require_style(painting, name=f"--style {file}")
     deepest = method.looks_to(config)
     if features and not deepest and features != Path(os.environ.get("GANVAS_WEIGHTS", "")):
-        more = "; add --perceptual 10" if issubclass(method, Perceives) else ""
-        raise UsageError(
-            f"--features {features}: {method.name()} does not learn by what VGG-19 sees with these settings; leave it "
-            f"out{more}"
-        )
+        how = "add --perceptual 10, or leave it out" if issubclass(method, Perceives) else "leave it out"
+        raise UsageError(f"--features {features}: {method.name()} does not learn by what VGG-19 sees; {how}")
     vgg = open_vgg(features, deepest=deepest) if deepest else None
     return vgg, [images.on_white(painting) for painting in paintings]
 

@@ -35,7 +35,10 @@ SMALLEST_MAP = 4  # pixels: where the default generator stops halving
 class Pix2pixConfig(_base.TranslationConfig):
     """The settings of `pix2pix`; the defaults are our best recipe for the minutes it takes."""
 
+    batch: int = with_default(_base.TranslationConfig, "batch", 1)
     epochs: int = with_default(_base.TranslationConfig, "epochs", 60)
+    learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 2e-4)
+    beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     generator: Literal["unet", "encoder_decoder", "resnet"] = setting(
         "unet", "with connections from each halving to its doubling, without them, or a few halvings and many blocks"
     )
@@ -63,9 +66,9 @@ class Pix2pixConfig(_base.TranslationConfig):
     adversarial: Literal["cross_entropy", "least_squares"] = setting(
         "cross_entropy", "what the two play for, on the discriminator's raw outputs"
     )
-    l1: float = setting(100.0, "weight of the mean absolute difference to the target", low=0)
+    l1: float = setting(50.0, "weight of the mean absolute difference to the target", low=0)
     feature_matching: float = setting(
-        0.0, "weight of feature matching: what the discriminator sees in a result, as in the target", low=0, absent=0.0
+        10.0, "weight of feature matching: what the discriminator sees in a result, as in the target", low=0, absent=0.0
     )
     perceptual: float = setting(
         0.0, "weight of what VGG-19 sees in a result, as in the target; needs its weights", low=0, absent=0.0
@@ -78,6 +81,7 @@ class Pix2pixConfig(_base.TranslationConfig):
 _PAPER = Pix2pixConfig(
     batch=1, epochs=200, learning_rate=2e-4, beta1=0.5, beta2=0.999, decay=0.5, ema=0.0, upsample="deconv",
     width=64, levels=8, norm="instance", dropout=0.5, discriminator_width=64,
+    l1=100.0, feature_matching=0.0,
 )  # fmt: skip
 
 

@@ -235,12 +235,12 @@ class _Level:
     def scale(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (C,) of these images alone.
 
-        A channel that is constant, or varies by less than the patches are kept in, is not scaled up.
+        A channel that varies by less than a grey level, such as one that is constant, is not scaled up.
         """
         count = len(numbers) * self.each * PATCH**2
         mean = self.sums[numbers].sum(0) / count
         variance = self.squares[numbers].sum(0) / count - mean.square()
-        return self.centre + mean, variance.clamp(min=1).sqrt()
+        return self.centre + mean, variance.clamp(min=_STEPS**2).sqrt()
 
     def ordered(self, projections: Tensor, directions: Tensor, numbers: Tensor, scale: tuple[Tensor, Tensor]) -> Tensor:
         """The projections of the patches of these images, normalised by a mean and a deviation, sorted, (K, n * P).
