@@ -266,6 +266,23 @@ def test_where_the_disk_broke_the_newest_save_the_one_before_it_is_taken(tmp_pat
     assert (tmp_path / "step-00000003.damaged").exists()
 
 
+@pytest.mark.parametrize(
+    "broken", [lambda t: t[..., :1], lambda t: t.double(), lambda t: t / 0, lambda t: t.to_sparse()]
+)
+def test_moments_that_do_not_fit_crash_nothing_and_the_checkpoint_before_is_taken(broken, tmp_path, caplog):
+    source = noise_source()
+    facts = facts_of(source)
+    train_to(tmp_path, 3, source=source, facts=facts, save_every=1)
+    file = tmp_path / "step-00000003" / checkpoint.RESUME
+    state = torch.load(file, weights_only=True)
+    held = state["optimizers"]["generator"]["state"]
+    held[0] |= {"exp_avg": broken(held[0]["exp_avg"])}
+    torch.save(state, file)
+    resumed = train_to(tmp_path, 5, source=source, facts=facts)
+    assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, facts=facts))
+    assert "damaged" in caplog.text
+
+
 def test_two_trainings_in_one_folder_are_refused(tmp_path):
     source = noise_source()
     facts = facts_of(source)
