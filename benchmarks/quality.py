@@ -184,7 +184,8 @@ def main() -> None:
         f"{fid.verdict(fid.between(best, order[1].name))}.\n\n"
         "## How it was scored\n\n"
         "- *FID (digits) in 0.1*: of the same recipes in ganvas 0.1, whose Adam took scrambled steps in `dcgan`, "
-        "`wgan_gp` and `cgan`, and whose presets `blog` and `mnist28` were not quite their texts'; one core, 2026-11-20.\n"
+        "`wgan_gp` and `cgan`, and whose presets `blog` and `mnist28` were not quite their texts'; one core, "
+        "2026-11-20.\n"
         + "".join(
             f"- {aspect}: {found.protocol[aspect]}\n" for aspect in ("drawn", "reference", "floor", "seen", "intervals")
         )
