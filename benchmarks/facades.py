@@ -30,8 +30,8 @@ RUNS = Path("runs/facades")
 SIZE = 128
 SEEN = (  # by eye, on 2026-11-28; look again when the figures change
     "The default is sharper, to SWD and to the eye: windows have frames and panes, where those of before are soft. It "
-    "also leaves noise on roofs and at the borders, and FID (vgg), PSNR and SSIM are better for before: which of the two "
-    "should be the default is still open."
+    "also leaves noise on roofs and at the borders, and FID (vgg), PSNR and SSIM are better for before: which of the "
+    "two should be the default is still open."
 )
 COLUMNS = ("SWD", "SWD all levels", "FID (vgg)", "PSNR", "SSIM")
 
