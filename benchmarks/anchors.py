@@ -16,8 +16,9 @@ from photographs import free_photographs, titled
 from PIL import Image
 from torch import Tensor
 
-from ganvas import images, metrics
-from ganvas.data import derived
+from ganvas import metrics
+from ganvas.data.tasks import base
+from ganvas.imaging import images
 
 SIZES = (256, 128)  # pixels; those of papers and of our own studies
 SHOWN = 128  # pixels a side in the document's picture
@@ -40,7 +41,7 @@ def jpeg(picture: Tensor, quality: int) -> Tensor:
 
 def by_task(picture: Tensor, name: str) -> Tensor:
     """What a task gives to the network."""
-    task = derived.task(name)
+    task = base.task(name)
     return task.afresh(task.pair(picture), torch.Generator().manual_seed(0)).source[0]
 
 
@@ -55,15 +56,15 @@ def brighter(picture: Tensor) -> Tensor:
 
 def grey(picture: Tensor) -> Tensor:
     """Its lightness alone, as `colorize` shows it."""
-    pairs = derived.task("colorize").pair(picture)
-    return derived.task("colorize").show(pairs.source[0], pairs.target[0])[0]
+    pairs = base.task("colorize").pair(picture)
+    return base.task("colorize").show(pairs.source[0], pairs.target[0])[0]
 
 
 def in_mean_colour(picture: Tensor) -> Tensor:
     """Its lightness, and the mean of its colours everywhere."""
-    pairs = derived.task("colorize").pair(picture)
+    pairs = base.task("colorize").pair(picture)
     mean = pairs.target[0].float().mean((1, 2), keepdim=True).round().to(torch.uint8).expand_as(pairs.target[0])
-    return derived.task("colorize").show(pairs.source[0], mean)[1]
+    return base.task("colorize").show(pairs.source[0], mean)[1]
 
 
 def flat(picture: Tensor) -> Tensor:

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import ganvas
+from ganvas.core.device import autocast, choose_precision, find_device
+from ganvas.core.optim import evaluating
 from ganvas.data import open_source
 from ganvas.data.batch import Images
-from ganvas.device import autocast, choose_precision, find_device
-from ganvas.features import DigitNetwork
-from ganvas.images import to_signed
-from ganvas.runtime import evaluating
+from ganvas.imaging.images import to_signed
+from ganvas.metrics.features import DigitNetwork
 
 EPOCHS, BATCH, LEARNING_RATE = 14, 250, 4e-3
 WEIGHTS = Path(ganvas.__file__).parent / "weights" / "digits.safetensors"

@@ -20,11 +20,12 @@ from queue import Queue
 import report
 import torch
 
-from ganvas import checkpoint, console
+from ganvas import checkpoint
+from ganvas.cli import console
 from ganvas.data import open_for
 from ganvas.data.batch import Pairs
 from ganvas.evaluation import evaluate_pairs
-from ganvas.features import open_vgg, vgg_features
+from ganvas.metrics.features import open_vgg, vgg_features
 
 RUNS = Path("runs/facades")
 SIZE = 128

@@ -23,8 +23,8 @@ import report
 import speed
 import torch
 
-from ganvas.device import Precision, choose_precision, prepare_to_train
-from ganvas.stepping import WARMING, recording
+from ganvas.core.device import Precision, choose_precision, prepare_to_train
+from ganvas.training.cuda_graphs import WARMING, recording
 
 FOUND = Path("runs/gpu/found.json")
 WAYS = {

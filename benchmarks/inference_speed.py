@@ -26,9 +26,10 @@ from PIL import Image
 from startup import model_of_chance, smooth_picture
 from torch import nn
 
-from ganvas import checkpoint, images
+from ganvas import checkpoint
 from ganvas.cli import main as ganvas
 from ganvas.data.batch import Spec
+from ganvas.imaging import images
 from ganvas.methods._base import NoiseToImage, PictureToPicture
 
 CPU = torch.device("cpu")

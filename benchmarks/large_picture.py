@@ -20,9 +20,10 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas import checkpoint, images, tiles
-from ganvas.images import Picture
-from ganvas.translation import Translator
+from ganvas import checkpoint
+from ganvas.imaging import images, tiling
+from ganvas.imaging.images import Picture
+from ganvas.inference.translate import Translator
 
 SIDE = 4096  # pixels
 SMALL = (512, 1024)  # sides at which the memory that the whole would take is measured
@@ -49,7 +50,7 @@ def _quarter(name: str, scale: float, brightness: float, *, side: int) -> Tensor
 def translate_once(model: Path, picture: Path, out: Path, *, whole: bool) -> None:
     """In a process of its own: translate, and print seconds and the peak of memory."""
     if whole:
-        tiles.WHOLE = sys.maxsize
+        tiling.WHOLE = sys.maxsize
     translator = Translator(checkpoint.load(model, torch.device("cpu")))
     shown = images.read(picture)
     start = time.perf_counter()

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from ganvas.methods._base import Method
-from ganvas.nets import processor
+from ganvas.nets import cpu_ops
 
-OURS = (processor.Conv2d, processor.ConvTranspose2d, processor.Flatten, processor.Unflatten)  # torch's, made quicker
+OURS = (cpu_ops.Conv2d, cpu_ops.ConvTranspose2d, cpu_ops.Flatten, cpu_ops.Unflatten)  # torch's, made quicker
 
 Loop = Iterator[int]  # takes a step and gives the number of pictures in it
 
@@ -51,7 +51,7 @@ def plain(network: nn.Module, *, norm: type[nn.Module] = nn.InstanceNorm2d) -> n
     """The network with torch's own layers in place of ganvas's, in torch's usual layout."""
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
-            if isinstance(layer, processor.Dropout):
+            if isinstance(layer, cpu_ops.Dropout):
                 setattr(parent, name, nn.Dropout(layer.p))
             elif isinstance(layer, nn.InstanceNorm2d):
                 setattr(parent, name, norm(layer.num_features, affine=True))

@@ -1,4 +1,4 @@
-"""What the layers of `nets/processor.py` gain: whole steps with and without each, and gradients of kernels by shape.
+"""What the layers of `nets/cpu_ops.py` gain: whole steps with and without each, and gradients of kernels by shape.
 
     python benchmarks/processor_paths.py
 
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas import methods
+from ganvas.core.device import autocast, keep_memory, multiplies_in_tiles
 from ganvas.data.batch import Images, Pairs, Source, Spec
-from ganvas.data.stream import batches
-from ganvas.device import autocast, keep_memory, multiplies_in_tiles
-from ganvas.nets import processor
-from ganvas.stepping import Steps
+from ganvas.data.loader import batches
+from ganvas.nets import cpu_ops
+from ganvas.training.cuda_graphs import Steps
 
 CPU = torch.device("cpu")
 ROUNDS, SECONDS = 10, 0.6
@@ -54,11 +54,11 @@ SHAPES = [  # pictures, channels in and out, pixels a side, kernel, stride, padd
 def off(*names: str) -> contextlib.ExitStack:
     """Within it these paths are not taken."""
     patches = {
-        "products": [mock.patch.object(processor, "multiplies_in_tiles", return_value=False)],
-        "fewest": [mock.patch.object(processor, "FEWEST", 0)],
+        "products": [mock.patch.object(cpu_ops, "multiplies_in_tiles", return_value=False)],
+        "fewest": [mock.patch.object(cpu_ops, "FEWEST", 0)],
         "layouts": [
-            mock.patch.object(processor, "_lay_out_gradient", return_value=None),
-            mock.patch.object(processor.Unflatten, "forward", nn.Unflatten.forward),
+            mock.patch.object(cpu_ops, "_lay_out_gradient", return_value=None),
+            mock.patch.object(cpu_ops.Unflatten, "forward", nn.Unflatten.forward),
         ],
     }
     stack = contextlib.ExitStack()
@@ -141,7 +141,7 @@ def of_kernel(
         )[1]
 
     def ours() -> Tensor:
-        return processor._of_kernel(gradient, maps, weight, strides, pads, transposed=False)
+        return cpu_ops._of_kernel(gradient, maps, weight, strides, pads, transposed=False)
 
     return milliseconds(theirs), milliseconds(ours)
 
@@ -167,9 +167,9 @@ def main() -> None:
     tiles = "with" if multiplies_in_tiles() else "without"
     text = f"""# What the processor's own paths gain
 
-`benchmarks/processor_paths.py`, on a processor {tiles} AMX. Three things that `nets/processor.py` does otherwise than
+`benchmarks/processor_paths.py`, on a processor {tiles} AMX. Three things that `nets/cpu_ops.py` does otherwise than
 torch: **products**, the gradient of a kernel as one matrix product where maps are 8x8 or smaller (in bf16, with AMX);
-**fp32 at the fewest**, kernels that meet {processor.FEWEST} places or fewer are multiplied as they are, not cast;
+**fp32 at the fewest**, kernels that meet {cpu_ops.FEWEST} places or fewer are multiplied as they are, not cast;
 **layouts**, maps and their gradients lie channels-last also where rows become maps, maps rows, and maps are joined.
 
 ## Whole steps

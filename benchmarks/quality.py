@@ -19,18 +19,20 @@ import report
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ganvas import checkpoint, console, images
+from ganvas import checkpoint
 from ganvas.checkpoint import Model
+from ganvas.cli import console
 from ganvas.data import open_source
 from ganvas.data.batch import Source
 from ganvas.evaluation import Evaluation, Judged, evaluate_drawn
-from ganvas.evaluation.scores import TRAINING
-from ganvas.features import open_features
-from ganvas.gallery import draw_curves
-from ganvas.images import Picture
-from ganvas.inference import walk_between
-from ganvas.log import read
-from ganvas.translation import Translator
+from ganvas.evaluation.statistics import TRAINING
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+from ganvas.inference.generate import walk_between
+from ganvas.inference.translate import Translator
+from ganvas.metrics.features import open_features
+from ganvas.training.metrics_log import read
+from ganvas.training.samples import draw_curves
 
 OURS = ["gan", "dcgan", "wgan_gp", "cgan", "vae"]
 TEXTBOOK = ["gan --preset book", "gan --preset blog", "dcgan --preset mnist28"]

@@ -31,11 +31,13 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganvas import checkpoint, images, log, methods
+from ganvas import checkpoint, methods
+from ganvas.checkpoint.manifest import Facts
+from ganvas.core.device import autocast, choose_precision, cores
 from ganvas.data.batch import Images, Pairs, Spec, Unpaired
-from ganvas.device import autocast, choose_precision, cores
-from ganvas.facts import Facts
+from ganvas.imaging import images
 from ganvas.methods._base import Method
+from ganvas.training import metrics_log
 
 FOUND = Path("runs/scaling/found.json")
 CPU = torch.device("cpu")
@@ -150,7 +152,7 @@ def pictures_a_second(method: str, folder: Path, run: Path, *, processes: int, t
          sys.executable, "-m", *(start if processes > 1 else []), *words],
         check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )  # fmt: skip
-    speeds = [record["images_per_second"] for record in log.read(run) if "images_per_second" in record]
+    speeds = [record["images_per_second"] for record in metrics_log.read(run) if "images_per_second" in record]
     return statistics.median(speeds[len(speeds) // 3 :])
 
 

@@ -15,10 +15,11 @@ import torch
 from photographs import free_photographs
 from PIL import Image
 
+from ganvas.core.device import cores
 from ganvas.data import batch as batches_of
-from ganvas.data import open_source, reading, sharded
-from ganvas.data.stream import batches
-from ganvas.device import cores
+from ganvas.data import decode, open_source
+from ganvas.data.loader import batches
+from ganvas.data.webdataset import reader
 
 SIDE, BATCH = 32, 64
 A_SHARD = 1000  # pictures, as `ganvas shards` has it
@@ -90,7 +91,7 @@ def measure(kind: str, path: str, n: int) -> dict[str, float]:
     What is small enough would be decoded and kept in memory; for the other two routes this is turned off.
     """
     if kind != "memory":
-        for module in (batches_of, reading, sharded):
+        for module in (batches_of, decode, reader):
             if hasattr(module, "RESIDENT_BYTES"):
                 module.RESIDENT_BYTES = 0
     before, start = resident_bytes(), spent()

@@ -12,12 +12,13 @@ import report
 import torch
 from quality import sheet, side_by_side
 
-from ganvas import checkpoint, images
+from ganvas import checkpoint
 from ganvas.cli import main as ganvas
 from ganvas.data import open_source
 from ganvas.evaluation import evaluate_drawn
-from ganvas.evaluation.scores import TRAINING
-from ganvas.features import open_features
+from ganvas.evaluation.statistics import TRAINING
+from ganvas.imaging import images
+from ganvas.metrics.features import open_features
 
 RUNS = Path("runs/small-data")
 PICTURES = 300

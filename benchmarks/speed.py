@@ -29,18 +29,19 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ganvas import methods, stylize
+from ganvas import methods
+from ganvas.checkpoint.manifest import Facts
+from ganvas.core.device import Precision, autocast, choose_precision, keep_memory
+from ganvas.core.optim import scale_rates
 from ganvas.data import open_source
 from ganvas.data.batch import Images, Pairs, Source, Spec
-from ganvas.data.stream import batches
-from ganvas.device import Precision, autocast, choose_precision, keep_memory
-from ganvas.facts import Facts
-from ganvas.images import Picture
+from ganvas.data.loader import batches
+from ganvas.imaging.images import Picture
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import scale_rates
-from ganvas.stepping import Record, Steps
-from ganvas.trial import quicker_precision
+from ganvas.style import StylizeConfig, Stylizer
+from ganvas.training.cuda_graphs import Record, Steps
+from ganvas.training.precision import quicker_precision
 
 CPU = torch.device("cpu")
 FOUND = Path("runs/speed/found.json")
@@ -198,7 +199,7 @@ def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -
     """Whole pictures of a few iterations each; every step gives that number, preparations included."""
     from style import PlainLoop
 
-    config = stylize.StylizeConfig(size=case.spec.size, iterations=ITERATIONS)
+    config = StylizeConfig(size=case.spec.size, iterations=ITERATIONS)
     torch.manual_seed(0)
     content, style = (Picture(torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8)) for _ in range(2))
     loop = PlainLoop(weights, config)
@@ -208,7 +209,7 @@ def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -
         if way == "plain":
             loop(content.pixels[None] / 255, style.pixels[None] / 255, ITERATIONS)
         else:
-            for _ in stylize.Stylizer(config, network, [style], precision)(content):
+            for _ in Stylizer(config, network, [style], precision)(content):
                 pass
         yield ITERATIONS
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import report
 import torch
 
-from ganvas import checkpoint, images, methods
+from ganvas import checkpoint, methods
+from ganvas.checkpoint.manifest import Facts, build
 from ganvas.data.batch import Spec
-from ganvas.facts import Facts, build
+from ganvas.imaging import images
 
 IMPORT = "-c 'import torch'"
 

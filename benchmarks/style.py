@@ -27,12 +27,15 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas import checkpoint, images, log, stylize
+from ganvas import checkpoint
 from ganvas.cli import main as ganvas
-from ganvas.device import choose_precision
-from ganvas.features import open_vgg
-from ganvas.images import Picture
-from ganvas.translation import Translator
+from ganvas.core.device import choose_precision
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+from ganvas.inference.translate import Translator
+from ganvas.metrics.features import open_vgg
+from ganvas.style import CONTENT_LAYER, STYLE_LAYERS, StylizeConfig, Stylizer
+from ganvas.training import metrics_log
 
 RUNS = Path("runs/style")
 PICTURES = report.RESULTS / "style"
@@ -75,11 +78,11 @@ def photographs(side: int) -> dict[str, Picture]:
 
 
 def stylised(
-    content: Picture, style: Picture, weights: Path, config: stylize.StylizeConfig, precision: str
+    content: Picture, style: Picture, weights: Path, config: StylizeConfig, precision: str
 ) -> tuple[Picture, Tensor]:
     """As `ganvas stylize` does it; and the picture (1, 3, H, W) in 0..1 before it is rounded to bytes."""
     network = open_vgg(weights, deepest=config.deepest, pooling=config.pooling)
-    stylizer = stylize.Stylizer(config, network, [style], precision)
+    stylizer = Stylizer(config, network, [style], precision)
     for progress in stylizer(content):
         made = progress.made
     return stylizer.finish(content, made), (made[None] + 1) / 2
@@ -104,9 +107,9 @@ def torchvision_features(weights: Path | None) -> torch.nn.Sequential:
 class PlainLoop:
     """What tutorials print: hooks on every layer, the whole network, fp32, the style looked at anew in every step."""
 
-    names = dict(zip(stylize.STYLE_LAYERS, (1, 6, 11, 20, 29), strict=True)) | {stylize.CONTENT_LAYER: 22}
+    names = dict(zip(STYLE_LAYERS, (1, 6, 11, 20, 29), strict=True)) | {CONTENT_LAYER: 22}
 
-    def __init__(self, weights: Path | None, config: stylize.StylizeConfig):
+    def __init__(self, weights: Path | None, config: StylizeConfig):
         self.network, self.config, self.seen = torchvision_features(weights), config, dict[int, Tensor]()
         for number, layer in enumerate(self.network):
             layer.register_forward_hook(self._remember(number))
@@ -135,7 +138,7 @@ class PlainLoop:
         with torch.no_grad():
             wanted = {name: self.gram(maps) for name, maps in self.look(style).items() if name in self.config.shares}
         maps = self.look(picture)
-        loss = self.config.content_weight * F.mse_loss(maps[stylize.CONTENT_LAYER], content) / content.square().mean()
+        loss = self.config.content_weight * F.mse_loss(maps[CONTENT_LAYER], content) / content.square().mean()
         for name, share in self.config.shares.items():
             gap = (self.gram(maps[name]) - wanted[name]).square().sum() / wanted[name].square().sum()
             loss = loss + self.config.style_weight * share * gap
@@ -145,7 +148,7 @@ class PlainLoop:
     def content_of(self, content: Tensor) -> Tensor:
         """What is seen of the content."""
         with torch.no_grad():
-            return self.look(content)[stylize.CONTENT_LAYER]
+            return self.look(content)[CONTENT_LAYER]
 
     def __call__(self, content: Tensor, style: Tensor, steps: int) -> Tensor:
         """The picture (1, 3, H, W) in 0..1 after so many steps from the content, by L-BFGS as torch has it."""
@@ -171,7 +174,7 @@ class PlainLoop:
 
 def speed(root: Path, weights: Path) -> dict[str, object]:
     """Plain loop and ganvas in turns: seconds, and what is left of the loss, measured in fp32 for both."""
-    config, precision = stylize.StylizeConfig(size=SPEED_SIZE, iterations=ITERATIONS), choose_precision(CPU)
+    config, precision = StylizeConfig(size=SPEED_SIZE, iterations=ITERATIONS), choose_precision(CPU)
     content, style = photographs(SPEED_SIZE)["china"], painting(root, "Argenteuil")
     style = Picture(images.resize(style.pixels[None], SPEED_SIZE)[0])
     loop = PlainLoop(weights, config)
@@ -228,7 +231,7 @@ def speed_text(found: dict) -> str:
 def peak(root: Path, weights: Path, size: int) -> None:
     """In a process of its own: a few iterations at the size, and the peak of memory."""
     content, style = Picture(free_photographs(size)[0]), painting(root, "Argenteuil")
-    config = stylize.StylizeConfig(size=size, scales=1, iterations=4)
+    config = StylizeConfig(size=size, scales=1, iterations=4)
     start = time.perf_counter()
     stylised(content, style, weights, config, choose_precision(CPU))
     seconds = (time.perf_counter() - start) / 4
@@ -279,7 +282,7 @@ def save(page: Image.Image, name: str) -> None:
 
 def contact_sheet(root: Path, weights: Path, keep_colors: str, name: str) -> dict[str, object]:
     """The photographs by the paintings; what is made already, by an earlier call, is taken as it is."""
-    config, precision = stylize.StylizeConfig(size=SIDE, keep_colors=keep_colors), choose_precision(CPU)
+    config, precision = StylizeConfig(size=SIDE, keep_colors=keep_colors), choose_precision(CPU)
     styles = {title: painting(root, title) for title in PAINTINGS}
     made, times = RUNS / "made", []
     made.mkdir(parents=True, exist_ok=True)
@@ -322,7 +325,7 @@ def train(method: str, root: Path, weights: Path) -> Path:
 
 def trained(method: str, step: int) -> dict[str, float]:
     """After how many steps, and minutes on the clock."""
-    return {"step": step, "minutes": log.read(RUNS / method)[-1]["seconds"] / 60}
+    return {"step": step, "minutes": metrics_log.read(RUNS / method)[-1]["seconds"] / 60}
 
 
 def seconds_a_picture(translator: Translator) -> float:

@@ -16,10 +16,11 @@ import torch
 from photographs import free_photographs, titled
 from playwright.sync_api import sync_playwright
 
-from ganvas import checkpoint, images
+from ganvas import checkpoint
 from ganvas.cli import main as ganvas
-from ganvas.images import Picture
-from ganvas.translation import Translator
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+from ganvas.inference.translate import Translator
 
 STUDY, OUT = Path("studies/three-tasks.yaml"), Path("runs/three-tasks")
 PICTURES = report.RESULTS / "three-tasks"

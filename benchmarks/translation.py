@@ -17,16 +17,17 @@ import torch
 from photographs import free_photographs, titled
 from PIL import Image
 
-from ganvas import checkpoint, images
+from ganvas import checkpoint
 from ganvas.checkpoint import Model
 from ganvas.cli import main as ganvas
+from ganvas.core.optim import evaluating
 from ganvas.data import open_for
 from ganvas.data.batch import Pairs, Source
 from ganvas.evaluation import MEASURES, Evaluation, Mean, Measure, evaluate_pairs
-from ganvas.gallery import shown
-from ganvas.images import Picture
-from ganvas.runtime import evaluating
-from ganvas.translation import Translator
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+from ganvas.inference.translate import Translator
+from ganvas.training.samples import shown
 
 RUNS = Path("runs/translation")
 SIZE = 128

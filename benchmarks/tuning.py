@@ -21,7 +21,7 @@ from ganvas import checkpoint
 from ganvas.data import open_source
 from ganvas.data.batch import Source
 from ganvas.evaluation import evaluate_drawn
-from ganvas.features import open_features
+from ganvas.metrics.features import open_features
 
 SEED, COUNT = 1, 10_000
 

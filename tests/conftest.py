@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 
 from ganvas import methods, training
-from ganvas.data import named
+from ganvas.checkpoint.manifest import Facts
+from ganvas.data import builtin
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
 from ganvas.data.unpaired import unpaired
-from ganvas.facts import Facts
 from ganvas.methods._base import teach
 from ganvas.nets.vgg import VGG19, WIDTH
 
@@ -117,7 +117,7 @@ def train_to(run, steps, *, source, facts, of=None, **options):
     budget, cpu = training.Budget(steps=of or steps), torch.device("cpu")
     with pytest.MonkeyPatch.context() as patch:
         if of:
-            patch.setattr(training, "REPORT_SECONDS", 0)  # so that it can be left after any step
+            patch.setattr(training.loop, "REPORT_SECONDS", 0)  # so that it can be left after any step
         events = training.train(run, source, method, facts=facts, device=cpu, budget=budget, **options)
         for event in events:
             if of and event.step == steps:
@@ -146,7 +146,7 @@ def ganvas():
 @pytest.fixture(scope="session")
 def _digits_run(tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "digits"
-    source = named.open_named("digits", root=Path(), size=16)
+    source = builtin.open_named("digits", root=Path(), size=16)
     train_to(run, 4, source=source, facts=facts_of(source))
     return run
 

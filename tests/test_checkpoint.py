@@ -14,9 +14,10 @@ import safetensors.torch
 import torch
 from conftest import facts_of, noise_source, pairs_source, same_weights, small_config, train_to
 
-from ganvas import checkpoint, gallery, log, training
+from ganvas import checkpoint, training
+from ganvas.checkpoint.manifest import build
 from ganvas.errors import DivergedError, ModelError, SaveError
-from ganvas.facts import build
+from ganvas.training import metrics_log, samples
 
 CPU = torch.device("cpu")
 SMALL = ["--batch", "32", "--generator", "32", "--discriminator", "32"]
@@ -38,7 +39,7 @@ def test_kill_9_and_the_same_command_ends_with_the_weights_of_an_unbroken_run(tm
     one, other = (checkpoint.load(tmp_path / name, CPU) for name in ("unbroken", "killed"))
     assert one.step == other.step == 1500
     assert same_weights(one.method, other.method)
-    steps = [record["step"] for record in log.read(tmp_path / "killed")]
+    steps = [record["step"] for record in metrics_log.read(tmp_path / "killed")]
     assert steps == sorted(set(steps))
 
 
@@ -66,7 +67,7 @@ def test_what_a_kill_left_half_written_is_passed_over_and_cleared(tmp_path):
     half = tmp_path / "step-00000007.tmp"
     half.mkdir()
     (half / checkpoint.WEIGHTS).write_bytes(b"half")
-    lines = tmp_path / log.LOG
+    lines = tmp_path / metrics_log.LOG
     lines.write_text(lines.read_text() + '{"step": 5, "discr')
     (tmp_path / "samples/step-00000005.png.tmp").write_bytes(b"half")
     assert checkpoint.load(tmp_path, CPU).step == 3
@@ -304,11 +305,11 @@ def test_a_damaged_log_or_sheet_costs_lines_and_frames_but_no_run(tmp_path):
     source = noise_source()
     facts = facts_of(source)
     train_to(tmp_path, 30, source=source, facts=facts, save_every=10)
-    with (tmp_path / log.LOG).open("ab") as file:
+    with (tmp_path / metrics_log.LOG).open("ab") as file:
         file.write(b'{"step": null}\n{"step": 30, "generator": "low"}\n[1]\n\xff\xfe\n{"generator": 1.0}\n')
     (tmp_path / "samples/step-00000013.png").write_bytes(b"")
     train_to(tmp_path, 40, source=source, facts=facts)
-    steps = [record["step"] for record in log.read(tmp_path)]
+    steps = [record["step"] for record in metrics_log.read(tmp_path)]
     assert steps == sorted(set(steps))
     assert {10, 20, 30, 40} <= set(steps)  # a slow machine reports in between, too
-    assert len(gallery.show_all(tmp_path)) == 3
+    assert len(samples.show_all(tmp_path)) == 3

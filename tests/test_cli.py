@@ -18,9 +18,9 @@ from conftest import photograph
 from PIL import Image
 
 from ganvas import checkpoint, methods, training
-from ganvas.cli import COMMANDS, main
+from ganvas.cli.app import COMMANDS, main
 from ganvas.data.folder import held_out
-from ganvas.images import read_square
+from ganvas.imaging.images import read_square
 
 HELP = Path(__file__).parent / "help"
 SMALL_GAN = ["--generator", "16", "--discriminator", "16", "--batch", "8"]
@@ -52,7 +52,7 @@ def test_help_says_what_the_kept_pages_say(words, capsys, monkeypatch):
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["methods", "--json"], ["--version"]])
 def test_looking_around_is_quick_and_loads_no_torch(words, ganvas):
-    code = f"import sys; from ganvas.cli import COMMANDS, main; main({words!r}); sys.exit('torch' in sys.modules)"
+    code = f"import sys; from ganvas.cli.app import COMMANDS, main; main({words!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
     times = []
     for _ in range(5):
@@ -138,7 +138,7 @@ def test_a_folder_of_class_folders_in_colour(tmp_path):
 
 
 def test_demo_teaches_and_says_what_to_try(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ganvas.cli.training.DEMO_MINUTES", 0.02)
+    monkeypatch.setattr("ganvas.cli.train.DEMO_MINUTES", 0.02)
     assert main(["demo", "--run", str(tmp_path / "demo")]) == 0
     assert capsys.readouterr().out.count("  ganvas ") >= 3
     assert {"timelapse.gif", "losses.png", "samples"} <= {path.name for path in (tmp_path / "demo").iterdir()}
@@ -167,8 +167,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
 def test_a_signal_to_the_workers_too_lets_the_step_be_finished(tmp_path, photos, number):
     program = f"""
 import sys
-from ganvas.cli import COMMANDS, main
-from ganvas.data import reading
+from ganvas.cli.app import COMMANDS, main
+from ganvas.data import decode as reading
 
 reading.RESIDENT_BYTES = 0
 words = ["--size", "16", "--steps", "1000000", "--batch", "4", "--width", "4", "--save-every", "10"]

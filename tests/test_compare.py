@@ -30,13 +30,14 @@ from test_evaluation_style import Paints, photographs, smooth
 from test_evaluation_translation import TurnsBothWays, middling, model_of, shifted, sides
 from torch.nn import functional
 
-from ganvas import checkpoint, evaluation, features, metrics
+from ganvas import checkpoint, evaluation, metrics
 from ganvas.checkpoint import Model
 from ganvas.cli import learned, main
 from ganvas.data.batch import Images, Pairs, Source, Spec
 from ganvas.errors import ModelError
-from ganvas.evaluation.sheet import choose
-from ganvas.features import Features
+from ganvas.evaluation.selection import choose
+from ganvas.metrics import features
+from ganvas.metrics.features import Features
 from ganvas.nets.vgg import LAYERS
 
 CPU = torch.device("cpu")
@@ -288,7 +289,7 @@ class Counted:
 
 
 def test_each_pair_is_read_once_for_the_mean_and_once_for_all_models_whatever_their_number(monkeypatch):
-    monkeypatch.setattr(evaluation.answering, "_PIXELS_AT_ONCE", 2**13)
+    monkeypatch.setattr(evaluation.outputs, "_PIXELS_AT_ONCE", 2**13)
     whole = middling(n=200)
     counted = Counted(whole.pictures)
     source = replace(whole, pictures=counted)
@@ -383,7 +384,7 @@ def test_what_an_earlier_evaluation_left_is_not_taken_for_the_new_one(tmp_path, 
     evaluation.write(tmp_path, compared(source, {"a": [1] * 6}, wanted=False))
     assert not (tmp_path / "metrics.csv").exists()
     evaluation.write(tmp_path, measured)
-    monkeypatch.setattr(evaluation.found.images, "write", lambda path, pixels: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(evaluation.results.images, "write", lambda path, pixels: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         evaluation.write(tmp_path, measured)
     assert not (tmp_path / "metrics.json").exists()  # half of it is new

@@ -7,13 +7,13 @@ from conftest import photograph
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ganvas import lab
-from ganvas.data import derived, drawings, textures
 from ganvas.data.batch import Pairs
+from ganvas.data.tasks import base, filters, textures
 from ganvas.errors import DataError, SettingError
-from ganvas.images import resize, to_signed
+from ganvas.imaging import lab
+from ganvas.imaging.images import resize, to_signed
 
-NAMES = derived.names()
+NAMES = base.names()
 SIZE = 32
 
 
@@ -46,7 +46,7 @@ def chance(seed=0):
 @pytest.mark.parametrize("size", [16, 28, SIZE])
 @pytest.mark.parametrize("name", NAMES)
 def test_pairs_have_the_channels_that_the_task_says(name, size, grey):
-    task = derived.task(name)
+    task = base.task(name)
     kept = batch_of(task, size=size, grey=grey)
     own = task.read_channels(grey)
     for pairs in (kept, task.afresh(kept, chance())):
@@ -57,7 +57,7 @@ def test_pairs_have_the_channels_that_the_task_says(name, size, grey):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_chance_comes_from_the_generator(name):
-    task = derived.task(name)
+    task = base.task(name)
     kept = batch_of(task)
     before = kept.source.clone(), kept.target.clone()
     one, same, other = (task.afresh(kept, chance(seed)) for seed in (1, 1, 2))
@@ -71,7 +71,7 @@ def test_all_chance_comes_from_the_generator(name):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_picture_of_any_shape_goes_through(name, channels):
-    task = derived.task(name)
+    task = base.task(name)
     picture = picture_of(40, channels=channels)[:, :29, :]
     alpha = torch.full(picture.shape[1:], 200, dtype=torch.uint8)
     alpha[5:9, 5:20] = 0
@@ -93,15 +93,15 @@ def test_a_picture_of_any_shape_goes_through(name, channels):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_written_out_and_explained(name):
-    canonical = derived.task(name).name
+    canonical = base.task(name).name
     assert canonical.partition(":")[0] == name
-    assert derived.task(canonical) == derived.task(name)
+    assert base.task(canonical) == base.task(name)
 
 
 def test_a_parameter_is_kept():
-    assert derived.task("denoise").name == "denoise:0.1"
-    assert derived.task("denoise:0.250").name == "denoise:0.25"
-    assert derived.task("superres:2").name == "superres:2"
+    assert base.task("denoise").name == "denoise:0.1"
+    assert base.task("denoise:0.250").name == "denoise:0.25"
+    assert base.task("superres:2").name == "superres:2"
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_parameter_is_kept():
 )  # fmt: skip
 def test_a_task_that_there_is_not_is_refused_in_one_line(given, said):
     with pytest.raises(SettingError, match=f"^--task {given}: .*{said}.*$"):
-        derived.task(given)
+        base.task(given)
 
 
 # --- one by one -----------------------------------------------------------------------------------------------------
 
 
 def test_colorize_gives_back_the_picture_from_its_own_pair():
-    task, picture = derived.task("colorize"), picture_of()
+    task, picture = base.task("colorize"), picture_of()
     pairs = task.pair(picture).signed()
     back, _ = task.leave(picture, None, pairs.target[0])
     error = (back.float() - picture.float()).square().mean()
@@ -130,7 +130,7 @@ def test_colorize_gives_back_the_picture_from_its_own_pair():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colorize_keeps_the_lightness_whatever_the_colours(channels):
-    task, picture = derived.task("colorize"), picture_of(channels=channels)
+    task, picture = base.task("colorize"), picture_of(channels=channels)
     colours = torch.rand(2, SIZE, SIZE, generator=chance()) * 2 - 1
     result, _ = task.leave(picture, None, colours)
     assert (lab.lightness(result) - lab.lightness(picture)).abs().max() < 0.3
@@ -138,10 +138,10 @@ def test_colorize_keeps_the_lightness_whatever_the_colours(channels):
 
 
 def test_a_large_picture_is_coloured_in_strips_without_seams(monkeypatch):
-    task, picture = derived.task("colorize"), picture_of()
+    task, picture = base.task("colorize"), picture_of()
     colours = torch.rand(2, SIZE, SIZE, generator=chance()) * 2 - 1
     whole = task.enter(picture, None), task.leave(picture, None, colours)[0]
-    monkeypatch.setattr(derived, "_STRIP", 5 * SIZE)
+    monkeypatch.setattr(base, "_STRIP", 5 * SIZE)
     assert torch.equal(task.enter(picture, None), whole[0])
     assert torch.equal(task.leave(picture, None, colours)[0], whole[1])
 
@@ -149,13 +149,13 @@ def test_a_large_picture_is_coloured_in_strips_without_seams(monkeypatch):
 def test_grey_is_as_pillow_reads_it():
     picture = torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
     read = np.array(Image.fromarray(picture.permute(1, 2, 0).numpy()).convert("L"))
-    assert torch.equal(derived.task("colorize-rgb").enter(picture, None)[0], torch.from_numpy(read))
+    assert torch.equal(base.task("colorize-rgb").enter(picture, None)[0], torch.from_numpy(read))
 
 
 @pytest.mark.parametrize(("sigma", "decibels"), [(0.05, 26.0), (0.1, 20.0)])
 def test_noise_is_as_strong_as_it_says(sigma, decibels):
     grey = torch.full((4, 3, 64, 64), 128, dtype=torch.uint8)
-    noisy = derived.task(f"denoise:{sigma}").afresh(Pairs(grey, grey), chance()).source
+    noisy = base.task(f"denoise:{sigma}").afresh(Pairs(grey, grey), chance()).source
     error = (noisy.float() - grey.float()).square().mean()
     assert 10 * torch.log10(255**2 / error) == pytest.approx(decibels, abs=0.1)
 
@@ -163,7 +163,7 @@ def test_noise_is_as_strong_as_it_says(sigma, decibels):
 def test_a_blur_has_the_width_that_it_says():
     point = torch.zeros(1, 41, 41, dtype=torch.uint8)
     point[0, 20, 18:23] = 255
-    blurred = derived.task("deblur:3").pair(point).source[0, 0].double()
+    blurred = base.task("deblur:3").pair(point).source[0, 0].double()
     across = torch.arange(41) - 20.0
     variance = (blurred.sum(1) * across**2).sum() / blurred.sum()
     assert variance.sqrt() == pytest.approx(3, rel=0.1)
@@ -171,7 +171,7 @@ def test_a_blur_has_the_width_that_it_says():
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_superres_makes_pictures_as_much_larger(factor):
-    task, picture = derived.task(f"superres:{factor}"), picture_of()[:, :20]
+    task, picture = base.task(f"superres:{factor}"), picture_of()[:, :20]
     alpha = torch.full((20, SIZE), 255, dtype=torch.uint8)
     alpha[:, : SIZE // 2] = 0
     shown = task.enter(picture, alpha)
@@ -185,7 +185,7 @@ def test_superres_makes_pictures_as_much_larger(factor):
 
 def test_superres_learns_from_what_lost_its_detail_and_nothing_else():
     smooth, rough = picture_of(64), torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
-    task = derived.task("superres:4")
+    task = base.task("superres:4")
     loss = [(pairs.source.float() - pairs.target.float()).abs().mean() for pairs in map(task.pair, (smooth, rough))]
     assert loss[0] < 3  # and it did not move
     assert loss[1] > 40
@@ -203,21 +203,21 @@ def test_holes_cover_a_tenth_to_three_tenths(size):
 
 
 def test_inpaint_shows_grey_in_the_holes_and_the_picture_around_them():
-    task = derived.task("inpaint")
+    task = base.task("inpaint")
     pairs = task.afresh(batch_of(task), chance())
     changed = (pairs.source != pairs.target).any(1, keepdim=True).expand_as(pairs.source)
-    assert (pairs.source[changed] == derived.GREY_HOLE).all()
+    assert (pairs.source[changed] == base.GREY_HOLE).all()
     assert 0.08 < changed.float().mean() < 0.32
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_inpaint_leaves_every_other_byte_alone(channels):
-    task, picture = derived.task("inpaint"), picture_of()
+    task, picture = base.task("inpaint"), picture_of()
     alpha = torch.full((SIZE, SIZE), 255, dtype=torch.uint8)
     alpha[4:12, 6:20], alpha[20:, 20:] = 0, 128  # transparent, and just there
     hole = (alpha < 128).expand(3, -1, -1)
     shown = task.enter(picture, alpha)
-    assert (shown[hole] == derived.GREY_HOLE).all()
+    assert (shown[hole] == base.GREY_HOLE).all()
     result, see_through = task.leave(picture, alpha, torch.ones(channels, SIZE, SIZE))
     assert see_through is None
     assert torch.equal(result[~hole], picture[~hole])
@@ -227,28 +227,28 @@ def test_inpaint_leaves_every_other_byte_alone(channels):
 @pytest.mark.parametrize("alpha", [None, torch.full((SIZE, SIZE), 255, dtype=torch.uint8)])
 def test_inpaint_says_how_to_mark_what_is_to_be_filled(alpha):
     with pytest.raises(DataError, match="make the area transparent"):
-        derived.task("inpaint").enter(picture_of(), alpha)
+        base.task("inpaint").enter(picture_of(), alpha)
 
 
 def test_edges_are_thin_black_lines_where_the_edges_are():
     picture = torch.full((3, 64, 64), 200, dtype=torch.uint8)
     picture[:, 20:44, 20:44] = 60
-    lines = derived.task("edges").pair(picture).source[0]
+    lines = base.task("edges").pair(picture).source[0]
     assert set(lines.unique().tolist()) == {0, 255}
     drawn = (lines[0] == 0).nonzero()
     near = torch.minimum((drawn - 19.5).abs(), (drawn - 43.5).abs()).amin(1)
     assert near.max() <= 2  # on the outline
     assert 70 < len(drawn) < 110  # of 96 pixels
-    assert drawings.is_drawing(lines)
+    assert filters.is_drawing(lines)
 
 
 def test_a_drawing_is_taken_as_it_is():
-    task = derived.task("edges")
+    task = base.task("edges")
     lines = task.pair(picture_of(64)).source[0]
     assert torch.equal(task.enter(lines, None), lines)
     assert torch.equal(task.enter(lines.expand(3, -1, -1), None), lines)
     photo = picture_of(64)
-    assert not torch.equal(task.enter(photo, None), derived.task("colorize-rgb").enter(photo, None))
+    assert not torch.equal(task.enter(photo, None), base.task("colorize-rgb").enter(photo, None))
     night = torch.full((1, 64, 64), 5, dtype=torch.uint8)
     assert task.enter(night, None).float().mean() == 255  # dark is not drawn
 
@@ -257,18 +257,18 @@ def test_a_cartoon_is_flatter_and_has_ink_at_outlines():
     picture = torch.full((3, 128, 128), 190, dtype=torch.uint8)
     picture[:, 32:96, 32:96] = 110
     picture = (picture + torch.randint(0, 8, picture.shape, generator=chance())).to(torch.uint8)
-    drawn = drawings.cartoon(picture)
+    drawn = filters.cartoon(picture)
     inside = np.s_[:, 50:78, 50:78]
     assert drawn[inside].float().std((1, 2)).mean() < 0.6 * picture[inside].float().std((1, 2)).mean()
     assert drawn[:, 32:38, 64].amin() < picture[:, 32:38, 64].amin() - 30
-    assert (drawings.cartoon(picture[:1]).shape, drawn.shape) == ((1, 128, 128), (3, 128, 128))
+    assert (filters.cartoon(picture[:1]).shape, drawn.shape) == ((1, 128, 128), (3, 128, 128))
 
 
 # --- hidden digits --------------------------------------------------------------------------------------------------
 
 
 def hidden(n=200, *, size=28, seed=3):
-    task = derived.task("hidden-digit")
+    task = base.task("hidden-digit")
     pairs = task.afresh(batch_of(task, n, size=size), chance(seed))
     return pairs.source.float(), pairs.target[:, 0]
 
@@ -296,7 +296,7 @@ def test_who_knows_the_ground_finds_the_digit(size, monkeypatch):
 
 
 def test_hidden_digits_move_with_their_targets():
-    task = derived.task("hidden-digit")
+    task = base.task("hidden-digit")
     kept = batch_of(task, 40, size=28)
     moved = task.afresh(kept, chance()).target
     same = (moved == kept.target).all((1, 2, 3))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ganvas import methods, settings
+from ganvas import methods
+from ganvas.core import settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "methods"

@@ -14,9 +14,9 @@ from ganvas.cli import main
 from ganvas.data.folder import held_out
 from ganvas.data.paired import open_side_by_side, open_two_folders
 from ganvas.doctor import Plan, check
-from ganvas.doctor.aligning import relate
-from ganvas.doctor.looking import Look
-from ganvas.doctor.twins import find_twins
+from ganvas.doctor.alignment import relate
+from ganvas.doctor.near_duplicates import find_twins
+from ganvas.doctor.scan import Look
 from ganvas.errors import DataError, UsageError
 
 
@@ -298,7 +298,7 @@ def test_alike_hashes_alone_are_no_alarm(clean):
 
 def test_twins_are_those_that_each_with_each_would_find():
     """Against the plain loop, on thumbnails that drift slowly, over several blocks."""
-    from ganvas.doctor import twins
+    from ganvas.doctor import near_duplicates
 
     chance = np.random.default_rng(0)
     start = chance.integers(0, 256, (40, 3, 16, 16))
@@ -315,10 +315,10 @@ def test_twins_are_those_that_each_with_each_would_find():
         difference = np.abs(one.thumbnail.astype(int) - other.thumbnail)
         greys = [look.thumbnail.mean(0).ravel() for look in (one, other)]
         return (
-            (one.bits != other.bits).sum() <= twins.BITS
-            and difference.mean() <= twins.MEAN
-            and difference.max() <= twins.MOST
-            and np.corrcoef(*greys)[0, 1] >= twins.ALIKE
+            (one.bits != other.bits).sum() <= near_duplicates.BITS
+            and difference.mean() <= near_duplicates.MEAN
+            and difference.max() <= near_duplicates.MOST
+            and np.corrcoef(*greys)[0, 1] >= near_duplicates.ALIKE
         )
 
     links = {(i, j) for i in range(300) for j in range(i + 1, 300) if near(looks[i], looks[j])}
@@ -328,12 +328,12 @@ def test_twins_are_those_that_each_with_each_would_find():
         old, new = group_of[j], group_of[i]
         group_of = [new if group == old else group for group in group_of]
     expected = {tuple(i for i in range(300) if group_of[i] == g) for g in group_of if group_of.count(g) > 1}
-    before = twins.BLOCK
+    before = near_duplicates.BLOCK
     try:
-        twins.BLOCK = 64
+        near_duplicates.BLOCK = 64
         assert set(find_twins(looks).near) == expected
     finally:
-        twins.BLOCK = before
+        near_duplicates.BLOCK = before
 
 
 # --- held out -------------------------------------------------------------------------------------------------------

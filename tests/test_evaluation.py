@@ -9,17 +9,19 @@ import torch
 from conftest import facts_of, noise_source, same_weights, train_to
 from PIL import Image
 
-from ganvas import checkpoint, evaluation, gallery, images, log, training
+from ganvas import checkpoint, evaluation, training
 from ganvas.checkpoint import Model
+from ganvas.checkpoint.manifest import build
 from ganvas.cli import judging_drawn, learned, main
 from ganvas.data import open_source
 from ganvas.data.batch import Images, Spec
-from ganvas.data.named import open_named
+from ganvas.data.builtin import open_named
 from ganvas.errors import DataError, UsageError
-from ganvas.facts import build
-from ganvas.features import open_features
-from ganvas.images import to_signed
+from ganvas.imaging import images
+from ganvas.imaging.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
+from ganvas.metrics.features import open_features
+from ganvas.training import metrics_log, samples
 
 CPU = torch.device("cpu")
 
@@ -210,7 +212,7 @@ def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, trainin
 @pytest.mark.parametrize("name", ["KID (digits)", "diversity (digits)"])
 def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_part, test_part, monkeypatch):
     """Folders with a folder for each class come class by class."""
-    monkeypatch.setattr("ganvas.metrics.distributions.SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
+    monkeypatch.setattr("ganvas.metrics.distribution.SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
     flat = dataclasses.replace(training_part, spec=Spec(28, 1))  # a model that knows no classes
     model = model_of(Repeats(flat), flat)
     labels = test_part.pictures.labels
@@ -425,7 +427,11 @@ def test_the_weights_of_the_lowest_score_are_kept(tmp_path):
     kept = checkpoint.load(run / "best", CPU)
     assert (kept.step, checkpoint.load(run, CPU).step) == (6, 9)
     assert same_weights(kept.method, train_to(tmp_path / "six", 6, source=source, facts=facts))
-    said = {record["step"]: record["score FID (digits)"] for record in log.read(run) if "score FID (digits)" in record}
+    said = {
+        record["step"]: record["score FID (digits)"]
+        for record in metrics_log.read(run)
+        if "score FID (digits)" in record
+    }
     assert said == {2: 5.0, 4: 3.0, 6: 1.5, 8: 2.0, 9: 4.0}  # and at the end
 
 
@@ -462,7 +468,7 @@ def test_a_best_that_the_disk_has_damaged_makes_room_for_a_whole_one(tmp_path):
 
 
 def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = noise_source()
     facts = facts_of(source)
     events = training.train(
@@ -474,13 +480,13 @@ def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
 
 
 def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = noise_source()
     facts = facts_of(source)
     heights = []
     for name, options in (("plain", {}), ("scored", {"score": scores(3.0, 0.0, 2.0), "score_every": 2})):
         train_to(tmp_path / name, 6, source=source, facts=facts, **options)
-        path = gallery.draw_curves(tmp_path / name)
+        path = samples.draw_curves(tmp_path / name)
         assert path == tmp_path / name / "losses.png"
         with Image.open(path) as picture:
             picture.load()
@@ -489,7 +495,7 @@ def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkey
 
 
 def test_train_with_validate_every_tells_and_keeps_the_best(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ganvas.cli.training.VALIDATED", 60)
+    monkeypatch.setattr("ganvas.cli.train.VALIDATED", 60)
     run = tmp_path / "run"
     words = ["train", "gan", "--data", "digits", "--run", str(run), "--device", "cpu", "--precision", "fp32"]
     small = ["--generator", "16", "--discriminator", "16", "--batch", "8", "--steps", "5", "--validate-every", "2"]
@@ -498,7 +504,7 @@ def test_train_with_validate_every_tells_and_keeps_the_best(tmp_path, capsys, mo
     assert f"best: FID (digits) {best.value:.3g} after {best.step} steps, kept in {run / 'best'}" in " ".join(
         capsys.readouterr().out.split()
     )
-    logged = [record["score FID (digits)"] for record in log.read(run) if "score FID (digits)" in record]
+    logged = [record["score FID (digits)"] for record in metrics_log.read(run) if "score FID (digits)" in record]
     assert len(logged) == 3
     assert best.value == min(logged)
     assert main(["generate", str(run / "best"), "--count", "1", "--out", str(tmp_path / "x.png")]) == 0

@@ -16,15 +16,17 @@ from conftest import facts_of, noise_pictures, pairs_source, photograph, train_t
 from torch import nn
 from torch.nn import functional as F
 
-from ganvas import evaluation, features, images, metrics
+from ganvas import evaluation, metrics
 from ganvas.checkpoint import Model
 from ganvas.cli import main
 from ganvas.data.batch import Images, Source, Spec
 from ganvas.errors import UsageError
 from ganvas.evaluation import Style
-from ganvas.images import to_signed
+from ganvas.imaging import images
+from ganvas.imaging.images import to_signed
 from ganvas.losses import gram, gram_distance
 from ganvas.methods._base import BaseConfig, Method
+from ganvas.metrics import features
 from ganvas.nets.vgg import LAYERS
 
 DEEPEST = LAYERS[-1]
@@ -108,7 +110,7 @@ def test_how_many_are_seen_at_once_changes_nothing(vgg, monkeypatch):
     together = metrics.vgg_distance(vgg, one, other)
     alone = [metrics.vgg_distance(vgg, one[i : i + 1], other[i : i + 1]) for i in range(5)]
     torch.testing.assert_close(torch.cat(alone), together, rtol=1e-4, atol=0)
-    monkeypatch.setattr("ganvas.metrics.perception.SEEN_AT_ONCE", 2 * 32 * 32)
+    monkeypatch.setattr("ganvas.metrics.perceptual.SEEN_AT_ONCE", 2 * 32 * 32)
     torch.testing.assert_close(metrics.vgg_distance(vgg, one, other), together, rtol=1e-4, atol=0)
 
 

@@ -15,13 +15,14 @@ from torch import nn
 
 from ganvas import checkpoint, evaluation
 from ganvas.checkpoint import Model
+from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
-from ganvas.data import derived, open_source
+from ganvas.data import open_source
 from ganvas.data.batch import Images, Pairs, Source, Spec
-from ganvas.data.making import pairs_from
+from ganvas.data.tasks import base
+from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, ModelError, SettingError
-from ganvas.facts import build
-from ganvas.images import to_signed
+from ganvas.imaging.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
 
 
@@ -157,7 +158,7 @@ def test_the_same_again_gives_the_same_files(tmp_path):
 def test_how_many_go_through_at_a_time_changes_nothing(monkeypatch):
     source = pairs_source(n=21, size=32, channels=3)
     whole = of_model(shifted(40), source)
-    monkeypatch.setattr(evaluation.answering, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
+    monkeypatch.setattr(evaluation.outputs, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
     parts = of_model(shifted(40), source)
     assert [(one.number, one.why) for one in parts.shown] == [(one.number, one.why) for one in whole.shown]
     assert torch.equal(parts.sheets["sheet"].pictures, whole.sheets["sheet"].pictures)
@@ -233,7 +234,7 @@ def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
 @pytest.fixture
 def colours(photos):
     """Lightness and colours, as `colorize` makes them of photographs."""
-    return pairs_from(open_source(str(photos), root=photos, size=32), derived.task("colorize"))
+    return pairs_from(open_source(str(photos), root=photos, size=32), base.task("colorize"))
 
 
 def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_picture(colours):
@@ -241,7 +242,7 @@ def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_picture(colour
     assert len(rows) < 16  # one part
     found = of_model(lambda images: to_signed(rows.target)[: len(images)], colours, task="colorize")
     assert found["PSNR"].values["model"].value == 100
-    task = derived.task("colorize")
+    task = base.task("colorize")
     shown = [task.show(source, target) for source, target in zip(rows.source, rows.target, strict=True)]
     grey = [skimage.metrics.peak_signal_noise_ratio(b.numpy(), a.numpy(), data_range=255) for a, b in shown]
     assert found.values["input PSNR"].tolist() == pytest.approx(grey)

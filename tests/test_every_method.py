@@ -128,7 +128,7 @@ def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
 
 @every_method
 def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = source_for(name)
     facts = facts_of(source, name)
     events = training.train(

@@ -9,10 +9,10 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas.data import named, open_source, reading
+from ganvas.data import builtin, decode, open_source
 from ganvas.data.batch import Images
+from ganvas.data.decode import LazyRows
 from ganvas.data.folder import open_folder
-from ganvas.data.reading import LazyRows
 from ganvas.errors import DataError, SettingError
 
 NOWHERE = Path("nowhere")
@@ -48,7 +48,7 @@ def opened(request, data_root, photos, tmp_path, monkeypatch):
     """Each source, opened twice, with its expected length, channels and classes."""
     known = {"digits": (1545, 1, 10), "flat": (12, 3, 0), "classes": (5, 3, 2), "streamed": (5, 3, 2)}
     if request.param == "streamed":
-        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     name = {"flat": photos, "classes": class_folders(tmp_path), "streamed": tmp_path / "animals"}.get(
         request.param, request.param
     )
@@ -58,7 +58,7 @@ def opened(request, data_root, photos, tmp_path, monkeypatch):
 
 def test_a_named_set_too_large_for_the_memory_is_scaled_when_asked_for(data_root, monkeypatch):
     resident = open_source("mnist", root=data_root, size=64)
-    monkeypatch.setattr(named, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(builtin, "RESIDENT_BYTES", 0)
     streamed = open_source("mnist", root=data_root, size=64)
     assert not isinstance(streamed.pictures, Images)
     row, complaint = streamed.pictures[3]
@@ -93,7 +93,7 @@ def test_labels_are_indices_of_class_names(opened):
 
 
 def test_digits_are_the_digits_they_are_labelled(tmp_path):
-    train, test = (named.open_named("digits", root=NOWHERE, split=split) for split in ("train", "test"))
+    train, test = (builtin.open_named("digits", root=NOWHERE, split=split) for split in ("train", "test"))
     assert (len(train), len(test), train.spec.size) == (1545, 252, 16)
     means = torch.stack([train.pictures.images[train.pictures.labels == k].float().mean(0) for k in range(10)])
     nearest = (test.pictures.images.float()[:, None] - means).square().sum((2, 3, 4)).argmin(1)
@@ -122,7 +122,7 @@ def test_cifar10_is_colour_with_named_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "train_list", [["part", sums["part"]]])
     monkeypatch.setattr(CIFAR10, "test_list", [])
     monkeypatch.setattr(CIFAR10, "meta", {"filename": "meta", "key": "label_names", "md5": sums["meta"]})
-    source = named.open_named("cifar10", root=tmp_path)
+    source = builtin.open_named("cifar10", root=tmp_path)
     assert (source.spec.size, source.spec.channels, source.spec.classes[5]) == (32, 3, "dog")
     assert torch.equal(source.pictures.images.flatten(1), torch.from_numpy(rows))
 
@@ -135,14 +135,14 @@ def test_data_that_cannot_be_had_says_which_files_to_put_where(tmp_path, monkeyp
 
     monkeypatch.setattr(module, "download_and_extract_archive", no_network)
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.*MNIST/raw") as error:
-        named.open_named("mnist", root=tmp_path)
+        builtin.open_named("mnist", root=tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_a_broken_local_copy_is_said(data_root):
     (data_root / "MNIST/raw/train-images-idx3-ubyte").write_bytes(b"short")
     with pytest.raises(DataError, match="mnist is not whole"):
-        named.open_named("mnist", root=data_root)
+        builtin.open_named("mnist", root=data_root)
 
 
 def test_an_unknown_name_lists_the_known():
@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_learned_from_is_refused(tmp_path, fill, words):
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_broken_file_among_many_is_left_out_and_named(tmp_path, monkeypatch, resident):
     if not resident:
-        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     for i in range(120):
         photograph(seed=i, width=32, height=32).save(tmp_path / f"{i:03d}.jpg", quality=95)
     broken = tmp_path / "060.jpg"
@@ -246,7 +246,7 @@ def test_names_with_spaces_hangul_and_emoji_are_names(tmp_path):
 
 def test_a_large_set_is_decoded_when_asked_for(photos, monkeypatch):
     resident = open_folder(photos, size=32)
-    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     streamed = open_folder(photos, size=32)
     assert isinstance(streamed.pictures, LazyRows)
     assert torch.equal(streamed.pictures[3][0].images[0], resident.pictures.images[3])

@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ganvas import methods
-from ganvas.device import autocast
-from ganvas.images import to_signed
+from ganvas.core.device import autocast
+from ganvas.core.optim import scale_rates
+from ganvas.imaging.images import to_signed
 from ganvas.methods._base import teach
 from ganvas.nets import convolutional
-from ganvas.nets.processor import Dropout
+from ganvas.nets.cpu_ops import Dropout
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import scale_rates
 
 CPU = torch.device("cpu")
 BATCH = 4

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 import ganvas
 from ganvas.data import open_source
 from ganvas.data.batch import Spec
-from ganvas.data.named import open_named
+from ganvas.data.builtin import open_named
 from ganvas.errors import UsageError
-from ganvas.features import DIGITS, Features, open_features, suited
+from ganvas.metrics.features import DIGITS, Features, open_features, suited
 
 CPU = torch.device("cpu")
 OURS = Path(ganvas.__file__).parent / "weights/digits.safetensors"

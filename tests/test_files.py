@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ganvas.core.atomic_io import add_line, make_folder, require_place, write_folder, write_whole
 from ganvas.errors import SaveError, UsageError
-from ganvas.files import add_line, make_folder, require_place, write_folder, write_whole
 
 
 @pytest.fixture

@@ -9,16 +9,18 @@ import ganvas
 
 ROOT = Path(ganvas.__file__).parent
 FLOORS = [
-    {"", "ahead", "device", "errors", "files", "film", "settings", "images", "lab", "processes", "runtime"},
+    {"", "errors"},
+    {"core"},
+    {"imaging"},
     {"data"},
-    {"nets", "losses", "augment", "features", "metrics"},
-    {"methods"},
-    {"checkpoint", "facts", "log"},
-    {"gallery", "stepping", "training", "trial", "watch"},
-    {"describe", "doctor", "foreign", "importing", "inference", "stylize", "tiles", "translation"},
+    {"nets", "losses", "augment", "metrics"},
+    {"methods", "style"},
+    {"checkpoint"},
+    {"training"},
+    {"describe", "doctor", "inference"},
     {"evaluation"},
-    {"report", "study"},
-    {"cli", "console", "flags", "studio", "__main__"},
+    {"report", "studies"},
+    {"cli", "studio", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

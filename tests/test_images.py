@@ -9,8 +9,8 @@ import torch
 from conftest import photograph
 from PIL import Image, ImageCms
 
-from ganvas import images
 from ganvas.errors import DataError, UsageError
+from ganvas.imaging import images
 
 
 def save(tmp_path, image, name, **options):

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from ganvas import checkpoint
+from ganvas.checkpoint.convert import import_weights
 from ganvas.cli import main
 from ganvas.errors import ModelError
-from ganvas.images import to_bytes
-from ganvas.importing import import_weights
+from ganvas.imaging.images import to_bytes
 
 # --- that code's networks -------------------------------------------------------------------------------------------
 

@@ -13,14 +13,15 @@ from conftest import facts_of, source_for, taught
 from PIL import Image
 from test_translate import negative, noise, with_memory_for
 
-from ganvas import checkpoint, images, methods
-from ganvas.ahead import done_behind, made_ahead
+from ganvas import checkpoint, methods
+from ganvas.checkpoint.manifest import build, outline
+from ganvas.core.optim import evaluating
+from ganvas.core.threads import done_behind, made_ahead
 from ganvas.errors import DataError
-from ganvas.facts import build, outline
-from ganvas.images import Picture
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+from ganvas.inference.translate import Translator, translate_files
 from ganvas.methods._base import Generates
-from ganvas.runtime import evaluating
-from ganvas.translation import Translator, translate_files
 
 CPU = torch.device("cpu")
 NOT_NEEDED = (

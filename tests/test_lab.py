@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage import color
 
-from ganvas import lab
+from ganvas.imaging import lab
 
 
 def random_pixels(*, n=4000):

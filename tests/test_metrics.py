@@ -15,8 +15,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional
 
 from ganvas import metrics
-from ganvas.images import to_bytes
-from ganvas.metrics import distributions, patches
+from ganvas.imaging.images import to_bytes
+from ganvas.metrics import distribution, patches
 from ganvas.nets.translators import ResNet, UNet, unet_widths
 
 
@@ -75,8 +75,8 @@ def test_frechet_distance_of_known_gaussians_is_the_analytic_one():
 
 
 def test_kernel_distance_is_the_unbiased_estimate_over_disjoint_blocks(monkeypatch):
-    monkeypatch.setattr(distributions, "KERNEL_BLOCK", 10)
-    monkeypatch.setattr(distributions, "KERNEL_BLOCKS", 2)
+    monkeypatch.setattr(distribution, "KERNEL_BLOCK", 10)
+    monkeypatch.setattr(distribution, "KERNEL_BLOCKS", 2)
     real, fake = correlated(45, d=5), correlated(40, d=5, seed=1, shift=0.3)
     lot = torch.Generator().manual_seed(0)
     drawn = [rows[torch.randperm(len(rows), generator=lot)[:40]].double().tolist() for rows in (real, fake)]
@@ -110,7 +110,7 @@ def kernel_covers(blocks, *, repeats=300):
 
 
 def test_kernel_distance_of_one_distribution_is_zero_within_its_interval(monkeypatch):
-    monkeypatch.setattr(distributions, "KERNEL_BLOCK", 10)
+    monkeypatch.setattr(distribution, "KERNEL_BLOCK", 10)
     assert 0.88 < kernel_covers(20) < 1  # 95 %, give or take what 300 repeats leave open
 
 
@@ -238,7 +238,7 @@ def test_missing_kinds_cost_recall_and_odd_pictures_cost_precision():
 def test_spread_is_the_mean_distance_of_a_pair(n):
     features = correlated(n, d=3)
     exact = distance.pdist(features.double().numpy()).mean()
-    assert metrics.spread(features) == pytest.approx(exact, rel=1e-4 if n <= distributions.SPREAD_OVER else 0.05)
+    assert metrics.spread(features) == pytest.approx(exact, rel=1e-4 if n <= distribution.SPREAD_OVER else 0.05)
 
 
 def test_what_is_all_the_same_has_no_spread():

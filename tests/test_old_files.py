@@ -12,11 +12,13 @@ import torch
 from conftest import facts_of, noise_pictures, noise_source, pairs_source, train_to
 from PIL import Image
 
-from ganvas import checkpoint, images, inference, methods, training
+from ganvas import checkpoint, methods, training
+from ganvas.checkpoint.manifest import FORMAT
 from ganvas.errors import ModelError
-from ganvas.facts import FORMAT
-from ganvas.images import Picture
-from ganvas.translation import Translator
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+from ganvas.inference import generate
+from ganvas.inference.translate import Translator
 
 CPU = torch.device("cpu")
 FILES = Path(__file__).parent / "files"
@@ -33,7 +35,7 @@ TEXTBOOKS = [
 def test_a_model_of_an_earlier_version_draws_what_it_drew(file):
     model = checkpoint.load(file, CPU)
     if hasattr(model.method, "generate"):
-        made = list(inference.draw(model.method, range(4)))
+        made = list(generate.draw(model.method, range(4)))
     else:
         made = [Translator(model)(Picture(image)).pixels for image in noise_pictures(4, channels=3, seed=9)]
     found = np.moveaxis(images.grid(torch.stack(made), columns=4).numpy(), 0, -1)

@@ -9,10 +9,11 @@ import torch
 from conftest import noise_source, photograph
 from PIL import Image
 
-from ganvas.data import derived, making, open_for, open_source, paired, reading
+from ganvas.data import decode, open_for, open_source, paired
 from ganvas.data.batch import Images, Pairs, Spec, Unpaired
 from ganvas.data.folder import held_out, open_folder
-from ganvas.data.making import pairs_from
+from ganvas.data.tasks import base, pairs
+from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, SettingError, UsageError
 
 NOWHERE = Path("nowhere")
@@ -196,7 +197,7 @@ def test_sides_may_differ_in_channels(folders):
 def test_a_broken_partner_is_left_out_and_no_pair_is_shifted(many, monkeypatch, side, resident, how):
     one, two = many
     if not resident:
-        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     broken = {"one": one, "two": two}[side] / "060.bmp"
     content = broken.read_bytes()
     broken.write_bytes(b"broken" if how == "header" else content[:-100])
@@ -223,7 +224,7 @@ def test_pairs_too_many_for_the_memory_are_read_when_asked_for(folders, halves, 
         "halves": lambda: paired.open_side_by_side(halves, side="ba", size=32, jitter=True),
     }
     resident = {name: make() for name, make in opened.items()}
-    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     for name, make in opened.items():
         streamed = make()
         assert streamed.batch is Pairs
@@ -336,14 +337,14 @@ def test_a_named_set_has_a_test_part_of_its_own():
 # --- tasks ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", derived.names())
+@pytest.mark.parametrize("name", base.names())
 @pytest.mark.parametrize("jitter", [False, True])
 @pytest.mark.parametrize("resident", [True, False])
 def test_every_task_makes_pairs_of_a_folder(photos, monkeypatch, name, jitter, resident):
     if not resident:
-        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     source = open_for((Pairs,), str(photos), root=NOWHERE, size=32, task=name, jitter=jitter)
-    task = derived.task(name)
+    task = base.task(name)
     assert source.batch is Pairs
     assert isinstance(source.pictures, Pairs) == resident
     assert source.margin == (4 if jitter else 0)
@@ -367,7 +368,7 @@ def test_a_named_set_makes_pairs_by_a_task_too(monkeypatch):
     assert resident.spec.classes == ()
     test = open_for((Pairs,), "digits", root=NOWHERE, task="hidden-digit", split="test")
     assert (len(test), test.part) == (252, "test")
-    monkeypatch.setattr(making, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(pairs, "RESIDENT_BYTES", 0)
     streamed = open_for((Pairs,), "digits", root=NOWHERE, task="hidden-digit")
     assert not isinstance(streamed.pictures, Pairs)
     ours, theirs = streamed.rows([3, 700]), resident.rows([3, 700])
@@ -376,14 +377,14 @@ def test_a_named_set_makes_pairs_by_a_task_too(monkeypatch):
 
 
 def test_single_pictures_are_made_colour_where_the_task_wants_it():
-    made = pairs_from(noise_source(n=4), derived.task("colorize-rgb"))
+    made = pairs_from(noise_source(n=4), base.task("colorize-rgb"))
     assert (made.spec.channels, made.spec.target_channels) == (1, 3)
     assert torch.equal(made.pictures.target[:, 0], made.pictures.target[:, 2])
 
 
 def test_pictures_in_colour_are_refused_where_grey_is_wanted():
     with pytest.raises(DataError, match="hidden-digit takes grey pictures, and noise is in colour") as error:
-        pairs_from(noise_source(channels=3), derived.task("hidden-digit"))
+        pairs_from(noise_source(channels=3), base.task("hidden-digit"))
     refused(error)
 
 
@@ -470,7 +471,7 @@ def test_both_parts_of_a_folder_have_one_shape_whatever_is_held_out(tmp_path):
 def test_other_pictures_are_read_in_the_shape_that_a_model_knows(task, tmp_path):
     """One grey picture of another size, for a model of colour pictures."""
     photograph(seed=0, width=40, height=50).convert("L").save(tmp_path / "one.png")
-    made = derived.task(task)
+    made = base.task(task)
     like = Spec(32, made.channels or 3, target_channels=made.target_channels or 3)
     assert open_for((Pairs,), str(tmp_path), root=Path(), task=task, like=like, least=1).spec == like
 
@@ -480,6 +481,6 @@ def test_grey_pictures_are_counted_for_colour_also_where_they_are_decoded_later(
         picture = photograph(seed=i, width=32, height=32)
         (picture.convert("L") if i < 2 else picture).save(tmp_path / f"{i}.png")
     for limit in (2**30, 0):
-        monkeypatch.setattr("ganvas.data.reading.RESIDENT_BYTES", limit)
+        monkeypatch.setattr("ganvas.data.decode.RESIDENT_BYTES", limit)
         (note,) = open_for((Pairs,), str(tmp_path), root=Path(), task="colorize").notes
         assert note.startswith("2 of the 5 pictures")

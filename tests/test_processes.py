@@ -14,11 +14,14 @@ import torch
 from conftest import facts_of, same_weights, small_config, source_for, taught, train_to
 from PIL import Image
 
-from ganvas import checkpoint, methods, processes, training
+from ganvas import checkpoint, methods, training
 from ganvas.cli import main
+from ganvas.core import distributed
+from ganvas.core.accumulation import Share, in_parts, share
+from ganvas.core.optim import update
+from ganvas.core.rng import everyones_rows, rand, seed_step
 from ganvas.errors import ProcessError, SettingError, UsageError
-from ganvas.nets.processor import Dropout
-from ganvas.runtime import Share, everyones_rows, in_parts, rand, seed_step, share, update
+from ganvas.nets.cpu_ops import Dropout
 
 CPU = torch.device("cpu")
 BATCH = 8
@@ -159,7 +162,7 @@ def test_what_they_tell_each_other(of_two):
         assert said == "--batch 7: cannot be shared evenly by 2 processes; give a multiple of 2: 8"
     first, second = (bytes(found["refused data"].int().tolist()).decode() for found in of_two[1])
     assert not first
-    assert "holds 9 pictures where process 1 runs, and 8 where the first does" in second
+    assert "holds 9 pictures in process 1, 8 in the first" in second
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -278,15 +281,15 @@ def test_an_environment_that_does_not_fit_is_one_line(env, said, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match=said), processes.joined(CPU):
+    with pytest.raises(UsageError, match=said), distributed.joined(CPU):
         pass
 
 
 def test_others_that_never_come_are_a_clear_line(monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", processes.datetime.timedelta(seconds=1))
+    monkeypatch.setattr(distributed, "PATIENCE", distributed.datetime.timedelta(seconds=1))
     for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ProcessError, match="process 0 of 2 waited to meet the others"), processes.joined(CPU):
+    with pytest.raises(ProcessError, match="process 0 of 2 waited to meet the others"), distributed.joined(CPU):
         pass
 
 

@@ -73,8 +73,8 @@ def tiny_vgg(weights=None, *, deepest="relu5_4", pooling="max", kept=False):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):  # noqa: F811
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ganvas.cli.training.DEMO_MINUTES", 0.01)
-    monkeypatch.setattr("ganvas.features.open_vgg", tiny_vgg)
+    monkeypatch.setattr("ganvas.cli.train.DEMO_MINUTES", 0.01)
+    monkeypatch.setattr("ganvas.metrics.features.open_vgg", tiny_vgg)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
     folders_of_a_user(tmp_path)
     saved(random(TheirResNet(width=4, blocks=1)), tmp_path / "latest_net_G.pth")

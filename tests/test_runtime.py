@@ -6,26 +6,21 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ganvas import device, runtime
-from ganvas.device import autocast, choose_precision, find_device, sent
-from ganvas.errors import UsageError
-from ganvas.losses import r1_penalty
-from ganvas.runtime import (
-    Between,
-    Purpose,
+from ganvas.core import accumulation, device, optim
+from ganvas.core.device import autocast, choose_precision, find_device, sent
+from ganvas.core.optim import (
     adam,
     by_step,
-    derive,
     evaluating,
-    noise,
     scale_rates,
-    seed_step,
-    slerp,
     take_state,
     update,
     update_average,
     update_together,
 )
+from ganvas.core.rng import Between, Purpose, derive, noise, seed_step, slerp
+from ganvas.errors import UsageError
+from ganvas.losses import r1_penalty
 
 CPU = torch.device("cpu")
 
@@ -113,7 +108,7 @@ def test_what_changes_with_the_step_is_a_number_or_follows_that_of_a_recording()
     assert by_step(lambda n: 9 / (10 + n), 8, least=0.1) == 0.5
     assert by_step(lambda n: 9 / (10 + n), 890, least=0.1) == 0.1
     number = torch.zeros((), dtype=torch.float64)
-    with runtime.numbered(number):
+    with optim.numbered(number):
         found = by_step(lambda n: 9 / (10 + n), 890, least=0.1)
         assert isinstance(found, torch.Tensor)
         assert found.item() == pytest.approx(0.9)
@@ -213,7 +208,7 @@ def test_the_average_takes_in_weights_and_statistics_with_a_decay_that_grows(rec
         nn.init.constant_(network.weight, step + 1)
         network.running_mean.fill_(step + 1)
         number = torch.tensor(step * every + every - 1, dtype=torch.float64)
-        with runtime.numbered(number) if recorded else contextlib.nullcontext():
+        with optim.numbered(number) if recorded else contextlib.nullcontext():
             update_average(average, network, decay=0.3, step=int(number), every=every)
         decay = min(0.3, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * (step + 1)
@@ -335,7 +330,9 @@ def test_gradients_lie_as_their_weights_do_also_over_parts():
     reference = torch.optim.Adam(plain.parameters(), 0.1, betas=(0.5, 0.9), fused=False, foreach=False)
     images = torch.randn(4, 3, 8, 8)
     for _ in range(3):
-        runtime.in_parts(lambda n: update(optimizer, r1_penalty(lambda x: critic(x).square(), images.chunk(2)[n])), 2)
+        accumulation.in_parts(
+            lambda n: update(optimizer, r1_penalty(lambda x: critic(x).square(), images.chunk(2)[n])), 2
+        )
         reference.zero_grad()
         r1_penalty(lambda x: plain(x).square(), images).backward()
         reference.step()

@@ -4,8 +4,8 @@ from typing import Literal
 
 import pytest
 
+from ganvas.core.settings import check, differences, from_json, help_of, parameters, setting, to_json
 from ganvas.errors import SettingError
-from ganvas.settings import check, differences, from_json, help_of, parameters, setting, to_json
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,15 @@ from conftest import facts_of, photograph, same_weights, train_to
 from PIL import Image
 
 from ganvas.cli import main
-from ganvas.data import open_for, packing, reading, sharded, tables
+from ganvas.core.accumulation import Share
+from ganvas.data import decode, open_for
 from ganvas.data.batch import Images, Pairs
+from ganvas.data.decode import LazyRows
 from ganvas.data.folder import open_folder
-from ganvas.data.reading import LazyRows
-from ganvas.data.stream import batches
+from ganvas.data.loader import batches
+from ganvas.data.webdataset import index, pack, reader
 from ganvas.doctor import Plan, check
 from ganvas.errors import DataError, GanvasError, UsageError
-from ganvas.runtime import Share
 
 CPU = torch.device("cpu")
 WRITTEN = itertools.count(1_000_000_000)  # seconds, of archives
@@ -70,14 +71,14 @@ def animals(tmp_path):
 @pytest.fixture
 def packed(animals, tmp_path):
     """The same in five shards."""
-    packing.pack_folder(animals, tmp_path / "packed", per_shard=9)
+    pack.pack_folder(animals, tmp_path / "packed", per_shard=9)
     return tmp_path / "packed"
 
 
 @pytest.fixture
 def streaming(monkeypatch):
     """As if the memory were small."""
-    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
 
 
 def by_name(source):
@@ -92,7 +93,7 @@ def by_name(source):
 @pytest.mark.parametrize("resident", [True, False])
 def test_shards_hold_the_pictures_and_the_classes_of_the_folder(animals, packed, tmp_path, monkeypatch, resident):
     if not resident:
-        monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     folder, shards = open_folder(animals, size=16), opened(packed, tmp_path)
     assert isinstance(shards.pictures, Images if resident else LazyRows)
     assert (shards.spec, len(shards)) == (folder.spec, 40)
@@ -120,7 +121,7 @@ def test_files_are_copied_as_they_are_mixed_and_read_by_webdataset_too(animals, 
 
 
 def test_packing_again_writes_the_same_bytes(animals, packed, tmp_path):
-    packing.pack_folder(animals, tmp_path / "again", per_shard=9)
+    pack.pack_folder(animals, tmp_path / "again", per_shard=9)
     for path in packed.iterdir():
         if path.name != "index.safetensors":  # that knows when
             assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
@@ -130,8 +131,8 @@ def test_size_makes_large_pictures_smaller_and_leaves_small_ones(tmp_path):
     for name, width, height in (("large", 128, 64), ("small", 20, 24)):
         (tmp_path / "mixed").mkdir(exist_ok=True)
         photograph(seed=1, width=width, height=height).save(tmp_path / "mixed" / f"{name}.png")
-    packing.pack_folder(tmp_path / "mixed", tmp_path / "out", size=32)
-    found = sharded.look_through(str(tmp_path / "out"), root=tmp_path)
+    pack.pack_folder(tmp_path / "mixed", tmp_path / "out", size=32)
+    found = reader.look_through(str(tmp_path / "out"), root=tmp_path)
     sizes = {}
     for sample in found.samples("")[0]:
         with Image.open(io.BytesIO(found.shelf.encoded(sample).content)) as image:
@@ -149,16 +150,16 @@ def test_what_cannot_be_read_is_left_out_and_too_much_of_it_leaves_nothing_behin
     for i in range(150):
         (folder / f"{i}.jpg").write_bytes(jpeg(i % 3))
     (folder / "150.jpg").write_bytes(b"no picture")
-    packed = packing.pack_folder(folder, tmp_path / "out")
+    packed = pack.pack_folder(folder, tmp_path / "out")
     assert (packed.pictures, packed.shards) == (150, 1)
     assert "150.jpg" in packed.left_out[0]
     for i in range(3):
         (folder / f"{i}.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match="cannot be read"):
-        packing.pack_folder(folder, tmp_path / "other")
+        pack.pack_folder(folder, tmp_path / "other")
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "out"}
     with pytest.raises(UsageError, match="is there already"):
-        packing.pack_folder(folder, tmp_path / "out")
+        pack.pack_folder(folder, tmp_path / "out")
 
 
 def test_names_that_share_what_is_before_the_dot_stay_apart(tmp_path):
@@ -167,7 +168,7 @@ def test_names_that_share_what_is_before_the_dot_stay_apart(tmp_path):
     names = ["a.jpg", "a.jpeg", "a.b.jpg", "a_b.jpg", "x" * 150 + ".jpg", "ü €.jpg"]
     for i, name in enumerate(names):
         (folder / name).write_bytes(jpeg(i))
-    packing.pack_folder(folder, tmp_path / "out")
+    pack.pack_folder(folder, tmp_path / "out")
     source = opened(tmp_path / "out", tmp_path)
     assert len(set(source.names)) == len(source) == len(names)
     pixels = {row[0] for row in by_name(open_folder(folder, size=16)).values()}
@@ -183,7 +184,7 @@ def test_names_that_share_what_is_before_the_dot_stay_apart(tmp_path):
 def test_however_many_processes_and_workers_read_the_batches_are_the_same(packed, tmp_path, streaming, monkeypatch, of):
     source = opened(packed, tmp_path, jitter=True)
     whole = take(6, source, flip=True)
-    monkeypatch.setattr("ganvas.data.stream.cores", lambda: 1)
+    monkeypatch.setattr("ganvas.data.loader.cores", lambda: 1)
     parts = [take(4, source, flip=True, first=2, share=Share(index, of)) for index in range(of)]
     for batch, pieces in zip(whole[2:], zip(*parts, strict=True), strict=True):
         again = Images.together(pieces)
@@ -223,7 +224,7 @@ def test_a_folder_of_side_by_side_pictures_and_a_task_work_in_shards(tmp_path, s
     folder.mkdir()
     for i in range(12):
         (folder / f"{i}.jpg").write_bytes(jpeg(i, width=64))
-    packing.pack_folder(folder, tmp_path / "packed", per_shard=5)
+    pack.pack_folder(folder, tmp_path / "packed", per_shard=5)
     for options in ({"side": "ba"}, {"task": "colorize"}, {"task": "denoise:0.1"}):
         ways = [opened(name, tmp_path, batches=(Pairs,), **options) for name in (folder, tmp_path / "packed")]
         assert ways[0].spec == ways[1].spec
@@ -273,7 +274,7 @@ def test_shards_of_others_are_read_by_their_convention(tmp_path):
 
 
 def test_a_pattern_means_some_of_the_shards_of_a_folder_and_several_folders(packed, tmp_path, animals):
-    packing.pack_folder(animals / "cat", tmp_path / "cats")
+    pack.pack_folder(animals / "cat", tmp_path / "cats")
     some = opened(packed / "shard-00000{0,2}.tar", tmp_path)
     assert len(some) == 18
     one = opened(packed / "shard-000004.tar", tmp_path)
@@ -289,8 +290,8 @@ def test_a_pattern_means_some_of_the_shards_of_a_folder_and_several_folders(pack
 
 def test_the_index_is_made_once_and_again_for_what_changed(packed, tmp_path, monkeypatch):
     scanned = []
-    original = tables.scan
-    monkeypatch.setattr(sharded, "scan", lambda handle, name: (scanned.append(name), original(handle, name))[1])
+    original = index.scan
+    monkeypatch.setattr(reader, "scan", lambda handle, name: (scanned.append(name), original(handle, name))[1])
     opened(packed, tmp_path)
     assert scanned == []  # it came with one
     (packed / "index.safetensors").unlink()
@@ -326,7 +327,7 @@ def test_where_nothing_can_be_written_the_index_is_kept_elsewhere(packed, tmp_pa
     assert len(opened(packed, tmp_path)) == 40
     assert len(list((tmp_path / "root/shards").glob("*.safetensors"))) == 1
     assert not list(packed.glob("*index*"))
-    monkeypatch.setattr(sharded, "scan", None)  # it is not made again
+    monkeypatch.setattr(reader, "scan", None)  # it is not made again
     assert len(opened(packed, tmp_path)) == 40
 
 
@@ -422,7 +423,7 @@ def test_hostile_archives_harm_nobody(tmp_path):
             file.write(header.tobuf(tarfile.GNU_FORMAT) + b"\0" * 512)
             file.truncate(2**34)  # a hole: it takes no place
         with (folder / "1.tar").open("rb") as file:
-            found = tables.scan(file.fileno(), "1.tar")
+            found = index.scan(file.fileno(), "1.tar")
         assert len(found) == 0
         assert len(found.left_out) == 1
     (folder / "1.tar").unlink()
@@ -441,7 +442,7 @@ def test_an_archive_that_is_none_and_an_empty_one(tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 40, b"\x10" + b"\0" * 7 + b'{"a": 1}        '])
 def test_a_damaged_index_is_no_index(damage):
     with pytest.raises(DataError, match="no index of shards"):
-        tables.Index.unpacked(damage)
+        index.Index.unpacked(damage)
 
 
 # --- far away -------------------------------------------------------------------------------------------------------

@@ -8,14 +8,15 @@ from conftest import facts_of, noise_source, small_config
 from torch import nn
 from torch.nn import functional as F
 
-from ganvas import methods, trial
-from ganvas.device import keep_memory
-from ganvas.nets import processor
+from ganvas import methods
+from ganvas.core.accumulation import Share
+from ganvas.core.device import keep_memory
+from ganvas.nets import cpu_ops
 from ganvas.nets.translators import UNet, lay_out, unet_widths
-from ganvas.runtime import Share
+from ganvas.training import precision
 
 CPU = torch.device("cpu")
-LAYERS = [(processor.Conv2d, nn.Conv2d), (processor.ConvTranspose2d, nn.ConvTranspose2d)]
+LAYERS = [(cpu_ops.Conv2d, nn.Conv2d), (cpu_ops.ConvTranspose2d, nn.ConvTranspose2d)]
 
 
 # --- few places -----------------------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ def test_with_the_fewest_places_the_kernel_and_its_gradient_are_not_rounded(quic
     layer, exact = quick(128, 128, 4, 2, 1, bias=False), plain(128, 128, 4, 2, 1, bias=False)
     exact.load_state_dict(layer.state_dict())
     exact.double()
-    side = 4 if quick is processor.Conv2d else 2
+    side = 4 if quick is cpu_ops.Conv2d else 2
     x = torch.randn(1, 128, side, side).bfloat16()  # as the layer before leaves it
     with torch.autocast("cpu", torch.bfloat16):
         made = layer(x)
@@ -94,7 +95,7 @@ def test_maps_side_by_side_get_gradients_that_are_laid_out(layout):
     leaves = [torch.randn(2, c, 6, 4).to(memory_format=layout).requires_grad_() for c in (3, 5)]
     wanted = torch.randn(2, 8, 6, 4).to(memory_format=layout)
     laid_out, found = [], []
-    for join in (processor.side_by_side, lambda *maps: torch.cat(maps, 1)):
+    for join in (cpu_ops.side_by_side, lambda *maps: torch.cat(maps, 1)):
         maps = [leaf * 2 for leaf in leaves]
         joined = join(*maps)
         for part in maps:
@@ -104,7 +105,7 @@ def test_maps_side_by_side_get_gradients_that_are_laid_out(layout):
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
     with torch.no_grad():
-        assert torch.equal(processor.side_by_side(*leaves), torch.cat(leaves, 1))
+        assert torch.equal(cpu_ops.side_by_side(*leaves), torch.cat(leaves, 1))
 
 
 SHAPES = [  # maps, kernel, stride, padding, output padding of a transposed one
@@ -124,7 +125,7 @@ def test_a_kernels_gradient_by_a_product_is_right_and_so_are_second_derivatives(
     maps, weight, bias = (torch.randn(*n, dtype=torch.float64, requires_grad=True) for n in numbers)
 
     def made(*given):
-        return processor._Convolution.apply(*given, stride, padding, more if transposed else None)
+        return cpu_ops._Convolution.apply(*given, stride, padding, more if transposed else None)
 
     if transposed:
         expected = F.conv_transpose2d(maps, weight, bias, stride, padding, more)
@@ -140,16 +141,16 @@ def test_a_kernels_gradient_by_a_product_is_right_and_so_are_second_derivatives(
 def test_at_small_maps_a_kernels_gradient_is_as_near_to_the_exact_one_and_lies_as_the_kernel(
     quick, plain, last, monkeypatch
 ):
-    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: True)
+    monkeypatch.setattr(cpu_ops, "multiplies_in_tiles", lambda: True)
     torch.manual_seed(0)
     layer, exact, theirs = (kind(64, 48, 4, 2, 1) for kind in (quick, plain, plain))
     for other in (exact, theirs):
         other.load_state_dict(layer.state_dict())
     if last:
         layer.to(memory_format=torch.channels_last)
-    side = 8 if quick is processor.Conv2d else 4
+    side = 8 if quick is cpu_ops.Conv2d else 4
     x = torch.randn(32, 64, side, side).bfloat16().requires_grad_()
-    wanted = torch.randn(32, 48, *([4] * 2 if quick is processor.Conv2d else [8] * 2))
+    wanted = torch.randn(32, 48, *([4] * 2 if quick is cpu_ops.Conv2d else [8] * 2))
 
     def gradients(layer, x):
         return torch.autograd.grad(layer(x), [x, *layer.parameters()], wanted.to(layer(x).dtype))
@@ -166,15 +167,15 @@ def test_at_small_maps_a_kernels_gradient_is_as_near_to_the_exact_one_and_lies_a
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("asked", ["maps", "kernel", "both"])
 def test_only_gradients_that_are_asked_for_are_computed(asked, bias, monkeypatch):
-    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: True)
+    monkeypatch.setattr(cpu_ops, "multiplies_in_tiles", lambda: True)
     made = []
 
     def noted(name, function):
         return lambda *given, **how: made.append(name) or function(*given, **how)
 
     for name in ("_of_maps", "_of_kernel"):
-        monkeypatch.setattr(processor, name, noted(name, getattr(processor, name)))
-    layer, x = processor.Conv2d(32, 32, 4, 2, 1, bias=bias), torch.randn(2, 32, 8, 8, requires_grad=True)
+        monkeypatch.setattr(cpu_ops, name, noted(name, getattr(cpu_ops, name)))
+    layer, x = cpu_ops.Conv2d(32, 32, 4, 2, 1, bias=bias), torch.randn(2, 32, 8, 8, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x * 2)
     wanted = {"maps": [x], "kernel": [layer.weight], "both": [x, layer.weight]}[asked]
@@ -183,24 +184,24 @@ def test_only_gradients_that_are_asked_for_are_computed(asked, bias, monkeypatch
 
 
 def test_products_stand_in_only_where_they_are_quicker(monkeypatch):
-    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: True)
+    monkeypatch.setattr(cpu_ops, "multiplies_in_tiles", lambda: True)
 
     def used(layer, x, *, dtype=torch.bfloat16):
         with torch.autocast("cpu", dtype, enabled=dtype is not None):
             made = layer(x)
         return "_Convolution" in str(made.grad_fn)
 
-    layer, maps = processor.Conv2d(32, 32, 4, 2, 1), torch.randn(64, 32, 16, 16)
+    layer, maps = cpu_ops.Conv2d(32, 32, 4, 2, 1), torch.randn(64, 32, 16, 16)
     assert used(layer, maps)
-    assert used(processor.ConvTranspose2d(32, 32, 4, 2, 1), torch.randn(64, 32, 8, 8))
+    assert used(cpu_ops.ConvTranspose2d(32, 32, 4, 2, 1), torch.randn(64, 32, 8, 8))
     assert not used(layer, torch.randn(64, 32, 18, 16))  # 9x8 places
-    assert not used(processor.ConvTranspose2d(32, 32, 4, 2, 1), torch.randn(64, 32, 9, 8))
-    assert not used(processor.Conv2d(31, 32, 4, 2, 1), maps[:, :31])
-    assert not used(processor.Conv2d(32, 31, 4, 2, 1), maps)
+    assert not used(cpu_ops.ConvTranspose2d(32, 32, 4, 2, 1), torch.randn(64, 32, 9, 8))
+    assert not used(cpu_ops.Conv2d(31, 32, 4, 2, 1), maps[:, :31])
+    assert not used(cpu_ops.Conv2d(32, 31, 4, 2, 1), maps)
     assert not used(layer, maps, dtype=None)
     with torch.no_grad():
         assert not used(layer, maps)
-    monkeypatch.setattr(processor, "multiplies_in_tiles", lambda: False)
+    monkeypatch.setattr(cpu_ops, "multiplies_in_tiles", lambda: False)
     assert not used(layer, maps)
 
 
@@ -210,7 +211,7 @@ def test_maps_made_of_rows_lie_as_convolutions_leave_theirs(last):
     rows, wanted = torch.randn(3, 24, requires_grad=True), torch.randn(3, 4, 3, 2)
     if last:
         wanted = wanted.contiguous(memory_format=torch.channels_last)
-    maps = processor.Unflatten(1, (4, 3, 2))(rows)
+    maps = cpu_ops.Unflatten(1, (4, 3, 2))(rows)
     assert maps.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(maps, rows.view(3, 4, 3, 2))
     (found,) = torch.autograd.grad(maps, rows, wanted)
@@ -223,7 +224,7 @@ def test_rows_of_maps_give_back_gradients_that_lie_as_the_maps_do(last):
     layout = torch.channels_last if last else torch.contiguous_format
     leaf = torch.randn(3, 4, 5, 6).to(memory_format=layout).requires_grad_()
     maps, strides, wanted = leaf * 2, [], torch.randn(3, 120)
-    rows = processor.Flatten()(maps)
+    rows = cpu_ops.Flatten()(maps)
     maps.register_hook(lambda gradient: strides.append(gradient.stride()))
     (found,) = torch.autograd.grad(rows, leaf, wanted)
     assert torch.equal(rows, (leaf * 2).flatten(1))
@@ -255,7 +256,7 @@ def test_gradients_of_large_kernels_lie_as_the_kernels_do():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_dropout_leaves_out_its_share_and_scales_the_rest(shape, p, dtype):
     torch.manual_seed(0)
-    made = processor.Dropout(p)(torch.ones(shape, dtype=dtype))
+    made = cpu_ops.Dropout(p)(torch.ones(shape, dtype=dtype))
     left = (made == 0).double().mean()
     assert abs(left - p) < 5 * math.sqrt(p * (1 - p) / made.numel())
     assert made[made != 0].unique().tolist() == [float(torch.tensor(1 / (1 - p), dtype=dtype))]
@@ -263,7 +264,7 @@ def test_dropout_leaves_out_its_share_and_scales_the_rest(shape, p, dtype):
 
 def test_dropout_draws_each_number_for_itself():
     torch.manual_seed(0)
-    left = (processor.Dropout(0.5)(torch.ones(256, 4096)) == 0).double()
+    left = (cpu_ops.Dropout(0.5)(torch.ones(256, 4096)) == 0).double()
     for apart in (1, 2, 3, 4, 8, 64):  # four numbers share 64 bits
         both = (left[:, apart:] * left[:, :-apart]).mean()
         assert abs(both - 0.25) < 0.003
@@ -272,7 +273,7 @@ def test_dropout_draws_each_number_for_itself():
 
 
 def test_dropout_is_a_function_of_the_seed_and_not_of_the_layout():
-    layer, x = processor.Dropout(0.5), torch.randn(3, 5, 4, 6)
+    layer, x = cpu_ops.Dropout(0.5), torch.randn(3, 5, 4, 6)
     made = []
     for given in (x, x.to(memory_format=torch.channels_last)):
         torch.manual_seed(7)
@@ -283,19 +284,19 @@ def test_dropout_is_a_function_of_the_seed_and_not_of_the_layout():
 
 def test_dropout_passes_gradients_of_what_it_kept():
     x = torch.randn(8, 50, requires_grad=True)
-    made = processor.Dropout(0.5)(x)
+    made = cpu_ops.Dropout(0.5)(x)
     (gradient,) = torch.autograd.grad(made.sum(), x)
     assert torch.equal(gradient, (made != 0) * 2.0)
-    layer = processor.Dropout(0.5).eval()
+    layer = cpu_ops.Dropout(0.5).eval()
     assert torch.equal(layer(x), x)
 
 
 def test_parts_of_a_batch_leave_out_what_the_whole_would(monkeypatch):
-    layer, x = processor.Dropout(0.4), torch.randn(6, 33)
+    layer, x = cpu_ops.Dropout(0.4), torch.randn(6, 33)
     torch.manual_seed(3)
     whole, parts = layer(x), []
     for number in range(2):
-        monkeypatch.setattr("ganvas.runtime.share", lambda number=number: Share(number, 2))
+        monkeypatch.setattr("ganvas.core.rng.share", lambda number=number: Share(number, 2))
         torch.manual_seed(3)
         parts.append(layer(x.chunk(2)[number]))
     assert torch.equal(torch.cat(parts), whole)
@@ -314,10 +315,10 @@ def test_the_format_is_the_one_in_which_steps_are_quicker(bf16, fp32, expected, 
         return {}
 
     monkeypatch.setattr(gan, "training_step", step)
-    monkeypatch.setattr(trial.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(trial, "choose_precision", lambda device: "bf16")
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(precision, "choose_precision", lambda device: "bf16")
     facts = facts_of(source, config=small_config("gan"))
-    assert trial.quicker_precision(source, facts, device=CPU) == expected
+    assert precision.quicker_precision(source, facts, device=CPU) == expected
 
 
 def test_a_step_of_a_second_is_not_tried_in_fp32_nor_any_where_products_are_slow(monkeypatch):
@@ -329,22 +330,22 @@ def test_a_step_of_a_second_is_not_tried_in_fp32_nor_any_where_products_are_slow
         return {}
 
     monkeypatch.setattr(methods.get("gan"), "training_step", step)
-    monkeypatch.setattr(trial.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
     facts = facts_of(source, config=small_config("gan"))
     for likely, tried in (("bf16", 1), ("fp32", 1)):
-        monkeypatch.setattr(trial, "choose_precision", lambda device, likely=likely: likely)
-        assert trial.quicker_precision(source, facts, device=CPU) == likely
+        monkeypatch.setattr(precision, "choose_precision", lambda device, likely=likely: likely)
+        assert precision.quicker_precision(source, facts, device=CPU) == likely
         assert len(steps) == tried
 
 
 def test_a_trial_leaves_no_trace_on_what_is_learned(tmp_path, monkeypatch):
     from ganvas import training
 
-    monkeypatch.setattr(trial, "choose_precision", lambda device: "bf16")
+    monkeypatch.setattr(precision, "choose_precision", lambda device: "bf16")
     source = noise_source()
     facts = facts_of(source, config=small_config("gan"))
     before = training.start(tmp_path / "a", source, facts).state_dict()
-    trial.quicker_precision(source, facts, device=CPU)
+    precision.quicker_precision(source, facts, device=CPU)
     after = training.start(tmp_path / "b", source, facts).state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
 

@@ -15,14 +15,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ganvas import device, methods, processes, runtime, stepping, training
-from ganvas.data.stream import batches
-from ganvas.device import autocast
+from ganvas import methods, training
+from ganvas.core import device, distributed, optim
+from ganvas.core.device import autocast
+from ganvas.core.optim import scale_rates
+from ganvas.data.loader import batches
 from ganvas.methods import _base
 from ganvas.methods.gan import Gan
-from ganvas.nets import processor
-from ganvas.runtime import scale_rates
-from ganvas.stepping import WARMING, Steps
+from ganvas.nets import cpu_ops
+from ganvas.training import cuda_graphs
+from ganvas.training.cuda_graphs import WARMING, Steps
 
 CPU = torch.device("cpu")
 STEPS = 40  # so that every phase is replayed, the penalty of every 16th step too
@@ -67,7 +69,7 @@ def record(work):
 def as_on_a_gpu(monkeypatch):
     """What differs there, for a recording that is made on the processor."""
     monkeypatch.setattr(_base, "adam", adam_as_on_a_gpu)
-    monkeypatch.setattr(processor.Dropout, "forward", nn.Dropout.forward)
+    monkeypatch.setattr(cpu_ops.Dropout, "forward", nn.Dropout.forward)
 
 
 def adam_as_on_a_gpu(weights, *, learning_rate, betas, epsilon):
@@ -93,7 +95,7 @@ def taken(method, source, record, *, steps=STEPS, precision="fp32"):
 
 def everything(method):
     """All that it holds: weights, buffers, and what its optimisers keep."""
-    return {**dict(stepping._state(method)), **method.memory()}
+    return {**dict(cuda_graphs._state(method)), **method.memory()}
 
 
 @every_method
@@ -133,7 +135,7 @@ def test_a_run_records_its_steps_unless_told_otherwise_and_goes_on_where_it_was(
         recorded.append(work)
         return record(work)
 
-    monkeypatch.setattr(training, "recording", lambda device, parts: counted)
+    monkeypatch.setattr(training.loop, "recording", lambda device, parts: counted)
     plain = train_to(tmp_path / "plain", 30, source=source, facts=facts, record=False)
     assert not recorded
     train_to(tmp_path / "recorded", 17, of=30, source=source, facts=facts)
@@ -203,7 +205,7 @@ def crossings(method, batch, steps=(0, 1)):
         patch.setattr(torch.autograd, "grad", no_gradients)  # its threads would look for the GPU
         patch.setattr(torch.autograd, "backward", no_backward)
         number = torch.zeros((), dtype=torch.float64, device="cuda")
-        with runtime.numbered(number), Crossings() as seen:
+        with optim.numbered(number), Crossings() as seen:
             for step in steps:
                 method.training_step(held, step)
         rates = [group["lr"] for optimizer in method.optimizers.values() for group in optimizer.param_groups]
@@ -309,12 +311,12 @@ def test_a_recording_that_fails_or_does_something_else_is_not_used(name, bad, ca
 def test_only_one_process_on_one_gpu_records_and_only_whole_steps(monkeypatch):
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
     gpu = torch.device("cuda")
-    assert stepping.recording(gpu, parts=1)
-    assert not stepping.recording(gpu, parts=2)
-    assert not stepping.recording(CPU, parts=1)
-    assert not stepping.recording(torch.device("mps"), parts=1)
-    monkeypatch.setattr(processes, "count", lambda: 2)
-    assert not stepping.recording(gpu, parts=1)
+    assert cuda_graphs.recording(gpu, parts=1)
+    assert not cuda_graphs.recording(gpu, parts=2)
+    assert not cuda_graphs.recording(CPU, parts=1)
+    assert not cuda_graphs.recording(torch.device("mps"), parts=1)
+    monkeypatch.setattr(distributed, "count", lambda: 2)
+    assert not cuda_graphs.recording(gpu, parts=1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
@@ -323,7 +325,7 @@ def test_on_a_gpu_replayed_steps_are_the_steps(name, caplog):
     gpu, source = torch.device("cuda"), source_for(name)
     device.prepare_to_train(gpu)
     made = []
-    for graphs in (None, stepping.recording(gpu, parts=1)):
+    for graphs in (None, cuda_graphs.recording(gpu, parts=1)):
         method = built(name, source).to(gpu)
         learn = Steps(method, seed=5, record=graphs)
         for step, batch in zip(range(STEPS), batches(source, batch=4, seed=1, device=gpu), strict=False):

@@ -8,14 +8,15 @@ import torch
 from conftest import labelled_source, noise_pictures, noise_source, pairs_source, unpaired_source
 from PIL import Image
 
-from ganvas.data import derived, folder, reading
+from ganvas.core.accumulation import Share
+from ganvas.data import decode, folder
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
-from ganvas.data.lanes import Order, Shards
-from ganvas.data.making import pairs_from
-from ganvas.data.stream import batches, indices
+from ganvas.data.loader import batches, indices
+from ganvas.data.tasks import base
+from ganvas.data.tasks.pairs import pairs_from
 from ganvas.data.unpaired import unpaired
+from ganvas.data.webdataset.shard_order import Order, Shards
 from ganvas.errors import DataError
-from ganvas.runtime import Share
 
 CPU = torch.device("cpu")
 
@@ -129,7 +130,7 @@ def test_only_when_asked_half_are_mirrored():
 
 def test_workers_give_the_same_batches_as_memory(photos, monkeypatch):
     resident = take(6, folder.open_folder(photos, size=16))
-    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     streamed = take(6, folder.open_folder(photos, size=16))
     later = take(2, folder.open_folder(photos, size=16), first=4)
     for a, b in zip(resident, streamed, strict=True):
@@ -138,7 +139,7 @@ def test_workers_give_the_same_batches_as_memory(photos, monkeypatch):
 
 
 def test_a_streamed_set_with_too_many_broken_files_stops(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     for i in range(10):
         Image.new("L", (32, 32), i).save(tmp_path / f"{i}.jpg")
     source = folder.open_folder(tmp_path)
@@ -183,7 +184,7 @@ def test_rows_are_the_middle_window_every_time():
 
 @pytest.mark.parametrize("name", ["denoise:0.2", "inpaint", "hidden-digit"])
 def test_chance_is_anew_in_every_batch_and_the_same_every_time_for_a_row(name):
-    source = pairs_from(noise_source(n=5), derived.task(name))
+    source = pairs_from(noise_source(n=5), base.task(name))
     rows = source.rows([0, 1, 2, 3, 4])
     for again in (source.rows([0, 1, 2, 3, 4]), Pairs.together([source.rows([i]) for i in range(5)])):
         assert torch.equal(rows.source, again.source)
@@ -201,7 +202,7 @@ def test_chance_is_anew_in_every_batch_and_the_same_every_time_for_a_row(name):
 def test_noise_is_added_after_a_window_is_cut_and_mirrored():
     clean = noise_source(n=12, size=32)
     source = dataclasses.replace(clean, spec=Spec(28, 1), margin=4)
-    plain, noisy = (pairs_from(source, derived.task(name)) for name in ("reconstruct", "denoise:0.05"))
+    plain, noisy = (pairs_from(source, base.task(name)) for name in ("reconstruct", "denoise:0.05"))
     for a, b in zip(take(4, plain, flip=True), take(4, noisy, flip=True), strict=True):
         assert torch.equal(a.target, b.target)
         assert 0.02 < (b.source - b.target).abs().mean() < 0.1
@@ -266,7 +267,7 @@ def test_rows_of_two_sets_go_round_the_shorter_one():
 def noisy(task):
     """A source larger than what it shows, and changed by chance."""
     pictures = dataclasses.replace(noise_source(n=90, size=32), spec=Spec(28, 1), margin=4)
-    return pairs_from(pictures, derived.task(task))
+    return pairs_from(pictures, base.task(task))
 
 
 class OneByOne:
@@ -304,7 +305,7 @@ SHARED = {
 
 @pytest.mark.parametrize("kind", SHARED)
 def test_the_shares_of_a_batch_are_the_batch_to_the_bit(kind, photos, monkeypatch):
-    monkeypatch.setattr(reading, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     source = SHARED[kind](photos)
     options = {"batch": 12 if kind == "folder" else 72, "flip": True, "first": 1}  # 72: two whole blocks and a part
     whole = take(2, source, **options)
@@ -320,12 +321,12 @@ def test_the_shares_of_a_batch_are_the_batch_to_the_bit(kind, photos, monkeypatc
 
 def test_no_two_rows_of_a_batch_meet_the_same_chance():
     grey = Source("grey", Spec(16, 1), Images(torch.full((72, 1, 16, 16), 128, dtype=torch.uint8)))
-    (batch,) = take(1, pairs_from(grey, derived.task("denoise:0.2")), batch=72)
+    (batch,) = take(1, pairs_from(grey, base.task("denoise:0.2")), batch=72)
     assert len(batch.source.unique(dim=0)) == 72
 
 
 def test_a_share_decodes_its_own_rows_only(monkeypatch):
-    monkeypatch.setattr("ganvas.data.stream.cores", lambda: 0)  # no workers: what is decoded is seen here
+    monkeypatch.setattr("ganvas.data.loader.cores", lambda: 0)  # no workers: what is decoded is seen here
     source, decoded = in_shards(*[10] * 8), []
     original = OneByOne.__getitem__
     monkeypatch.setattr(OneByOne, "__getitem__", lambda self, i: (decoded.append(i), original(self, i))[1])
@@ -346,7 +347,7 @@ class ReadNumber:
 
 
 def test_a_row_costs_the_same_however_many_there_are():
-    rows = reading.LazyRows(range(10**12), ReadNumber())  # a list of these would fit nowhere
+    rows = decode.LazyRows(range(10**12), ReadNumber())  # a list of these would fit nowhere
     assert rows[10**11][0].images.item() == 10**11
     row, complaint = rows[10**12 - 1]
     assert (row.images.item(), complaint) == (0, f"{10**12 - 1}: broken")

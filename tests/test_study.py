@@ -13,14 +13,16 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas import checkpoint, console, gallery, images, methods, study, training
-from ganvas.cli import judging, main, study_work
+from ganvas import checkpoint, methods, studies, training
+from ganvas.cli import console, evaluate, main, study_work
 from ganvas.cli.study_work import compare as compared
 from ganvas.errors import DataError
+from ganvas.imaging import images
+from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix
-from ganvas.study import spread
-from ganvas.study.plan import made_targets
-from ganvas.translation import Translator
+from ganvas.studies import statistics
+from ganvas.studies.plan import made_targets
+from ganvas.training import samples
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -81,7 +83,7 @@ def told(monkeypatch):
         (one.results / "metrics.json").write_text(json.dumps(results(one.seed, images_of)))
 
     for name in ("show_data", "take_sheet", "show_all"):  # which take more time here than learning does
-        monkeypatch.setattr(gallery, name, lambda *_, **__: [])
+        monkeypatch.setattr(samples, name, lambda *_, **__: [])
     monkeypatch.setattr(study_work, "compare", compare)
     monkeypatch.setattr(study_work, "report", lambda out: [])
     train = study_work.train_run
@@ -140,12 +142,12 @@ def record(out="out"):
 
 def read(text, *, changes=None, root=Path("nowhere")):
     Path("a.yaml").write_text(text)
-    return study.read_file(Path("a.yaml"), root=root, changes=changes or study.Changes())
+    return studies.read_file(Path("a.yaml"), root=root, changes=changes or studies.Changes())
 
 
 def test_the_study_of_the_project_says_what_was_done_by_hand():
-    changes = study.Changes(seeds=(0, 1))
-    found = study.read_file(ROOT / "studies/three-tasks.yaml", root=Path("/nowhere"), changes=changes)
+    changes = studies.Changes(seeds=(0, 1))
+    found = studies.read_file(ROOT / "studies/three-tasks.yaml", root=Path("/nowhere"), changes=changes)
     tasks = {task.name: task for task in found.tasks}
     assert {name: task.length.minutes for name, task in tasks.items()} == {"colorize": 30, "monet": 6, "cartoon": 5}
     assert tasks["colorize"].learners[0].config.l1 == 1000
@@ -154,12 +156,12 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
     assert teacher.learner.words == "cyclegan --generator unet --norm group --cycle 3 --identity 0.2"
     assert (teacher.length.minutes, Path(teacher.target).name) == (14, "monet")
     assert all((task.size, task.flip, task.jitter) == (128, True, True) for task in found.tasks)
-    rounds = list(study.rounds(found, Path("out")))
+    rounds = list(studies.rounds(found, Path("out")))
     assert [(one.seed, one.task.name) for one in rounds] == [(s, name) for s in (0, 1) for name in tasks]
     runs = [run for one in rounds for run in one.runs] + [rounds[1].teacher]
     assert len({run.folder for run in runs}) == 13
-    states = {run.folder: study.State() for run in runs}
-    assert study.seconds_left(runs, states) == 60 * (2 * 2 * (30 + 6 + 5) + 14)
+    states = {run.folder: studies.State() for run in runs}
+    assert studies.seconds_left(runs, states) == 60 * (2 * 2 * (30 + 6 + 5) + 14)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,7 @@ def test_numbers_mean_what_people_mean(place):
 
 
 def test_what_is_asked_for_wins_over_the_file(place):
-    changes = study.Changes(length=study.Length(minutes=3), size=32, seeds=(7,))
+    changes = studies.Changes(length=studies.Length(minutes=3), size=32, seeds=(7,))
     made = "made_by: {method: cyclegan, target: paintings, steps: 9}\n    steps: 5\n    size: 16"
     found = read(STUDY.replace("task: colorize-rgb", made), changes=changes)
     (task,) = found.tasks
@@ -331,7 +333,7 @@ def test_a_study_is_done_seed_by_seed_once_and_grows(place, told, capsys):
 def test_stopped_anywhere_the_same_command_ends_as_if_it_had_not_been(place, told, monkeypatch, capsys):
     assert go("--steps", 3, out="whole") == 0
     told.clear()
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     follow, runs = console.follow, []
 
     def follow_and_stop(events):
@@ -472,7 +474,7 @@ def test_targets_are_made_once_by_a_translator_that_needs_no_pairs(place, told, 
         small = whole.resize((19, 16), Image.Resampling.BICUBIC)  # 24x20, the shorter side as it is learned
     wanted = translator(images.Picture(torch.from_numpy(np.array(small)).permute(2, 0, 1)))
     noted = []
-    monkeypatch.setattr(judging, "compare_models", lambda *given, notes, **ways: noted.extend(notes))
+    monkeypatch.setattr(evaluate, "compare_models", lambda *given, notes, **ways: noted.extend(notes))
     round_of_it = SimpleNamespace(task=task, results=Path("out/grey/seed0"))
     compared(
         round_of_it, {}, ways={}, work=SimpleNamespace(out=Path("out"), root=Path(), features="auto", device="cpu")
@@ -547,19 +549,23 @@ def test_two_seeds_are_seldom_enough_and_one_says_so(place, told):
 @pytest.mark.parametrize(("better", "wins"), [("higher", "pix2pix"), ("lower", "plain"), ("near 1", "")])
 def test_who_is_better_depends_on_the_score(better, wins):
     found = {seed: results(seed, ["plain", "pix2pix"], better=better) for seed in range(3)}
-    (score,) = spread.scores_of(found)
+    (score,) = statistics.scores_of(found)
     for answers in (["pix2pix", "plain"], ["plain", "pix2pix"]):
-        (verdict,) = told = spread.verdicts(found, answers, score)
-        assert verdict.better == spread.winner(answers, told) == wins
+        (verdict,) = told = statistics.verdicts(found, answers, score)
+        assert verdict.better == statistics.winner(answers, told) == wins
         assert not wins or verdict.sentence.startswith(f"{wins} is better than ")
 
 
 def test_nobody_wins_who_is_not_surely_better_than_all():
-    verdicts = [spread.Verdict("a", "b", "", "a"), spread.Verdict("a", "c", "", ""), spread.Verdict("b", "c", "", "c")]
-    assert spread.winner(["a", "b", "c"], verdicts) == ""
+    verdicts = [
+        statistics.Verdict("a", "b", "", "a"),
+        statistics.Verdict("a", "c", "", ""),
+        statistics.Verdict("b", "c", "", "c"),
+    ]
+    assert statistics.winner(["a", "b", "c"], verdicts) == ""
     verdicts[1] = dataclasses.replace(verdicts[1], better="a")
-    assert spread.winner(["a", "b", "c"], verdicts) == "a"
-    assert spread.winner(["a"], []) == ""
+    assert statistics.winner(["a", "b", "c"], verdicts) == "a"
+    assert statistics.winner(["a"], []) == ""
 
 
 # --- all of it ------------------------------------------------------------------------------------------------------

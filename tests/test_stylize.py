@@ -12,16 +12,17 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas import images, lab
-from ganvas.cli import main, stylizing
+from ganvas.cli import main
+from ganvas.cli import stylize as command
 from ganvas.errors import DataError, DivergedError, SaveError, SettingError
-from ganvas.features import open_vgg
-from ganvas.images import Picture
+from ganvas.imaging import images, lab
+from ganvas.imaging.images import Picture
+from ganvas.metrics.features import open_vgg
 from ganvas.nets.vgg import VGG19
-from ganvas.stylize import PRESETS, Scale, StylizeConfig, Stylizer, recipe_named
-from ganvas.stylize.colours import grey_of, match_colours
-from ganvas.stylize.descent import by_lbfgs
-from ganvas.stylize.scale import masked_gram
+from ganvas.style import PRESETS, Scale, StylizeConfig, Stylizer, recipe_named
+from ganvas.style.colors import grey_of, match_colours
+from ganvas.style.optimise import by_lbfgs
+from ganvas.style.scale import masked_gram
 
 STEPS = 4  # of each picture on the command line
 
@@ -146,7 +147,7 @@ def test_the_second_half_of_the_last_steps_is_exact_where_the_network_is_quick(m
     stylizer = Stylizer(quick(iterations=12, scales=2), tiny(), [picture(seed=9)], "bf16")
     list(stylizer(picture()))
     assert formats == [torch.bfloat16] * (6 + 3) + [torch.float32] * 3
-    monkeypatch.setattr("ganvas.stylize.stylizer._EXACT", 100)  # pixels: this picture is large now
+    monkeypatch.setattr("ganvas.style.stylizer._EXACT", 100)  # pixels: this picture is large now
     list(Stylizer(quick(scales=1), tiny(), [picture(seed=9)], "bf16")(picture()))
     assert formats[12:] == [torch.bfloat16] * 6
 
@@ -154,7 +155,7 @@ def test_the_second_half_of_the_last_steps_is_exact_where_the_network_is_quick(m
 def test_large_pictures_give_the_same_in_less_memory(monkeypatch):
     mask = torch.arange(40 * 48).reshape(1, 40, 48).div(8).to(torch.uint8)
     plain, _ = stylized(mask=mask)
-    monkeypatch.setattr("ganvas.stylize.scale._WHOLE", 100)
+    monkeypatch.setattr("ganvas.style.scale._WHOLE", 100)
     frugal, _ = stylized(mask=mask)
     assert torch.equal(plain.pixels, frugal.pixels)
 
@@ -238,7 +239,7 @@ def test_a_style_is_looked_at_no_larger_than_it_may_be(monkeypatch):
         sizes.append(max(shown.shape[-2:]))
         return forward(network, shown, *given, **how)
 
-    monkeypatch.setattr("ganvas.stylize.stylizer.LARGEST_STYLE", 150)
+    monkeypatch.setattr("ganvas.style.stylizer.LARGEST_STYLE", 150)
     monkeypatch.setattr(VGG19, "forward", look)
     for longer, expected in ((48, 96), (100, 150), (200, 200)):
         stylizer = Stylizer(quick(size=longer, scales=1, style_scale=2.0), tiny(), [picture(seed=9, width=500)])
@@ -368,7 +369,7 @@ def test_large_pictures_are_laid_over_in_strips(monkeypatch):
     stylizer = Stylizer(quick(keep_colors="luminance"), tiny(), [picture(seed=9)], mask=mask)
     made = torch.rand(1, 35, 45) * 2 - 1
     whole = stylizer.finish(content, made).pixels
-    monkeypatch.setattr("ganvas.stylize.stylizer._STRIP", 500)
+    monkeypatch.setattr("ganvas.style.stylizer._STRIP", 500)
     assert torch.equal(stylizer.finish(content, made).pixels, whole)
 
 
@@ -416,7 +417,7 @@ def stylize(monkeypatch, tmp_path):
     """Run `ganvas stylize` in a folder with some pictures and a tiny network; returns the exit status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "ganvas.features.open_vgg", lambda weights, *, deepest, pooling: tiny(deepest=deepest, pooling=pooling)
+        "ganvas.metrics.features.open_vgg", lambda weights, *, deepest, pooling: tiny(deepest=deepest, pooling=pooling)
     )
     photograph(seed=0, width=48, height=40).save("cat.png", dpi=(300, 300))
     photograph(seed=9, width=50, height=60).save("monet.jpg")
@@ -567,7 +568,7 @@ def test_ctrl_c_in_a_folder_lists_what_was_left_out_and_the_last_step_of_all_is_
 
 @pytest.fixture
 def at_every_step(monkeypatch):
-    monkeypatch.setattr(stylizing, "PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(command, "PREVIEW_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -593,7 +594,7 @@ def test_a_preview_of_before_stays_without_overwrite(stylize, capsys, monkeypatc
     assert "a.preview.jpg: left from a run" in " ".join(capsys.readouterr().err.split())
     assert Path("a.preview.jpg").read_text() == "mine"
     with monkeypatch.context() as patched:
-        patched.setattr(stylizing, "PREVIEW_SECONDS", 100.0)
+        patched.setattr(command, "PREVIEW_SECONDS", 100.0)
         assert stylize("cat.png", "monet.jpg", "--out", "a.png", "--overwrite") == 0
     assert Path("a.preview.jpg").read_text() == "mine"  # this run wrote none
     assert stylize("cat.png", "monet.jpg", "--out", "a.png", "--overwrite") == 0
@@ -652,7 +653,7 @@ def test_what_a_format_cannot_hold_is_said_before_the_first_step(stylize, capsys
 
 
 def test_a_preview_is_there_while_it_works(stylize, monkeypatch):
-    monkeypatch.setattr(stylizing, "PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(command, "PREVIEW_SECONDS", 0.0)
     seen, finish = [], Stylizer.finish
 
     def look(stylizer, content, made):

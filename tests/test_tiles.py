@@ -8,12 +8,13 @@ from conftest import facts_of, noise_source
 from sklearn.datasets import load_sample_image
 from torch import nn
 
-from ganvas import checkpoint, tiles
+from ganvas import checkpoint
 from ganvas.data.batch import Spec
-from ganvas.images import Picture, to_bytes, to_signed
+from ganvas.imaging import tiling
+from ganvas.imaging.images import Picture, to_bytes, to_signed
+from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix, Pix2pixConfig
 from ganvas.nets.translators import ResNet, UNet
-from ganvas.translation import Translator
 
 
 def photograph(side):
@@ -29,7 +30,7 @@ def photograph(side):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Patches small enough for small pictures."""
-    monkeypatch.setattr(tiles, "PATCH", (64, 64))
+    monkeypatch.setattr(tiling, "PATCH", (64, 64))
 
 
 def unet(norm, *, channels=3):
@@ -46,7 +47,7 @@ def both(network, picture, *, tile):
     """The picture as a whole and in tiles, in grey levels."""
     with torch.inference_mode():
         whole = to_bytes(network(to_signed(picture)[None])[0])
-        tiled = tiles.translate_in_tiles(
+        tiled = tiling.translate_in_tiles(
             lambda x: network(to_signed(x)), picture, network=network, tile=tile, multiple=network.multiple
         )
     return whole.float(), to_bytes(tiled).float()
@@ -55,10 +56,10 @@ def both(network, picture, *, tile):
 @pytest.mark.parametrize("length", [8, 63, 64, 65, 100, 128, 1000])
 @pytest.mark.parametrize(("tile", "multiple"), [(64, 1), (64, 16), (64, 32), (50, 32)])
 def test_weights_add_up_to_one_on_a_grid(length, tile, multiple):
-    tile, overlap = tiles.meshes(tile, multiple)
+    tile, overlap = tiling.meshes(tile, multiple)
     assert overlap <= tile / 2
     total = torch.zeros(length)
-    for start, end, weight in tiles.axis_tiles(length, tile=tile, overlap=overlap, multiple=multiple):
+    for start, end, weight in tiling.axis_tiles(length, tile=tile, overlap=overlap, multiple=multiple):
         assert start % multiple == 0
         assert 0 < end - start <= tile
         assert weight.shape == (end - start,)
@@ -81,18 +82,18 @@ def test_tiles_agree_in_brightness(network, norm, monkeypatch):
     picture, made = photograph(640), network(norm)
     whole, tiled = both(made, picture, tile=192)
     assert (whole - tiled).abs().mean() < 4  # with patches this small; 20 without
-    monkeypatch.setattr(tiles, "looks_at_all", lambda layer: False)  # each tile by its own statistics
+    monkeypatch.setattr(tiling, "looks_at_all", lambda layer: False)  # each tile by its own statistics
     _, apart = both(made, picture, tile=192)
     assert (whole - apart).abs().mean() > 2 * (whole - tiled).abs().mean()
 
 
 def test_batch_norm_without_averages_counts_as_looking_at_all():
     network = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)).eval()
-    assert tiles.looks_at_all(network[0])
-    assert not tiles.looks_at_all(nn.BatchNorm2d(3).eval())
-    assert not tiles.looks_at_all(nn.InstanceNorm2d(3, track_running_stats=True).eval())
+    assert tiling.looks_at_all(network[0])
+    assert not tiling.looks_at_all(nn.BatchNorm2d(3).eval())
+    assert not tiling.looks_at_all(nn.InstanceNorm2d(3, track_running_stats=True).eval())
     picture = to_signed(photograph(512))
-    made = tiles.translate_in_tiles(network, picture, network=network, tile=128, multiple=1)
+    made = tiling.translate_in_tiles(network, picture, network=network, tile=128, multiple=1)
     torch.testing.assert_close(made, network(picture[None])[0], atol=1e-4, rtol=0)  # one layer, and patches cover all
 
 
@@ -101,16 +102,16 @@ def test_batch_norm_without_averages_counts_as_looking_at_all():
 )
 def test_frozen_at_its_own_statistics_a_layer_does_what_it_did(layer):
     x = torch.randn(1, 4, 9, 7, generator=torch.Generator().manual_seed(0)) * 3 + 1
-    with tiles.pooled(layer) as statistics:
+    with tiling.pooled(layer) as statistics:
         torch.testing.assert_close(layer(x), type(layer).forward(layer, x), atol=1e-5, rtol=1e-5)
-    with tiles.frozen(layer, statistics):
+    with tiling.frozen(layer, statistics):
         torch.testing.assert_close(layer(x[..., :4]), type(layer).forward(layer, x)[..., :4], atol=1e-5, rtol=1e-5)
 
 
 def test_layers_are_put_back_whatever_happens():
     network, x = unet("instance"), torch.zeros(1, 3, 16, 16)
     before = network(x)
-    for block in (tiles.pooled(network), tiles.frozen(network, {})):
+    for block in (tiling.pooled(network), tiling.frozen(network, {})):
         with pytest.raises(ZeroDivisionError), block:
             _ = 1 / 0
     assert not [layer for layer in network.modules() if "forward" in vars(layer)]
@@ -133,8 +134,8 @@ def test_a_translator_takes_tiles_where_it_should(monkeypatch):
     assert max(max(size) for size in sizes) <= 104
     assert (whole.float() - tiled.float()).abs().mean() < 2
     sizes.clear()
-    monkeypatch.setattr(tiles, "WHOLE", 59_999)
-    monkeypatch.setattr(tiles, "TILE", 128)
+    monkeypatch.setattr(tiling, "WHOLE", 59_999)
+    monkeypatch.setattr(tiling, "TILE", 128)
     assert Translator(model)(picture).pixels.shape == (3, 300, 200)
     assert max(max(size) for size in sizes) <= 128
 
@@ -149,10 +150,10 @@ def test_memory_stays_bounded(monkeypatch):
 
 def test_patches_reach_everywhere():
     seen = torch.zeros(700, 530)
-    tops, lefts = tiles._spread(700 - 64, 11, 1), tiles._spread(530 - 64, 9, 1)
+    tops, lefts = tiling._spread(700 - 64, 11, 1), tiling._spread(530 - 64, 9, 1)
     for y in tops:
         for x in lefts:
             seen[y : y + 64, x : x + 64] = 1
     assert seen.all()
-    assert sorted(point for group in tiles._interleaved(tops, 4) for point in group) == tops
-    assert [len(group) for group in tiles._interleaved(list(range(11)), 4)] == [4, 4, 3]
+    assert sorted(point for group in tiling._interleaved(tops, 4) for point in group) == tops
+    assert [len(group) for group in tiling._interleaved(list(range(11)), 4)] == [4, 4, 3]

@@ -19,12 +19,14 @@ from conftest import (
 )
 from PIL import Image
 
-from ganvas import checkpoint, gallery, images, log, training
-from ganvas.data import derived
-from ganvas.data.making import pairs_from
+from ganvas import checkpoint, training
+from ganvas.checkpoint.manifest import build
+from ganvas.data.tasks import base
+from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, DivergedError, SettingError
-from ganvas.facts import build
-from ganvas.inference import draw
+from ganvas.imaging import images
+from ganvas.inference.generate import draw
+from ganvas.training import metrics_log, samples
 
 CPU = torch.device("cpu")
 
@@ -67,7 +69,7 @@ def test_minutes_end_a_run(tmp_path):
 
 
 def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = noise_source()
     facts = facts_of(source)
     method = training.start(tmp_path, source, facts)
@@ -76,13 +78,13 @@ def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
     assert events[-1].spent == 1
     assert events[2].losses.keys() == {"generator", "discriminator"}
     assert all(event.images_per_second > 0 for event in events[1:])
-    assert [record["step"] for record in log.read(tmp_path)] == [1, 2, 3, 4, 5]
+    assert [record["step"] for record in metrics_log.read(tmp_path)] == [1, 2, 3, 4, 5]
 
 
 def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
     source = noise_source()
     train_to(tmp_path, 30, source=source, facts=facts_of(source), save_every=10)
-    made = gallery.show_all(tmp_path)
+    made = samples.show_all(tmp_path)
     assert [path.name for path in made] == ["step-00000030.png", "timelapse.gif", "losses.png"]
     sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
     assert sheets == ["data", *(f"step-{step:08d}" for step in (0, 10, 13, 16, 20, 25, 30))]
@@ -94,7 +96,7 @@ def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
 
 
 def test_sheets_are_taken_evenly_in_the_logarithm_of_the_step():
-    taken = [step for step in range(100_001) if gallery.worth_a_look(step)]
+    taken = [step for step in range(100_001) if samples.worth_a_look(step)]
     assert taken[:6] == [0, 10, 13, 16, 20, 25]
     assert taken[-1] == 100_000
     assert len(taken) == 42
@@ -151,8 +153,8 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
 def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
     source = noise_source(classes=("a", "b", "c"))
     method = build(facts_of(source, "cgan"))
-    sheet = gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source))
-    across = gallery.columns(16)
+    sheet = samples.take_sheet(tmp_path, method, 0, pictures=samples.to_show(source))
+    across = samples.columns(16)
     labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
     expected = torch.stack(list(draw(method, range(3 * across), labels)))
     with Image.open(sheet) as picture:
@@ -165,8 +167,8 @@ def test_a_sheet_of_large_pictures_is_no_larger_than_one_of_256_pixels(size, sho
     source = noise_source(n=16, size=size)
     method = build(facts_of(source, "vae"))
     method.generate = lambda seeds, labels: torch.zeros(len(seeds), 1, size, size)
-    across = gallery.columns(size)
-    for path in (gallery.show_data(tmp_path, source), gallery.take_sheet(tmp_path, method, 0, pictures=source.some(8))):
+    across = samples.columns(size)
+    for path in (samples.show_data(tmp_path, source), samples.take_sheet(tmp_path, method, 0, pictures=source.some(8))):
         with Image.open(path) as picture:
             assert picture.width == across * (shown + 2) + 2
 
@@ -193,9 +195,9 @@ def same(row, pictures):
 def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
     source = pairs_source(n=32, channels=1, target_channels=3)
     method = build(facts_of(source, "pix2pix")).eval()
-    pictures = gallery.to_show(source)
+    pictures = samples.to_show(source)
     assert len(pictures) == 16
-    rows = rows_of(gallery.take_sheet(tmp_path, method, 5, pictures=pictures))
+    rows = rows_of(samples.take_sheet(tmp_path, method, 5, pictures=pictures))
     assert len(rows) == 6
     with torch.no_grad():
         made = images.to_bytes(method.translate(pictures.signed().source))
@@ -207,8 +209,8 @@ def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_
 def test_a_sheet_of_two_directions_shows_both(tmp_path):
     source = unpaired_source(n=32, channels=3)
     method = build(facts_of(source, "cyclegan")).eval()
-    pictures = gallery.to_show(source)
-    rows = rows_of(gallery.take_sheet(tmp_path, method, 5, pictures=pictures))
+    pictures = samples.to_show(source)
+    rows = rows_of(samples.take_sheet(tmp_path, method, 5, pictures=pictures))
     with torch.no_grad():
         there, back = (
             images.to_bytes(method.translate(t, way))
@@ -222,19 +224,19 @@ def test_a_sheet_of_two_directions_shows_both(tmp_path):
 def test_a_sheet_of_few_pairs_is_filled_with_white(tmp_path):
     source = pairs_source(n=10)
     method = build(facts_of(source, "pix2pix"))
-    rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source)))
+    rows = rows_of(samples.take_sheet(tmp_path, method, 0, pictures=samples.to_show(source)))
     assert [len(row) for row in rows] == [8, 8, 8, 2, 2, 2]
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "autoencoder", "vae", "cyclegan"])
 def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
-    source = pairs_from(noise_source(n=16, channels=3), derived.task("colorize"))
+    source = pairs_from(noise_source(n=16, channels=3), base.task("colorize"))
     config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
     method = build(facts_of(source, name, config=config, task="colorize"))
-    pictures = gallery.to_show(source)
-    rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=pictures, task="colorize"))
-    data = rows_of(gallery.show_data(tmp_path, source, task="colorize"))
-    grey, colour = gallery.shown(pictures, "colorize")
+    pictures = samples.to_show(source)
+    rows = rows_of(samples.take_sheet(tmp_path, method, 0, pictures=pictures, task="colorize"))
+    data = rows_of(samples.show_data(tmp_path, source, task="colorize"))
+    grey, colour = samples.shown(pictures, "colorize")
     assert grey.shape == colour.shape == (16, 3, 16, 16)
     assert same(rows[0], grey[:8])
     assert same(rows[2], colour[:8])
@@ -246,11 +248,11 @@ def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, n
 def test_of_single_pictures_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
     source = noise_source(n=32)
     method = build(facts_of(source, name))
-    rows = rows_of(gallery.take_sheet(tmp_path, method, 0, pictures=gallery.to_show(source)))
+    rows = rows_of(samples.take_sheet(tmp_path, method, 0, pictures=samples.to_show(source)))
     assert len(rows) == shown
     if name == "autoencoder":
-        assert same(rows[0], gallery.to_show(source).images[:8])
-        assert same(rows[2], gallery.to_show(source).images[:8])
+        assert same(rows[0], samples.to_show(source).images[:8])
+        assert same(rows[2], samples.to_show(source).images[:8])
 
 
 def test_what_is_shown_is_what_was_held_out_where_something_was(tmp_path):
@@ -265,7 +267,7 @@ def test_what_is_shown_is_what_was_held_out_where_something_was(tmp_path):
 def test_a_translators_run_leaves_everything_that_its_folder_promises(tmp_path, name):
     source = source_for(name)
     train_to(tmp_path, 11, source=source, facts=facts_of(source, name), save_every=5)
-    made = gallery.show_all(tmp_path)
+    made = samples.show_all(tmp_path)
     assert [path.name for path in made] == ["step-00000011.png", "timelapse.gif", "losses.png"]
     sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
     assert sheets == ["data", "step-00000000", "step-00000010", "step-00000011"]

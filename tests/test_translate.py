@@ -19,13 +19,14 @@ from PIL import Image, ImageOps
 from test_images import swapped_profile
 from torch import nn
 
-from ganvas import checkpoint, film, images, tiles
+from ganvas import checkpoint
 from ganvas.cli import main
 from ganvas.data.batch import Spec
 from ganvas.errors import DataError, ModelError, SettingError
-from ganvas.images import Picture
+from ganvas.imaging import images, tiling, video
+from ganvas.imaging.images import Picture
+from ganvas.inference.translate import Translator
 from ganvas.methods.adain import Adain
-from ganvas.translation import Translator
 
 
 class Negative(nn.Module):
@@ -55,7 +56,7 @@ def translate(monkeypatch, tmp_path):
     """Run `ganvas translate` with a model that makes negatives; returns the exit status."""
 
     def run(*words, out="out", model=None):
-        monkeypatch.setattr(checkpoint, "load", lambda path, device: model or negative())
+        monkeypatch.setattr(checkpoint.store, "load", lambda path, device: model or negative())
         return main(["translate", "model", *map(str, words), "--out", str(tmp_path / out)])
 
     return run
@@ -209,7 +210,7 @@ def test_a_jpeg_is_written_with_all_its_colour(folder, tmp_path, translate):
 
 
 def test_colorize_keeps_the_lightness_and_works_at_the_size_of_the_training(tmp_path):
-    from ganvas import lab
+    from ganvas.imaging import lab
 
     model = negative(size=32, channels=1, target_channels=2, task="colorize")
     picture = images.picture_of(photograph(seed=3, width=90, height=70))
@@ -264,7 +265,7 @@ def test_a_model_of_one_size_is_given_squares(height, width):
 
 
 def test_reflection_leads_to_and_fro():
-    from ganvas.translation import _reflection
+    from ganvas.inference.translate import _reflection
 
     row = np.arange(5)
     assert row[_reflection(5, 7, 20).numpy()].tolist() == np.pad(row, (7, 8), mode="reflect").tolist()
@@ -638,7 +639,7 @@ def test_a_turned_video_is_turned_for_good(folder, tmp_path, translate):
 
 def test_odd_sides_get_one_pixel_more_and_that_is_said(folder, tmp_path, translate, capsys, monkeypatch):
     write_video(folder / "a.mp4", size=(48, 32), sound=False)
-    monkeypatch.setattr(film, "_picture", lambda frame, path: Picture(torch.zeros(3, 31, 47, dtype=torch.uint8)))
+    monkeypatch.setattr(video, "_picture", lambda frame, path: Picture(torch.zeros(3, 31, 47, dtype=torch.uint8)))
     assert translate(folder) == 0
     assert watch(tmp_path / "out/a.mp4")[0][0].shape == (32, 48, 3)
     assert "even sides" in capsys.readouterr().err
@@ -679,7 +680,7 @@ def test_smoothing_takes_away_flicker_and_leaves_the_motion():
         return Picture((frame.pixels.float() * 0.6 + next(flicker)).to(torch.uint8))
 
     frames = moving()
-    steady = film.Steady(change, 0.8)
+    steady = video.Steady(change, 0.8)
     made = [steady(frame).pixels.float() for frame in frames]
     last = [made[i][:, 8:-8, 8:-8] - frames[i].pixels[:, 8:-8, 8:-8] * 0.6 for i in (4, 5)]
     assert abs(float(last[1].mean() - last[0].mean())) < 12  # of 30
@@ -688,15 +689,15 @@ def test_smoothing_takes_away_flicker_and_leaves_the_motion():
 
 def test_nothing_of_the_scene_before_remains():
     frames = [Picture(torch.full((3, 40, 40), value, dtype=torch.uint8)) for value in (20, 220)]
-    steady = film.Steady(lambda frame: frame, 0.9)
+    steady = video.Steady(lambda frame: frame, 0.9)
     assert [int(steady(frame).pixels.float().mean()) for frame in frames] == [20, 220]
 
 
 def test_frames_too_small_for_flow_and_enlarging_tasks_pass_through():
-    small = film.Steady(lambda frame: frame, 0.5)
+    small = video.Steady(lambda frame: frame, 0.5)
     for value in (20, 30):
         assert small(Picture(torch.full((3, 8, 8), value, dtype=torch.uint8))).pixels.unique().tolist() == [value]
-    enlarging = film.Steady(lambda frame: Picture(frame.pixels.repeat_interleave(2, 1).repeat_interleave(2, 2)), 0.5)
+    enlarging = video.Steady(lambda frame: Picture(frame.pixels.repeat_interleave(2, 1).repeat_interleave(2, 2)), 0.5)
     for frame in moving(count=2):
         assert enlarging(frame).pixels.shape == (3, 128, 128)
 
@@ -840,7 +841,7 @@ def test_tiles_agree_with_the_whole_where_the_style_is_given_by_adain(monkeypatc
     translator = Translator(checkpoint.Model(method, facts, 0), styles=[Picture(painting)])
     in_tiles = dataclasses.replace(translator, tile=256)
     whole, tiled = (each(Picture(pixels)).pixels.float() for each in (translator, in_tiles))
-    monkeypatch.setattr(tiles, "looks_at_all", lambda layer: False)  # each tile by its own statistics
+    monkeypatch.setattr(tiling, "looks_at_all", lambda layer: False)  # each tile by its own statistics
     apart = in_tiles(Picture(pixels)).pixels.float()
     contrast = (whole - whole.mean((1, 2), keepdim=True)).abs().mean()
     assert contrast > 10

@@ -12,10 +12,10 @@ from conftest import photograph
 from torch import nn
 from torchvision.models import vgg
 
-from ganvas import features
 from ganvas.cli import main
 from ganvas.errors import ModelError, UsageError
-from ganvas.features import open_vgg
+from ganvas.metrics import features
+from ganvas.metrics.features import open_vgg
 from ganvas.nets.vgg import LAYERS, VGG19
 
 MEAN, DEVIATION = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

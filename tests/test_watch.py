@@ -10,13 +10,14 @@ from conftest import facts_of, noise_source, pairs_source, same_weights, small_c
 from scipy.spatial import distance
 from torch import nn
 
-from ganvas import checkpoint, log, methods, training, watch
+from ganvas import checkpoint, methods, training
+from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
 from ganvas.data.batch import Pairs, Source, Spec
-from ganvas.data.named import open_named
+from ganvas.data.builtin import open_named
 from ganvas.errors import DivergedError
-from ganvas.facts import build
 from ganvas.methods._base import Method
+from ganvas.training import diagnostics, metrics_log
 
 CPU = torch.device("cpu")
 IDLE = {"learning_rate": 0.0, "batch_norm": False}
@@ -32,12 +33,12 @@ HEALTHY = {"batch": 32, "generator": (64, 64), "discriminator": (64, 64)}
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     """Look at every step, and say at once what would else take minutes."""
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0)
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(watch, "LOSS_STEPS", 20)
-    monkeypatch.setattr(watch, "YOUNG", 100)
-    monkeypatch.setattr(watch, "IDLE_STEPS", 20)
-    monkeypatch.setattr(watch, "YOUNG_TRANSLATOR", 10)
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(diagnostics, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(diagnostics, "LOSS_STEPS", 20)
+    monkeypatch.setattr(diagnostics, "YOUNG", 100)
+    monkeypatch.setattr(diagnostics, "IDLE_STEPS", 20)
+    monkeypatch.setattr(diagnostics, "YOUNG_TRANSLATOR", 10)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def warning_of(event, kind):
 
 def said(run):
     """The lines of words in the log."""
-    records = [json.loads(line) for line in (run / log.LOG).read_text().splitlines()]
+    records = [json.loads(line) for line in (run / metrics_log.LOG).read_text().splitlines()]
     return [(record["step"], record["warning"]) for record in records if "warning" in record]
 
 
@@ -81,12 +82,12 @@ def said(run):
 
 def test_a_discriminator_that_has_won_is_told_with_what_to_try(tmp_path):
     events = events_of(tmp_path, noise_source(), 70, **WON)
-    low = [event.step for event in events if event.losses and event.losses["discriminator"] < watch.WON * LOG_4]
+    low = [event.step for event in events if event.losses and event.losses["discriminator"] < diagnostics.WON * LOG_4]
     first = next(event for event in events if "the discriminator has won" in kinds(event))
     warning = warning_of(first, "the discriminator has won")
     assert warning.since in low
     assert set(range(warning.since, first.step + 1)) <= set(low)
-    assert first.step - warning.since == watch.LOSS_STEPS
+    assert first.step - warning.since == diagnostics.LOSS_STEPS
     for advice in ("--r1 1", "--discriminator-steps 1", "--augment", "--learning-rate"):
         assert advice in warning.sentence
 
@@ -96,8 +97,8 @@ def test_a_discriminator_that_gives_up_is_told(tmp_path):
     first = next(event for event in events if "the discriminator has given up" in kinds(event))
     warning = warning_of(first, "the discriminator has given up")
     since = [event for event in events if event.losses and warning.since <= event.step <= first.step]
-    assert all(event.losses["discriminator"] > watch.GIVEN_UP * LOG_4 for event in since)
-    assert first.step - warning.since == watch.LOSS_STEPS
+    assert all(event.losses["discriminator"] > diagnostics.GIVEN_UP * LOG_4 for event in since)
+    assert first.step - warning.since == diagnostics.LOSS_STEPS
     assert "a smaller --r1" in warning.sentence
 
 
@@ -105,12 +106,12 @@ def test_a_generator_that_collapses_is_told(tmp_path, digits):
     events = events_of(tmp_path, digits, 130, **COLLAPSE)
     assert "collapse" in kinds(events[-1])
     warning = warning_of(events[-1], "collapse")
-    assert warning.since >= watch.YOUNG
-    assert not any("collapse" in kinds(event) for event in events[: watch.YOUNG])
+    assert warning.since >= diagnostics.YOUNG
+    assert not any("collapse" in kinds(event) for event in events[: diagnostics.YOUNG])
     assert "--r1 1" in warning.sentence
     drawn = checkpoint.load(tmp_path, CPU).method.generate(list(range(64))).detach().flatten(1)
     real = digits.some(64).signed().images.flatten(1)
-    assert watch.distinctness(drawn) < watch.COLLAPSED * watch.distinctness(real)
+    assert diagnostics.distinctness(drawn) < diagnostics.COLLAPSED * diagnostics.distinctness(real)
 
 
 def test_a_generator_that_stands_still_is_told(tmp_path):
@@ -123,9 +124,9 @@ def test_a_generator_that_stands_still_is_told(tmp_path):
 def test_a_translator_whose_output_is_flat_is_told(tmp_path):
     events = events_of(tmp_path, pairs_source(channels=3), 14, name="pix2pix", flat=True, learning_rate=0.0, ema=0.0)
     first = next(event for event in events if "flat output" in kinds(event))
-    assert first.step == watch.YOUNG_TRANSLATOR + watch.TIMES - 1
+    assert first.step == diagnostics.YOUNG_TRANSLATOR + diagnostics.TIMES - 1
     warning = warning_of(first, "flat output")
-    assert warning.since == watch.YOUNG_TRANSLATOR
+    assert warning.since == diagnostics.YOUNG_TRANSLATOR
     assert "its output images have 0.0% of the contrast of real targets: they are nearly one colour" in warning.sentence
     assert "discriminator" not in warning.sentence
     assert "a smaller --learning-rate" in warning.sentence
@@ -145,7 +146,7 @@ def test_a_translator_that_turns_small_glyphs_into_white_images_is_told(tmp_path
     pairs = source.some(64).signed()
     made = checkpoint.load(tmp_path, CPU).method.eval().translate(pairs.source).detach()
     assert made.mean() > 0.9
-    assert watch.contrast(made) < watch.FLAT * watch.contrast(pairs.target)
+    assert diagnostics.contrast(made) < diagnostics.FLAT * diagnostics.contrast(pairs.target)
 
 
 def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
@@ -183,7 +184,7 @@ def test_being_watched_does_not_change_what_is_learned(name, changes, tmp_path, 
     source = source_for(name)
     facts = facts_of(source, name, config=small_config(name, **changes))
     watched = train_to(tmp_path / "watched", 8, source=source, facts=facts)
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 1000)
+    monkeypatch.setattr(diagnostics, "LOOK_SECONDS", 1000)
     assert same_weights(watched, train_to(tmp_path / "alone", 8, source=source, facts=facts))
 
 
@@ -202,11 +203,11 @@ def test_a_warning_is_logged_once_outlives_a_rewind_and_is_no_number(tmp_path):
     first = next(event for event in events if "idle generator" in kinds(event))
     warning = warning_of(first, "idle generator")
     assert said(tmp_path).count((first.step, f"idle generator: {warning.sentence}")) == 1
-    assert [record["step"] for record in log.read(tmp_path)] == list(range(1, 91))
-    log.rewind(tmp_path, step=first.step)
+    assert [record["step"] for record in metrics_log.read(tmp_path)] == list(range(1, 91))
+    metrics_log.rewind(tmp_path, step=first.step)
     assert said(tmp_path)[-1] == (first.step, f"idle generator: {warning.sentence}")
-    assert log.read(tmp_path)[-1]["step"] == first.step
-    log.rewind(tmp_path, step=first.step - 1)
+    assert metrics_log.read(tmp_path)[-1]["step"] == first.step
+    metrics_log.rewind(tmp_path, step=first.step - 1)
     assert all(step < first.step for step, _ in said(tmp_path))
 
 
@@ -243,7 +244,7 @@ def real():
 
 def test_one_look_is_chance_and_three_are_not():
     same, different = torch.zeros(64, 1, 16, 16), real().images
-    eye = watch.Watch(Draws(same, same, different, same, same, same, different), real())
+    eye = diagnostics.Watch(Draws(same, same, different, same, same, same, different), real())
     seen = []
     for step in range(1000, 1007):
         eye.see_samples(step)
@@ -257,14 +258,14 @@ def test_of_large_pictures_fewer_are_looked_at(size, pictures):
     method = Draws()
     method.spec = Spec(size, 1)
     method.generate = lambda seeds: asked.append(len(seeds)) or torch.zeros(len(seeds), 1, 16, 16)
-    watch.Watch(method, real()).see_samples(0)
-    assert watch.looked_at(size) == pictures
+    diagnostics.Watch(method, real()).see_samples(0)
+    assert diagnostics.looked_at(size) == pictures
     assert asked == [pictures]
 
 
 def test_a_warning_names_the_step_at_which_it_was_first_seen():
     same = torch.zeros(64, 1, 16, 16)
-    eye = watch.Watch(Draws(*[same] * 4), real())
+    eye = diagnostics.Watch(Draws(*[same] * 4), real())
     for step in (1000, 1100, 1200, 1300):
         eye.see_samples(step)
     assert eye.standing["collapse"].since == 1000
@@ -272,7 +273,7 @@ def test_a_warning_names_the_step_at_which_it_was_first_seen():
 
 
 def test_a_loss_that_recovers_takes_the_warning_back():
-    eye = watch.Watch(Draws(), real())
+    eye = diagnostics.Watch(Draws(), real())
     for step, loss in ((10, 0.01), (30, 0.01), (31, 0.01)):
         eye.see_losses(step, {"discriminator": loss})
     assert eye.standing["the discriminator has won"].since == 10
@@ -286,7 +287,7 @@ def test_a_loss_that_recovers_takes_the_warning_back():
 
 def test_a_young_generator_may_draw_one_blob():
     same = torch.zeros(64, 1, 16, 16)
-    eye = watch.Watch(Draws(*[same] * 6), real())
+    eye = diagnostics.Watch(Draws(*[same] * 6), real())
     for step in range(94, 100):
         eye.see_samples(step)
     assert "collapse" not in eye.standing
@@ -297,9 +298,9 @@ def test_distinctness_is_the_mean_distance_to_the_most_similar_other_one():
     rows[7] = rows[8]
     apart = distance.squareform(distance.pdist(rows.double().numpy()))
     apart[range(40), range(40)] = float("inf")
-    assert watch.distinctness(rows) == pytest.approx(apart.min(1).mean(), rel=1e-5)
-    assert watch.distinctness(rows[:1]) == 0
-    assert watch.distinctness(rows[:1].expand(9, -1)) == 0
+    assert diagnostics.distinctness(rows) == pytest.approx(apart.min(1).mean(), rel=1e-5)
+    assert diagnostics.distinctness(rows[:1]) == 0
+    assert diagnostics.distinctness(rows[:1].expand(9, -1)) == 0
 
 
 # --- flat output ----------------------------------------------------------------------------------------------------
@@ -312,7 +313,7 @@ def translator(name="pix2pix", **changes):
     return methods.get(name)(small_config(name, ema=0.0, **changes), source.spec).train(), source.some(8).signed()
 
 
-def looks(eye, number=watch.TIMES):
+def looks(eye, number=diagnostics.TIMES):
     """The sentence on flat output after so many looks; None where there is none."""
     for step in range(1000, 1000 + number):
         eye.see_samples(step)
@@ -322,14 +323,17 @@ def looks(eye, number=watch.TIMES):
 
 def test_flat_output_is_told_after_three_looks_in_a_row_and_goes_away_again():
     method, pairs = translator()
-    eye, contrasty = watch.Watch(method, pairs), {key: value.clone() for key, value in method.state_dict().items()}
+    eye, contrasty = (
+        diagnostics.Watch(method, pairs),
+        {key: value.clone() for key, value in method.state_dict().items()},
+    )
     assert looks(eye, 10) is None
     flatten(method.generator)
-    assert looks(eye, watch.TIMES - 1) is None
+    assert looks(eye, diagnostics.TIMES - 1) is None
     method.load_state_dict(contrasty)
     assert looks(eye, 1) is None
     flatten(method.generator)
-    assert looks(eye, watch.TIMES - 1) is None
+    assert looks(eye, diagnostics.TIMES - 1) is None
     assert looks(eye, 1)
     method.load_state_dict(contrasty)
     assert looks(eye, 1) is None
@@ -338,8 +342,8 @@ def test_flat_output_is_told_after_three_looks_in_a_row_and_goes_away_again():
 def test_a_young_translator_may_be_flat():
     method, pairs = translator()
     flatten(method.generator)
-    eye = watch.Watch(method, pairs)
-    for step in range(watch.YOUNG_TRANSLATOR):
+    eye = diagnostics.Watch(method, pairs)
+    for step in range(diagnostics.YOUNG_TRANSLATOR):
         eye.see_samples(step)
     assert not eye.standing
 
@@ -350,8 +354,8 @@ def test_flat_output_is_right_where_targets_are_flat():
     for levels, told in ((0, False), (3, False), (12, True)):
         coins = torch.randint(0, 2, pairs.target.shape, generator=torch.Generator().manual_seed(0))
         target = 0.3 + (2 * coins - 1) * levels / 127.5
-        assert bool(looks(watch.Watch(method, Pairs(pairs.source, target)))) == told
-    assert looks(watch.Watch(method, pairs))
+        assert bool(looks(diagnostics.Watch(method, Pairs(pairs.source, target)))) == told
+    assert looks(diagnostics.Watch(method, pairs))
 
 
 def test_a_few_targets_with_contrast_among_flat_ones_are_enough():
@@ -361,7 +365,7 @@ def test_a_few_targets_with_contrast_among_flat_ones_are_enough():
     white = torch.ones(4, 3, 16, 16)
     for first, told in ((white[:1], True), (target[4:5], False)):  # the second look sees contrast in one of four
         method.translate = lambda images, direction, first=first: torch.cat([first, white[1:]])
-        assert bool(looks(watch.Watch(method, Pairs(pairs.source, target)))) == told
+        assert bool(looks(diagnostics.Watch(method, Pairs(pairs.source, target)))) == told
 
 
 def test_of_lab_targets_the_colours_are_compared():
@@ -369,31 +373,31 @@ def test_of_lab_targets_the_colours_are_compared():
     method = methods.get("pix2pix")(small_config("pix2pix", ema=0.0), source.spec)
     flatten(method.generator)
     pairs = source.some(8).signed()
-    assert "its output colours have 0.0% of the contrast of real targets" in looks(watch.Watch(method, pairs))
+    assert "its output colours have 0.0% of the contrast of real targets" in looks(diagnostics.Watch(method, pairs))
     grey = Pairs(pairs.source, torch.zeros_like(pairs.target))
-    assert looks(watch.Watch(method, grey)) is None
+    assert looks(diagnostics.Watch(method, grey)) is None
 
 
 @pytest.mark.parametrize("direction", ["ab", "ba"])
 def test_each_direction_is_looked_at_and_named(direction):
     method, pairs = translator("cyclegan")
-    assert looks(watch.Watch(method, pairs)) is None
+    assert looks(diagnostics.Watch(method, pairs)) is None
     flatten(method.generators[direction])
-    assert f"in the direction {direction}" in looks(watch.Watch(method, pairs))
+    assert f"in the direction {direction}" in looks(diagnostics.Watch(method, pairs))
     flat_targets = {"ab": Pairs(pairs.source, torch.ones_like(pairs.target))}
     flat_targets["ba"] = Pairs(torch.ones_like(pairs.source), pairs.target)
-    assert looks(watch.Watch(method, flat_targets[direction])) is None
+    assert looks(diagnostics.Watch(method, flat_targets[direction])) is None
 
 
 def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so():
     method, pairs = translator()
     flatten(method.generator)
-    eye, won = watch.Watch(method, pairs), "the discriminator has won: its loss is under 0.05"
+    eye, won = diagnostics.Watch(method, pairs), "the discriminator has won: its loss is under 0.05"
     eye.see_losses(999, {"discriminator": 0.01})
     assert won in looks(eye)
     assert eye.standing.keys() == {"flat output"}
 
-    eye = watch.Watch(method, pairs)
+    eye = diagnostics.Watch(method, pairs)
     eye.see_losses(999, {"discriminator": 0.5})
     assert won not in looks(eye)
     since = eye.standing["flat output"].since
@@ -419,7 +423,7 @@ def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so
 def test_what_to_try_against_flat_output_is_what_the_method_has(name, changes, advice):
     method, pairs = translator(name, **changes)
     flatten(method.generator)
-    assert looks(watch.Watch(method, pairs)).endswith(advice)
+    assert looks(diagnostics.Watch(method, pairs)).endswith(advice)
 
 
 def test_a_look_takes_few_images_and_leaves_the_mode_and_the_random_numbers_as_they_are():
@@ -434,7 +438,7 @@ def test_a_look_takes_few_images_and_leaves_the_mode_and_the_random_numbers_as_t
             return translate(images, direction)
 
         method.translate = recorded
-        eye, state = watch.Watch(method, pairs), torch.get_rng_state()
+        eye, state = diagnostics.Watch(method, pairs), torch.get_rng_state()
         eye.see_samples(1000)
         assert given == [(number, direction) for direction in method.directions]
         assert all(module.training for module in method.modules())
@@ -444,6 +448,6 @@ def test_a_look_takes_few_images_and_leaves_the_mode_and_the_random_numbers_as_t
 def test_contrast_is_the_deviation_over_the_pixels_of_a_channel():
     images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     deviations = images.double().numpy().std((2, 3))  # (N, C)
-    assert watch.contrast(images) == pytest.approx(((deviations**2).mean(1) ** 0.5).mean(), rel=1e-5)
+    assert diagnostics.contrast(images) == pytest.approx(((deviations**2).mean(1) ** 0.5).mean(), rel=1e-5)
     red = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand(2, 3, 8, 8)
-    assert watch.contrast(red) == 0
+    assert diagnostics.contrast(red) == 0

@@ -7,14 +7,17 @@ import torch
 from conftest import facts_of, small_config, source_for, taught
 from test_processes import BATCH, POOL_STEPS, learned, make, pooled, state_of, whole_batch
 
-from ganvas import checkpoint, methods, processes, training
+from ganvas import checkpoint, methods, training
+from ganvas.core import distributed
 from ganvas.errors import DataError, SettingError
-from ganvas.nets.synchronised import synchronise
+from ganvas.nets.sync_batchnorm import synchronise
 
 
 def own_rows_of(batch):
     """The share of this process."""
-    rows = slice(processes.rank() * BATCH // processes.count(), (processes.rank() + 1) * BATCH // processes.count())
+    rows = slice(
+        distributed.rank() * BATCH // distributed.count(), (distributed.rank() + 1) * BATCH // distributed.count()
+    )
     return batch.over(lambda t: t[rows])
 
 
@@ -28,8 +31,8 @@ def refused(function, *given):
 
 
 def main(out: Path) -> None:
-    with processes.joined(torch.device("cpu")):
-        rank, found = processes.rank(), {}
+    with distributed.joined(torch.device("cpu")):
+        rank, found = distributed.rank(), {}
         for name in methods.names():
             source = source_for(name, n=BATCH)
             method = taught(make(name, source))
@@ -44,11 +47,11 @@ def main(out: Path) -> None:
         step, seconds = checkpoint.resume_together(out / ("run" if rank == 0 else "nothing"), resumed)
         found["resumed"] = state_of(resumed) | {"step": torch.tensor(step), "seconds": torch.tensor(seconds)}
 
-        mean = processes.mean(torch.tensor([float(rank)], requires_grad=True))
-        found["agreed"] = torch.tensor(processes.agree(10.0 + rank, wish=rank == 1), dtype=torch.float64)
+        mean = distributed.mean(torch.tensor([float(rank)], requires_grad=True))
+        found["agreed"] = torch.tensor(distributed.agree(10.0 + rank, wish=rank == 1), dtype=torch.float64)
         found["mean"] = mean.detach()
-        found["together"] = processes.together(torch.full((2, 3), float(rank)))
-        found["told"] = torch.tensor(list(processes.tell_all(None if rank else b"abc")))
+        found["together"] = distributed.together(torch.full((2, 3), float(rank)))
+        found["told"] = torch.tensor(list(distributed.tell_all(None if rank else b"abc")))
         facts = facts_of(source_for("gan"), config=small_config("gan", batch=7))
         found["refused batch"] = refused(training.require_shares, facts, 1)
         found["refused data"] = refused(training.require_same_data, source_for("gan", n=BATCH + rank))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ganvas.core.optim import update
+from ganvas.core.rng import Seed, noise, randn
+from ganvas.core.settings import setting
 from ganvas.data.batch import Images, Spec
 from ganvas.methods import _base
-from ganvas.runtime import Seed, noise, randn, update
-from ganvas.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.runtime import rand, randint
+from ganvas.core.rng import rand, randint
 
 Augmentation = Literal["color", "translation", "cutout"]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ganvas.core.optim import evaluating
 from ganvas.data.batch import Batch, Images, Pairs, Spec
 from ganvas.methods._base import Method, teach
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import evaluating
 
 
 @dataclass(frozen=True)

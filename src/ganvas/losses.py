@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas.runtime import rand
+from ganvas.core.rng import rand
 
 PENALTY_EVERY = 16  # steps; as often with 16 times the weight does as much, and costs little (Karras et al. 2020, 3.1)
 

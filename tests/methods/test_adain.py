@@ -10,7 +10,7 @@ from conftest import facts_of, noise_pictures, small_config, taught, train_to, u
 from torch.nn import functional as F
 
 from ganvas import checkpoint
-from ganvas.images import to_signed
+from ganvas.imaging.images import to_signed
 from ganvas.methods.adain import CHANNELS, DEEPEST, EPSILON, LAYERS, Adain, moments
 
 

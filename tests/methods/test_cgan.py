@@ -6,11 +6,11 @@ from conftest import labelled_source, noise_source, small_config
 from torch.nn import functional as F
 
 from ganvas import methods
+from ganvas.core.rng import Between
 from ganvas.data.batch import Images
 from ganvas.describe import networks
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, r1_penalty
 from ganvas.methods.cgan import Cgan, Maxout, ProjectionDiscriminator
-from ganvas.runtime import Between
 
 
 def build(**settings):

@@ -7,7 +7,7 @@ from torch import nn
 from ganvas import methods
 from ganvas.describe import networks
 from ganvas.methods.dcgan import Dcgan
-from ganvas.nets.processor import Flatten
+from ganvas.nets.cpu_ops import Flatten
 
 
 def build(preset, size, channels=1):

@@ -8,10 +8,11 @@ import torch
 from conftest import facts_of, lessons, noise_pictures, noise_source, photograph, small_config, train_to, vgg_of_chance
 from torch import nn
 
-from ganvas import checkpoint, features
+from ganvas import checkpoint
 from ganvas.cli import main
-from ganvas.images import scaled, to_signed
+from ganvas.imaging.images import scaled, to_signed
 from ganvas.methods.fast_style import CONTENT, GRAIN, STYLE, FastStyle
+from ganvas.metrics import features
 
 PAINTING = noise_pictures(1, size=40, channels=3)[0]
 

@@ -5,13 +5,13 @@ import torch
 from conftest import noise_source, pairs_source, small_config
 
 from ganvas import methods
-from ganvas.data import derived
+from ganvas.core.rng import noise
 from ganvas.data.batch import Images, Pairs
+from ganvas.data.tasks import base
 from ganvas.describe import networks
-from ganvas.images import to_bytes
+from ganvas.imaging.images import to_bytes
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods.vae import Vae
-from ganvas.runtime import noise
 
 each_likelihood = pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 
@@ -150,7 +150,7 @@ def bars(n):
     ("likelihood", "task"), [("bernoulli", "reconstruct"), ("gaussian", "reconstruct"), ("gaussian", "denoise:0.2")]
 )
 def test_it_learns_to_bring_pictures_back_and_out_of_noise(likelihood, task):
-    chance, given = torch.Generator().manual_seed(0), derived.task(task)
+    chance, given = torch.Generator().manual_seed(0), base.task(task)
     method = build(likelihood=likelihood, learning_rate=2e-3)
 
     def pairs(n):

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ganvas import console
+from ganvas.cli import console
 from ganvas.cli.learned import Contender, held_out_of, without_known
 from ganvas.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
+    from ganvas.checkpoint.manifest import Facts
     from ganvas.data.batch import Images, Source, Spec
     from ganvas.evaluation import Evaluation
-    from ganvas.facts import Facts
 
 DRAWN_BY = ("digits", "inception")  # what looks at them
 
@@ -36,7 +36,7 @@ def judge_drawn(
     from ganvas import evaluation
     from ganvas.data import open_for
     from ganvas.data.batch import Images
-    from ganvas.features import Name, open_features, suited
+    from ganvas.metrics.features import Name, open_features, suited
 
     spec = _one_shape(models)
     source: Source[Images] = open_for(
@@ -81,7 +81,7 @@ def _training_source(facts: "Facts", root: Path) -> "Source[Images] | None":
     """What the model learned from, if it is still where it was; a model file by itself knows named sets only."""
     from ganvas.data import open_for
     from ganvas.data.batch import Images
-    from ganvas.data.named import NAMES
+    from ganvas.data.builtin import NAMES
 
     data = facts.data
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganvas import console
+from ganvas.cli import console
 from ganvas.cli.judging_style import device_of, open_judge
 from ganvas.cli.learned import Contender, held_out_of, learned_from, same_folder, sizes_said, without_known
 from ganvas.errors import UsageError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ganvas.data.batch import Batch, Source, Spec
     from ganvas.evaluation import Evaluation
-    from ganvas.features import Features
+    from ganvas.metrics.features import Features
     from ganvas.nets.vgg import VGG19
 
 
@@ -43,8 +43,9 @@ def judge_translators(
     from dataclasses import replace
 
     from ganvas import evaluation
-    from ganvas.data import derived, open_for
+    from ganvas.data import open_for
     from ganvas.data.batch import Unpaired
+    from ganvas.data.tasks import base
     from ganvas.data.unpaired import TwoSets
 
     by_name = {name: one.model for name, one in models.items()}
@@ -61,7 +62,7 @@ def judge_translators(
         if pictures_only and measuring:
             raise UsageError(f"--features, --lpips and --paired are for pictures with partners; {notes[0]}")
     if chosen["task"]:
-        chosen["task"] = derived.task(chosen["task"]).name
+        chosen["task"] = base.task(chosen["task"]).name
     if paired and not any(Unpaired in type(model.method).batches for model in by_name.values()):
         raise UsageError("--paired: is for models that learned without pairs, and these learned with; leave it out")
     like = _one_shape(models, size)
@@ -129,7 +130,7 @@ def _tasks(models: Mapping[str, Contender]) -> str:
 
 def _features(features: str, vgg: "VGG19 | None", weights: Path | None, device: "torch.device") -> "Features | None":
     """What looks at whole sets of pictures; None where nothing is at hand."""
-    from ganvas.features import inception_at_hand, open_features, vgg_features
+    from ganvas.metrics.features import inception_at_hand, open_features, vgg_features
 
     if vgg is not None:
         return vgg_features(vgg)

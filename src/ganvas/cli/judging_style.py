@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganvas import console
+from ganvas.cli import console
 from ganvas.cli.learned import Contender, held_out_of, learned_from, sizes_said, without_known
-from ganvas.cli.translating import read_styles
+from ganvas.cli.translate import read_styles
 from ganvas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def _styles(
     most: int,
 ) -> "tuple[list[Style], str]":
     """What photographs are to be painted in, as was said, or else as the model learned it; and what to call it."""
-    from ganvas import images
     from ganvas.evaluation import Style
+    from ganvas.imaging import images
     from ganvas.methods._base import TakesStyles
 
     name, facts = one.model.facts.method, one.facts
@@ -144,7 +144,7 @@ def device_of(loaded: "Model") -> "torch.device":
 
 def open_judge(features: str, device: "torch.device") -> "VGG19":
     """The whole of VGG-19, of the file that --features names, or of GANVAS_WEIGHTS, or of the download."""
-    from ganvas.features import open_vgg
+    from ganvas.metrics.features import open_vgg
 
     if features not in ("auto", "vgg"):
         file: Path | None = Path(features)

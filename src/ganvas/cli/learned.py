@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ganvas import console
+from ganvas.cli import console
+from ganvas.core.atomic_io import readable
 from ganvas.errors import UsageError
-from ganvas.files import readable
 
 if TYPE_CHECKING:
     import torch
 
     from ganvas.checkpoint import Model
+    from ganvas.checkpoint.manifest import Facts
     from ganvas.data.batch import Source
-    from ganvas.facts import Facts
 
 Known = Literal["", "surely", "perhaps"]
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def _file_of(path: Path) -> Path:
 def _names(found: "Sequence[Contender]") -> list[str]:
     """A name for each: of its method, or the end of its path, no longer than it takes to tell them apart."""
     from ganvas.checkpoint import WEIGHTS
-    from ganvas.evaluation.scores import OTHERS
+    from ganvas.evaluation.statistics import OTHERS
 
     places = [one.path.resolve() for one in found]
     places = [place.parent if place.name == WEIGHTS else place for place in places]
@@ -94,7 +94,7 @@ def facts_with_paths(model: Path, loaded: "Model") -> "Facts":
 
 def same_folder(facts: "Facts", data: str) -> Known:
     """Whether the model learned from pictures in this folder: surely, or perhaps, where only its name is known."""
-    from ganvas.data.named import NAMES
+    from ganvas.data.builtin import NAMES
 
     if data in NAMES:
         return ""
@@ -127,7 +127,7 @@ def learned_from(models: Mapping[str, Contender], data: str, knowing: Collection
 
 
 def _learned_from(facts: "Facts", data: str) -> str:
-    from ganvas.data.named import NAMES
+    from ganvas.data.builtin import NAMES
 
     if data in NAMES:
         return "no: the test part of a published set"
@@ -150,15 +150,17 @@ def without_known(
     Where a model learned from all of them, these stay: to be judged by them may be what is meant, and it is said. They
     all stay too where nothing would be left.
     """
-    from ganvas.evaluation import in_words, leaks
+    from ganvas.evaluation import contamination, in_words
 
-    files = leaks.files_of(source)
+    files = contamination.files_of(source)
     if not files:
         return source, [], ()
-    learned = {name: leaks.learned_files(one.facts) for name, one in models.items()}
-    notes = _not_sought(learned, leaks.MOST)
-    sought = {name: of_one for name, of_one in learned.items() if of_one is not None and len(of_one) <= leaks.MOST}
-    of_each = leaks.seek(files, sought, track=console.track)
+    learned = {name: contamination.learned_files(one.facts) for name, one in models.items()}
+    notes = _not_sought(learned, contamination.MOST)
+    sought = {
+        name: of_one for name, of_one in learned.items() if of_one is not None and len(of_one) <= contamination.MOST
+    }
+    of_each = contamination.seek(files, sought, track=console.track)
     of_some = {name: twins for name, twins in of_each.items() if len(twins) < len(source)}
     dropped = set[int]().union(*of_some.values())
     left = [row for row in range(len(source)) if row not in dropped]

@@ -10,30 +10,31 @@ from typing import Any, cast
 
 import torch
 
-from ganvas import checkpoint, console, methods, study, training
-from ganvas.cli.training import facts_for, train_run
+from ganvas import checkpoint, methods, studies, training
+from ganvas.checkpoint.manifest import build
+from ganvas.cli import console
+from ganvas.cli.train import facts_for, train_run
+from ganvas.core.atomic_io import make_folder, write_whole
+from ganvas.core.device import Precision, choose_precision, find_device
 from ganvas.data import open_for
 from ganvas.data.batch import Batch, Images, Source, Spec, Unpaired
-from ganvas.data.named import NAMES
-from ganvas.device import Precision, choose_precision, find_device
+from ganvas.data.builtin import NAMES
 from ganvas.errors import DataError, DivergedError, Interrupted, SettingError, UsageError
-from ganvas.facts import build
-from ganvas.files import make_folder, write_whole
-from ganvas.study import Round, Run, State, Study, Task
-from ganvas.study.node import nearest
-from ganvas.study.plan import RUNS, keep_failure, made_targets
-from ganvas.study.record import NUMBERS
-from ganvas.study.targets import require_names
-from ganvas.translation import lacks_memory
+from ganvas.inference.translate import lacks_memory
+from ganvas.studies import Round, Run, State, Study, Task
+from ganvas.studies.node import nearest
+from ganvas.studies.plan import RUNS, keep_failure, made_targets
+from ganvas.studies.record import NUMBERS
+from ganvas.studies.targets import require_names
 
 NO_MEMORY = "takes more memory than there is; give a smaller batch"
 
 
 def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: "Work") -> None:
     """Hold the models of a round against each other, and write the folder of results with its report."""
-    from ganvas.cli.judging import compare_models
+    from ganvas.cli.evaluate import compare_models
 
-    made = study.made_by(one.task, work.out)
+    made = studies.made_by(one.task, work.out)
     compare_models(
         models, one.results, **ways, data_root=work.root, features=work.features, device=work.device,
         notes=[made] if made else [],
@@ -84,7 +85,7 @@ class Work:
 
     def rounds(self) -> list[Round]:
         """What there is to do, in its order."""
-        return [one for one in study.rounds(self.study, self.out) if one.task.name in self.only or not self.only]
+        return [one for one in studies.rounds(self.study, self.out) if one.task.name in self.only or not self.only]
 
     def runs(self) -> list[Run]:
         """All runs of these in their order, those included that make targets."""
@@ -99,12 +100,12 @@ class Work:
 
     def states(self) -> dict[Path, State]:
         """How far every run of the study has come."""
-        states = {run.folder: study.state_of(run) for run in self._runs_of(study.rounds(self.study, self.out))}
+        states = {run.folder: studies.state_of(run) for run in self._runs_of(studies.rounds(self.study, self.out))}
         for folder, why in self.lost.items():
             states[folder] = dataclasses.replace(states[folder], failed=why)
         for task in self.study.tasks:
-            teacher = study.teacher_run(task, self.out)
-            if teacher and study.targets_of(task, self.out):  # from the first one on they stay as they are
+            teacher = studies.teacher_run(task, self.out)
+            if teacher and studies.targets_of(task, self.out):  # from the first one on they stay as they are
                 states[teacher.folder] = dataclasses.replace(states[teacher.folder], spent=1.0, failed="")
         return states
 
@@ -116,7 +117,7 @@ class Work:
         Raises:
             UsageError: naming the task and what is wrong with it.
         """
-        known = (study.STUDY, "runs")
+        known = (studies.STUDY, "runs")
         if self.out.is_dir() and any(self.out.iterdir()) and not any((self.out / name).exists() for name in known):
             raise UsageError(f"--out {self.out}: holds other things and no study; choose another folder")
         states = self.states()
@@ -165,8 +166,8 @@ class Work:
         sources = dict[tuple[int | None, bool], Source[Batch]]()
         spec: Spec | None = None
         seed = self.study.seeds[0]
-        teacher = study.teacher_run(task, self.out)
-        for run in (*([teacher] if teacher else []), *study.round_of(task, seed, self.out).runs):
+        teacher = studies.teacher_run(task, self.out)
+        for run in (*([teacher] if teacher else []), *studies.round_of(task, seed, self.out).runs):
             method = methods.get(run.learner.method)
             size = run.config.sizes[0] if run.size is None and len(run.config.sizes) == 1 else run.size
             if size is not None:
@@ -195,7 +196,7 @@ class Work:
 
     def _has_targets(self, task: Task) -> bool:
         """Whether all targets of a task are there."""
-        made = study.targets_of(task, self.out)
+        made = studies.targets_of(task, self.out)
         return task.teacher is None or (made is not None and made.whole)
 
     def _opened(self, run: Run, *, size: int | None, made: bool) -> Source[Batch]:
@@ -245,7 +246,7 @@ class Work:
             raise
 
     def _tell_so_far(self) -> None:
-        study.write_record(self.study, self.out, self.states())
+        studies.write_record(self.study, self.out, self.states())
         report(self.out)
 
     def _ready(self, one: Round, teacher: Run) -> bool:
@@ -256,7 +257,7 @@ class Work:
         if self.states()[teacher.folder].failed:
             return False
         console.say(f"{one.task.name}: {teacher.learner.method} makes the targets")
-        study.make_targets(one.task, teacher, self.out, device=find_device(self.device), track=console.track)
+        studies.make_targets(one.task, teacher, self.out, device=find_device(self.device), track=console.track)
         return True
 
     def _train(self, run: Run) -> None:
@@ -264,10 +265,10 @@ class Work:
         if states[run.folder].over:
             return
         number = [other.folder for other in runs].index(run.folder) + 1
-        left = study.seconds_left(runs, states)
+        left = studies.seconds_left(runs, states)
         console.say(
             f"run {number} of {len(runs)}: {run.label}"
-            + (f"; about {study.duration(left)} left in all" if left else "")
+            + (f"; about {studies.duration(left)} left in all" if left else "")
         )
         try:
             train_run(

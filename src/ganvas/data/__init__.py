@@ -5,17 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from ganvas.data import derived, folder, named, paired, sharded, shards
+from ganvas.data import builtin, folder, paired
 from ganvas.data.batch import Batch, Images, Pairs, Source, Spec, Unpaired, check_size
-from ganvas.data.making import pairs_from
+from ganvas.data.decode import headers_of
 from ganvas.data.progress import Track, silently
-from ganvas.data.reading import headers_of
+from ganvas.data.tasks import base
+from ganvas.data.tasks.pairs import pairs_from
 from ganvas.data.unpaired import unpaired
+from ganvas.data.webdataset import reader, shards
 from ganvas.errors import DataError, UsageError
 
 
 def open_source(
-    name: str, *, root: Path, size: int | None = None, split: named.Split = "train", track: Track = silently
+    name: str, *, root: Path, size: int | None = None, split: builtin.Split = "train", track: Track = silently
 ) -> Source[Images]:
     """Open the data set of that name, found or put under `root`, or else the folder of that name.
 
@@ -32,7 +34,7 @@ def open_for(
     *,
     root: Path,
     size: int | None = None,
-    split: named.Split = "train",
+    split: builtin.Split = "train",
     target: str = "",
     side: str = "",
     task: str = "",
@@ -80,36 +82,36 @@ def open_for(
         raise UsageError(f"--side {side}: give ab where the left picture is the source, ba where the right one is")
     if size is not None:
         check_size(size)
-    if holdout and name in named.NAMES:
+    if holdout and name in builtin.NAMES:
         raise UsageError(f"--holdout {holdout}: {name} has a test part of its own; leave it out")
     if like and size:
         like = replace(like, size=size)
     files: dict[str, Any] = {"size": size, "like": like, "holdout": holdout, "part": split, "jitter": jitter}
     files |= {"least": least, "track": track}
-    in_shards = name not in named.NAMES and shards.are_meant(name)
+    in_shards = name not in builtin.NAMES and shards.are_meant(name)
     if target and (in_shards or shards.are_meant(target)):
         raise UsageError(
             f"--target {target}: goes with folders of files, not with shards; there partners lie side by side in one "
             "picture (--side ab or ba)"
         )
     if side and in_shards:
-        return sharded.open_shards(name, root=root, side=side, **files)
+        return reader.open_shards(name, root=root, side=side, **files)
     if target and Unpaired in batches:
         return _open_two_sets(_folder(name), _folder(target, "--target"), files)
     if target:
         return paired.open_two_folders(_folder(name), _folder(target, "--target"), **files)
     if side:
         return paired.open_side_by_side(_folder(name), side=cast(paired.Side, side), **files)
-    made = derived.task(task) if task else None
-    if name in named.NAMES:
+    made = base.task(task) if task else None
+    if name in builtin.NAMES:
         size = like.size if like else size
-        images = named.open_named(name, root=root, size=size, split=split, jitter=jitter)
+        images = builtin.open_named(name, root=root, size=size, split=split, jitter=jitter)
     else:
         if made:
             files |= {"channels": made.read_channels, "usual_size": paired.DEFAULT_SIZE}
             files["like"] = like and Spec(like.size, made.read_channels(like.outputs == 1))
         images = (
-            sharded.open_shards(name, root=root, **files) if in_shards else folder.open_folder(_folder(name), **files)
+            reader.open_shards(name, root=root, **files) if in_shards else folder.open_folder(_folder(name), **files)
         )
     return pairs_from(images, made, track=track) if made else images
 
@@ -131,7 +133,7 @@ def _open_two_sets(source: Path, target: Path, options: dict[str, Any]) -> Sourc
 def _folder(name: str, flag: str = "--data") -> Path:
     if Path(name).is_dir():
         return Path(name)
-    if name in named.NAMES:
+    if name in builtin.NAMES:
         raise DataError(f"{flag} {name}: is no folder; only folders hold pairs, so leave out --side and --target")
-    known = f", and no data set; there are {', '.join(named.NAMES)}" if flag == "--data" else ""
+    known = f", and no data set; there are {', '.join(builtin.NAMES)}" if flag == "--data" else ""
     raise DataError(f"{flag} {name}: no folder of that name{known}")

@@ -9,11 +9,11 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from ganvas.data.lanes import Shards
-from ganvas.device import cores
+from ganvas.core.atomic_io import readable
+from ganvas.core.device import cores
+from ganvas.data.webdataset.shard_order import Shards
 from ganvas.errors import SettingError
-from ganvas.files import readable
-from ganvas.images import to_signed
+from ganvas.imaging.images import to_signed
 
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
 LAB = 2  # channels of targets that are the a and b of Lab: colours without lightness

@@ -9,10 +9,10 @@ from pathlib import Path, PurePath
 import torch
 
 from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.decode import headers_of, open_rows
 from ganvas.data.progress import Track, silently
-from ganvas.data.reading import headers_of, open_rows
 from ganvas.errors import DataError
-from ganvas.images import EXTENSIONS, File, Header, read_square
+from ganvas.imaging.images import EXTENSIONS, File, Header, read_square
 
 DEFAULT_SIZE = 64  # pixels: what a laptop learns in an hour
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from ganvas.data.batch import Pairs, Source, Spec
+from ganvas.data.decode import headers_of, open_rows
 from ganvas.data.folder import list_pictures, margin_of, own_size, part_of
 from ganvas.data.progress import Track, silently
-from ganvas.data.reading import headers_of, open_rows
 from ganvas.errors import DataError
-from ganvas.images import File, Header, in_channels, read_halves, read_square
+from ganvas.imaging.images import File, Header, in_channels, read_halves, read_square
 
 Side = Literal["ab", "ba"]
 

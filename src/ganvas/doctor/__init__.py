@@ -9,11 +9,11 @@ from typing import Literal
 from ganvas.data import folder
 from ganvas.data.batch import check_size
 from ganvas.data.progress import Track, silently
-from ganvas.doctor import pairs, pictures, sets
-from ganvas.doctor.aligning import Relation
-from ganvas.doctor.listing import Listing, Partners, list_folder, match, names_of
-from ganvas.doctor.looking import Case, Look, Seen, examine
+from ganvas.doctor import images, overlap, pairs
+from ganvas.doctor.alignment import Relation
+from ganvas.doctor.file_lists import Listing, Partners, list_folder, match, names_of
 from ganvas.doctor.report import Finding, Report, Severity, commonest, in_order
+from ganvas.doctor.scan import Case, Look, Seen, examine
 from ganvas.errors import DataError, UsageError
 
 __all__ = ["Finding", "Report", "Severity", "check"]
@@ -106,17 +106,17 @@ def check(plan: Plan, *, track: Track = silently) -> Report:
     looks, targets, counts = _good(sight.source), _good(sight.target), _classes(source)
     n = len(sight.related) if plan.paired or plan.side else len(looks)
     found = [
-        *pictures.check_files(sight.seen, listings=listings, names=names),
-        *pictures.check_count(min(n, len(targets)) if plan.unpaired else n, noise=not (plan.target or plan.side)),
-        *pictures.check_pictures([*looks, *_good(sight.held)], size=plan.size, part=2 if plan.side else 1),
-        *sets.check_twins(looks),
-        *_of_targets(pictures.check_pictures(targets, size=plan.size)),
-        *_of_targets(sets.check_twins(targets)),
+        *images.check_files(sight.seen, listings=listings, names=names),
+        *images.check_count(min(n, len(targets)) if plan.unpaired else n, noise=not (plan.target or plan.side)),
+        *images.check_pictures([*looks, *_good(sight.held)], size=plan.size, part=2 if plan.side else 1),
+        *overlap.check_twins(looks),
+        *_of_targets(images.check_pictures(targets, size=plan.size)),
+        *_of_targets(overlap.check_twins(targets)),
         *(pairs.check_partners(partners, names=names) if partners else []),
         *_check_pairs(plan, sight),
-        *(sets.check_two_sets(looks, targets) if plan.unpaired else []),
+        *(overlap.check_two_sets(looks, targets) if plan.unpaired else []),
         *_check_split(plan, looks, _good(sight.held)),
-        *pictures.check_classes(counts),
+        *images.check_classes(counts),
     ]
     what = "pairs" if plan.paired or plan.side else "pictures"
     tables = _tables(sight, split=_split(plan, looks), classes=counts)
@@ -186,12 +186,14 @@ def _check_split(plan: Plan, looks: Sequence[Look], held: Sequence[Look]) -> lis
     """The same picture in training and held out, by folder or by share."""
     if plan.held_out:
         advice = "remove them from one side: a model knows by heart what it was trained on"
-        return sets.check_held_out(looks, held, advice=advice)
+        return overlap.check_held_out(looks, held, advice=advice)
     if not plan.holdout:
         return []
     training, out = _split(plan, looks)
-    found = sets.check_held_out(training, out, advice="keep one of each: the share goes by names, so twins are parted")
-    return found + sets.check_split(len(training), len(out), share=plan.holdout)
+    found = overlap.check_held_out(
+        training, out, advice="keep one of each: the share goes by names, so twins are parted"
+    )
+    return found + overlap.check_split(len(training), len(out), share=plan.holdout)
 
 
 def _tables(

@@ -4,13 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ganvas.data.loader import MAX_BROKEN
 from ganvas.data.paired import ASPECT
-from ganvas.data.stream import MAX_BROKEN
-from ganvas.doctor.aligning import Relation
-from ganvas.doctor.listing import Partners
-from ganvas.doctor.looking import Look, can_be_halved
+from ganvas.doctor.alignment import Relation
+from ganvas.doctor.file_lists import Partners
 from ganvas.doctor.report import Finding, Severity, finding
-from ganvas.images import MIN_SIDE
+from ganvas.doctor.scan import Look, can_be_halved
+from ganvas.imaging.images import MIN_SIDE
 
 ERROR, WARNING, NOTE = Severity
 

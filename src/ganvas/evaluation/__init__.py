@@ -6,10 +6,20 @@ and give an `Evaluation`, which `write` keeps in a folder. A further measure of 
 """
 
 from ganvas.evaluation.comparing import LEAST
-from ganvas.evaluation.found import NUMBERS, TABLE, TIMES, Evaluation, in_words, write
 from ganvas.evaluation.generation import NEIGHBOURS_SHOWN, evaluate_drawn, scorer
-from ganvas.evaluation.perception import lpips_measure, vgg_measure
-from ganvas.evaluation.scores import MEASURES, Difference, Judged, Mean, Measure, PictureMeasure, Score, Sheet, Shown
+from ganvas.evaluation.perceptual import lpips_measure, vgg_measure
+from ganvas.evaluation.results import NUMBERS, TABLE, TIMES, Evaluation, in_words, write
+from ganvas.evaluation.statistics import (
+    MEASURES,
+    Difference,
+    Judged,
+    Mean,
+    Measure,
+    PictureMeasure,
+    Score,
+    Sheet,
+    Shown,
+)
 from ganvas.evaluation.style import Style, evaluate_style
 from ganvas.evaluation.translation import evaluate_pairs
 from ganvas.evaluation.unpaired import evaluate_unpaired

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ganvas import metrics
-from ganvas.evaluation.scores import Difference, Mean, Measure, Score
-from ganvas.features import Features
+from ganvas.evaluation.statistics import Difference, Mean, Measure, Score
+from ganvas.metrics.features import Features
 
 LEAST = 50  # pictures of either kind; of fewer no covariance can be told
 

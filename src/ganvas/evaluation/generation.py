@@ -11,22 +11,23 @@ import torch
 from torch import Tensor
 
 import ganvas
-from ganvas import images, metrics
+from ganvas import metrics
 from ganvas.checkpoint import Model
 from ganvas.data.batch import Images, Source, Spec
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
-from ganvas.evaluation.answering import KINDS, device_of, judged
 from ganvas.evaluation.comparing import LEAST, distances
-from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.outputs import KINDS, device_of, judged
 from ganvas.evaluation.patches import SWD, Sliced, patch_scores
-from ganvas.evaluation.perception import seen_by
+from ganvas.evaluation.perceptual import seen_by
 from ganvas.evaluation.protocol import formulas
-from ganvas.evaluation.scores import TRAINING, Mean, Measure, Score, Sheet
-from ganvas.features import Features
-from ganvas.inference import draw
+from ganvas.evaluation.results import Evaluation
+from ganvas.evaluation.statistics import TRAINING, Mean, Measure, Score, Sheet
+from ganvas.imaging import images
+from ganvas.inference.generate import draw
 from ganvas.methods._base import Method
 from ganvas.metrics import Patches
+from ganvas.metrics.features import Features
 
 AT_ONCE = 250  # pictures of a source, of large ones fewer
 _BYTES_AT_ONCE = 2**27

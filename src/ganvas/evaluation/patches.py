@@ -9,7 +9,7 @@ from torch import Tensor
 from ganvas import metrics
 from ganvas.data.progress import Track, silently
 from ganvas.evaluation.comparing import by_tenths
-from ganvas.evaluation.scores import Measure, Score
+from ganvas.evaluation.statistics import Measure, Score
 from ganvas.metrics import Patches
 
 SWD = Measure(

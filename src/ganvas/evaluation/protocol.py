@@ -10,8 +10,8 @@ from torch import nn
 import ganvas
 from ganvas import metrics
 from ganvas.data.batch import Source, Spec
-from ganvas.evaluation.scores import Measure
-from ganvas.features import Features
+from ganvas.evaluation.statistics import Measure
+from ganvas.metrics.features import Features
 
 FORMULAS = {
     "range": "MSE of values 0 to 1; MAE in grey levels; PSNR with a peak of 255 over all channels of a picture, "

@@ -12,25 +12,26 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ganvas import gallery, metrics
+from ganvas import metrics
 from ganvas.checkpoint import Model
+from ganvas.core.optim import evaluating
 from ganvas.data.batch import Images, Source
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
-from ganvas.evaluation.answering import Answering, Broken, device_of, judged, rows_at_once
 from ganvas.evaluation.comparing import compared
-from ganvas.evaluation.found import Evaluation
-from ganvas.evaluation.perception import vgg_measure
+from ganvas.evaluation.outputs import Answering, Broken, device_of, judged, rows_at_once
+from ganvas.evaluation.perceptual import vgg_measure
 from ganvas.evaluation.protocol import formulas, protocol_of
-from ganvas.evaluation.scores import INPUT, PAINTING, PictureMeasure, Sheet, Shown
-from ganvas.evaluation.sheet import bands, choose, evenly
+from ganvas.evaluation.results import Evaluation
+from ganvas.evaluation.selection import bands, choose, evenly
+from ganvas.evaluation.statistics import INPUT, PAINTING, PictureMeasure, Sheet, Shown
 from ganvas.evaluation.translation import Spectra, alike
-from ganvas.images import in_channels, scaled, to_signed
+from ganvas.imaging.images import in_channels, scaled, to_signed
+from ganvas.inference.translate import Translator
 from ganvas.methods._base import Method, Restyles
 from ganvas.methods.fast_style import FastStyleConfig
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import evaluating
-from ganvas.translation import Translator
+from ganvas.training import samples
 
 CONTENT = "content distance"
 KEPT = 64  # styles of which is kept what is wanted, 1.4 MB each
@@ -198,7 +199,7 @@ class _Painting:
 
     def sheet(self) -> Sheet:
         """Photograph, results and painting under each other, of photographs evenly taken."""
-        across = gallery.columns(self.photographs.spec.size)
+        across = samples.columns(self.photographs.spec.size)
         rows = evenly(len(self.photographs), 2 * across)
         return Sheet(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 

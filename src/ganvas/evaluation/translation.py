@@ -8,17 +8,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganvas import gallery, metrics
+from ganvas import metrics
 from ganvas.checkpoint import Model
 from ganvas.data.batch import Pairs, Source
 from ganvas.data.progress import Track, silently
-from ganvas.evaluation.answering import Answering, Broken, device_of, judged, require_kind, rows_at_once
 from ganvas.evaluation.comparing import LEAST, compared, distances
-from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.outputs import Answering, Broken, device_of, judged, require_kind, rows_at_once
 from ganvas.evaluation.patches import SWD, PatchSets, patch_scores
-from ganvas.evaluation.perception import seen_by
+from ganvas.evaluation.perceptual import seen_by
 from ganvas.evaluation.protocol import FORMULAS, colours_of, doing_nothing, formulas, protocol_of, sets_of
-from ganvas.evaluation.scores import (
+from ganvas.evaluation.results import Evaluation
+from ganvas.evaluation.selection import bands, choose, evenly
+from ganvas.evaluation.statistics import (
     CHECKERBOARD,
     INPUT,
     MEAN_PICTURE,
@@ -30,9 +31,9 @@ from ganvas.evaluation.scores import (
     Sheet,
     Shown,
 )
-from ganvas.evaluation.sheet import bands, choose, evenly
-from ganvas.features import Features
-from ganvas.translation import Translator
+from ganvas.inference.translate import Translator
+from ganvas.metrics.features import Features
+from ganvas.training import samples
 
 Direction = Literal["ab", "ba"]
 
@@ -191,12 +192,12 @@ class _Asking:
         """
         pairs = self.source.rows(numbers)
         there = self.direction == "ab"
-        source, target = gallery.shown(pairs, self.task)
+        source, target = samples.shown(pairs, self.task)
         shown, whole = {INPUT: source if there else target}, dict[str, Tensor]()
         for name, answer in self.answering.items():
             made, whole[name] = answer(pairs.source if there else pairs.target, self.direction)
             answered = replace(pairs, target=made) if there else replace(pairs, source=made)
-            shown[name] = gallery.shown(answered, self.task)[1 if there else 0]
+            shown[name] = samples.shown(answered, self.task)[1 if there else 0]
         if self.wanted:
             shown[TARGET] = target if there else source
         return dict(zip(shown, alike(*shown.values()), strict=True)), whole
@@ -207,7 +208,7 @@ class _Asking:
         starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description="looking at the targets")
         for start in starts:
             pairs = self.source.rows(range(start, min(n, start + at_once)))
-            source, target = alike(*gallery.shown(pairs, self.task))
+            source, target = alike(*samples.shown(pairs, self.task))
             total = total + (target if self.direction == "ab" else source).sum(0, keepdim=True, dtype=torch.float64)
         return (total / n).round().to(torch.uint8)
 
@@ -217,7 +218,7 @@ class _Asking:
 
     def sheet(self) -> Sheet:
         """Input, answers and target under each other, of pictures evenly taken."""
-        across = gallery.columns(self.source.spec.size)
+        across = samples.columns(self.source.spec.size)
         rows = evenly(len(self.source), 2 * across)
         return Sheet(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 

@@ -7,21 +7,22 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganvas import gallery, metrics
+from ganvas import metrics
 from ganvas.checkpoint import Model
 from ganvas.data.batch import Images, Source
 from ganvas.data.progress import Track, silently
-from ganvas.evaluation.answering import Answering, Broken, device_of, judged, require_kind, rows_at_once
 from ganvas.evaluation.comparing import LEAST, compared, distances
-from ganvas.evaluation.found import Evaluation
+from ganvas.evaluation.outputs import Answering, Broken, device_of, judged, require_kind, rows_at_once
 from ganvas.evaluation.patches import SWD, PatchSets, Sliced, patch_scores
-from ganvas.evaluation.perception import seen_by
+from ganvas.evaluation.perceptual import seen_by
 from ganvas.evaluation.protocol import formulas, protocol_of, sets_of
-from ganvas.evaluation.scores import CYCLE, IDENTITY, INPUT, TARGET, PictureMeasure, Score, Sheet, Shown
-from ganvas.evaluation.sheet import bands, choose, evenly
+from ganvas.evaluation.results import Evaluation
+from ganvas.evaluation.selection import bands, choose, evenly
+from ganvas.evaluation.statistics import CYCLE, IDENTITY, INPUT, TARGET, PictureMeasure, Score, Sheet, Shown
 from ganvas.evaluation.translation import Direction, Spectra, alike
-from ganvas.features import Features
-from ganvas.translation import Translator
+from ganvas.inference.translate import Translator
+from ganvas.metrics.features import Features
+from ganvas.training import samples
 
 _BACK: dict[str, Direction] = {"ab": "ba", "ba": "ab"}
 
@@ -90,7 +91,7 @@ def evaluate_unpaired(
         numbers=there.measured if len(there.measured) >= len(back.measured) else back.measured,
         names=_both(there, back),
         shown=[*there.shown(), *back.shown()],
-        sheets={"sheet": Sheet(torch.cat([there.sheet(), back.sheet()]), gallery.columns(source.spec.size))},
+        sheets={"sheet": Sheet(torch.cat([there.sheet(), back.sheet()]), samples.columns(source.spec.size))},
         checkerboards={
             f"{answer} {direction}": periods
             for direction, way in ways.items()
@@ -225,6 +226,6 @@ class _Way:
 
     def sheet(self) -> Tensor:
         """Picture, what was made of it and what came back, under each other; uint8 (N, C, H, W)."""
-        across = gallery.columns(self.side.spec.size)
+        across = samples.columns(self.side.spec.size)
         rows: Sequence[int] = evenly(len(self.side), across)
         return bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across)

@@ -9,14 +9,15 @@ from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkabl
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganvas import settings
 from ganvas.augment import Augmentation
+from ganvas.core import settings
+from ganvas.core.optim import adam
+from ganvas.core.rng import Seed, noise
+from ganvas.core.settings import setting
 from ganvas.data.batch import SIZES, Batch, Pairs, Spec
 from ganvas.errors import SettingError
 from ganvas.nets.translators import Upsample
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import Seed, adam, noise
-from ganvas.settings import setting
 
 DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # of 1024, one dense layer would take six gigabytes
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas import processes
+from ganvas.core import distributed
+from ganvas.core.optim import by_step, update, update_average
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import Batch, Spec, Unpaired
 from ganvas.methods import _base
 from ganvas.nets.translators import InstanceNorm, lay_out, reflected
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import by_step, update, update_average
-from ganvas.settings import setting, with_default
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # where style is compared; the last is what is decoded
 DEEPEST = LAYERS[-1]
@@ -104,7 +104,7 @@ class Adain(_base.Method):
             loss = loss + self.config.identity * losses["identity"]
         update(self.optimizers["decoder"], loss)
         way = by_step(lambda number: 1 / (number + 1), step, least=SLOWEST)
-        self.usual_style.lerp_(processes.mean(styles[DEEPEST].mean(0)), way)
+        self.usual_style.lerp_(distributed.mean(styles[DEEPEST].mean(0)), way)
         if self.average is not None:
             update_average(self.average, self.decoder, decay=self.config.ema, step=step)
         return {name: loss.detach() for name, loss in losses.items()}
@@ -148,7 +148,7 @@ def moments(maps: Tensor) -> Tensor:
 
 def _share(seen: Tensor, wanted: Tensor) -> Tensor:
     """The squared difference as a share of what is wanted, so that every layer counts alike."""
-    return F.mse_loss(seen, wanted) / processes.mean(wanted.square().mean())
+    return F.mse_loss(seen, wanted) / distributed.mean(wanted.square().mean())
 
 
 def _decoder(outputs: int, width: int) -> nn.Sequential:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas.core.optim import update, update_average
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot
 from ganvas.nets.translators import Norm, UNet, lay_out, unet_widths
-from ganvas.runtime import update, update_average
-from ganvas.settings import setting, with_default
 
 BOTTLENECK = 8  # pixels a side of the narrow place; of pictures of 28 pixels it is 7
 

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganvas.augment import augment
+from ganvas.core.optim import update, update_average, update_together
+from ganvas.core.rng import Between, Seed, noise, randn
+from ganvas.core.settings import setting
 from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
-from ganvas.nets.processor import Dropout
-from ganvas.runtime import Between, Seed, noise, randn, update, update_average, update_together
-from ganvas.settings import setting
+from ganvas.nets.cpu_ops import Dropout
 
 
 @dataclass(frozen=True, kw_only=True)

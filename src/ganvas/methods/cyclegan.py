@@ -13,14 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas import processes
+from ganvas.core import distributed
+from ganvas.core.accumulation import as_first_made
+from ganvas.core.optim import update, update_average
+from ganvas.core.rng import everyones_rows
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import Pairs, Spec, Unpaired
 from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
 from ganvas.nets.translators import Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
-from ganvas.runtime import as_first_made, everyones_rows, update, update_average
-from ganvas.settings import setting, with_default
 
 POOL = 50  # fake pictures of each kind that a discriminator is shown again (section 4)
 
@@ -238,12 +240,12 @@ class Pool(nn.Module):
             kept.append(swapped | ~full)
             there = torch.where((numbers == place) & kept[-1], new, there)
             count = (count + 1).clamp(max=size)
-        return Lots(processes.together(fakes), torch.stack(places), torch.stack(kept), torch.stack(shown))
+        return Lots(distributed.together(fakes), torch.stack(places), torch.stack(kept), torch.stack(shown))
 
     def shown(self, lots: Lots) -> Tensor:
         """What a discriminator is shown of fake pictures, (N, C, H, W): those of this process."""
         size = len(self.pictures)
-        mine = lots.shown.chunk(processes.count())[processes.rank()]
+        mine = lots.shown.chunk(distributed.count())[distributed.rank()]
         older = self.pictures[mine.clamp(max=size - 1)]
         new = lots.fakes[(mine - size).clamp(min=0)]
         return torch.where((mine < size)[:, None, None, None], older, new)

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 from ganvas.augment import augment
+from ganvas.core.optim import update, update_average, update_together
+from ganvas.core.rng import randn
+from ganvas.core.settings import setting
 from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
@@ -24,8 +27,6 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import randn, update, update_average, update_together
-from ganvas.settings import setting
 
 Layers = Literal["scaled", "mnist28", "paper64"]
 

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas import processes
+from ganvas.core import distributed
+from ganvas.core.optim import update, update_average
+from ganvas.core.rng import randn
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import Batch, Images, Spec
-from ganvas.images import scaled, to_signed
+from ganvas.imaging.images import scaled, to_signed
 from ganvas.losses import gram, gram_distance, total_variation
 from ganvas.methods import _base
 from ganvas.nets.translators import ResNet, lay_out
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import randn, update, update_average
-from ganvas.settings import setting, with_default
 
 CONTENT = "relu3_1"  # where it still matters what is where, and no longer which colour it has
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # from colours and strokes to their arrangement
@@ -108,7 +109,7 @@ class FastStyle(_base.PictureToPicture):
         with torch.no_grad():
             wanted = vgg(photographs, [CONTENT])[CONTENT].float()
         seen = vgg(made, [*STYLE, CONTENT])
-        content = F.mse_loss(seen[CONTENT].float(), wanted) / processes.mean(wanted.square().mean())
+        content = F.mse_loss(seen[CONTENT].float(), wanted) / distributed.mean(wanted.square().mean())
         style = torch.stack(
             [gram_distance(gram(seen[layer]), painted) for layer, painted in self.wanted.items()]
         ).mean()

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.augment import augment
+from ganvas.core.optim import update, update_average, update_together
+from ganvas.core.rng import randn
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import Images, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot
-from ganvas.nets.processor import Dropout
-from ganvas.runtime import randn, update, update_average, update_together
-from ganvas.settings import setting, with_default
+from ganvas.nets.cpu_ops import Dropout
 
 
 @dataclass(frozen=True, kw_only=True)

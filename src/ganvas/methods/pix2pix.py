@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganvas.core.optim import update, update_average
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import LAB, Pairs, Spec
 from ganvas.errors import SettingError
 from ganvas.losses import (
@@ -24,8 +26,6 @@ from ganvas.losses import (
 from ganvas.methods import _base
 from ganvas.nets.translators import Norm, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths, with_features
 from ganvas.nets.vgg import VGG19
-from ganvas.runtime import update, update_average
-from ganvas.settings import setting, with_default
 
 PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1")  # of VGG-19: contrast, edges, textures
 SMALLEST_MAP = 4  # pixels: where the default generator stops halving

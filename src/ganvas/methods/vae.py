@@ -11,13 +11,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from ganvas.core.optim import update, update_average
+from ganvas.core.rng import Seed, noise, randn
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import SIZES, Images, Pairs, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
-from ganvas.nets.processor import Flatten, Unflatten
-from ganvas.runtime import Seed, noise, randn, update, update_average
-from ganvas.settings import setting, with_default
+from ganvas.nets.cpu_ops import Flatten, Unflatten
 
 
 @dataclass(frozen=True, kw_only=True)

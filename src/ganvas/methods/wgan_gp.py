@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from ganvas.augment import augment
+from ganvas.core.optim import update, update_average
+from ganvas.core.rng import randn
+from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import SIZES, Images, Spec
 from ganvas.losses import gradient_penalty
 from ganvas.methods import _base
@@ -23,8 +26,6 @@ from ganvas.nets.convolutional import (
     scaled_discriminator,
     scaled_generator,
 )
-from ganvas.runtime import randn, update, update_average
-from ganvas.settings import setting, with_default
 
 
 @dataclass(frozen=True, kw_only=True)

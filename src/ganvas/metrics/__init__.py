@@ -3,8 +3,8 @@
 Sets are told apart by features of their pictures or by patches of them, pictures by their bytes.
 """
 
-from ganvas.metrics.certainty import FEWEST, RESAMPLES, bootstrap
-from ganvas.metrics.distributions import (
+from ganvas.metrics.bootstrap import FEWEST, RESAMPLES, bootstrap
+from ganvas.metrics.distribution import (
     frechet_difference,
     frechet_distance,
     half_interval,
@@ -15,6 +15,16 @@ from ganvas.metrics.distributions import (
     nearest,
     precision_and_recall,
     spread,
+)
+from ganvas.metrics.image import (
+    MOST_DECIBELS,
+    MS_SSIM_SMALLEST,
+    SSIM_WINDOW,
+    absolute_error,
+    multi_scale_similarity,
+    signal_to_noise,
+    squared_error,
+    structural_similarity,
 )
 from ganvas.metrics.patches import (
     DIRECTIONS,
@@ -27,24 +37,7 @@ from ganvas.metrics.patches import (
     sliced_distance,
     sliced_left_out,
 )
-from ganvas.metrics.perception import (
-    STYLE_LAYERS,
-    VGG_LAYERS,
-    VGG_SMALLEST,
-    style_distance,
-    style_of,
-    vgg_distance,
-)
-from ganvas.metrics.pictures import (
-    MOST_DECIBELS,
-    MS_SSIM_SMALLEST,
-    SSIM_WINDOW,
-    absolute_error,
-    multi_scale_similarity,
-    signal_to_noise,
-    squared_error,
-    structural_similarity,
-)
+from ganvas.metrics.perceptual import STYLE_LAYERS, VGG_LAYERS, VGG_SMALLEST, style_distance, style_of, vgg_distance
 from ganvas.metrics.spectrum import STRIDES, checkerboard, power_spectrum
 
 __all__ = [

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.metrics.distributions import JACKKNIFE_PARTS, all_but
-from ganvas.runtime import Purpose, derive
+from ganvas.core.rng import Purpose, derive
+from ganvas.metrics.distribution import JACKKNIFE_PARTS, all_but
 
 SMALLEST_LEVEL = 16  # pixels a side
 PATCH = 7  # pixels a side

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.data.batch import Spec
-from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout, Flatten, Unflatten
+from ganvas.nets.cpu_ops import Conv2d, ConvTranspose2d, Dropout, Flatten, Unflatten
 
 # --- ours: scaled to the picture ------------------------------------------------------------------------------------
 

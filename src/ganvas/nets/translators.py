@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.nets.processor import Conv2d, ConvTranspose2d, Dropout, side_by_side
+from ganvas.nets.cpu_ops import Conv2d, ConvTranspose2d, Dropout, side_by_side
 
 Norm = Literal["instance", "batch", "group", "none"]
 Upsample = Literal["deconv", "resize", "pixelshuffle"]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ganvas.errors import DataError, ModelError
-from ganvas.images import Picture
+from ganvas.imaging.images import Picture
 
 Pooling = Literal["max", "average"]
 

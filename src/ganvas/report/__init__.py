@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ganvas.files import write_whole
+from ganvas.core.atomic_io import write_whole
 from ganvas.report.results import Results, read_results
 from ganvas.report.studies import read_study
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ganvas import __version__
 from ganvas.errors import DataError
-from ganvas.report import figures, tables, words
+from ganvas.report import figures, tables, text
 from ganvas.report.results import Picture, Results, Score, picture_path
 from ganvas.report.studies import Study
 
@@ -52,8 +52,8 @@ def report_page(results: Results, *, inside: bool) -> str:
         "report.html.j2",
         results=results,
         table=tables.comparison(results),
-        outcomes=words.outcomes(results),
-        groups=words.groups(results),
+        outcomes=text.outcomes(results),
+        groups=text.groups(results),
         cards=_cards(results, named),
         classes=_classes(results, named),
         across=_across,
@@ -63,7 +63,7 @@ def report_page(results: Results, *, inside: bool) -> str:
         each=_each(results),
         measures=[score.name for score in results.scores if score.each],
         models=_models(results),
-        citation=words.citation(results),
+        citation=text.citation(results),
         files=_files(results.folder, ("metrics.json", "metrics.csv"), inside=inside),
     )
 
@@ -74,9 +74,9 @@ def report_text(results: Results) -> str:
         "report.md.j2",
         results=results,
         table=tables.comparison(results),
-        outcomes=words.outcomes(results),
+        outcomes=text.outcomes(results),
         models=_models(results),
-        citation=words.citation(results),
+        citation=text.citation(results),
     )
 
 
@@ -140,9 +140,9 @@ def _drawings(results: Results, score: Score, named: Mapping[str, str], *, numbe
 
 def _card(results: Results, score: Score, drawn: Sequence[tuple[str, str]]) -> Card:
     """The figures of a score, and its verdicts unless all of them stand at the top."""
-    said = words.verdicts(score)
+    said = text.verdicts(score)
     marked = tuple((Markup(svg), text) for svg, text in drawn)  # made here: matplotlib has escaped the names
-    return Card(score, marked, () if set(said) <= set(words.sentences(results, score)) else tuple(said))
+    return Card(score, marked, () if set(said) <= set(text.sentences(results, score)) else tuple(said))
 
 
 def _classes(results: Results, named: Mapping[str, str]) -> Markup | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ganvas.errors import DataError
-from ganvas.report.shapes import read_json
+from ganvas.report.schema import read_json
 
 VERSION = 1
 KINDS = {

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from ganvas.errors import DataError
 from ganvas.report.results import VERSION, Results, check_digits, read_results
-from ganvas.report.shapes import read_json
+from ganvas.report.schema import read_json
 
 
 @dataclass(frozen=True)

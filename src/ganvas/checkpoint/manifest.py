@@ -1,0 +1,152 @@
+"""What a run is: the facts that rebuild it, as run.json and the header of a model file hold them."""
+
+import dataclasses
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+import ganvas
+from ganvas import methods
+from ganvas.core import settings
+from ganvas.core.device import Precision
+from ganvas.data.batch import Spec
+from ganvas.errors import ModelError, SettingError
+from ganvas.methods._base import BaseConfig, Method
+
+_NETWORKS_CHANGED = "0.2"
+FORMAT = 1  # of run.json and the header of model files; files without a number are of before, 0
+
+_VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What rebuilds a run: run.json, and the header of a model file.
+
+    Attributes:
+        method: its name, and `config` its settings.
+        spec: the shape of the data.
+        data: the source's name; `pictures` says how many it held.
+        seed: of the first weights and of every step.
+        flip: whether half of the pictures are mirrored.
+        task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
+            the name of a second folder; empty where they do not.
+        style: the files of the paintings that a method learns from which takes them apart from its data.
+        jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
+        precision: fp32 or bf16.
+        command: what was typed; `versions` of what ran it.
+        format: of the file; see `FORMAT`.
+    """
+
+    method: str
+    config: BaseConfig
+    spec: Spec
+    data: str
+    pictures: int
+    seed: int
+    flip: bool
+    precision: Precision
+    task: str = ""
+    side: str = ""
+    target: str = ""
+    style: tuple[str, ...] = ()
+    jitter: bool = False
+    holdout: float = 0.0
+    command: str = ""
+    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
+    format: int = FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON values; the inverse of `from_json`."""
+        return {
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "config": settings.to_json(self.config),
+            "spec": settings.to_json(self.spec),
+            "style": list(self.style),
+            "versions": dict(self.versions),
+        }
+
+    @staticmethod
+    def from_json(facts: Any, *, where: Path) -> "Facts":
+        """Facts read from a file, each held to its type.
+
+        Raises:
+            ModelError: if something is missing, unknown or does not fit.
+        """
+        try:
+            if facts.get("format", 0) > FORMAT:
+                maker = facts["versions"]["ganvas"]
+                raise ModelError(f"{where}: made by ganvas {maker}, which is newer; update ganvas to read it")
+            method = methods.get(str(facts["method"]))
+            config = settings.from_json(method.Config, facts["config"])
+            read = Facts(
+                **{
+                    "format": 0,
+                    **facts,
+                    "config": config,
+                    "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]}),
+                    "style": tuple(facts.get("style", ())),
+                }
+            )
+            settings.check(read)
+        except (SettingError, AttributeError, KeyError, TypeError) as error:
+            raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
+        layers = getattr(config, "layers", "")
+        if read.format < method.networks_since.get(layers, 0):
+            raise ModelError(
+                f"{where}: made before ganvas {_NETWORKS_CHANGED} with a `{layers}` network that was not quite the "
+                f"textbook's and is no longer here; train it anew, or use it with the ganvas that made it "
+                f"({read.versions.get('ganvas', 'unknown')})"
+            )
+        return read
+
+    def differences(self, other: "Facts") -> list[str]:
+        """A line for each thing that must be equal for one run to go on as the other."""
+        mine, theirs = self._identity(), other._identity()
+        different = settings.differences(mine, theirs)
+        return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
+
+    def typed(self, other: "Facts") -> str:
+        """The flags that say of the method's settings what differs from another's."""
+        mine, theirs = settings.to_json(self.config), settings.to_json(other.config)
+        return " ".join(f"{settings.flag(name)} {mine[name]}" for name in settings.differences(mine, theirs))
+
+    def _identity(self) -> dict[str, Any]:
+        names = ("method", "data", "target", "style", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
+        own = {name: getattr(self, name) for name in names}
+        return own | settings.to_json(self.config) | settings.to_json(self.spec)
+
+
+def _shown(facts: Mapping[str, Any], name: str) -> Any:
+    return "none" if facts.get(name, "") == "" else facts[name]
+
+
+def build(facts: Facts) -> Method:
+    """The method that the facts describe, with fresh weights."""
+    method = methods.get(facts.method)
+    assert isinstance(facts.config, method.Config)
+    return method(facts.config, facts.spec)
+
+
+def outline(facts: Facts) -> Method:
+    """The same without memory: every weight and buffer has its shape and layout, and no numbers."""
+    with torch.device("meta"), _WithoutChance():
+        return build(facts)
+
+
+class _WithoutChance(TorchFunctionMode):
+    """Passes over what fills first weights: without memory, normal noise brings torch to import its whole compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func is Tensor.normal_ or getattr(func, "__module__", "") == "torch.nn.init":
+            return next(iter((*args, *given.values())))  # the tensor that would be filled
+        return func(*args, **given)

@@ -1,0 +1,371 @@
+"""The run folder and the model file: what a run is, and its saves.
+
+    runs/NAME/run.json                              what rebuilds everything, readable
+    runs/NAME/step-00001000/weights.safetensors     the networks; its header holds run.json's facts: a model file
+    runs/NAME/step-00001000/resume.pt               the optimisers, and what else is remembered; only to go on
+    runs/NAME/best/weights.safetensors              the model file of the best score so far, where scores are asked for
+
+Nothing here is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import logging
+import re
+import shutil
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ganvas.checkpoint.manifest import FORMAT, Facts, outline
+from ganvas.core import distributed, settings
+from ganvas.core.atomic_io import make_folder, write_folder, write_whole
+from ganvas.core.optim import take_state
+from ganvas.errors import DivergedError, ModelError
+from ganvas.methods._base import Method
+
+WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
+HEADER = "ganvas"  # the key of the facts in a model file's header
+KEPT = 2  # saves; the newest, and one before it in case the disk breaks the newest
+
+_log = logging.getLogger("ganvas")
+_SAVE = re.compile(r"step-\d{8,}")
+
+
+# --- the run folder -------------------------------------------------------------------------------------------------
+
+
+def read_run(run: Path) -> Facts | None:
+    """The facts of a run folder; None where there is none yet.
+
+    Raises:
+        ModelError: if `run` is a file or a folder of something else, or its run.json is damaged.
+    """
+    if not run.exists():
+        return None
+    if not run.is_dir():
+        raise ModelError(f"{run} is a file; a run is a folder, so choose another name")
+    if not (run / RUN).exists():
+        if any(path.suffix != ".tmp" for path in run.iterdir()):
+            raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
+        return None
+    try:
+        facts = json.loads((run / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{run / RUN}: cannot be read ({error}); restore it, or train into another folder") from error
+    return Facts.from_json(facts, where=run / RUN)
+
+
+def enter_run(run: Path, facts: Facts) -> None:
+    """Make a run folder, or make sure that this one is the same run.
+
+    Raises:
+        ModelError: if it is another run, naming what differs.
+        UsageError: if it cannot be made.
+    """
+    found = read_run(run)
+    if found is None:
+        make_folder(run)
+        write_whole(run / RUN, json.dumps(facts.to_json(), indent=1).encode())
+    else:
+        require_same(run, found, facts)
+
+
+def require_same(run: Path, found: Facts, facts: Facts) -> None:
+    """Raise ModelError, naming what differs, unless the run that was found can go on as `facts` say."""
+    if different := found.differences(facts):
+        there = "; ".join(different)
+        typed = found.typed(facts) if found.format < FORMAT and found.method == facts.method else ""
+        earlier = f"It was begun by an earlier ganvas: add {typed} to go on. " if typed else ""
+        raise ModelError(f"--run {run} is another run: there {there}. {earlier}Choose another --run to start anew")
+
+
+@contextlib.contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Within the block nobody else trains in this run; what a kill left half-written is cleared first.
+
+    Raises:
+        ModelError: if somebody does already.
+    """
+    import filelock  # here, for it takes its time, and who only loads a model needs none
+
+    lock = filelock.FileLock(run / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise ModelError(f"--run {run}: another ganvas is training there; wait for it, or choose another") from error
+    except NotImplementedError as error:
+        raise ModelError(f"--run {run}: that file system cannot lock files; choose another place") from error
+    try:
+        for half in [*run.glob("*.tmp"), *run.glob("*/*.tmp")]:
+            if half.is_dir():
+                shutil.rmtree(half, ignore_errors=True)
+            else:
+                half.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+def saves(run: Path) -> list[Path]:
+    """The saved steps of a run, oldest first."""
+    found = (path for path in run.glob("step-*") if _SAVE.fullmatch(path.name))
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, keep: int = KEPT) -> Path:
+    """Save the networks and optimisers as they are after `step` steps and `seconds` of training; `keep` the newest.
+
+    Raises:
+        DivergedError: if a weight, or what an optimiser remembers of it, is not finite; nothing is written.
+        SaveError: if it cannot be written; the saves before it are still there.
+    """
+    folder = run / f"step-{step:08d}"
+    if folder.exists():
+        return folder
+    if broken := _not_finite(method):
+        raise diverged(run, f"{broken} is not finite after step {step}")
+    state = _state(method, step, seconds)
+    write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state})
+    for old in saves(run)[:-keep]:
+        with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
+            gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
+            shutil.rmtree(gone, ignore_errors=True)
+    return folder
+
+
+def _not_finite(method: Method) -> str:
+    """What the optimisers hold that is not finite, which no run could go on from; empty where all of it is."""
+    for name, optimizer in method.optimizers.items():
+        for number, held in enumerate(optimizer.state.values()):
+            for what, value in held.items():
+                if isinstance(value, Tensor) and not value.isfinite().all():
+                    return f"{what} of weight {number} of the {name}"
+    return ""
+
+
+def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, Any] | None = None) -> bytes:
+    """The content of a model file; raises DivergedError, naming the run's newest save, if a weight is not finite."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise diverged(run, f"{broken[0]} holds what is not a number after step {step}")
+    data, target = Path(facts.data).name, Path(facts.target).name  # a model file is passed on: no paths
+    style = tuple(Path(name).name for name in facts.style)
+    shared = dataclasses.replace(facts, data=data, target=target, style=style, command="")
+    further = {"step": step, "score": score} if score else {"step": step}
+    return safetensors.torch.save(weights, {HEADER: json.dumps(shared.to_json() | further)})
+
+
+def diverged(run: Path, what: str) -> DivergedError:
+    """The error that says what is not finite any more, what is still whole, and what to try."""
+    kept = saves(run)
+    return DivergedError(
+        f"{what}; the last whole save is {kept[-1] if kept else 'none'}. "
+        "Try a smaller --learning-rate, or --precision fp32, in a new --run"
+    )
+
+
+def resume(run: Path, method: Method) -> tuple[int, float]:
+    """Put back the newest whole save into `method`; returns its step and seconds, (0, 0.0) where there is none.
+
+    One that the disk has damaged is set aside, and the one before it taken.
+
+    Raises:
+        ModelError: if every save is damaged.
+    """
+    damaged: ModelError | None = None
+    for folder in reversed(saves(run)):
+        try:
+            _hold_to(folder / WEIGHTS, method)
+            method.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+            step, seconds = _load_state(method, folder / RESUME)
+        except ModelError as error:
+            damaged = damaged or error
+            continue
+        for later in saves(run)[saves(run).index(folder) + 1 :]:
+            aside = later.with_name(later.name + ".damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            later.replace(aside)
+            _log.warning("%s; set aside, going on from %s", damaged, folder.name)
+        return step, seconds
+    if damaged:
+        raise damaged
+    return 0, 0.0
+
+
+def resume_together(run: Path, method: Method) -> tuple[int, float]:
+    """As `resume`, for all processes: the first one reads and tells the others, who need not see the folder.
+
+    Raises:
+        ModelError: if every save is damaged.
+    """
+    step, seconds = (0, 0.0) if distributed.rank() else resume(run, method)
+    if distributed.count() == 1:
+        return step, seconds
+    mine = None if distributed.rank() else _state(method, step, seconds, weights=method.state_dict())
+    told = distributed.tell_all(mine)
+    return _take_state(method, told) if distributed.rank() else (step, seconds)
+
+
+def _state(method: Method, step: int, seconds: float, *, weights: Mapping[str, Tensor] | None = None) -> bytes:
+    """What a run needs to go on, and the weights with it where they are given."""
+    optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
+    state = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
+    content = io.BytesIO()
+    torch.save(state if weights is None else state | {"weights": dict(weights)}, content)
+    return content.getvalue()
+
+
+def _take_state(method: Method, content: bytes) -> tuple[int, float]:
+    """Put back what `_state` gave; returns the step and the seconds."""
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if "weights" in state:
+        method.load_state_dict(state["weights"])
+    for name, optimizer in method.optimizers.items():
+        take_state(optimizer, state["optimizers"][name])
+    method.remember(state["memory"])
+    return int(state["step"]), float(state["seconds"])
+
+
+def _load_state(method: Method, file: Path) -> tuple[int, float]:
+    try:
+        return _take_state(method, file.read_bytes())
+    except Exception as error:  # torch's loaders raise about anything
+        raise ModelError(f"{file}: damaged ({_first(error)})") from error
+
+
+# --- the best save --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best score of a run so far: after how many steps, which one, and its value (lower is better)."""
+
+    step: int
+    name: str
+    value: float
+
+
+def keep_best(run: Path, method: Method, facts: Facts, best: Best) -> None:
+    """Keep the networks as they are in place of those that were best before.
+
+    Raises:
+        DivergedError: if a weight is not finite; nothing is written.
+        SaveError: if it cannot be written; what was best before is still there.
+    """
+    score = {"name": best.name, "value": best.value}
+    write_whole(make_folder(run / BEST) / WEIGHTS, model_file(run, method, facts, step=best.step, score=score))
+
+
+def best(run: Path) -> Best | None:
+    """The best score so far; None where none is kept, or what is kept is damaged."""
+    try:
+        facts = _read_header(run / BEST / WEIGHTS)
+        return Best(int(facts["step"]), str(facts["score"]["name"]), float(facts["score"]["value"]))
+    except (ModelError, KeyError, TypeError, ValueError):
+        return None
+
+
+# --- the model file -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained method, ready to draw: in evaluation mode."""
+
+    method: Method
+    facts: Facts
+    step: int
+
+
+def load(path: Path, device: torch.device) -> Model:
+    """A model from a run folder (its newest save), a folder of a save, or a model file.
+
+    Raises:
+        ModelError: if there is none, or it is damaged or something else.
+    """
+    newest, *older = _weights_files(path)
+    try:
+        return _load_file(newest, device)
+    except ModelError as error:
+        if not older:
+            raise
+        _log.warning("%s; taking the save before it", error)
+        return _load_file(older[0], device)
+
+
+def _load_file(file: Path, device: torch.device) -> Model:
+    header = _read_header(file)
+    step, _ = header.pop("step"), header.pop("score", None)
+    facts = Facts.from_json(header, where=file)
+    method = outline(facts)  # costs no memory, so a header that lies about sizes is found out before it hurts
+    _hold_to(file, method)
+    _fill(method, safetensors.torch.load_file(file))
+    return Model(method.to(device).eval(), facts, step)
+
+
+def _fill(method: Method, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a method that was built without memory, each laid out there as it would have been."""
+    places = method.state_dict()
+    laid_out = {
+        name: torch.empty_strided(place.shape, place.stride(), dtype=place.dtype).copy_(weights[name])
+        for name, place in places.items()
+    }
+    method.load_state_dict(laid_out, assign=True)
+    left = [name for name, tensor in (*method.named_parameters(), *method.named_buffers()) if tensor.is_meta]
+    assert not left, f"{left[0]} of {method.name()} is in no model file; make it a buffer that is saved"
+
+
+def _weights_files(path: Path) -> list[Path]:
+    """The model file that is meant, or those of a run's saves, newest first."""
+    if not path.exists():
+        raise ModelError(f"{path}: no such run or model file; `ganvas train` makes one")
+    if not path.is_dir():
+        return [path]
+    if (path / WEIGHTS).exists():
+        return [path / WEIGHTS]
+    read_run(path)
+    if not (found := saves(path)):
+        raise ModelError(f"{path}: a folder without a saved step; train it with `ganvas train METHOD --run {path}`")
+    return [folder / WEIGHTS for folder in reversed(found)]
+
+
+def _read_header(file: Path) -> dict[str, Any]:
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            header = (opened.metadata() or {}).get(HEADER)
+    except (OSError, safetensors.SafetensorError, struct.error) as error:
+        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+    if header is None:
+        raise ModelError(f"{file}: holds weights, but not of ganvas; expected a file that `ganvas train` made")
+    try:
+        facts = json.loads(header)
+        return {**facts, "step": int(facts["step"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error
+
+
+def _hold_to(file: Path, method: nn.Module) -> None:
+    expected = {name: list(tensor.shape) for name, tensor in method.state_dict().items()}
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            held = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+    if different := settings.differences(expected, held):
+        name = different[0]
+        raise ModelError(f"{file}: {name} is {held.get(name, 'missing')}, expected {expected.get(name, 'nothing')}")
+
+
+def _first(error: Exception) -> str:
+    return str(error).split("\n")[0]

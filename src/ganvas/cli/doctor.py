@@ -1,0 +1,72 @@
+"""Checking from the command line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas.cli import console
+from ganvas.cli.flags import Count, Flag, Share
+from ganvas.errors import GanvasError, UsageError
+
+if TYPE_CHECKING:
+    from ganvas.doctor import Finding, Report
+
+
+def doctor(
+    source: str,
+    /,
+    *,
+    target: Path | None = None,
+    side: Literal["ab", "ba"] | None = None,
+    unpaired: Flag = False,
+    held_out: Path | None = None,
+    holdout: Share | None = None,
+    size: Count | None = None,
+    json: Flag = False,
+) -> None:
+    """Check pictures before training: what is broken, double, mismatched or too little, and what to do about it.
+
+    Every file is decoded once; nothing is changed. Errors are what training would refuse or go wrong with; with one
+    the exit status is 1.
+
+    Args:
+        source: a folder of pictures, or of one folder for each class
+        target: the folder of targets: partners have the same name, whatever its ending
+        side: pairs are side by side in one file: ab, the left half is the source; ba, the right one
+        unpaired: the two folders hold different things, and nobody has a partner
+        held_out: a folder of pictures that training must not see: none of them may be in SOURCE
+        holdout: or the share of SOURCE that is to be held out, as in `ganvas train`
+        size: pixels at which you will train: smaller pictures are named
+        json: for machines
+    """
+    from ganvas.data.builtin import NAMES
+    from ganvas.doctor import Plan, check
+
+    if source in NAMES and not Path(source).is_dir():
+        raise UsageError(f"{source}: is a published data set; doctor checks folders of your own pictures")
+    plan = Plan(
+        Path(source), target=target, side=side, unpaired=unpaired, held_out=held_out, holdout=holdout or 0.0, size=size
+    )
+    report = check(plan, track=console.track)
+    if json:
+        console.print_json(report.to_json())
+    else:
+        _show(report)
+    if not report.ready:
+        raise GanvasError(report.verdict)
+
+
+def _show(report: "Report") -> None:
+    for title, counts in report.tables.items():
+        console.table("", (title, "files"), [(name, n) for name, n in counts])
+        console.tell("")
+    if report.findings:
+        rows = [(each.severity.value, each.count, _told(each)) for each in report.findings]
+        console.table("", ("", "count", "what"), rows)
+        console.tell("")
+    if report.ready:
+        console.tell(report.verdict)
+
+
+def _told(finding: "Finding") -> str:
+    examples = [f"  {example}" for example in finding.examples]
+    return "\n".join([finding.sentence, *examples, f"→ {finding.advice}"])

@@ -1,0 +1,54 @@
+"""Importing weights from the command line."""
+
+import shlex
+from pathlib import Path
+from typing import Literal
+
+from ganvas.cli import console
+from ganvas.cli.flags import Flag
+from ganvas.cli.generate import require_free
+from ganvas.errors import UsageError
+
+
+def import_weights(
+    file: Path,
+    /,
+    *,
+    out: Path,
+    statistics: Literal["running", "picture"] = "running",
+    overwrite: Flag = False,
+) -> None:
+    """Make a model file of weights that the PyTorch CycleGAN-and-pix2pix code has saved, for `ganvas translate`.
+
+    Its generators (ResNet, U-Net) are recognised from the weights alone. Nothing in FILE is run.
+
+    Args:
+        file: its weights: latest_net_G.pth, .pt or .safetensors
+        out: the model file to write, a .safetensors
+        statistics: of a batch norm: running, those kept from training, as that code's test takes with --eval; or
+            picture, each picture's own, as it takes without. Other norms have but one way
+        overwrite: replace what is there
+    """
+    if out.suffix.lower() != ".safetensors":
+        raise UsageError(f"--out {out}: a model file is a .safetensors; name it so")
+    if out.is_dir():
+        raise UsageError(f"--out {out}: is a folder; name a .safetensors file")
+    require_free([out], overwrite=overwrite)
+    if out.exists() and file.exists() and out.samefile(file):
+        raise UsageError(f"--out {out}: is the file to import; choose another place")
+
+    from ganvas import checkpoint
+    from ganvas.checkpoint.convert import import_weights as read
+    from ganvas.core.atomic_io import make_folder, require_place, write_whole
+
+    require_place(out.parent)
+    imported = read(file, statistics=statistics)
+    content = checkpoint.model_file(out.parent, imported.method, imported.facts, step=0)
+    write_whole(make_folder(out.parent) / out.name, content)
+    if imported.batch_norm:
+        other = "picture" if statistics == "running" else "running"
+        console.say(
+            f"batch norm with {statistics} statistics; if pictures look wrong, try --statistics {other} --overwrite"
+        )
+    console.tell(f"{out}: {imported.words}")
+    console.tell(f"  {shlex.join(['ganvas', 'translate', str(out), 'PICTURES', '--out', 'DIR'])}")

@@ -1,0 +1,65 @@
+"""Looking around: which methods there are, and what their networks are made of."""
+
+import dataclasses
+
+from ganvas import methods
+from ganvas.cli import console
+from ganvas.cli.flags import Count, Flag, Prepared, with_a_method
+from ganvas.errors import UsageError
+
+
+def show_methods(*, json: Flag = False) -> None:
+    """List the methods there are.
+
+    Args:
+        json: for machines
+    """
+    known = {name: methods.summary(name) for name in methods.names()}
+    if json:
+        console.print_json([{"name": name, "summary": summary} for name, summary in known.items()])
+    else:
+        console.table("", ("method", "what it is"), known.items())
+        console.tell("\nganvas describe METHOD shows its networks, ganvas train METHOD --help its settings")
+
+
+def describe(
+    method: str,
+    /,
+    *,
+    preset: str | None = None,
+    size: Count | None = None,
+    channels: Count = 1,
+    target_channels: Count | None = None,
+    classes: Count = 10,
+    json: Flag = False,
+    config: Prepared = None,
+) -> None:
+    """Show a method's networks layer by layer: output shapes, parameters, multiply-adds.
+
+    Args:
+        method: one of `ganvas methods`
+        preset: settings of a paper or a course, by name
+        size: pictures are squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: 28, or what the preset
+            makes]
+        channels: 1 for grey, 3 for colour; of pairs, those of the source
+        target_channels: of the target: 1, 3, or 2 for the colours of `--task colorize` [default: as the source]
+        classes: how many there are, for a method that draws by class
+        json: for machines
+    """
+    from ganvas.data.batch import Pairs, Spec
+    from ganvas.describe import networks
+
+    config = with_a_method(config)
+    size = size or (28 if 28 in config.sizes else config.sizes[0])
+    learner = methods.get(method)
+    if target_channels and not any(issubclass(kind, Pairs) for kind in learner.batches):
+        raise UsageError(f"--target-channels {target_channels}: {method} learns from single pictures; leave it out")
+    built = learner(config, Spec(size, channels, tuple(map(str, range(classes))), target_channels or 0))
+    shown = dict(networks(built))
+    if json:
+        console.print_json({name: [dataclasses.asdict(layer) for layer in layers] for name, layers in shown.items()})
+        return
+    for name, layers in shown.items():
+        rows = [(x.name, " x ".join(map(str, x.output)), x.parameters, x.multiply_adds) for x in layers]
+        total = ("total", "", sum(x.parameters for x in layers), sum(x.multiply_adds for x in layers))
+        console.table(f"\n{name}", ("layer", "output", "parameters", "multiply-adds"), [*rows, total])

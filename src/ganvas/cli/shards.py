@@ -1,0 +1,51 @@
+"""Writing shards from the command line."""
+
+from pathlib import Path
+
+from ganvas.cli import console
+from ganvas.cli.flags import Count, DataRoot
+from ganvas.errors import UsageError
+
+
+def shards(
+    source: str,
+    /,
+    *,
+    out: Path | None = None,
+    size: Count | None = None,
+    per_shard: Count = 1000,
+    data_root: DataRoot = Path("~/.cache/ganvas"),
+) -> None:
+    """Write a folder of pictures as WebDataset shards, for sets beyond memory and beyond one disk.
+
+    Of shards that are there already, the index is made that training needs; those behind a URL are all fetched once for
+    that.
+
+    Args:
+        source: a folder of pictures, or of one folder for each class; or shards: their folder, a pattern with
+            braces, a URL, or `pipe:` and a command
+        out: a new folder for the shards and their index
+        size: make pictures smaller whose shorter side has more pixels; else their files are copied as they are
+        per_shard: pictures in a shard
+        data_root: where the index is kept of shards that are far, or cannot be written to
+    """
+    from ganvas.data.webdataset import pack, reader, shards
+
+    if shards.are_meant(source):
+        if out or size:
+            raise UsageError(f"{source}: are shards already; leave out {'--out' if out else '--size'}")
+        found = reader.look_through(source, root=data_root.expanduser(), track=console.track, anew=True)
+        console.tell_left_out(found.table.left_out)
+        for note in found.notes:
+            console.say(note)
+        console.tell(f"{found.index}: the index of {len(found.table):,} pictures in {len(found.starts):,} shards")
+        return
+    if out is None:
+        raise UsageError(f"{source}: where to? give --out FOLDER, a new one")
+    if not Path(source).is_dir():
+        raise UsageError(f"{source}: no folder of that name; give one of pictures, or of shards")
+    packed = pack.pack_folder(Path(source), out, size=size, per_shard=per_shard, track=console.track)
+    console.tell_left_out(packed.left_out)
+    console.tell(f"{out}: {packed.pictures:,} pictures in {packed.shards:,} shards, and their index")
+    console.tell("next:")
+    console.tell(f"  ganvas train dcgan --data {out}")

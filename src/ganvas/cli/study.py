@@ -1,0 +1,196 @@
+"""Studies from the command line: methods that learn the same tasks, held against each other."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ganvas.cli import console
+from ganvas.cli.flags import Count, DataRoot, Device, Flag, Seeds, Share, Words
+from ganvas.errors import GanvasError, UsageError
+
+if TYPE_CHECKING:
+    from ganvas.cli.study_work import Work
+    from ganvas.studies import Length, Study
+
+
+def study(
+    file: Path | None = None,
+    /,
+    *,
+    out: Path,
+    plan: Flag = False,
+    only: Words = (),
+    seeds: Seeds = (),
+    minutes: float | None = None,
+    steps: Count | None = None,
+    epochs: float | None = None,
+    size: Count | None = None,
+    methods: Words = (),
+    data: str | None = None,
+    held_out: str | None = None,
+    holdout: Share = 0.0,
+    target: str | None = None,
+    held_out_target: str | None = None,
+    side: Literal["ab", "ba"] | None = None,
+    task: str | None = None,
+    flip: Flag = False,
+    jitter: Flag = False,
+    features: str = "auto",
+    device: Device = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    data_root: DataRoot = Path("~/.cache/ganvas"),
+) -> None:
+    """Train several methods on the same tasks, for as long and with the same seeds, compare them, and write the report.
+
+    The same command again goes on where it stopped; with more tasks, seeds, minutes or steps it goes further.
+    docs/study.md says what a study's file holds, and studies/three-tasks.yaml is one. A study of one task needs no
+    file: --methods, --data and the flags that `ganvas train` takes say the same.
+
+    Args:
+        file: the study (YAML); folders that it names lie beside it, or below --data-root
+        out: where everything goes: runs, comparisons, index.html
+        plan: show what would be trained, for how long, and what is done already; train nothing
+        only: the names of tasks to work at; what the others have already stays on the report
+        seeds: of first weights and chance, each a training of its own; two or more say how far trainings differ
+            [default: the file's, or 0]
+        minutes: train each run this long, those that make targets too, whatever the file says
+        steps: or this long
+        epochs: or this long
+        size: squares of so many pixels, whatever the file says
+        methods: in place of a file: two or more of `ganvas methods`, with their usual settings
+        data: in place of a file: what they learn from, a named data set or a folder
+        held_out: what they are judged on: a folder that no training sees
+        holdout: or the share of --data that is kept from training for that
+        target: a second folder, of partners
+        held_out_target: the partners of --held-out
+        side: each picture holds two side by side: ab learns from left to right, ba from right to left
+        task: pairs are made from single pictures, as in `ganvas train`
+        flip: mirror half of the pictures left to right
+        jitter: learn from windows taken by chance
+        features: what looks at pictures, as in `ganvas evaluate`
+        device: auto takes the best there is
+        precision: auto measures whether bf16 is quicker on this machine; all runs keep what the first began with
+        data_root: where named data sets are looked for, and downloaded to, and folders that do not lie beside the file
+    """
+    from ganvas.cli.study_work import Work
+    from ganvas.core.atomic_io import require_place
+    from ganvas.studies import Changes
+
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a folder")
+    require_place(out)
+    changes = Changes(length=_length(minutes, steps, epochs), size=size, seeds=seeds)
+    of_one_task: dict[str, Any] = {
+        "data": data, "held_out": held_out, "holdout": holdout, "target": target, "held_out_target": held_out_target,
+        "side": side, "task": task, "flip": flip, "jitter": jitter,
+    }  # fmt: skip
+    root = data_root.expanduser()
+    found = _read(file, methods, {key: value for key, value in of_one_task.items() if value}, root, changes)
+    command = shlex.join(["ganvas", "study", *([str(file)] if file else ["--methods", *methods]), "--out", str(out)])
+    work = Work(found, out, root, typed=command, features=features, device=device, precision=precision, only=only)
+    if plan:
+        _show_plan(work)
+        return
+    work.check()
+    done = sum(state.over for state in work.states().values())
+    if done:
+        console.say(f"{done} of {len(work.runs())} runs are done already")
+    work.go_on()
+    _tell(work)
+
+
+def _length(minutes: float | None, steps: int | None, epochs: float | None) -> "Length | None":
+    from ganvas.studies import Length
+
+    units = {"minutes": minutes, "steps": steps, "epochs": epochs}
+    given = {unit: number for unit, number in units.items() if number is not None}
+    if len(given) > 1:
+        raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
+    for unit, number in given.items():
+        if not 0 < number < float("inf"):
+            raise UsageError(f"--{unit} {number:g}: expected more than 0")
+    return Length(minutes=minutes, steps=steps, epochs=epochs) if given else None
+
+
+def _read(file: Path | None, names: Words, task: dict[str, Any], root: Path, changes: Any) -> "Study":
+    """The study of a file, or of one task that flags describe."""
+    from ganvas.studies import read_file, read_mapping
+
+    if file:
+        if names or task:
+            flag = "methods" if names else next(iter(task)).replace("_", "-")
+            raise UsageError(f"--{flag}: {file} says that already; change it there, or leave the file out")
+        return read_file(file, root=root, changes=changes)
+    if not names or "data" not in task:
+        missing = "--data" if names else "--methods"
+        raise UsageError(f"{missing}: missing; give a study's file, or --methods, --data and how long to train")
+    title = Path(task["data"]).name
+    name = re.sub(r"[^A-Za-z0-9]+", "-", task.get("task", title)).strip("-")[:40] or "task"
+    if changes.length:
+        task |= changes.length.given
+    values = {"methods": {method: {} for method in names}, "tasks": {name: task}}
+    return read_mapping(
+        values, where="the flags", title=f"{' and '.join(names)} on {title}", folders=(Path(), root), changes=changes
+    )  # fmt: skip
+
+
+def _show_plan(work: "Work") -> None:
+    """What would be trained, in its order."""
+    from ganvas.studies import seconds_left
+
+    runs, states = work.runs(), work.states()
+    rows = []
+    for number, run in enumerate(runs, 1):
+        learner, state = run.learner, states[run.folder].words
+        rows.append((number, run.task_name, learner.name, str(run.seed), run.length.words, state, learner.words))
+    console.table(work.study.title, ("run", "task", "as", "seed", "how long", "state", "settings"), rows)
+    console.tell(_time_left(seconds_left(runs, states), all(state.over for state in states.values())))
+
+
+def _time_left(seconds: float | None, over: bool) -> str:
+    from ganvas.studies import duration
+
+    if over:
+        return "nothing is left to train"
+    if seconds is None:
+        return "how long it takes in minutes is not known before the first steps"
+    return f"about {duration(seconds)} of training left, and some for the comparisons"
+
+
+def _tell(work: "Work") -> None:
+    """What was found, and where it is."""
+    import json
+
+    from ganvas.studies import STUDY
+
+    found = json.loads((work.out / STUDY).read_text(encoding="utf-8"))
+    formats = {score["name"]: score for score in found["scores"]}
+    for task in found["tasks"]:
+        rows = []
+        for answer in task["answers"]:
+            cells = []
+            for name, score in formats.items():
+                numbers = task["scores"][answer].get(name)
+                cells.append("" if numbers is None else _written(numbers, score))
+            rows.append((answer, *cells))
+        if rows:
+            console.table(task["words"], ("", *(f"{n} {s['unit']}".rstrip() for n, s in formats.items())), rows)
+        for line in (*task["notes"], *task["verdicts"]):
+            console.tell(f"{task['name']}: {line}")
+    for line in found["notes"]:
+        console.tell(line)
+    for name in ("index.html", "report.md", STUDY):
+        if (work.out / name).exists():
+            console.tell(f"  {work.out / name}")
+    if problems := work.problems():
+        for line in problems:
+            console.say(line)
+        raise GanvasError(
+            f"{len(problems)} of the parts failed and are named above and in the report; the rest is done"
+        )
+
+
+def _written(numbers: dict[str, Any], score: dict[str, Any]) -> str:
+    value = f"{numbers['mean']:{score['digits']}}"
+    return value if numbers["spread"] is None else f"{value} ± {numbers['spread']:{score['digits']}}"

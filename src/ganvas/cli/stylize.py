@@ -1,0 +1,287 @@
+"""Style transfer from the command line: which files, where to, and what is shown on the way."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganvas.cli import console
+from ganvas.cli.flags import Device, FeatureFile, Flag, Prepared, Seed
+from ganvas.cli.generate import require_free
+from ganvas.cli.translate import plan
+from ganvas.errors import DataError, DivergedError, GanvasError, Interrupted, UsageError
+
+if TYPE_CHECKING:  # these load torch
+    from ganvas.cli.console import Stop
+    from ganvas.imaging.images import Picture
+    from ganvas.style import Progress, StylizeConfig, Stylizer
+
+PREVIEW_SECONDS = 5.0  # between two previews, and all that a crash can lose
+
+_LARGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500, "GIF": 65_535}  # pixels; libjpeg's own limit is below that of JPEG
+_TINGE = 2  # of 255 between the channels of a grey picture, which JPEG's rounding may leave there
+
+
+def stylize(
+    content: Path,
+    /,
+    *styles: Path,
+    out: Path,
+    preset: str | None = None,
+    mask: Path | None = None,
+    init_from: Path | None = None,
+    features: FeatureFile = None,
+    seed: Seed = 0,
+    overwrite: Flag = False,
+    device: Device = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    config: Prepared = None,
+) -> None:
+    """Paint a picture in the style of others, by changing it until VGG-19 sees its content in it, and their style.
+
+    The result has the size of the picture, its transparency and its resolution. Beside it a preview, FILE.preview.jpg,
+    is written anew every few seconds while it works. Ctrl-C keeps the picture so far.
+
+    Args:
+        content: the picture, or a folder of pictures
+        styles: one picture or several, such as paintings
+        out: a picture file for the result; a folder for those of a folder, which keep their names
+        preset: paper (Gatys, Ecker and Bethge 2016); single settings given beside it win
+        mask: a picture, white where to stylise; where it is black, the content stays as it is
+        init_from: a picture to start from, such as a result of before
+        features: VGG-19's weights, .safetensors or .pth by torchvision's names [default: torchvision's, downloaded
+            once]
+        seed: of the noise that --init noise starts from
+        overwrite: replace what is there
+        device: auto takes the best there is
+        precision: of the network; auto takes bf16 where it is quicker, and fp32 for the last steps
+    """
+    from ganvas.core.atomic_io import make_folder
+    from ganvas.core.device import choose_precision, find_device
+    from ganvas.imaging import images
+    from ganvas.metrics.features import open_vgg
+    from ganvas.style import Stylizer
+
+    if init_from is not None and config.init == "noise":
+        raise UsageError(
+            f"--init-from {init_from}: --init noise starts from noise; leave it out, or add --init content"
+        )
+    beside = {"--mask": mask, "--init-from": init_from}
+    for flag, path in beside.items():
+        if path is not None and not path.is_file():
+            raise UsageError(f"{flag} {path}: no such picture")
+    places = _plan(content, styles, out)
+    require_free(places.values(), overwrite=overwrite or not out.exists())
+    given = [*places, *styles, *(path for path in beside.values() if path is not None)]
+    _require_previews_free(places.values(), given, overwrite=overwrite)
+    where = None if mask is None else images.in_channels(images.read(mask).pixels, 1)
+    start = None if init_from is None else images.read(init_from).pixels
+    shown, machine = [images.read(path) for path in styles], find_device(device)
+    if config.keep_colors == "none":
+        _say_what_is_grey(styles, shown)
+    network = open_vgg(features, deepest=config.deepest, pooling=config.pooling).to(machine)
+    chosen = choose_precision(machine, precision)
+    stylizer = Stylizer(config, network, shown, precision=chosen, mask=where, start=start, seed=seed)
+    for folder in sorted({place.parent for place in places.values()}):
+        make_folder(folder)
+    if content.is_dir():
+        _stylize_folder(stylizer, places, out)
+        return
+    console.say(f"preview: {_preview(out)}")
+    with console.stopping_gently() as stop:
+        last = _stylized(stylizer, content, out, stop=stop, title="")
+    if stop and last.step < last.steps:
+        raise Interrupted(f"interrupted at step {last.step:,} of {last.steps:,}; the picture so far is in {out}")
+    console.tell(str(out))
+
+
+def _stylize_folder(stylizer: "Stylizer", places: Mapping[Path, Path], out: Path) -> None:
+    """Each file, and at the end what was left out.
+
+    Raises:
+        Interrupted: after Ctrl-C, the picture so far being written.
+        GanvasError: if some could not be done.
+    """
+    problems, finished, unfinished = list[str](), 0, ""
+    with console.stopping_gently() as stop:
+        for number, (file, place) in enumerate(places.items(), 1):
+            try:
+                last = _stylized(stylizer, file, place, stop=stop, title=f"{number:,}/{len(places):,} {file.name}  ")
+                if last.step == last.steps:
+                    finished += 1
+                else:
+                    unfinished = f", and {place} as far as it came"
+            except (DataError, DivergedError) as error:
+                problems.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+            if stop:
+                break
+    for line in problems:
+        console.say(f"left out {line}")
+    if unfinished or finished + len(problems) < len(places):
+        raise Interrupted(f"interrupted; {finished:,} of {len(places):,} files are done and kept in {out}{unfinished}")
+    console.tell(f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
+    if problems:
+        raise GanvasError(f"{len(problems):,} of {len(places):,} files could not be stylised; the others are done")
+
+
+def settings_of_stylize(preset: str | None) -> "StylizeConfig":
+    """The settings of that name; ours without one.
+
+    Raises:
+        SettingError: if there are none of that name.
+    """
+    from ganvas.style import recipe_named
+
+    return recipe_named(preset)
+
+
+def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """For each content where its result goes.
+
+    Raises:
+        UsageError: where there is none, one file is given twice, or the result would replace what it is made of.
+    """
+    from ganvas.imaging import images
+
+    if not styles:
+        raise UsageError(
+            f"{content}: there is no style; give a picture after it: ganvas stylize CONTENT STYLE --out FILE"
+        )
+    for path in (content, *styles):
+        if not path.exists():
+            raise UsageError(f"{path}: no such picture{' or folder' if path == content else ''}")
+    for style in styles:
+        if style.is_dir():
+            raise UsageError(f"{style}: a folder; name the pictures whose style to take")
+        if style.resolve() == content.resolve():
+            raise UsageError(f"{style}: content and style are one file; give another picture as the style")
+    given = {path.resolve() for path in styles}
+    if content.is_dir():
+        if out.suffix.lower() in images.EXTENSIONS and not out.is_dir():
+            raise UsageError(f"--out {out}: one picture, and {content} is a folder; name a folder for the results")
+        places = plan([content], out, format="keep")
+        places = {file: place for file, place in places.items() if file.resolve() not in given}
+        if not places:
+            raise UsageError(f"{content}: holds no picture but the style; give a folder of contents")
+        if place := next((place for place in places.values() if place.resolve() in given), None):
+            raise UsageError(f"--out {out}: {place} is a style, and would be replaced; choose another folder")
+        return places
+    if out.is_dir():
+        raise UsageError(f"--out {out}: a folder; name a file in it, such as {out / content.with_suffix('.png').name}")
+    images.format_of(out)
+    if out.resolve() in {*given, content.resolve()}:
+        raise UsageError(f"--out {out}: would replace a picture that it is made of; choose another file")
+    return {content: out}
+
+
+def _require_previews_free(places: Collection[Path], given: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise UsageError where a preview would replace a picture that is given or made, or one of somebody else's."""
+    taken = {path.resolve() for path in (*given, *places)}
+    for place in places:
+        preview = _preview(place)
+        if preview.resolve() in taken:
+            raise UsageError(
+                f"{preview}: the preview of {place} would replace it, and it is given or to be made; "
+                "choose another --out"
+            )
+        if preview.exists() and not overwrite:
+            raise UsageError(f"{preview}: left from a run that was killed or failed; move it away, or add --overwrite")
+
+
+def _say_what_is_grey(paths: Sequence[Path], pictures: "Sequence[Picture]") -> None:
+    """A line for each style without colour, whatever its file says: scans are often grey in three channels."""
+    for path, picture in zip(paths, pictures, strict=True):
+        if int((picture.pixels.amax(0) - picture.pixels.amin(0)).max()) <= _TINGE:
+            console.say(f"{path}: a grey picture, whose style is grey too; --keep-colors keeps the content's colours")
+
+
+def _read(file: Path, *, place: Path) -> "Picture":
+    """A content whose result the format of its place can hold.
+
+    Raises:
+        DataError: if it is no single picture, or too large for that format.
+    """
+    from ganvas.imaging import images, video
+
+    if video.is_film(file):
+        raise DataError(f"{file}: a film, and single pictures are stylised; `ganvas train fast_style` is for films")
+    header, format = images.read_header(file), images.format_of(place)
+    if max(header.width, header.height) > (largest := _LARGEST_SIDE.get(format, images.MAX_PIXELS)):
+        raise DataError(
+            f"{file}: {header.width}x{header.height} pixels, and {format} holds {largest:,} a side; "
+            f"end {place} in another format, such as .png"
+        )
+    return images.read(file)
+
+
+def _notes(stylizer: "Stylizer", picture: "Picture", place: Path) -> Iterator[str]:
+    """What to know about a result, in sentences."""
+    from ganvas.imaging import images
+
+    (height, width), (rows, columns) = picture.pixels.shape[-2:], stylizer.working_size(picture)
+    if rows < height or columns < width:
+        yield f"{width}x{height} pixels; stylised at {columns}x{rows} and enlarged again (--size takes more)"
+    if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
+        yield "JPEG and BMP cannot be transparent; what was lies on white now (a .png keeps it)"
+
+
+def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", title: str) -> "Progress":
+    """Take the steps, with a bar and a preview, and write what they made; returns the last one.
+
+    The preview goes when the result is written, and not before: after an error or a kill it is what is left.
+    """
+    from ganvas.imaging import images
+    from ganvas.inference.translate import lacks_memory
+
+    picture = _read(file, place=place)
+    for note in _notes(stylizer, picture, place):
+        console.say(f"{file.name}: {note}")
+    preview, previewed, small = _preview(place), False, stylizer.reduced(picture)
+    written = time.monotonic()
+    try:
+        for event in _shown(stylizer(picture), title=title):
+            if stop:
+                break
+            if time.monotonic() - written >= PREVIEW_SECONDS:
+                made = stylizer.finish(small, event.made)
+                images.write(preview, made.pixels, alpha=made.alpha)
+                previewed, written = True, time.monotonic()
+        made = stylizer.finish(picture, event.made)
+        images.write(place, made.pixels, alpha=made.alpha, dpi=made.dpi)
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        size = stylizer.config.size
+        kept = f"; the picture so far is in {preview}" if previewed else ""
+        raise DataError(f"{file}: takes more memory than there is at --size {size}; give fewer pixels{kept}") from error
+    except GanvasError as error:
+        if not previewed:
+            raise
+        raise type(error)(f"{error}; the picture so far is in {preview}") from error
+    if previewed:
+        preview.unlink(missing_ok=True)
+    return event
+
+
+def _shown(events: "Iterator[Progress]", *, title: str) -> "Iterator[Progress]":
+    """Pass the steps through under a bar with the time left and the losses, or lines in a log file."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    told = time.monotonic()
+    with Bar(*columns, console=console.err, transient=True, disable=not console.err.is_terminal) as bar:
+        task = bar.add_task("starting", total=1.0)
+        for event in events:
+            height, width = event.made.shape[-2:]
+            losses = "  ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
+            text = f"{title}step {event.step:,} of {event.steps:,} at {width}x{height}  {losses}"
+            bar.update(task, completed=event.spent, description=text)
+            if not console.err.is_terminal and time.monotonic() - told >= console.PLAIN_SECONDS:
+                told = time.monotonic()
+                console.say(f"{event.spent:4.0%}  {text}")
+            yield event
+
+
+def _preview(place: Path) -> Path:
+    return place.with_suffix(".preview.jpg")

@@ -1,0 +1,1 @@
+"""What everything else stands on: random numbers, the device, processes, settings, files written whole."""

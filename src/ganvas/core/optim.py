@@ -1,0 +1,185 @@
+"""The one way in which weights change: optimisers, their steps, and the moving average of a network."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganvas.core import accumulation, distributed
+
+_NUMBER: ContextVar[Tensor | None] = ContextVar("number", default=None)  # of the step that is being recorded
+
+
+@contextlib.contextmanager
+def numbered(number: Tensor) -> Iterator[None]:
+    """Within the block a step is recorded, of which `number`, float64 ( ), says in each replay the number."""
+    token = _NUMBER.set(number)
+    try:
+        yield
+    finally:
+        _NUMBER.reset(token)
+
+
+def by_step(formula: Callable[[Any], Any], step: int, *, least: float) -> float | Tensor:
+    """A number that changes with that of the step, `least` or more: `formula` of it, which takes tensors too.
+
+    Of a step that is recorded it is a tensor ( ), which every replay computes anew: a number would stay what it was.
+    """
+    number = _NUMBER.get()
+    if number is None:
+        return float(max(formula(step), least))
+    made: Tensor = formula(number).clamp(min=least).float()
+    return made
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def adam(
+    weights: Iterable[nn.Parameter], *, learning_rate: float, betas: tuple[float, float], epsilon: float = 1e-8
+) -> Optimizer:
+    """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel.
+
+    On a GPU its learning rate is a tensor there, so that a recorded step (`training/cuda_graphs.py`) follows it.
+    """
+    owned = list(weights)
+    device = owned[0].device
+    made = torch.optim.Adam(
+        owned, learning_rate, betas=betas, eps=epsilon, fused=True, capturable=device.type == "cuda"
+    )
+    if device.type == "cuda":
+        made.param_groups[0]["lr"] = torch.full((), learning_rate, device=device)
+    return made
+
+
+def take_state(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Load an optimiser's state as `Optimizer.state_dict` gives it, wherever it was saved.
+
+    What was remembered of each weight is checked and laid out in memory as the weight is before the optimiser sees
+    it: fused kernels read weight, gradient and moments as flat memory, and do not look at shapes. Learning rates,
+    betas and the like stay those that the optimiser was made with.
+
+    Raises:
+        ValueError: if something is missing, or its shape, dtype or numbers do not fit the weights.
+    """
+    weights = _weights_of(optimizer)
+    held = state["state"]
+    if held and set(held) != set(range(len(weights))):
+        raise ValueError(f"holds the state of {len(held)} weights, expected {len(weights)}")
+    names = ADAM if isinstance(optimizer, torch.optim.Adam) else set[str]()
+    of_weights = {number: _laid_out(held[number], weight, names) for number, weight in enumerate(weights) if held}
+    optimizer.load_state_dict({"state": of_weights, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+MOST_STEPS = 2**31
+ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a weight
+
+
+def _laid_out(held: Mapping[str, Any], weight: Tensor, of: set[str]) -> dict[str, Any]:
+    """What an optimiser remembers of a weight, checked, in the layout of that weight."""
+    laid_out: dict[str, Any] = {}
+    if missing := of - set(held):
+        raise ValueError(f"{min(missing)} of a weight is missing")
+    for name, value in held.items():
+        if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.isfinite().all():
+            raise ValueError(f"{name} of a weight is not a tensor of finite numbers")
+        if name == "step":
+            if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS or value % 1:
+                raise ValueError("the step count of a weight is not a number of steps")
+            laid_out[name] = value
+        elif value.shape != weight.shape or value.dtype != weight.dtype:
+            found, expected = (f"{tuple(tensor.shape)} in {tensor.dtype}" for tensor in (value, weight))
+            raise ValueError(f"{name} of a weight is {found}, expected {expected}")
+        else:
+            laid_out[name] = torch.empty_like(weight, device=value.device).copy_(value)
+    return laid_out
+
+
+def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
+    """Set the step size of each to `factor` times the one it began with."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            rate = group.setdefault("initial_lr", float(group["lr"])) * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def update(optimizer: Optimizer, loss: Tensor) -> None:
+    """Take one step down `loss`, with gradients of this optimiser's own weights only.
+
+    So no gradient is left over from another loss, the generator's loss cannot leak into the discriminator,
+    and its weight gradients are not even computed. A weight that `loss` does not depend on is an error of
+    the method, raised at once. The gradients are averaged over the processes, and over the parts of a step.
+    """
+    update_together((optimizer, loss))
+
+
+def update_together(*moves: tuple[Optimizer, Tensor]) -> None:
+    """Take one step with each optimiser down its own loss, all from where the weights are now.
+
+    As `update`, but for losses that share their forward pass: no optimiser moves before all gradients are there.
+    """
+    parts = accumulation.current()
+    if parts and parts.is_done():
+        return
+    for n, (optimizer, loss) in enumerate(moves):
+        if not parts or parts.number == 0:
+            optimizer.zero_grad()
+        # torch.autograd.backward keeps torch's gradient layout contract: a gradient lies in memory as its weight does,
+        # on which fused optimisers rely. torch.autograd.grad does not.
+        with torch.autocast(loss.device.type, enabled=False):  # each product goes back in the dtype it came in
+            torch.autograd.backward(
+                loss / parts.of if parts else loss, inputs=_weights_of(optimizer), retain_graph=n < len(moves) - 1
+            )
+    if parts:
+        parts.finish()
+    for optimizer, _ in moves:
+        weights = _weights_of(optimizer)
+        if any(weight.grad is None for weight in weights):
+            raise RuntimeError("a loss does not depend on every weight of its optimiser")
+        if distributed.count() > 1:
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            torch._foreach_copy_(gradients, distributed.average(gradients))
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def _weights_of(optimizer: Optimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int, every: int = 1) -> None:
+    """Move `average` towards `network`: an exponential moving average of its weights and its statistics.
+
+    The decay grows from 0 with the step, so that a young average does not remember the random start:
+    min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage, at the n-th update, of which there is
+    one in `every` steps.
+    """
+    weight = by_step(lambda number: 9 / (10 + number // every), step, least=1 - decay)
+    slow = [*average.parameters(), *(b for b in average.buffers() if b.is_floating_point())]
+    fast = [*network.parameters(), *(b for b in network.buffers() if b.is_floating_point())]
+    if isinstance(weight, float):
+        torch._foreach_lerp_(slow, fast, weight)
+    else:  # lerp with a tensor would be a kernel for each of them
+        way = torch._foreach_sub(fast, slow)
+        torch._foreach_mul_(way, weight)
+        torch._foreach_add_(slow, way)
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Run the block in evaluation mode and without gradients, then put back the mode there was."""
+    mode = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        network.train(mode)

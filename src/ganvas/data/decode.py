@@ -1,0 +1,172 @@
+"""From files to rows: all decoded at once where they fit into memory, else one by one when asked for."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from ganvas.core.device import cores
+from ganvas.data.batch import RESIDENT_BYTES, Batch, Kind, Source, Spec
+from ganvas.data.loader import refuse_if_many
+from ganvas.data.progress import Track, silently
+from ganvas.data.webdataset.shard_order import Shards
+from ganvas.errors import DataError
+from ganvas.imaging.images import Header, read_header
+
+TOGETHER = 4096  # items that are waited for, or rows kept by themselves, at once: a million would fill the memory
+
+T = TypeVar("T")
+Item = TypeVar("Item", contravariant=True)  # what a row is read from: a file, or the two files of a pair
+Given = TypeVar("Given")
+
+
+class Read(Protocol[Item, Kind]):
+    """Reads a row; something that can be sent to worker processes."""
+
+    @property
+    def batch(self) -> type[Kind]:
+        """The type of its rows."""
+        ...
+
+    def __call__(self, item: Item, /) -> Kind:
+        """A batch of one, uint8.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LazyRows(Generic[Given, Kind]):
+    """The rows of a set too large for the memory, decoded when asked for.
+
+    Attributes:
+        items: what each row is read from, in the order of the rows.
+        read: how.
+    """
+
+    items: Sequence[Given]
+    read: Read[Given, Kind]
+
+    @property
+    def batch(self) -> type[Batch]:
+        """The type of its rows."""
+        return self.read.batch
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Kind, str | None]:
+        """Row `index`; one that turns out broken is replaced by the next whole one, and named."""
+        complaint = None
+        for row in itertools.chain(range(index, len(self)), range(index)):
+            try:
+                return self.read(self.items[row]), complaint
+            except DataError as error:
+                complaint = complaint or str(error)
+        raise DataError(f"none of the {len(self)} pictures can be read; the first: {complaint}")
+
+
+def open_rows(
+    path: Path,
+    items: Sequence[Given],
+    read: Read[Given, Kind],
+    *,
+    spec: Spec,
+    left_out: Sequence[str] = (),
+    part: str = "",
+    margin: int = 0,
+    least: int = 2,
+    track: Track = silently,
+) -> Source[Kind]:
+    """The source of these rows, of pictures `margin` pixels larger than `spec.size`.
+
+    Raises:
+        DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
+    """
+    files = [item[0] if isinstance(item, tuple) else item for item in items]  # of a pair, that of the source
+    names = [file.relative_to(path).as_posix() for file in files if isinstance(file, Path)]
+    return source_of(
+        tuple(items), read, name=str(path.resolve()), names=tuple(names), spec=spec, left_out=left_out, part=part,
+        margin=margin, least=least, track=track,
+    )  # fmt: skip
+
+
+def source_of(
+    items: Sequence[Given],
+    read: Read[Given, Kind],
+    *,
+    name: str,
+    names: Sequence[str],
+    spec: Spec,
+    shards: Shards | None = None,
+    left_out: Sequence[str] = (),
+    part: str = "",
+    margin: int = 0,
+    least: int = 2,
+    track: Track = silently,
+) -> Source[Kind]:
+    """The source of the rows that these items are read to, which are called `names` and may lie in shards.
+
+    Raises:
+        DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
+    """
+    n, bytes_a_row = len(items) + len(left_out), spec.bytes * (spec.size + margin) ** 2 // spec.size**2
+    if bytes_a_row * len(items) > RESIDENT_BYTES or (shards and shards.far):
+        rows = LazyRows(items, read)
+        return Source(name, spec, rows, tuple(left_out), part, margin, names=names, shards=shards)
+    blocks, broken = list[Kind](), dict[int, str]()
+    tried = track(attempts(items, read), total=len(items), description="reading the pictures")
+    results = enumerate(tried)
+    while block := list(itertools.islice(results, TOGETHER)):
+        broken |= {number: str(row) for number, row in block if isinstance(row, DataError)}
+        if whole := [row for _, row in block if not isinstance(row, DataError)]:
+            blocks.append(read.batch.together(whole))
+    left_out = [*left_out, *broken.values()]
+    refuse_if_many(len(left_out), n, name=name, example=left_out[0] if left_out else "")
+    if (found := len(items) - len(broken)) < least:
+        raise DataError(f"{name}: holds {found} picture; learning takes many, so give a folder with more")
+    if broken:
+        names = tuple(name for number, name in enumerate(names) if number not in broken)
+    return Source(name, spec, read.batch.together(blocks), tuple(left_out), part, margin, names=names)
+
+
+def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path], list[Header], list[str]]:
+    """The files that open as pictures, what they say of themselves, and a line for each that does not.
+
+    Raises:
+        DataError: if that is more than 1 % of them.
+    """
+    headers, left_out = attempt_all(files, read_header, track, "looking at the files")
+    refuse_if_many(len(left_out), len(files), name=name, example=left_out[0] if left_out else "")
+    known = [(file, header) for file, header in zip(files, headers, strict=True) if header]
+    return [file for file, _ in known], [header for _, header in known], left_out
+
+
+def attempt_all(
+    items: Sequence[Given], read: Callable[[Given], T], track: Track, description: str
+) -> tuple[list[T | None], list[str]]:
+    """What `read` makes of each item (None where it cannot), and a line for each that is broken.
+
+    In threads: Pillow decodes and scales outside the interpreter's lock.
+    """
+    results = list(track(attempts(items, read), total=len(items), description=description))
+    complaints = [str(result) for result in results if isinstance(result, DataError)]
+    return [None if isinstance(result, DataError) else result for result in results], complaints
+
+
+def attempts(items: Sequence[Given], read: Callable[[Given], T], *, ahead: int = TOGETHER) -> Iterator[T | DataError]:
+    """What `read` makes of each item, or why it cannot; up to `ahead` are read before they are asked for."""
+
+    def attempt(item: Given) -> T | DataError:
+        try:
+            return read(item)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for start in range(0, len(items), ahead):
+            yield from pool.map(attempt, items[start : start + ahead])

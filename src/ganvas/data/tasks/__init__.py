@@ -1,0 +1,1 @@
+"""Tasks: pairs made from single images."""

@@ -1,0 +1,344 @@
+"""Tasks that make pairs from single pictures: what a network is shown, and what it is to make of it.
+
+A task is the same thing three times: `pair` and `afresh` make what a network learns from, `enter` shows it a user's
+picture in the same way, and `leave` turns what it made back into a picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.core.device import sent
+from ganvas.data.batch import Images, Pairs
+from ganvas.data.tasks import filters, textures
+from ganvas.errors import DataError, SettingError
+from ganvas.imaging import lab
+from ganvas.imaging.images import in_channels, to_bytes, to_signed
+
+GREY_HOLE = 128  # what is shown in place of what is to be filled in
+OPAQUE = 128  # alpha from which on a pixel is there
+
+_STRIP = 2**20  # pixels whose colours are converted at once, to bound memory
+
+
+@dataclass(frozen=True)
+class Task:
+    """Shows a picture and wants it back; the other tasks say in what they differ.
+
+    Attributes:
+        name: as kept in the facts of a run, its parameter written out: `colorize`, `denoise:0.1`.
+        amount: the parameter; 0 for a task that has none.
+        channels: of the source: 1, 3, or 0 for those of the pictures.
+        target_channels: of the target: 1, 2, 3, or 0 for those of the pictures.
+        fresh: whether `afresh` does anything.
+    """
+
+    name: str
+    amount: float = 0.0
+    channels: ClassVar[int] = 0
+    target_channels: ClassVar[int] = 0
+    fresh: ClassVar[bool] = False
+
+    def read_channels(self, grey: bool) -> int:
+        """With how many channels pictures are to be read, where those at hand are grey or not."""
+        return 1 if grey else 3
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The pair (of one row) that a uint8 picture (C, H, W) gives; made once, when the picture is read."""
+        return Pairs(self.enter(picture, None)[None], picture[None])
+
+    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+        """The uint8 pairs with what is left to chance done anew; all of it is drawn from `chance`, on the processor."""
+        return pairs
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """What a network is shown of a user's uint8 picture (1 or 3, H, W) with its alpha (H, W).
+
+        Returns:
+            uint8 (channels, H', W'); where `channels` is 0, as many as the picture has.
+
+        Raises:
+            DataError: for a picture that lacks what the task needs.
+        """
+        return picture
+
+    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What a user gets back: the picture and its alpha.
+
+        Args:
+            picture: the user's, as `enter` was given it.
+            alpha: the same.
+            output: what the network made of `enter`'s, float (target_channels, H', W') in -1..1.
+        """
+        return to_bytes(output), alpha
+
+    def show(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """A pair, both uint8 (C, H, W), as two pictures that a person can look at."""
+        return source, target
+
+
+class Colorize(Task):
+    """Lightness to the a and b of Lab: bytes 0..255 stand for L in 0..100, and for a and b in -110..110."""
+
+    channels = 1
+    target_channels = 2
+
+    def read_channels(self, grey: bool) -> int:
+        """Always in colour."""
+        return 3
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """Lightness, and colour."""
+        values = lab.from_srgb(picture)
+        colour = (values[1:] / lab.AB_LIMIT).clamp(-1, 1)
+        return Pairs(self.enter(picture, None)[None], to_bytes(colour)[None])
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """The lightness."""
+        strips = [to_bytes(lab.lightness(strip) / 50 - 1) for strip in _strips(picture)]
+        return torch.cat(strips, 1)
+
+    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The picture's own lightness with the colours made for it; where sRGB has none such, less of them."""
+        strips = [
+            lab.to_srgb(torch.cat([lab.lightness(strip), colour.float() * lab.AB_LIMIT]))
+            for strip, colour in zip(_strips(picture), _strips(output), strict=True)
+        ]
+        return torch.cat(strips, 1), alpha
+
+    def show(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The grey of that lightness, and with the colours."""
+        luminance, colour = (to_signed(source) + 1) * 50, to_signed(target) * lab.AB_LIMIT
+        grey = torch.cat([luminance, torch.zeros_like(colour)])
+        return lab.to_srgb(grey), lab.to_srgb(torch.cat([luminance, colour]))
+
+
+class ColorizeRgb(Task):
+    """Grey to red, green and blue; lightness is left to the network too."""
+
+    channels = 1
+    target_channels = 3
+
+    def read_channels(self, grey: bool) -> int:
+        """Always in colour."""
+        return 3
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """The picture in grey."""
+        return in_channels(picture, 1)
+
+
+class Denoise(Task):
+    """Gaussian noise of standard deviation `amount`, a share of black to white, taken away."""
+
+    fresh = True
+
+    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+        """Other noise on every source."""
+        noise = sent(torch.randn(pairs.source.shape, generator=chance), pairs.source.device)
+        noisy = noise.mul_(255 * self.amount).add_(pairs.source)
+        return replace(pairs, source=noisy.round_().clamp_(0, 255).to(torch.uint8))
+
+
+class Deblur(Task):
+    """A Gaussian blur of standard deviation `amount`, in pixels, undone."""
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The picture blurred, and sharp."""
+        return Pairs(filters.blurred(picture, self.amount)[None], picture[None])
+
+
+class Superres(Task):
+    """A picture `amount` times as large in each direction, with the detail that enlarging does not give."""
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The picture reduced and enlarged again, and as it is."""
+        height, width = picture.shape[-2:]
+        times = int(self.amount)
+        whole = F.pad(picture[None].float(), (0, -width % times, 0, -height % times), mode="replicate")
+        small = _scaled(whole, 1 / times)
+        return Pairs(_scaled(small, times)[..., :height, :width].contiguous(), picture[None])
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """The picture enlarged."""
+        return _scaled(picture[None], self.amount)[0]
+
+    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The large picture; its alpha is enlarged to fit."""
+        return to_bytes(output), None if alpha is None else _scaled(alpha[None, None], self.amount)[0, 0]
+
+
+class Inpaint(Task):
+    """Holes filled with what may have been there."""
+
+    fresh = True
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The picture, waiting for its holes, and the picture."""
+        return Pairs(picture[None], picture[None])
+
+    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+        """Other holes in every source."""
+        n, _, height, width = pairs.source.shape
+        hole = textures.holes(n, height, width, chance=chance, device=pairs.source.device)
+        return replace(pairs, source=pairs.source.masked_fill(hole[:, None], GREY_HOLE))
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """The picture with holes where it is transparent.
+
+        Raises:
+            DataError: if it is opaque everywhere.
+        """
+        if alpha is None or not bool((alpha < OPAQUE).any()):
+            raise DataError("nothing to fill in: make the area transparent (alpha below 128) and save as PNG or WebP")
+        return picture.masked_fill(alpha < OPAQUE, GREY_HOLE)
+
+    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The picture, opaque, with its holes filled and every other byte as it was."""
+        assert alpha is not None, "enter refuses pictures without alpha"
+        filling = to_bytes(output)
+        channels = max(len(picture), len(filling))
+        return torch.where(alpha < OPAQUE, filling.expand(channels, -1, -1), picture), None
+
+
+class Edges(Task):
+    """Lines, black on white, to the picture that they were drawn from."""
+
+    channels = 1
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The map of its edges, and the picture."""
+        return Pairs(filters.edge_map(in_channels(picture, 1))[None], picture[None])
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """A drawing as it is, in grey; of any other picture the map of its edges."""
+        grey = in_channels(picture, 1)
+        return grey if filters.is_drawing(grey) else filters.edge_map(grey)
+
+
+class Cartoon(Task):
+    """A photograph to a cartoon of it."""
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The picture, and a cartoon drawn by classical filters."""
+        return Pairs(picture[None], filters.cartoon(picture)[None])
+
+
+class HiddenDigit(Task):
+    """A patterned picture, to the digit that is hidden in it."""
+
+    channels = 3
+    target_channels = 1
+    fresh = True
+
+    def read_channels(self, grey: bool) -> int:
+        """Always in grey."""
+        return 1
+
+    def pair(self, picture: Tensor) -> Pairs:
+        """The digit, waiting to be hidden, and the digit."""
+        return Pairs(picture[None].expand(-1, 3, -1, -1).contiguous(), picture[None])
+
+    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+        """Every digit moved a little and woven into another pattern."""
+        n, _, height, _ = pairs.target.shape  # squares
+        most = max(1, height // 14)  # pixels
+        top, left = torch.randint(0, 2 * most + 1, (2, n), generator=chance)
+        padded = Images(F.pad(pairs.target, (most, most, most, most)))
+        device = pairs.target.device
+        moved = padded.windows(sent(top, device), sent(left, device), height).images
+        return replace(pairs, source=textures.woven(moved, chance=chance), target=moved)
+
+    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+        """The picture in colour."""
+        return picture.expand(3, -1, -1).contiguous()
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def _strips(picture: Tensor) -> Sequence[Tensor]:
+    """A picture (C, H, W) in strips of rows, so that converting a large one takes little memory."""
+    return torch.split(picture, max(1, _STRIP // picture.shape[-1]), 1)
+
+
+def _scaled(pictures: Tensor, times: float) -> Tensor:
+    """(N, C, H, W) scaled to uint8, bicubic with antialiasing."""
+    height, width = (round(side * times) for side in pictures.shape[-2:])
+    scaled = F.interpolate(pictures.float(), (height, width), mode="bicubic", antialias=True)
+    return scaled.round_().clamp_(0, 255).to(torch.uint8)
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of task, and its parameter, if it has one."""
+
+    task: type[Task]
+    parameter: str = ""
+    meaning: str = ""
+    default: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[float, ...] = ()
+
+    def amount(self, text: str) -> float | None:
+        """The parameter that `text` stands for; None if it stands for none."""
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+        allowed = value in self.choices if self.choices else self.low <= value <= self.high
+        return value if allowed else None
+
+
+_KINDS = {
+    "reconstruct": _Kind(Task),
+    "colorize": _Kind(Colorize),
+    "colorize-rgb": _Kind(ColorizeRgb),
+    "denoise": _Kind(Denoise, "SIGMA", "the noise's standard deviation as a share of black to white", 0.1, 0.001, 1),
+    "deblur": _Kind(Deblur, "SIGMA", "the blur's standard deviation in pixels", 2, 0.3, 16),
+    "superres": _Kind(Superres, "FACTOR", "how many times as large", 4, choices=(2, 4)),
+    "inpaint": _Kind(Inpaint),
+    "edges": _Kind(Edges),
+    "cartoon": _Kind(Cartoon),
+    "hidden-digit": _Kind(HiddenDigit),
+}  # fmt: skip
+
+
+def names() -> tuple[str, ...]:
+    """The names of the tasks, without parameters."""
+    return tuple(_KINDS)
+
+
+def _range(kind: _Kind) -> str:
+    if kind.choices:
+        return " or ".join(f"{choice:g}" for choice in kind.choices)
+    return f"{kind.low:g} to {kind.high:g}"
+
+
+def task(name: str) -> Task:
+    """The task that `NAME` or `NAME:PARAMETER` asks for.
+
+    Raises:
+        SettingError: for a name that no task has, or a parameter that it cannot have.
+    """
+    word, colon, text = name.partition(":")
+    kind = _KINDS.get(word)
+    if kind is None:
+        raise SettingError(f"--task {name}: no task of that name; there are {', '.join(_KINDS)}")
+    if not kind.parameter:
+        if colon:
+            raise SettingError(f"--task {name}: {word} takes no parameter; write --task {word}")
+        return kind.task(word)
+    amount = kind.amount(text) if colon else kind.default
+    if amount is None:
+        expected = f"{word}:{kind.parameter}, {kind.meaning}, {_range(kind)}"
+        raise SettingError(f"--task {name}: expected {expected}, or {word} alone for {kind.default:g}")
+    return kind.task(f"{word}:{amount:g}", amount)

@@ -1,0 +1,100 @@
+"""A source of pairs, made by a task from a source of single pictures."""
+
+from dataclasses import dataclass, replace
+
+from ganvas.data.batch import LAB, RESIDENT_BYTES, Batch, Images, Pairs, Pictures, Source
+from ganvas.data.decode import LazyRows, attempt_all
+from ganvas.data.progress import Track, silently
+from ganvas.data.tasks.base import Task
+from ganvas.data.webdataset.shards import Samples
+from ganvas.errors import DataError
+from ganvas.imaging.images import read_header
+
+COLOURLESS = 3  # of 255 a and b around their middle: what no eye calls a colour
+
+
+def pairs_from(source: Source[Images], task: Task, *, track: Track = silently) -> Source[Pairs]:
+    """The pairs that the task makes of the pictures of a source.
+
+    Raises:
+        DataError: if the pictures are of a kind that it cannot take.
+    """
+    wanted = task.read_channels(source.spec.channels == 1)
+    if wanted < source.spec.channels:
+        raise DataError(f"--task {task.name} takes grey pictures, and {source.name} is in colour; give others")
+    spec = replace(
+        source.spec, channels=task.channels or wanted, target_channels=task.target_channels or wanted, classes=()
+    )
+    rows = LazilyPaired(source.pictures, task, wanted)
+    made = replace(source, spec=spec, pictures=rows, afresh=task.afresh if task.fresh else None)  # type: ignore[arg-type]
+    if not isinstance(source.pictures, Images) or spec.bytes * len(source) > RESIDENT_BYTES:
+        return replace(made, notes=_notes_unread(source, task, track))  # type: ignore[return-value]
+    pairs, _ = attempt_all(range(len(source)), rows.row, track, "making pairs")
+    pictures = Pairs.together([pair for pair in pairs if pair is not None])
+    return replace(made, pictures=pictures, notes=_notes(source.name, task, pictures))  # type: ignore[arg-type, return-value]
+
+
+def _notes(name: str, task: Task, pairs: Pairs) -> tuple[str, ...]:
+    """Of colourising: how many of the pictures hold no colour to learn from."""
+    if task.target_channels == LAB:
+        colourless = (pairs.target.float() - 127.5).abs().amax((1, 2, 3)) < COLOURLESS
+    elif task.name == "colorize-rgb":
+        colourless = (pairs.target.amax(1).int() - pairs.target.amin(1)).amax((1, 2)) <= COLOURLESS
+    else:
+        return ()
+    return _note(int(colourless.sum()), len(pairs), name)
+
+
+def _notes_unread(source: Source[Images], task: Task, track: Track) -> tuple[str, ...]:
+    """The same of files that are not decoded yet, by what they say of themselves."""
+    if not task.name.startswith("colorize") or not isinstance(source.pictures, LazyRows):
+        return ()
+    items = source.pictures.items
+    if isinstance(items, Samples):  # their index knows
+        return _note(items.grey, len(source), source.name)
+    headers, _ = attempt_all(items, read_header, track, "looking for grey pictures")
+    return _note(sum(header.grey for header in headers if header), len(source), source.name)
+
+
+def _note(grey: int, of: int, name: str) -> tuple[str, ...]:
+    if not grey:
+        return ()
+    return (f"{grey} of the {of} pictures of {name} are grey: they teach to leave grey; better take them away",)
+
+
+@dataclass(frozen=True)
+class LazilyPaired:
+    """Pairs made one by one from pictures that are there or come one by one.
+
+    Attributes:
+        pictures: the single ones.
+        task: what makes the pairs.
+        channels: with how many the task wants them; grey ones are made colour.
+    """
+
+    pictures: Images | Pictures[Images]
+    task: Task
+    channels: int
+
+    @property
+    def batch(self) -> type[Batch]:
+        """The type of its rows."""
+        return Pairs
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Pairs, str | None]:
+        """Row `index`, and the name of the file that turned out broken in its place."""
+        if isinstance(self.pictures, Images):
+            return self.row(index), None
+        single, complaint = self.pictures[index]
+        return self._pair(single), complaint
+
+    def row(self, index: int) -> Pairs:
+        """Row `index` of pictures that are there."""
+        assert isinstance(self.pictures, Images)
+        return self._pair(self.pictures.over(lambda t: t[index : index + 1]))
+
+    def _pair(self, single: Images) -> Pairs:
+        return self.task.pair(single.images[0].expand(self.channels, -1, -1))

@@ -1,0 +1,170 @@
+"""What chance draws for a task: holes in a picture, and patterned grounds into which a digit is woven."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.core.device import sent
+
+HOLES = (0.1, 0.3)  # the share of a picture that its holes take, from and to
+COARSE = 32  # pixels; shapes of holes are computed no finer, and scaled up smoothly
+
+_STROKES, _BENDS, _RECTANGLES = 3, 3, 2  # at most, of a picture
+_KINDS = 6  # of grounds: stripes, waves, checks, dots, rings, smooth noise
+_WEAVES = 4  # what a ground is inside of a digit: moved by half a period, turned, of other scale, fainter
+_STRENGTHS = (-1.0, 1.0, 1.0, 0.25)  # by weave; of a wave, moving by half a period is turning its sign
+_STROKE = (64, 160)  # ink up to which there is ground alone, and from which on there is none
+_RIPPLES = 8  # plane waves of which smooth noise is the sum
+
+
+def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: torch.device) -> Tensor:
+    """True in the holes of n pictures, (n, H, W): free strokes and rectangles that cover a tenth to three tenths.
+
+    Every shape is a field that grows from its middle; what lies below the level that gives the wanted area is hole.
+    So the area is met exactly, whatever the shapes.
+    """
+    rows, columns = min(height, COARSE), min(width, COARSE)
+    y = (torch.arange(rows, device=device) + 0.5)[:, None] / rows
+    x = (torch.arange(columns, device=device) + 0.5)[None] / columns
+    fields = [
+        *(field for _ in range(_STROKES) for field in _stroke(n, y, x, chance=chance)),
+        *(_rectangle(n, y, x, chance=chance) for _ in range(_RECTANGLES)),
+    ]
+    field = torch.stack(fields).amin(0)  # (N, rows, columns)
+    low, high = HOLES
+    share = torch.rand(n, generator=chance) * (high - low) + low
+    place = sent((share * (rows * columns - 1)).round().long(), device)
+    level = field.flatten(1).sort(1).values.gather(1, place[:, None])[:, :, None]
+    if (rows, columns) != (height, width):
+        field = F.interpolate(field[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+    return field <= level
+
+
+def _drawn(chance: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
+    """Numbers from low to high, drawn on the processor: the same on every device."""
+    return sent(torch.rand(n, *shape, generator=chance) * (high - low) + low, device)
+
+
+def _sometimes(chance: torch.Generator, n: int, device: torch.device) -> Tensor:
+    """Zero for a shape that is there, far away for one that is not; (N, 1, 1)."""
+    return sent(torch.where(torch.rand(n, 1, 1, generator=chance) < 0.7, 0.0, 1.0), device)
+
+
+def _stroke(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> list[Tensor]:
+    """A bent line: of each piece, the distance to it in sides, over a width by lot; (N, rows, columns)."""
+    at = _drawn(chance, n, 2, low=0.05, high=0.95, device=x.device)
+    angle = _drawn(chance, n, low=0, high=2 * math.pi, device=x.device)
+    turns = _drawn(chance, n, _BENDS, low=-1.3, high=1.3, device=x.device)
+    lengths = _drawn(chance, n, _BENDS, low=0.1, high=0.4, device=x.device)
+    width = _drawn(chance, n, 1, 1, low=0.5, high=1.5, device=x.device)
+    away = _sometimes(chance, n, x.device)
+    pieces = []
+    for bend in range(_BENDS):
+        angle = angle + turns[:, bend]
+        step = torch.stack([angle.sin(), angle.cos()], 1) * lengths[:, bend, None]  # (N, 2): down, across
+        start, along = at[:, :, None, None], step[:, :, None, None]
+        dy, dx = y - start[:, 0], x - start[:, 1]  # (N, rows, 1), (N, 1, columns)
+        rate = along / lengths[:, bend, None, None, None] ** 2
+        share = (dy * rate[:, 0] + dx * rate[:, 1]).clamp_(0, 1)  # of the way along the piece, where it is nearest
+        squared = (dy - share * along[:, 0]).square_() + (dx - share * along[:, 1]).square_()
+        pieces.append(squared.sqrt_() / width + away)
+        at = (at + step).clamp(0, 1)
+    return pieces
+
+
+def _rectangle(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> Tensor:
+    """The distance from a rectangle's middle, over its sides by lot; (N, rows, columns)."""
+    middle = _drawn(chance, n, 2, 1, 1, low=0.1, high=0.9, device=x.device)
+    sides = _drawn(chance, n, 2, 1, 1, low=0.5, high=2.5, device=x.device)
+    across = torch.maximum((y - middle[:, 0]).abs() / sides[:, 0], (x - middle[:, 1]).abs() / sides[:, 1])
+    return across + _sometimes(chance, n, x.device)
+
+
+def woven(ink: Tensor, *, chance: torch.Generator) -> Tensor:
+    """Patterned pictures uint8 (N, 3, H, W), each with the digit of uint8 `ink` (N, 1, H, W) hidden in the pattern.
+
+    Inside of the digit the same pattern is moved by half a period, turned, of another scale, or fainter. Its mean is
+    the same inside and outside: no threshold finds the digit.
+    """
+    n, _, height, width = ink.shape
+    kinds, weaves = torch.randint(_KINDS, (n,), generator=chance), torch.randint(_WEAVES, (n,), generator=chance)
+    low, high = (torch.tensor(column) for column in zip(*_lots(min(height, width)), strict=True))
+    lots = torch.rand(n, len(low), generator=chance) * (high - low) + low  # (N, 6)
+    ripples = torch.rand(n, 3, _RIPPLES, generator=chance)
+    blank, full = _STROKE
+    stroke = ((ink[:, 0].float() - blank) / (full - blank)).clamp_(0, 1)
+    pattern = _ground(kinds, lots, ripples, shape=(height, width), device=ink.device)
+    other = _ground(kinds, _changed(lots, kinds, weaves), ripples, shape=(height, width), device=ink.device)
+    other *= sent(torch.tensor(_STRENGTHS)[weaves, None, None], ink.device)
+    pattern += (other - pattern) * stroke  # (N, H, W) in -1..1
+    return _coloured(pattern, chance=chance)
+
+
+def _lots(side: int) -> list[tuple[float, float]]:
+    """From where to where a ground's angle, period in pixels, two phases, bend and hardness are drawn."""
+    turn = 2 * math.pi
+    return [(0, turn), (max(3.0, side * 0.11), max(4.5, side * 0.24)), (0, turn), (0, turn), (0.8, 2.0), (0.3, 2.5)]
+
+
+def _changed(lots: Tensor, kinds: Tensor, weaves: Tensor) -> Tensor:
+    """The lots inside of the digit."""
+    angle, period, *rest = lots.T
+    grid = (kinds == 2) | (kinds == 3)  # looks the same after a quarter turn
+    angle = angle + torch.where(grid, math.pi / 4, math.pi / 2) * (weaves == 1)
+    other = torch.where(period >= 5, period * 0.6, period * 1.7)  # below three pixels a wave is no wave any more
+    period = torch.where(weaves == 2, other, period)
+    return torch.stack([angle, period, *rest], 1)
+
+
+def _ground(kinds: Tensor, lots: Tensor, ripples: Tensor, *, shape: tuple[int, int], device: torch.device) -> Tensor:
+    """Patterns (N, H, W) in -1..1 of mean 0; `lots` (N, 6) are the columns angle, period, phases, bend, hardness."""
+    height, width = shape
+    y = torch.arange(height, device=device)[:, None] - height / 2
+    x = torch.arange(width, device=device)[None] - width / 2
+    out = torch.empty(len(kinds), height, width, device=device)
+    for kind in range(_KINDS):
+        which = (kinds == kind).nonzero()[:, 0]  # known on the processor: nothing waits for the device
+        if not len(which):
+            continue
+        angle, period, first, second, bend, hardness = sent(lots[which], device).T[:, :, None, None]  # (n, 1, 1) each
+        u = (x * angle.cos() + y * angle.sin()) * (2 * math.pi / period)  # (n, H, W), radians
+        v = (y * angle.cos() - x * angle.sin()) * (2 * math.pi / period)
+        if kind == 0:
+            pattern = (u + first).sin_()
+        elif kind == 1:
+            pattern = (u + first + bend * (v * 0.4 + second).sin_()).sin_()
+        elif kind == 2:
+            pattern = (u + first).sin_() * (v + second).sin_() * 1.4
+        elif kind == 3:
+            pattern = ((u + first).sin_() + (v + second).sin_()) / 1.4
+        elif kind == 4:
+            pattern = (torch.hypot(u - 4 * first.cos(), v - 4 * second.cos()) + first + second).sin_()
+        else:
+            pattern = _grain(u, v, sent(ripples[which], device))
+        out[sent(which, device)] = (pattern * hardness).tanh_() / hardness.tanh()
+    return out
+
+
+def _grain(u: Tensor, v: Tensor, ripples: Tensor) -> Tensor:
+    """Smooth noise with a grain: a sum of plane waves (n, H, W), nearly alike in direction and length."""
+    out = torch.zeros_like(u)
+    for lot in ripples.unbind(-1):  # (n, 3)
+        angle, scale, phase = lot.T[:, :, None, None]
+        angle = (angle - 0.5) * 1.2
+        out += (u * (angle.cos() * (0.7 + 0.6 * scale)) + v * angle.sin() + 2 * math.pi * phase).sin_()
+    return out * math.sqrt(1 / _RIPPLES)
+
+
+def _coloured(pattern: Tensor, *, chance: torch.Generator) -> Tensor:
+    """A pattern (N, H, W) in -1..1 between two colours, or greys in every third picture; uint8 (N, 3, H, W)."""
+    n, device = len(pattern), pattern.device
+    middle = _drawn(chance, n, 3, 1, 1, low=100, high=155, device=device)
+    towards = torch.randn(n, 3, generator=chance)
+    towards = torch.where(torch.rand(n, 1, generator=chance) < 1 / 3, 1.0, towards)
+    towards = sent(F.normalize(towards)[:, :, None, None], device) * _drawn(
+        chance, n, 1, 1, 1, low=60, high=120, device=device
+    )
+    speckle = sent(torch.randn(n, 1, *pattern.shape[1:], generator=chance), device) * 6
+    return (middle + towards * pattern[:, None] + speckle).round_().clamp_(0, 255).to(torch.uint8)

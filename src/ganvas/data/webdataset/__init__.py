@@ -1,0 +1,1 @@
+"""Images in shards, as WebDataset keeps them."""

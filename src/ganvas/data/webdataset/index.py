@@ -1,0 +1,207 @@
+"""What lies where in shards: a table of the samples of each, made by looking through it once, and kept in an index."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from ganvas.core.atomic_io import readable
+from ganvas.data.webdataset import tar
+from ganvas.errors import DataError
+from ganvas.imaging.images import EXTENSIONS, Encoded, read_header
+
+LARGEST = 2**28  # bytes of a picture's file; what claims to be larger is left out
+BEGINNING = 2**16  # bytes in which most files say all of themselves that is asked here
+MOST_CLASSES = 2**20
+LABEL = 32  # bytes of the file of a label, at most
+
+_FORMAT, _SAID = 1, "ganvas"
+_COLUMNS = {"offset": np.int64, "size": np.int32, "label": np.int32, "grey": np.bool_, "end": np.int64}
+_ALL = (*_COLUMNS, "letters")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The samples of a shard, or of several one after the other.
+
+    Attributes:
+        columns: of each sample where its picture begins (`offset`) and its bytes (`size`), its `label` (-1: none),
+            whether it is `grey`, and where its name ends in `letters`, the bytes of all names.
+        own: width and height of the pictures; zeros where they are not all alike.
+        left_out: a line for each sample that cannot be used.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    own: tuple[int, int] = (0, 0)
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        ends, n = self.columns["end"], len(self)
+        assert all(self.columns[name].shape == (n,) for name in _COLUMNS)
+        assert not n or (ends[-1] == len(self.columns["letters"]) and (np.diff(ends, prepend=0) >= 0).all())
+
+    def __len__(self) -> int:
+        return len(self.columns["offset"])
+
+    def name(self, row: int) -> str:
+        """The name of a sample, with the ending of its picture's file."""
+        start, end = (int(self.columns["end"][row - 1]) if row else 0), int(self.columns["end"][row])
+        return bytes(self.columns["letters"][start:end]).decode("utf-8", "surrogateescape")
+
+    @classmethod
+    def joined(cls, tables: Sequence["Table"]) -> "Table":
+        """One table of several."""
+        columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in _ALL}
+        letters = [len(table.columns["letters"]) for table in tables]
+        columns["end"] += np.repeat(np.cumsum(letters) - letters, list(map(len, tables)))
+        sizes = {table.own for table in tables if len(table)}
+        own = sizes.pop() if len(sizes) == 1 else (0, 0)
+        return cls(columns, own, tuple(line for table in tables for line in table.left_out))
+
+
+def scan(handle: int, name: str) -> Table:
+    """Look through an open shard: at the header of every file in it, and at that of every picture.
+
+    Samples are those of WebDataset: the files that follow each other and have one name up to the first dot; the ending
+    says what each is. A picture, and with `.cls` the number of its class, are taken.
+    """
+    found: dict[str, list[Any]] = {column: [] for column in _COLUMNS}
+    letters, sizes, left_out = bytearray(), set[tuple[int, int]](), list[str]()
+    for key, sample in _samples(handle, name, left_out):
+        try:
+            picture = _picture_of(sample, key)
+            header = _header(handle, picture)
+            label = _label(handle, sample)
+        except DataError as error:
+            left_out.append(f"{name}: {error}")
+            continue
+        letters += picture.name.encode("utf-8", "surrogateescape")
+        sizes.add((header.width, header.height))
+        row = (picture.offset, picture.size, label, header.grey, len(letters))
+        for column, value in zip(found.values(), row, strict=True):
+            column.append(value)
+    columns: dict[str, NDArray[Any]] = {column: np.array(found[column], kind) for column, kind in _COLUMNS.items()}
+    columns["letters"] = np.frombuffer(bytes(letters), np.uint8)
+    return Table(columns, sizes.pop() if len(sizes) == 1 else (0, 0), tuple(left_out))
+
+
+def _samples(handle: int, name: str, left_out: list[str]) -> Iterator[tuple[str, dict[str, tar.Member]]]:
+    """The samples of a shard, each with its files by their endings; what is broken adds a line."""
+    key, sample = "", dict[str, tar.Member]()
+    try:
+        for member in tar.members(handle, end=os.fstat(handle).st_size):
+            path = PurePosixPath(member.name)
+            stem, _, ending = path.name.partition(".")
+            if not stem or not ending or re.match(r"__[^/]*__(/|$)", member.name):  # as WebDataset passes over them
+                continue
+            if (here := str(path.parent / stem)) != key:
+                if sample:
+                    yield key, sample
+                key, sample = here, {}
+            sample.setdefault(ending.lower(), member)
+    except DataError as error:
+        left_out.append(f"{name}: {error}; what may lie behind it is lost")
+    if sample:
+        yield key, sample
+
+
+def _picture_of(sample: Mapping[str, tar.Member], key: str) -> tar.Member:
+    for ending, member in sample.items():
+        if f".{ending}" in EXTENSIONS:
+            if member.size > LARGEST:
+                raise DataError(f"{readable(member.name)}: claims {member.size:,} bytes; expected {LARGEST:,} at most")
+            return member
+    raise DataError(f"{readable(key)}: a sample without a picture; it has {readable(', '.join(sample)) or 'nothing'}")
+
+
+def _header(handle: int, picture: tar.Member) -> Any:
+    """What a picture says of itself; read whole only where its beginning is not enough."""
+    name = readable(picture.name)
+    if picture.size > BEGINNING:
+        try:
+            return read_header(Encoded(name, os.pread(handle, BEGINNING, picture.offset)))
+        except DataError:
+            pass
+    return read_header(Encoded(name, os.pread(handle, picture.size, picture.offset)))
+
+
+def _label(handle: int, sample: Mapping[str, tar.Member]) -> int:
+    member = sample.get("cls")
+    if member is None:
+        return -1
+    content = os.pread(handle, min(member.size, LABEL), member.offset)
+    if not content.strip().isdigit() or int(content) >= MOST_CLASSES or member.size > LABEL:
+        raise DataError(f"{readable(member.name)}: is no number of a class")
+    return int(content)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """By what a shard is known to be the one that was looked through: its bytes, and when it was written (seconds)."""
+
+    size: int
+    written: int
+
+    @classmethod
+    def of(cls, handle: int) -> "Stamp":
+        """That of an open shard."""
+        found = os.fstat(handle)
+        return cls(found.st_size, int(found.st_mtime))
+
+
+@dataclass(frozen=True)
+class Index:
+    """The tables of shards.
+
+    Attributes:
+        tables: by the name of the shard.
+        stamps: of each shard.
+        classes: the names of the classes, where they are known.
+    """
+
+    tables: Mapping[str, Table]
+    stamps: Mapping[str, Stamp]
+    classes: tuple[str, ...] = ()
+
+    def packed(self) -> bytes:
+        """The index as a file: a safetensors file, whose header holds what is said of whole shards."""
+        tables = list(self.tables.values())
+        columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in _ALL} if tables else {}
+        shards = [
+            [name, *astuple(self.stamps[name]), len(table), len(table.columns["letters"]), table.own, table.left_out]
+            for name, table in self.tables.items()
+        ]
+        said = json.dumps({"format": _FORMAT, "shards": shards, "classes": self.classes})
+        return bytes(safetensors.numpy.save(columns, {_SAID: said}))  # one entry: several come in an order by chance
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> "Index":
+        """The index that a file holds.
+
+        Raises:
+            DataError: if it holds none.
+        """
+        try:
+            columns = safetensors.numpy.load(content)
+            said = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+            said = json.loads(said[_SAID])
+            if said["format"] != _FORMAT:
+                raise ValueError("of another version")
+            columns = {name: columns[name].astype(_COLUMNS.get(name, np.uint8), copy=False) for name in columns}
+            tables, stamps, row, letter = dict[str, Table](), dict[str, Stamp](), 0, 0
+            for name, size, written, count, letters, own, left_out in said["shards"]:
+                part = {column: columns[column][row : row + count] for column in _COLUMNS}
+                part["letters"] = columns["letters"][letter : letter + letters]
+                tables[str(name)] = Table(part, (int(own[0]), int(own[1])), tuple(map(str, left_out)))
+                stamps[str(name)] = Stamp(int(size), int(written))
+                row, letter = row + count, letter + letters
+            return cls(tables, stamps, tuple(map(str, said["classes"])))
+        except Exception as error:  # whatever a damaged file brings about
+            raise DataError(f"is no index of shards ({type(error).__name__}: {error})") from error

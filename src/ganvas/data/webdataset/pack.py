@@ -1,0 +1,172 @@
+"""Pictures written as WebDataset shards, with their index: a folder of them, or whatever a program makes."""
+
+import io
+import itertools
+import json
+import os
+import random
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from ganvas.core.atomic_io import new_folder
+from ganvas.data.decode import attempts
+from ganvas.data.folder import list_pictures
+from ganvas.data.loader import refuse_if_many
+from ganvas.data.progress import Track, silently
+from ganvas.data.webdataset.index import Index, Stamp, Table, scan
+from ganvas.data.webdataset.reader import CLASSES, INDEX
+from ganvas.errors import DataError, UsageError
+from ganvas.imaging import images
+
+PER_SHARD = 1000
+_READ_AHEAD = 64  # files: so many are in memory
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to be written.
+
+    Attributes:
+        name: with the ending of its file; no dot but that.
+        content: of its file.
+        label: the number of its class; None where there are none.
+    """
+
+    name: str
+    content: bytes
+    label: int | None = None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written.
+
+    Attributes:
+        pictures: how many.
+        shards: in how many.
+        left_out: a line for each that could not be read.
+    """
+
+    pictures: int
+    shards: int
+    left_out: tuple[str, ...] = ()
+
+
+def pack_folder(
+    folder: Path, out: Path, *, size: int | None = None, per_shard: int = PER_SHARD, track: Track = silently
+) -> Packed:
+    """Write the pictures of a folder, flat or with one folder per class, as shards of `per_shard` each.
+
+    In an order by chance, always the same, so that every shard holds a bit of everything. The files are copied as they
+    are; with `size`, those whose shorter side is longer than that are made smaller.
+
+    Raises:
+        DataError: if there are no pictures, or more than 1 % of them cannot be read.
+        UsageError: if nothing can be written there.
+        SaveError: if it cannot be written; nothing of it is left.
+    """
+    files, classes = list_pictures(folder)
+    items = list(zip(files, _keys(files, folder), strict=True))
+    random.Random(0).shuffle(items)
+    left_out = list[str]()
+
+    def read(item: tuple[Path, str]) -> Picture:
+        file, key = item
+        content, ending = _shrunk(file, size) if size else _checked(file)
+        return Picture(key + ending, content, classes.index(file.parent.name) if classes else None)
+
+    def whole() -> Iterator[Picture]:
+        for result in track(attempts(items, read, ahead=_READ_AHEAD), total=len(items), description="writing shards"):
+            if isinstance(result, DataError):
+                left_out.append(str(result))
+                refuse_if_many(len(left_out), len(items), name=str(folder), example=left_out[0])
+            else:
+                yield result
+
+    return replace(pack(whole(), out, classes=classes, per_shard=per_shard), left_out=tuple(left_out))
+
+
+def pack(pictures: Iterable[Picture], out: Path, *, classes: Sequence[str] = (), per_shard: int = PER_SHARD) -> Packed:
+    """Write pictures, as they come, to `out`/shard-000000.tar and so on, with an index; whole or not at all.
+
+    Raises:
+        UsageError: if nothing can be written there.
+        SaveError: if it cannot be written; nothing of it is left.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"--out {out}: is there already; give a new folder")
+    tables, stamps, coming = dict[str, Table](), dict[str, Stamp](), iter(pictures)
+    with new_folder(out) as half:
+        while some := list(itertools.islice(coming, per_shard)):
+            name = f"shard-{len(tables):06d}.tar"
+            with (half / name).open("w+b") as file:
+                _write_shard(file, some)
+                file.flush()
+                os.fsync(file.fileno())
+                tables[name], stamps[name] = scan(file.fileno(), name), Stamp.of(file.fileno())
+        if classes:
+            (half / CLASSES).write_text(json.dumps(list(classes), ensure_ascii=False), encoding="utf-8")
+        (half / INDEX).write_bytes(Index(tables, stamps, tuple(classes)).packed())
+    return Packed(sum(map(len, tables.values())), len(tables))
+
+
+def _write_shard(file: io.BufferedRandom, pictures: Sequence[Picture]) -> None:
+    for picture in pictures:
+        _add(file, picture.name, picture.content)
+        if picture.label is not None:
+            _add(file, f"{picture.name.rpartition('.')[0]}.cls", str(picture.label).encode())
+    file.write(bytes(2 * tarfile.BLOCKSIZE))
+    file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
+
+
+def _add(file: io.BufferedRandom, name: str, content: bytes) -> None:
+    """Add a file to an archive, without the copies that `TarFile.addfile` makes: for a million files it counts."""
+    header = tarfile.TarInfo(name)
+    header.size = len(content)
+    file.write(header.tobuf(tarfile.GNU_FORMAT))
+    file.write(content)
+    file.write(bytes(-len(content) % tarfile.BLOCKSIZE))
+
+
+def _keys(files: Sequence[Path], folder: Path) -> Iterator[str]:
+    """What the files are called in shards: by their path without the ending, for a sample is all that shares a name.
+
+    Up to the first dot, in WebDataset; so names have none.
+    """
+    taken = set[str]()
+    for file in files:
+        path = file.relative_to(folder)
+        key = plain = (path.parent / path.stem.replace(".", "_")).as_posix()
+        for number in itertools.count(2):
+            if key not in taken:
+                break
+            key = f"{plain}-{number}"
+        taken.add(key)
+        yield key
+
+
+def _checked(file: Path) -> tuple[bytes, str]:
+    """A file as it is, if it opens as a picture."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    images.read_header(images.Encoded(str(file), content))
+    return content, file.suffix.lower()
+
+
+def _shrunk(file: Path, size: int) -> tuple[bytes, str]:
+    """A file whose picture has a shorter side of `size` pixels: JPEG for JPEG, else PNG; as it is if it has no more."""
+    content, ending = _checked(file)
+    header = images.read_header(images.Encoded(str(file), content))
+    if min(header.width, header.height) <= size:
+        return content, ending
+    whole = images.to_pillow(images.on_white(images.read(file)))
+    scale = size / min(whole.size)
+    small = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
+    ending = ".jpg" if ending in (".jpg", ".jpeg") else ".png"
+    return images.encode(Path(f"{file.stem}{ending}"), small).getvalue(), ending

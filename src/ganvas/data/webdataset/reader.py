@@ -1,0 +1,295 @@
+"""A source of the pictures in shards: the index that says what lies where is found, or made, and then opened."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+import filelock
+import numpy as np
+
+from ganvas.core.atomic_io import make_folder, readable, write_whole
+from ganvas.data.batch import Source, Spec
+from ganvas.data.decode import source_of
+from ganvas.data.folder import DEFAULT_SIZE, ReadImage, held_out, margin_of, own_size
+from ganvas.data.loader import refuse_if_many
+from ganvas.data.paired import DEFAULT_SIZE as DEFAULT_SIZE_OF_PAIRS
+from ganvas.data.paired import ReadHalves, Side
+from ganvas.data.progress import Track, silently
+from ganvas.data.webdataset.index import Index, Stamp, Table, scan
+from ganvas.data.webdataset.shards import ReadSample, Samples, Shelf, expand, fetched, is_far, name_in, title_of
+from ganvas.errors import DataError, GanvasError
+from ganvas.imaging.images import Header
+
+INDEX = "index.safetensors"
+CLASSES = "classes.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in shards.
+
+    Attributes:
+        shelf: the shards.
+        table: all samples in them.
+        starts: at which of them each shard begins.
+        classes: the names of the classes, where they are known.
+        index: the file that keeps this.
+        notes: what its user should know of it.
+    """
+
+    shelf: Shelf
+    table: Table
+    starts: tuple[int, ...]
+    classes: tuple[str, ...]
+    index: str
+    notes: tuple[str, ...] = ()
+
+    def samples(self, name: str) -> tuple[Samples, tuple[str, ...], tuple[str, ...]]:
+        """Those that can be used, the names of their classes, and a line for each that is left out.
+
+        Where some have a class, all need one.
+
+        Raises:
+            DataError: if one has a class that has no name.
+        """
+        labels = self.table.columns["label"]
+        whole = Samples(self.table, np.array(self.starts, dtype=np.int64), np.arange(len(self.table)))
+        if not (labels >= 0).any():
+            return whole, (), self.table.left_out
+        classes = self.classes or tuple(str(number) for number in range(int(labels.max()) + 1))
+        if labels.max() >= len(classes):
+            raise DataError(
+                f"{name}: has a sample of class {labels.max()}, and {CLASSES} names {len(classes)}; mend it"
+            )
+        without = [
+            f"{readable(self.table.name(row))}: has no class, and others have"
+            for row in np.flatnonzero(labels < 0).tolist()
+        ]
+        return replace(whole, rows=np.flatnonzero(labels >= 0)), classes, (*self.table.left_out, *without)
+
+
+def open_shards(
+    name: str,
+    *,
+    root: Path,
+    side: str = "",
+    size: int | None = None,
+    usual_size: int = DEFAULT_SIZE,
+    jitter: bool = False,
+    channels: Callable[[bool], int] = lambda grey: 1 if grey else 3,
+    like: Spec | None = None,
+    holdout: float = 0.0,
+    part: str = "",
+    least: int = 2,
+    track: Track = silently,
+) -> Source[Any]:
+    """Open shards as `open_folder` does a folder, or with `side` as `open_side_by_side` does.
+
+    Raises:
+        DataError: if there is nothing of that name, or more than 1 % of it cannot be used.
+    """
+    found = look_through(name, root=root, track=track)
+    samples, classes, left_out = found.samples(name)
+    refuse_if_many(len(left_out), len(samples) + len(left_out), name=name, example=left_out[0] if left_out else "")
+    if not len(samples):
+        raise DataError(
+            f"{name}: no pictures; expected samples such as 0001.jpg, with 0001.cls where there are classes"
+        )
+    width, height = found.table.own
+    grey = samples.grey == len(samples)
+    if side:
+        headers, usual_size, classes = [Header(width // 2, height, grey)], DEFAULT_SIZE_OF_PAIRS, ()
+    else:
+        headers = [Header(width, height, grey)]
+    if like is None:
+        like = Spec(size or own_size(headers, usual_size), channels(grey))
+    spec = Spec(
+        like.size, like.channels, classes, target_channels=(like.target_channels or like.channels) if side else 0
+    )
+    margin = margin_of(spec.size, jitter=jitter)
+    read: ReadSample[Any]
+    if side:
+        halves = ReadHalves(spec.size + margin, spec.channels, spec.outputs, cast(Side, side))
+        read = ReadSample(found.shelf, halves, halves.batch)
+    else:
+        whole = ReadImage(spec.size + margin, spec.channels)
+        read = ReadSample(found.shelf, whole, whole.batch, labelled=bool(classes))
+    chosen = _part_of(samples, holdout=holdout, part=part, name=name)
+    source = source_of(
+        chosen, read, name=title_of(name), names=chosen.names, spec=spec, left_out=left_out,
+        shards=found.shelf.laid_out(chosen.in_each_shard()), part=part if holdout else "", margin=margin, least=least,
+        track=track,
+    )  # fmt: skip
+    return replace(source, notes=found.notes)
+
+
+def _part_of(samples: Samples, *, holdout: float, part: str, name: str) -> Samples:
+    """The samples to learn from, those held out, or all: by their names, as of a folder."""
+    if not holdout:
+        return samples
+    out = np.fromiter((held_out(PurePosixPath(each), holdout) for each in samples.names), np.bool_, len(samples))
+    chosen = replace(samples, rows=samples.rows[out == (part == "test")])
+    if not len(chosen):
+        raise DataError(f"{name}: of its {len(samples)} pictures --holdout {holdout} leaves none to {part}; change it")
+    return chosen
+
+
+# --- what lies where ------------------------------------------------------------------------------------------------
+
+
+def look_through(name: str, *, root: Path, track: Track = silently, anew: bool = False) -> Found:
+    """What lies in the shards of that name, by their index; for shards on this machine it is made where there is none.
+
+    Args:
+        name: a folder, a pattern, a URL or a command.
+        root: where the index is kept of what is far, or cannot be written to.
+        track: shows what long work has done.
+        anew: make the index of what is far too, which fetches every shard once.
+
+    Raises:
+        DataError: if they cannot be read, or are far and there is no index of them.
+    """
+    urls = expand(name)
+    names = [name_in(url) for url in urls]
+    try:
+        if any(map(is_far, urls)):
+            if len(set(names)) < len(names):
+                raise DataError(f"{name}: two shards of one name; an index tells them by the names of their files")
+            index, place, notes = _index_of_far(name, urls, root, track, anew=anew)
+            parts = [(index.tables[each], index.stamps[each].size) for each in names]
+            classes = index.classes
+        else:
+            parts, notes, place, classes = _of_files([Path(url) for url in urls], root, track)
+    except GanvasError as error:
+        raise error if isinstance(error, DataError) else DataError(str(error)) from error
+    tables, sizes = [table for table, _ in parts], [size for _, size in parts]
+    counts = np.array([len(table) for table in tables])
+    starts = tuple((np.cumsum(counts) - counts).tolist())
+    return Found(Shelf(tuple(urls), tuple(sizes)), Table.joined(tables), starts, classes, str(place), tuple(notes))
+
+
+def _of_files(
+    files: list[Path], root: Path, track: Track
+) -> tuple[list[tuple[Table, int]], list[str], Path, tuple[str, ...]]:
+    """The tables and sizes of shards on this machine, notes, where their index is, and their classes."""
+    parts, notes, classes, place = list[tuple[Table, int]](), list[str](), tuple[str, ...](), Path()
+    for folder, of_folder in itertools.groupby(files, key=lambda file: file.parent):
+        here = list(of_folder)
+        place = folder / INDEX if os.access(folder, os.W_OK) else _kept_at(root, str(folder.resolve()))
+        index = _kept(place) or Index({}, {})
+        if _changed(here, index):
+            with _alone(place):
+                index = _kept(place) or Index({}, {})
+                index = _renewed(here, index, track)
+                try:
+                    make_folder(place.parent)
+                    write_whole(place, index.packed())
+                except GanvasError as error:
+                    notes.append(f"the index of the shards cannot be kept: {error}; until then each opening makes it")
+        parts += [(index.tables[file.name], index.stamps[file.name].size) for file in here]
+        classes = _classes_of(folder) or index.classes or classes
+    return parts, notes, place, classes
+
+
+def _changed(files: list[Path], index: Index) -> list[Path]:
+    """The shards that the index does not know, or not as they are."""
+
+    def known(file: Path) -> bool:
+        with fetched(str(file)) as handle:
+            return index.stamps.get(file.name) == Stamp.of(handle)
+
+    return [file for file in files if not known(file)]
+
+
+def _renewed(files: list[Path], index: Index, track: Track) -> Index:
+    """The index with what has changed looked through anew, and without what is gone."""
+    there = {file.name for file in files[0].parent.iterdir()}
+    tables = {name: table for name, table in index.tables.items() if name in there}
+    stamps = {name: stamp for name, stamp in index.stamps.items() if name in there}
+    changed = _changed(files, index)
+    for file in track(changed, total=len(changed), description="looking through the shards"):
+        with fetched(str(file)) as handle:
+            tables[file.name], stamps[file.name] = scan(handle, file.name), Stamp.of(handle)
+    return Index(tables, stamps, _classes_of(files[0].parent) or index.classes)
+
+
+def _index_of_far(
+    name: str, urls: list[str], root: Path, track: Track, *, anew: bool
+) -> tuple[Index, Path | str, list[str]]:
+    """The index of shards that have to be fetched: kept here, else beside them."""
+    place: Path | str = _kept_at(root, name)
+    if anew:
+        index = _read_all(urls, track)
+        make_folder(Path(place).parent)
+        write_whole(Path(place), index.packed())
+        return index, place, []
+    kept = _kept(Path(place))
+    if kept is None:
+        place = beside(urls[0])
+        try:
+            with fetched(place) as handle:
+                kept = Index.unpacked(os.pread(handle, os.fstat(handle).st_size, 0))
+        except GanvasError as error:
+            raise DataError(
+                f"{name}: no index beside the shards ({error}); `ganvas shards` fetches them all once and makes it"
+            ) from error
+    missing = [url for url in urls if name_in(url) not in kept.tables]
+    if missing:
+        raise DataError(f"{missing[0]}: is not in the index ({place}); `ganvas shards` makes it anew")
+    return kept, place, []
+
+
+def _read_all(urls: list[str], track: Track) -> Index:
+    tables, stamps = dict[str, Table](), dict[str, Stamp]()
+    for url in track(urls, total=len(urls), description="fetching the shards"):
+        with fetched(url) as handle:
+            tables[name_in(url)], stamps[name_in(url)] = scan(handle, name_in(url)), Stamp.of(handle)
+    return Index(tables, stamps)
+
+
+def beside(url: str) -> str:
+    """The URL, or command, of the index that lies beside a shard."""
+    before, name, after = url.rpartition(name_in(url))
+    return before + INDEX + after if name else url
+
+
+def _kept_at(root: Path, name: str) -> Path:
+    return root / "shards" / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.safetensors"
+
+
+def _kept(place: Path) -> Index | None:
+    """The index that lies there; None where none does, or a damaged one."""
+    try:
+        return Index.unpacked(place.read_bytes())
+    except (OSError, DataError):
+        return None
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Within the block no other process makes this index; where nothing can be written, nobody is waited for."""
+    lock = filelock.FileLock(place.with_name(f".{place.name}.lock"))
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock)
+        yield
+
+
+def _classes_of(folder: Path) -> tuple[str, ...]:
+    """The names in `classes.json`: a list, in the order of the numbers."""
+    try:
+        names = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / CLASSES}: cannot be read ({error}); expected a list of names") from error
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        raise DataError(f"{folder / CLASSES}: expected a list of names")
+    return tuple(names)

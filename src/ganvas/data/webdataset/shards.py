@@ -1,0 +1,280 @@
+"""Pictures in WebDataset shards: tar archives, here or behind a URL or a command, for sets beyond memory and disk."""
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
+
+from ganvas.core.atomic_io import readable
+from ganvas.data.batch import Kind
+from ganvas.data.webdataset import shard_order
+from ganvas.data.webdataset.index import LARGEST, Table
+from ganvas.errors import DataError, GanvasError, UsageError
+from ganvas.imaging.images import EXTENSIONS, Encoded
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # pipe: among them; C: is a disk
+_SHARD = re.compile(r"[^/\s]+\.tar")  # the name of the file within a URL, or a command
+_CHUNK = 2**20
+
+
+# --- which ----------------------------------------------------------------------------------------------------------
+
+
+def is_far(name: str) -> bool:
+    """Whether it is a URL or a command, whose output is to be fetched, and no file."""
+    return bool(_SCHEME.match(name)) and not Path(name).exists()
+
+
+def are_meant(name: str) -> bool:
+    """Whether a source of that name is shards: a URL or a command, an archive or a pattern of such, or their folder."""
+    path = Path(name)
+    if not path.is_dir():
+        return is_far(name) or name.endswith(".tar")
+    endings = {entry.suffix.lower() for entry in path.iterdir() if not entry.name.startswith(".")}
+    return ".tar" in endings and not endings & EXTENSIONS
+
+
+def title_of(name: str) -> str:
+    """What a source is called where it is kept: a URL or a command as it is, the rest by its full path."""
+    return name if is_far(name) else str(Path(name).resolve())
+
+
+def expand(name: str) -> list[str]:
+    """The shards that a folder, a file, or a pattern with braces means.
+
+    Raises:
+        DataError: if there are none, or some are missing.
+        UsageError: if it takes the package webdataset, which is not there.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return [str(file) for file in sorted(path.glob("*.tar")) if not file.name.startswith(".")]
+    if path.is_file():
+        return [name]
+    try:
+        from webdataset.shardlists import expand_urls
+    except ImportError as error:
+        raise UsageError(f"{name}: takes the package webdataset; pip install 'ganvas[webdataset]'") from error
+    try:
+        found = [str(url) for url in expand_urls(name)]
+    except Exception as error:  # braces that do not close, a variable that is not set
+        raise DataError(f"{name}: {error}; expected a pattern such as shard-{{000000..000127}}.tar") from error
+    missing = [url for url in found if not is_far(url) and not Path(url).is_file()]
+    if missing:
+        raise DataError(f"{missing[0]}: no such file ({len(missing):,} of {len(found):,} shards of {name} are missing)")
+    return found
+
+
+def name_in(url: str) -> str:
+    """The name of a shard, by which an index knows it."""
+    found = _SHARD.findall(url)
+    return str(found[-1]) if found else url
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def fetched(url: str) -> Iterator[int]:
+    """An open handle of a file, or of a nameless copy of what is far.
+
+    Raises:
+        GanvasError: if it cannot be read.
+    """
+    with ExitStack() as opened:
+        try:
+            if is_far(url):
+                from webdataset.gopen import gopen
+
+                copy = opened.enter_context(tempfile.TemporaryFile(prefix="ganvas-shard-"))
+                with closing(gopen(url)) as stream:
+                    shutil.copyfileobj(stream, copy, _CHUNK)
+                copy.flush()
+                handle = copy.fileno()
+            else:
+                handle = opened.enter_context(Path(url).open("rb")).fileno()
+        except Exception as error:  # the system's and the package's, which raises about anything
+            raise GanvasError(f"{url}: cannot be read ({_reason(error)})") from error
+        yield handle
+
+
+def _reason(error: Exception) -> str:
+    """The package puts the whole command into its message; how it ended is what counts."""
+    ended = re.search(r"exit (\d+)", str(error))
+    if ended:
+        return f"the command ended with status {ended[1]}"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class Shelf:
+    """The shards of a set: reads out of them, and keeps open those that it has read from last.
+
+    Attributes:
+        urls: of the shards.
+        sizes: of each, in bytes.
+    """
+
+    def __init__(self, urls: tuple[str, ...], sizes: tuple[int, ...]):
+        self.urls, self.sizes = urls, sizes
+        self._lock, self._open = threading.Lock(), OrderedDict[int, tuple[int, ExitStack]]()
+
+    def __del__(self) -> None:
+        for _, opened in self._open.values():
+            opened.close()
+
+    def __reduce__(self) -> tuple[type["Shelf"], tuple[tuple[str, ...], tuple[int, ...]]]:
+        return Shelf, (self.urls, self.sizes)  # locks and handles stay in their process
+
+    def laid_out(self, counts: tuple[int, ...]) -> shard_order.Shards:
+        """How so many samples of each shard are gone through."""
+        return shard_order.Shards(counts, max(self.sizes, default=0), any(map(is_far, self.urls)))
+
+    def read(self, shard: int, offset: int, size: int) -> bytes:
+        """Some bytes of a shard.
+
+        Raises:
+            GanvasError: if it is not there any more, or is another one than the index tells of.
+        """
+        with self._lock:
+            if shard not in self._open:
+                for _ in range(len(self._open) - self._most() + 1):
+                    self._open.popitem(last=False)[1][1].close()
+                self._open[shard] = self._opened(shard)
+            self._open.move_to_end(shard)
+            return os.pread(self._open[shard][0], min(size, LARGEST), offset)
+
+    def encoded(self, sample: "Sample") -> Encoded:
+        """The file of a sample; may raise the same."""
+        return Encoded(readable(sample.name), self.read(sample.shard, sample.offset, sample.size))
+
+    def _most(self) -> int:
+        """One for each lane that this worker may have to serve, and two, for each end of its part of a batch."""
+        worker = get_worker_info()
+        some = len(self.laid_out((1,) * len(self.urls)).lanes(shard_order.MOST_LANES)) - 1
+        return -(-some // (worker.num_workers if worker else 1)) + 2
+
+    def _opened(self, shard: int) -> tuple[int, ExitStack]:
+        url, opened = self.urls[shard], ExitStack()
+        try:
+            handle = opened.enter_context(fetched(url))
+        except GanvasError as error:
+            raise GanvasError(
+                f"{error}; see to it, and give the command again: it goes on from the last save"
+            ) from error
+        size = os.fstat(handle).st_size
+        if size != self.sizes[shard]:
+            opened.close()
+            raise GanvasError(
+                f"{url}: came with {size:,} bytes, and has {self.sizes[shard]:,} by its index; give the command again, "
+                "or make the index anew (`ganvas shards`)"
+            )
+        return handle, opened
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture in a shard: where it is, what it is called, and the number of its class, or -1."""
+
+    shard: int
+    name: str
+    offset: int
+    size: int
+    label: int
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Sequence[Sample]):
+    """The samples of a set, as a sequence that holds no object for each.
+
+    Attributes:
+        table: what lies where.
+        starts: at which row of the table each shard begins.
+        rows: which rows of it are meant.
+    """
+
+    table: Table
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Samples": ...
+    def __getitem__(self, index: int | slice) -> "Sample | Samples":
+        if isinstance(index, slice):
+            return replace(self, rows=self.rows[index])
+        row = int(self.rows[index])
+        shard = int(np.searchsorted(self.starts, row, side="right")) - 1
+        offset, size, label = (int(self.table.columns[name][row]) for name in ("offset", "size", "label"))
+        return Sample(shard, self.table.name(row), offset, size, label)
+
+    @property
+    def names(self) -> "Names":
+        """What they are called."""
+        return Names(self)
+
+    @property
+    def grey(self) -> int:
+        """How many of them are grey."""
+        return int(self.table.columns["grey"][self.rows].sum())
+
+    def in_each_shard(self) -> tuple[int, ...]:
+        """How many of them lie in each shard."""
+        shards = np.searchsorted(self.starts, self.rows, side="right") - 1
+        return tuple(np.bincount(shards, minlength=len(self.starts)).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Names(Sequence[str]):
+    """The names of samples, likewise."""
+
+    samples: Samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Names": ...
+    def __getitem__(self, index: int | slice) -> "str | Names":
+        if isinstance(index, slice):
+            return self.samples[index].names
+        return self.samples.table.name(int(self.samples.rows[index]))
+
+
+@dataclass(frozen=True)
+class ReadSample(Generic[Kind]):
+    """Reads a sample as `read` does a file, and gives it its class.
+
+    Attributes:
+        shelf: the shards.
+        read: what makes a row of a picture's file.
+        batch: the type of the rows.
+        labelled: whether the samples have classes.
+    """
+
+    shelf: Shelf
+    read: Callable[[Encoded], Kind]
+    batch: type[Kind]
+    labelled: bool = False
+
+    def __call__(self, sample: Sample) -> Kind:
+        """A batch of one, uint8."""
+        row: Any = self.read(self.shelf.encoded(sample))
+        return replace(row, labels=torch.tensor([sample.label])) if self.labelled else row  # type: ignore[no-any-return]

@@ -1,0 +1,166 @@
+"""What can be wrong with pictures taken by themselves."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ganvas.data.loader import MAX_BROKEN
+from ganvas.doctor.file_lists import Listing
+from ganvas.doctor.report import Finding, Severity, finding
+from ganvas.doctor.scan import Broken, Look, Seen
+from ganvas.imaging.images import MAX_PIXELS, MIN_SIDE
+
+ERROR, WARNING, NOTE = Severity
+
+FEW = 50  # pictures, below which a network learns them by heart
+FEW_FOR_NOISE = 500  # the same where pictures are drawn from noise
+RARE = 20  # pictures of a class
+RARE_SHARE = 0.1  # of the middle class
+
+_BROKEN = {
+    "empty": ("empty files", "copy them anew, or remove them"),
+    "no-picture": ("no pictures, whatever their names say", "remove them, or save them as PNG or JPEG"),
+    "broken": ("broken or cut short", "copy them anew from where they came, or remove them"),
+    "too-small": (f"less than {MIN_SIDE} pixels wide or high", "remove them"),
+    "too-large": (f"more than {MAX_PIXELS // 10**6} million pixels", "make them smaller first"),
+}
+
+
+def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Mapping[Path, str]) -> list[Finding]:
+    """Files that cannot be used, and files that are not looked at."""
+    found: list[Finding] = []
+    broken = [each for each in seen if isinstance(each, Broken)]
+    many = len(broken) > MAX_BROKEN * len(seen)
+    for kind, (sentence, advice) in _BROKEN.items():
+        what = [f"{each.name} ({each.reason})" if each.reason else each.name for each in broken if each.kind == kind]
+        why = "" if many else "; training goes on without them"
+        found += finding(ERROR if many else WARNING, kind, what, sentence=sentence, advice=advice + why)
+    lost = [line for listing in listings for line in listing.lost]
+    found += finding(
+        ERROR if len(lost) > MAX_BROKEN * (len(seen) + len(lost)) else WARNING,
+        "lost-samples",
+        lost,
+        sentence="in shards, and of no use",
+        advice="write these shards anew",
+    )
+    deeper = [names[path] for listing in listings for path in listing.deeper]
+    found += finding(
+        WARNING, "deeper", deeper, sentence="too deep: in folders below, which are not looked at", advice="move them up"
+    )
+    foreign = [names[path] for listing in listings for path in listing.foreign]
+    found += finding(
+        WARNING,
+        "other-format",
+        foreign,
+        sentence="pictures of a format that ganvas does not read",
+        advice="save them as PNG or JPEG, or training goes on without them",
+    )
+    others = [names[path] for listing in listings for path in listing.others]
+    found += finding(NOTE, "other-files", others, sentence="other files, which are passed over", advice="nothing")
+    return found
+
+
+def check_count(n: int, *, noise: bool) -> list[Finding]:
+    """Too few pictures; `noise` where they may be for a method that draws from noise."""
+
+    def few(severity: Severity, least: int, advice: str) -> list[Finding]:
+        told = Finding(severity, "too-few", n, f"pictures or pairs that can be used, fewer than {least}", advice)
+        return [told] if n < least else []
+
+    return (
+        few(ERROR, 2, "learning takes many; add more")
+        or few(WARNING, FEW, "add more: so few are learned by heart")
+        or (few(NOTE, FEW_FOR_NOISE, "enough to translate; to draw from noise, add more") if noise else [])
+    )
+
+
+def check_pictures(looks: Sequence[Look], *, size: int | None, part: int = 1) -> list[Finding]:
+    """Pictures that can be used, but are not what they seem; `part` of their width is used, 1 or (of halves) 2."""
+
+    def named(chosen: Sequence[Look]) -> list[str]:
+        return [look.name for look in chosen]
+
+    found = finding(
+        WARNING,
+        "blank",
+        named([look for look in looks if look.blank]),
+        sentence="of a single colour",
+        advice="there is nothing to learn from these; remove them",
+    )
+    grey = [look for look in looks if look.grey and not look.blank]
+    if len(grey) < sum(not look.blank for look in looks) and part == 1:
+        found += finding(
+            WARNING,
+            "grey",
+            named(grey),
+            sentence="without colour among pictures in colour",
+            advice="for colorize remove them: grey is what it would learn from them",
+        )
+    found += _check_sizes(looks, size=size, part=part)
+    found += finding(
+        NOTE,
+        "turned",
+        named([look for look in looks if look.turned]),
+        sentence="lying on their side by EXIF",
+        advice="nothing: ganvas turns them upright (other tools may not)",
+    )
+    profiles = [look for look in looks if look.profile]
+    found += finding(
+        NOTE,
+        "profile",
+        [f"{look.name} ({look.profile})" for look in profiles],
+        sentence="with a colour profile other than sRGB",
+        advice="nothing: ganvas brings them to sRGB (other tools may show other colours)",
+    )
+    found += finding(
+        NOTE,
+        "frames",
+        [f"{look.name} ({look.frames})" for look in looks if look.frames > 1],
+        sentence="with several frames or pages, of which the first is taken",
+        advice="nothing, or save each as a file of its own",
+    )
+    modes = Counter(look.mode for look in looks)
+    if len(modes) > 1:
+        told = [f"{n:,} {mode}" for mode, n in modes.most_common()]
+        found += finding(
+            NOTE,
+            "modes",
+            told,
+            count=len(modes),
+            sentence="kinds of pixels are mixed",
+            advice="nothing: all become 8 bits, and colour unless all are grey; transparency is laid on white",
+        )
+    return found
+
+
+def _check_sizes(looks: Sequence[Look], *, size: int | None, part: int) -> list[Finding]:
+    sizes = Counter(look.size for look in looks)
+    found: list[Finding] = []
+    if len(sizes) > 1:
+        told = [f"{width}x{height}" for (width, height), _ in sizes.most_common()]
+        found += finding(
+            NOTE,
+            "sizes",
+            told,
+            count=len(sizes),
+            sentence="sizes are mixed",
+            advice="nothing: of each the largest square in the middle is taken",
+        )
+    if size is not None:
+        small = [f"{x.name} ({x.width}x{x.height})" for x in looks if min(x.width // part, x.height) < size]
+        found += finding(
+            WARNING,
+            "enlarged",
+            small,
+            sentence=f"smaller than --size {size}, so that they would be enlarged",
+            advice="train at a smaller --size, or remove them: blur is what would be learned from them",
+        )
+    return found
+
+
+def check_classes(counts: dict[str, int]) -> list[Finding]:
+    """Classes of which there are too few pictures to be drawn well."""
+    middle = sorted(counts.values())[len(counts) // 2] if counts else 0
+    rare = [f"{name} ({n:,})" for name, n in counts.items() if n < max(RARE, RARE_SHARE * middle)]
+    advice = "add pictures to these, or leave the folders out: what is rare is drawn badly"
+    return finding(WARNING, "rare-classes", rare, sentence="classes with few pictures", advice=advice)

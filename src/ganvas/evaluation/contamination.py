@@ -1,0 +1,77 @@
+"""Which held-out pictures a model has learned from: the same file, the same pixels, or nearly so."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ganvas.checkpoint.manifest import Facts
+from ganvas.data import folder
+from ganvas.data.batch import Source
+from ganvas.data.progress import Track, silently
+from ganvas.data.webdataset.shards import are_meant
+from ganvas.doctor.near_duplicates import find_twins
+from ganvas.doctor.scan import Case, Look, examine
+from ganvas.errors import DataError
+
+MOST = 20_000  # pictures learned from that are looked at: some minutes
+
+
+def files_of(source: Source[Any]) -> list[Path]:
+    """The files that the rows of a source are read from; none of a set that is no folder of files."""
+    if are_meant(source.name):
+        return []
+    return [Path(source.name, name) for name in source.names]
+
+
+def learned_files(facts: Facts) -> list[Path] | None:
+    """The pictures that a run learned from, as far as its folders are still there; None where they are not."""
+    folders = [Path(name) for name in (facts.data, facts.target) if name]
+    if not all(path.is_absolute() and path.is_dir() and not are_meant(str(path)) for path in folders):
+        return None
+    try:
+        return [
+            file
+            for path in folders
+            for file in folder.part_of(
+                folder.list_pictures(path)[0], holdout=facts.holdout, part="train", name=str(path)
+            )
+        ]
+    except DataError:
+        return None
+
+
+def seek(
+    held_out: Sequence[Path], learned: Mapping[str, Sequence[Path]], *, track: Track = silently
+) -> dict[str, dict[int, str]]:
+    """By model, which of the held-out pictures it learned from, and as what.
+
+    Args:
+        held_out: the files.
+        learned: by model, the files that it learned from.
+        track: shows what long work has done.
+
+    Returns:
+        by model that learned from some: by number among `held_out`, the name of the file that it learned from.
+    """
+    sets = {tuple(files): list(files) for files in learned.values()}  # models often learned from the same
+    found = {}
+    ours: dict[int, Look] | None = None
+    for key, files in sets.items():
+        if len(files) > MOST:
+            continue
+        if ours is None:
+            ours = dict(_looks(held_out, track))
+        theirs = dict(_looks(files, track))
+        both = [*ours.values(), *theirs.values()]
+        exact, near = find_twins(both).across([True] * len(ours) + [False] * len(theirs))
+        numbers = list(ours)
+        found[key] = {numbers[held]: both[twin].path.name for held, twin in (*exact, *near)}
+    return {model: twins for model, files in learned.items() if (twins := found.get(tuple(files)))}
+
+
+def _looks(files: Sequence[Path], track: Track) -> Iterator[tuple[int, Look]]:
+    """What is seen of each file that can be read, by its number."""
+    names = {file: file.name for file in files}
+    for number, (seen, _) in enumerate(examine([Case((file,)) for file in files], names=names, track=track)):
+        if isinstance(seen[0], Look):
+            yield number, seen[0]

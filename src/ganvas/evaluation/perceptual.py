@@ -1,0 +1,81 @@
+"""What a network sees in pictures: in two of them, our VGG distance and LPIPS; in whole sets, their features."""
+
+import contextlib
+import functools
+import pickle
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganvas import metrics
+from ganvas.errors import UsageError
+from ganvas.evaluation.statistics import PictureMeasure
+from ganvas.imaging.images import scaled, to_signed
+from ganvas.metrics.features import Features
+from ganvas.nets.vgg import VGG19
+
+_SMALLEST = 32  # pixels a side, below which AlexNet's last maps are empty
+_RANGE = f"pictures of fewer than {metrics.VGG_SMALLEST} pixels are enlarged to it"
+
+
+def vgg_measure(vgg: VGG19) -> PictureMeasure:
+    """The VGG distance, by this network."""
+    formula = (
+        f"VGG-19 (max pooling) at {', '.join(metrics.VGG_LAYERS)}: features of unit length, squared differences "
+        f"summed over channels, averaged over places and layers; from 0 to 2, and not LPIPS; {_RANGE}"
+    )
+    return PictureMeasure(
+        name="VGG distance", better="lower", digits=".4f", meaning="how differently VGG-19 sees them",
+        of=functools.partial(metrics.vgg_distance, vgg), formula=formula,
+    )  # fmt: skip
+
+
+def lpips_measure(device: torch.device) -> PictureMeasure:
+    """LPIPS of Zhang et al. 2018, by torchmetrics, over AlexNet's features, as most papers state it.
+
+    Raises:
+        UsageError: if AlexNet's weights are not to be had, saying what to do.
+    """
+    import torchmetrics
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+    from torchvision.models import AlexNet_Weights
+
+    url = AlexNet_Weights.DEFAULT.url
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it downloads
+            judge = LearnedPerceptualImagePatchSimilarity(net_type="alex").to(device)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+        raise UsageError(
+            f"--lpips: needs AlexNet's weights and cannot download them ({error}); fetch {url} by other means and put "
+            f"it to {cached}, or take the VGG distance (--features vgg)"
+        ) from error
+
+    def of(made: Tensor, wanted: Tensor) -> Tensor:
+        height, width = made.shape[-2:]
+        times = max(1.0, _SMALLEST / min(height, width))
+        both = (
+            scaled(to_signed(pictures), round(height * times), round(width * times)).clamp_(-1, 1)
+            for pictures in (made, wanted)
+        )
+        ours, theirs = (pictures.expand(-1, 3, -1, -1).to(device) for pictures in both)
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            rows = [
+                float(judge(a[None], b[None])) for a, b in zip(ours, theirs, strict=True)
+            ]  # of several it is the mean
+        judge.reset()
+        return torch.tensor(rows, dtype=torch.float64)
+
+    return PictureMeasure(
+        name="LPIPS", better="lower", digits=".4f", meaning="how different people would find them", of=of,
+        formula=f"AlexNet, version 0.1 of its weights, by torchmetrics {torchmetrics.__version__}; "
+        f"pictures of fewer than {_SMALLEST} pixels are enlarged to it",
+    )  # fmt: skip
+
+
+def seen_by(features: Features, pictures: Tensor) -> Tensor:
+    """What a network makes of uint8 pictures (N, C, H, W): (N, D)."""
+    with torch.inference_mode():
+        return torch.cat([features.see(part).float().cpu() for part in torch.split(pictures, features.at_once)])

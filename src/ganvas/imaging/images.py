@@ -1,0 +1,393 @@
+"""The only place where pixels change range or layout.
+
+Inside ganvas a picture is a tensor of shape (C, H, W), C = 1 (grey) or 3 (sRGB):
+uint8 in 0..255 at rest, float in -1..1 where networks see it. Files are read as a person would see them:
+turned as EXIF says, in sRGB whatever profile they carry, transparency laid on white or kept apart.
+"""
+
+import contextlib
+import io
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ganvas.core.atomic_io import write_whole
+from ganvas.errors import DataError, GanvasError, UsageError
+
+_FORMATS = {  # Pillow's names of them; to ask Pillow would make it load all of its forty
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
+    ".gif": "GIF",
+}  # fmt: skip
+EXTENSIONS = frozenset(_FORMATS)
+MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not a picture
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
+ON_A_SHEET = 256  # pixels a side of a picture at most: sixteen of 1024 fit no screen, and as a film no memory
+
+_RESIZED = 2**26  # numbers that are resized at once, to bound memory; 256 pictures of 256 pixels in colour are fewer
+_WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
+_QUALITY: dict[str, dict[str, object]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: colours as sharp as lightness
+    "WEBP": {"quality": 95},
+    "TIFF": {"compression": "tiff_lzw"},  # without loss
+}
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+
+
+# --- range ----------------------------------------------------------------------------------------------------------
+
+
+def to_signed(pixels: Tensor) -> Tensor:
+    """uint8 in 0..255 to float32 in -1..1."""
+    return pixels.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def to_bytes(signed: Tensor) -> Tensor:
+    """Float in -1..1 to uint8 in 0..255, rounded to the nearest and clipped: the inverse of `to_signed`."""
+    return signed.float().add(1).mul_(255 / 2).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def in_channels(pixels: Tensor, channels: int) -> Tensor:
+    """A uint8 picture (1 or 3, H, W) as (`channels`, H, W): grey spread over three, or colours weighed by BT.601.
+
+    The weighing is in Pillow's arithmetic, so that it is what reading in grey gives.
+    """
+    if pixels.shape[0] == channels:
+        return pixels
+    if channels == 3:
+        return pixels.expand(3, -1, -1)
+    red, green, blue = (pixels[i].int() for i in range(3))
+    return ((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16).to(torch.uint8)[None]
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture's file that lies within another: its bytes, and a name to be shown."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = Path | Encoded
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before it is decoded: pixels as a person sees them, and whether it holds no colour."""
+
+    width: int
+    height: int
+    grey: bool
+
+
+def read_header(path: File) -> Header:
+    """Open a picture without decoding it, which also finds most of what is no picture.
+
+    Raises:
+        DataError: if it cannot be opened as a picture, or is too large or too small.
+    """
+    with opened(path) as image:
+        width, height = image.size
+        if Image.Image.getexif(image).get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # on its side; PNG's own decodes
+            width, height = height, width
+        return Header(width, height, _is_grey(image))
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):  # as GIFs are: grey if every colour of the palette is
+        colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in _GREY_MODES
+
+
+def read_square(path: File, *, size: int, channels: int) -> Tensor:
+    """A picture as uint8 (channels, size, size): the largest centred square, scaled by Lanczos.
+
+    Raises:
+        DataError: if the file is no picture, broken, too large or too small.
+    """
+    with opened(path) as image:
+        if size * 2 <= min(image.size):
+            image.draft(None, (size * 2, size * 2))  # JPEG only: decode at a fraction of the size, several times faster
+        upright = _upright(image, channels)
+    return _to_tensor(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
+
+
+def read_halves(path: File, *, size: int, channels: int) -> tuple[Tensor, Tensor]:
+    """The left and the right half of a picture, each as `read_square` gives a whole one.
+
+    Raises:
+        DataError: if the file is no picture, broken, too large or too small, or cannot be halved.
+    """
+    with opened(path) as image:
+        upright = _upright(image, channels)
+    width, height = upright.size
+    if width % 2 or width < 2 * MIN_SIDE:
+        raise DataError(f"{path}: {width}x{height} pixels; two pictures side by side have an even width")
+    halves = (upright.crop((left, 0, left + width // 2, height)) for left in (0, width // 2))
+    left, right = (_to_tensor(ImageOps.fit(half, (size, size), Image.Resampling.LANCZOS)) for half in halves)
+    return left, right
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture whole, and what it takes to write it back as it came.
+
+    Attributes:
+        pixels: uint8 (1 or 3, H, W), grey or sRGB.
+        alpha: uint8 (H, W), 0 where it is transparent; None where the file has none.
+        dpi: pixels an inch in print, across and down; None where the file does not say.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    dpi: tuple[float, float] | None = None
+
+
+def read(path: Path) -> Picture:
+    """A picture as it is: all of it, at its own size, of a film the first frame.
+
+    Of 16 bits a channel the upper 8 are kept, and of several pages the first.
+
+    Raises:
+        DataError: if the file is no picture, broken, too large or too small.
+    """
+    with opened(path) as image:
+        return picture_of(image)
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """The picture that an image of Pillow's shows; it is decoded here, and whatever Pillow raises is passed on."""
+    dpi = image.info.get("dpi")
+    whole, alpha = _decoded(image)
+    if dpi and whole.size != image.size:  # turned by a quarter
+        dpi = (dpi[1], dpi[0])
+    return Picture(_to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi)))
+
+
+def on_white(picture: Picture) -> Tensor:
+    """The pixels, uint8 (1 or 3, H, W), with white where the picture is transparent."""
+    if picture.alpha is None:
+        return picture.pixels
+    clear = 255 - picture.alpha.int()  # (H, W)
+    return ((picture.pixels * (255 - clear) + 255 * clear + 127) // 255).to(torch.uint8)
+
+
+@contextlib.contextmanager
+def opened(path: File) -> Iterator[Image.Image]:
+    """Open a picture, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
+    try:
+        with Image.open(io.BytesIO(path.content) if isinstance(path, Encoded) else path) as image:
+            if min(image.size) < MIN_SIDE:
+                raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MIN_SIDE} or more a side")
+            yield image
+    except GanvasError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; make it smaller first") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not a picture, whatever its name says") from error
+    except Exception as error:  # Pillow's decoders raise about anything: OSError, struct.error, KeyError, ...
+        raise DataError(f"{path}: broken ({error})") from error
+
+
+def _upright(image: Image.Image, channels: int) -> Image.Image:
+    """Decode as `_decoded` does, lay on white, and return in mode L or RGB."""
+    image, alpha = _decoded(image)
+    if alpha is not None:
+        image = Image.composite(image, Image.new(image.mode, image.size, "white"), alpha)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _decoded(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Decode, turn as EXIF says, bring to sRGB; the picture in mode L or RGB, and its alpha where it has one."""
+    profile, grey = image.info.get("icc_profile"), _is_grey(image)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _from_deep(image)
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+    if image.mode in ("P", "PA", "RGBA"):
+        image = image.convert("RGB")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        image = _to_srgb(image, profile)
+    return image.convert("L" if grey else "RGB"), alpha
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits by its full range (Pillow's own conversion clips at 255); of 32, by what it seems to hold.
+
+    Files of floats hold 0..1, those of 32-bit integers 0..255, and either may hold 0..65535.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    largest = values.max(initial=0)
+    if image.mode == "F" and largest <= 1:
+        values = values * 255
+    elif image.mode not in ("F", "I") or largest > 255:
+        values = values / 257
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert by the embedded profile; one that is broken or of another colour space is passed over."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted or image
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, C)
+    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """Scale square uint8 pictures (N, C, H, H) to (N, C, size, size), bicubic with antialiasing."""
+    if pixels.shape[-1] == size:
+        return pixels
+    out = pixels.new_empty((*pixels.shape[:2], size, size))
+    some = max(1, min(256, _RESIZED // (pixels.shape[1] * max(size, pixels.shape[-1]) ** 2)))
+    parts = zip(torch.split(pixels, some), torch.split(out, some), strict=True)  # floats take four times the memory
+    for part, place in parts:
+        scaled = torch.nn.functional.interpolate(part.float(), (size, size), mode="bicubic", antialias=True)
+        place.copy_(scaled.round_().clamp_(0, 255))
+    return out
+
+
+def scaled(pictures: Tensor, height: int, width: int) -> Tensor:
+    """Float pictures (N, C, H, W) at that height and width, bicubic with antialiasing; may overshoot a little."""
+    if pictures.shape[-2:] == (height, width):
+        return pictures
+    return torch.nn.functional.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def grid(pictures: Tensor, *, columns: int, gap: int = 2) -> Tensor:
+    """Lay uint8 pictures (N, C, H, W) out in rows of `columns`, on white, as one picture (C, H', W')."""
+    n, c, h, w = pictures.shape
+    rows = -(-n // columns)
+    sheet = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
+        sheet[:, y : y + h, x : x + w] = picture
+    return sheet
+
+
+def enlarge(pictures: Tensor, *, side: int = 64) -> Tensor:
+    """Repeat the pixels of (..., H, W) a whole number of times, so that a picture fills about `side` pixels."""
+    times = max(1, side // max(pictures.shape[-2:]))
+    return pictures.repeat_interleave(times, -2).repeat_interleave(times, -1)
+
+
+def fitted(pictures: Tensor, *, side: int = 64) -> Tensor:
+    """Square pictures (N, C, H, H) as they go on a sheet: small ones enlarged, those above `ON_A_SHEET` reduced."""
+    return enlarge(resize(pictures, min(ON_A_SHEET, pictures.shape[-1])), side=side)
+
+
+def format_of(path: Path) -> str:
+    """Pillow's name of the format that a file's ending stands for.
+
+    Raises:
+        UsageError: for an ending that is none of `EXTENSIONS`.
+    """
+    ending = path.suffix.lower()
+    if ending not in EXTENSIONS:
+        known = ", ".join(sorted(EXTENSIONS))
+        raise UsageError(f"{path}: cannot write {ending or 'a picture without an ending'}; end it in {known}")
+    return _FORMATS[ending]
+
+
+def write(path: Path, picture: Tensor, *, alpha: Tensor | None = None, dpi: tuple[float, float] | None = None) -> None:
+    """Write a uint8 picture (C, H, W) in the format that the ending names, whole or not at all.
+
+    Args:
+        path: the file.
+        picture: (1 or 3, H, W).
+        alpha: (H, W), or None for an opaque picture; a format without alpha gets the picture laid on white.
+        dpi: pixels an inch in print, across and down.
+
+    Raises:
+        UsageError: for an ending that is no picture format.
+        DataError: if that format cannot hold the picture.
+        SaveError: if the file cannot be written.
+    """
+    image = to_pillow(picture, None if format_of(path) in _WITHOUT_ALPHA else alpha)
+    if alpha is not None and not keeps_alpha(path):
+        image = Image.composite(image, Image.new(image.mode, image.size, "white"), to_pillow(alpha[None]))
+    save(path, image, **{} if dpi is None else {"dpi": dpi})
+
+
+def keeps_alpha(path: Path) -> bool:
+    """Whether the format that a file's ending stands for can be transparent.
+
+    Raises:
+        UsageError: for an ending that is none of `EXTENSIONS`.
+    """
+    return format_of(path) not in _WITHOUT_ALPHA
+
+
+def write_film(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold: int = 1) -> None:
+    """Write uint8 pictures (C, H, W) as an endless GIF; the last one stays `hold` times as long.
+
+    Raises:
+        SaveError: if the file cannot be written.
+    """
+    images = [to_pillow(frame) for frame in frames]
+    durations = [milliseconds] * (len(images) - 1) + [milliseconds * hold]
+    save(path, images[0], append_images=images[1:], duration=durations, loop=0, save_all=True)
+
+
+def to_pillow(picture: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """Pillow's image of a uint8 picture (1 or 3, H, W), in mode L or RGB; with `alpha` (H, W) in LA or RGBA."""
+    assert picture.dtype == torch.uint8
+    assert picture.shape[0] in (1, 3), picture.shape
+    array = picture.cpu().permute(1, 2, 0).numpy()
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    if alpha is not None:
+        image.putalpha(to_pillow(alpha[None]))
+    return image
+
+
+def save(path: Path, image: Image.Image, **options: object) -> None:
+    """Write an image of Pillow's in the format that the ending names, whole or not at all.
+
+    Args:
+        path: the file.
+        image: the only picture, or the first.
+        options: of Pillow's encoder, beside the quality that is set here.
+
+    Raises:
+        UsageError: for an ending that is no picture format.
+        DataError: if that format cannot hold the picture.
+        SaveError: if the file cannot be written.
+    """
+    write_whole(path, encode(path, image, **options).getbuffer(), flush=False)
+
+
+def encode(path: Path, image: Image.Image, **options: object) -> io.BytesIO:
+    """What `save` writes to that path, and may raise before it does."""
+    encoded, name = io.BytesIO(), format_of(path)
+    try:
+        image.save(encoded, name, **{**_QUALITY.get(name, {}), **options})
+    except (ValueError, OSError, struct.error) as error:  # such as too many pixels a side
+        raise DataError(f"{path}: {name} cannot hold it ({error}); write another format, such as .png") from error
+    return encoded

@@ -1,0 +1,317 @@
+"""Films, frame by frame: animated GIF, WebP and PNG as Pillow knows them, videos as PyAV does (extra `video`)."""
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganvas.errors import DataError, SaveError
+from ganvas.imaging import images
+from ganvas.imaging.images import Picture
+
+Change = Callable[[Picture], Picture]
+
+ANIMATIONS = frozenset({".gif", ".webp", ".png"})
+VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
+
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}  # FFmpeg's names
+_H264 = ("libx264", {"crf": "18"})  # quality at which hardly anybody sees a difference
+_VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"})  # webm holds no H.264
+_BT709 = 1  # FFmpeg's number of the matrix, the primaries and the curve of high definition
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file holds several frames: a video by its ending, an animation by its header.
+
+    Raises:
+        DataError: if it should be a picture, and is none.
+    """
+    if path.suffix.lower() in VIDEOS:
+        return True
+    if path.suffix.lower() not in ANIMATIONS:
+        return False
+    with images.opened(path) as image:
+        return bool(getattr(image, "is_animated", False))
+
+
+def change_film(path: Path, place: Path, change: Change, *, smooth: float = 0.0) -> tuple[str, ...]:
+    """Write to `place`, whole or not at all, what `change` makes of each frame of a film.
+
+    Args:
+        path: an animation or a video.
+        place: a video for a video; for an animation a GIF, WebP or PNG, or another picture for its first frame.
+        change: given the frames in their order.
+        smooth: how much of each frame is that before it, moved along; 0 to below 1, 0 for none.
+
+    Returns:
+        What to know about the result, in sentences that are the same for every film.
+
+    Raises:
+        DataError: if the film cannot be read, for want of a package too, or `place` cannot hold the result.
+        UsageError: if `place` has an ending that cannot be written.
+        SaveError: if it cannot be written.
+    """
+    if smooth:
+        change = Steady(change, smooth)
+    if path.suffix.lower() in VIDEOS:
+        return _change_video(path, place, change)
+    if place.suffix.lower() in ANIMATIONS:
+        _change_animation(path, place, change)
+        return ()
+    first = change(images.read(path))
+    images.write(place, first.pixels, alpha=first.alpha, dpi=first.dpi)
+    return ("of an animation only a GIF, WebP or PNG holds more than the first frame",)
+
+
+# --- animations -----------------------------------------------------------------------------------------------------
+
+
+def _change_animation(path: Path, place: Path, change: Change) -> None:
+    durations, loop = _times(path)
+    made = (change(frame) for frame in _frames(path))
+    first, *others = (images.to_pillow(frame.pixels, frame.alpha) for frame in made)  # which Pillow holds in any case
+    options: dict[str, object] = {"duration": durations}
+    if loop is not None or place.suffix.lower() != ".gif":  # a GIF that does not say is shown once; 0 is for ever
+        options["loop"] = 1 if loop is None else loop
+    if place.suffix.lower() == ".gif" and first.mode in ("LA", "RGBA"):
+        options["disposal"] = 2  # each frame is cleared away, or it would show through the next one's holes
+    images.save(place, first, save_all=True, append_images=others, **options)
+
+
+def _times(path: Path) -> tuple[list[int], int | None]:
+    """For how many milliseconds each frame stays, and how often all are shown, where the file says."""
+    with images.opened(path) as film:
+        durations = []
+        for number in range(_count(film)):
+            film.seek(number)
+            film.load()  # WebP says only then
+            durations.append(round(film.info.get("duration", 0)))
+        return durations, film.info.get("loop")
+
+
+def _frames(path: Path) -> Iterator[Picture]:
+    with images.opened(path) as film:
+        for number in range(_count(film)):
+            film.seek(number)
+            yield images.picture_of(film)
+
+
+def _count(film: Image.Image) -> int:
+    return int(getattr(film, "n_frames", 1))
+
+
+# --- videos ---------------------------------------------------------------------------------------------------------
+
+
+def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
+    av, ending = _pyav(path), place.suffix.lower()
+    options = {"movflags": "+faststart"} if ending in (".mp4", ".mov") else {}  # plays while it is loading
+    with (
+        _whole(place) as half,
+        _in_one_line(path, av),
+        av.open(str(path)) as source,
+        av.open(str(half), "w", format=_FORMATS[ending], options=options) as target,
+    ):
+        if not source.streams.video:
+            raise DataError(f"{path}: holds no moving picture")
+        heard = {
+            audio.index: target.add_stream_from_template(audio)
+            for audio in source.streams.audio
+            if audio.codec_context.name in target.supported_codecs
+        }
+        odd = _copy(av, source, target, heard, change=change, path=path, ending=ending)
+        lost = sorted({a.codec_context.name for a in source.streams.audio if a.index not in heard})
+    notes = [f"{ending} does not hold sound in {name}, which is left out" for name in lost]
+    if odd:
+        notes.append("videos have even sides; the last row or column of pixels is there twice")
+    return tuple(notes)
+
+
+def _copy(
+    av: ModuleType, source: Any, target: Any, heard: dict[int, Any], *, change: Change, path: Path, ending: str
+) -> bool:
+    """Write every frame changed, and the packets of what is heard as they are; returns whether a side was odd."""
+    seen = source.streams.video[0]
+    seen.thread_type = "AUTO"
+    shown, count, waiting, odd = None, 0, list[Any](), False
+    for packet in source.demux(seen, *(source.streams[index] for index in heard)):
+        if packet.stream.index in heard:
+            if packet.dts is not None:  # as it is in the empty packet at the end
+                packet.stream = heard[packet.stream.index]
+                waiting.append(packet)
+        else:
+            for frame in packet.decode():
+                array = _array(change(_picture(frame, path)))
+                made = _even(array)
+                odd = odd or made.shape != array.shape
+                shown = shown or _add_stream(target, seen, made, ending)
+                target.mux(shown.encode(_frame(av, made, frame, count, seen)))
+                count += 1
+        if shown is not None:  # all streams are known, so that the file can begin
+            target.mux(waiting)
+            waiting.clear()
+    if shown is None:
+        raise DataError(f"{path}: broken (no frame of it can be decoded)")
+    target.mux(shown.encode(None))
+    return odd
+
+
+def _pyav(path: Path) -> ModuleType:
+    try:
+        return importlib.import_module("av")
+    except ImportError as error:
+        # as if the file were broken, for the pictures beside it need no such package
+        raise DataError(f"{path}: videos take the package PyAV; pip install 'ganvas[video]'") from error
+
+
+def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) -> Any:
+    """The stream of what is shown, as large as its first frame, with the rate and the clock of what was seen."""
+    name, options = _VP9 if ending == ".webm" else _H264
+    if ending == ".avi":  # it has no times of its own: frames are shown in the order in which they lie
+        options = {**options, "bf": "0"}
+    shown = target.add_stream(name, rate=seen.average_rate or seen.guessed_rate or Fraction(25), options=options)
+    shown.height, shown.width = made.shape[:2]
+    shown.pix_fmt = "yuv420p"  # what every player plays
+    context = shown.codec_context
+    context.time_base = seen.time_base
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    if seen.sample_aspect_ratio:
+        context.sample_aspect_ratio = seen.sample_aspect_ratio
+    return shown
+
+
+def _picture(frame: Any, path: Path) -> Picture:
+    """A frame as a person sees it: turned as the file says."""
+    if frame.width * frame.height > images.MAX_PIXELS or min(frame.width, frame.height) < images.MIN_SIDE:
+        raise DataError(f"{path}: {frame.width}x{frame.height} pixels; expected {images.MIN_SIDE} or more a side")
+    array = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # both against the clock
+    return Picture(torch.from_numpy(array.copy()).permute(2, 0, 1))
+
+
+def _array(picture: Picture) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = picture.pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    return array
+
+
+def _even(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """With the last row and column repeated where their number is odd: 4:2:0 halves the colours' size."""
+    height, width = array.shape[:2]
+    return np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _frame(av: ModuleType, made: NDArray[np.uint8], seen: Any, count: int, stream: Any) -> Any:
+    """A frame to encode, at the time of the one seen."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(made), format="rgb24")
+    frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    timed = seen.pts is not None and stream.container.format.name != "avi"  # whose times are guessed, and shift
+    frame.pts = seen.pts if timed else round(count / rate / stream.time_base)
+    frame.time_base = stream.time_base
+    return frame
+
+
+@contextlib.contextmanager
+def _in_one_line(path: Path, av: ModuleType) -> Iterator[None]:
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: broken, or cannot be written again ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def _whole(place: Path) -> Iterator[Path]:
+    """A name to write to within the block; what is there after it is moved into place, or removed if that failed."""
+    half = place.with_name(place.name + ".tmp")
+    try:
+        yield half
+        half.replace(place)
+    except OSError as error:
+        raise SaveError(f"cannot write {place} ({error.strerror or error}); free some space") from error
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)
+
+
+# --- steadiness -----------------------------------------------------------------------------------------------------
+
+_UNLIKE = 24  # grey levels by which a place may change along its motion and still be the same thing
+_SMALLEST = 16  # pixels; the optical flow takes no smaller frames
+
+
+class Steady:
+    """A change of frames that flickers less: each result is mixed with the one before it, moved along.
+
+    An exponential average along the motion, found by the optical flow of the input (Kroeger et al. 2016, "Fast Optical
+    Flow using Dense Inverse Search"); where flow there and back do not meet (Sundaram et al. 2010, equation 5), or the
+    input itself has changed, nothing of the frame before remains.
+    """
+
+    def __init__(self, change: Change, weight: float):
+        """Mix `weight`, 0 to below 1, of the frame before into each that `change` makes."""
+        self._change, self._weight = change, weight
+        self._before: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None  # grey input, output
+
+    def __call__(self, frame: Picture) -> Picture:
+        """The next frame."""
+        made = self._change(frame)
+        grey = images.in_channels(frame.pixels, 1)[0].numpy()
+        output = made.pixels.permute(1, 2, 0).numpy().astype(np.float32)  # (H, W, C)
+        if (
+            self._before is not None
+            and self._before[0].shape == grey.shape
+            and self._before[1].shape == output.shape
+            and min(grey.shape) >= _SMALLEST
+        ):
+            output = self._mixed(grey, output, *self._before)
+        self._before = grey, output
+        pixels = torch.from_numpy(output.round().clip(0, 255).astype(np.uint8)).permute(2, 0, 1)
+        return replace(made, pixels=pixels)
+
+    def _mixed(
+        self,
+        grey: NDArray[np.uint8],
+        output: NDArray[np.float32],
+        grey_before: NDArray[np.uint8],
+        output_before: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        import cv2
+
+        finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        start = np.zeros((*grey.shape, 2), np.float32)
+        flow = _floats(finder.calc(grey, grey_before, start.copy()))  # (H, W, 2): how far away each pixel was before
+        back = _moved(_floats(finder.calc(grey_before, grey, start)), flow)
+        gap = np.square(flow + back).sum(2)
+        meets = gap < 0.01 * (np.square(flow).sum(2) + np.square(back).sum(2)) + 0.5
+        alike = np.abs(_moved(grey_before.astype(np.float32), flow) - grey) < _UNLIKE
+        agreed = (meets & alike).astype(np.float32)
+        weight = self._weight * _floats(cv2.blur(agreed, (5, 5)))  # no hard edge between the two
+        height, width = output.shape[:2]
+        if (height, width) != grey.shape:  # the task enlarges
+            flow = _floats(cv2.resize(flow, (width, height))) * np.float32(height / grey.shape[0])
+            weight = _floats(cv2.resize(weight, (width, height)))
+        before = _moved(output_before, flow).reshape(output.shape)
+        mixed: NDArray[np.float32] = output + weight[:, :, None] * (before - output)
+        return mixed
+
+
+def _moved(image: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For each pixel what `image` shows at the end of its `flow`."""
+    import cv2
+
+    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+    places = x + flow[..., 0], y + flow[..., 1]
+    return _floats(cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _floats(found: Any) -> NDArray[np.float32]:
+    """What OpenCV gave back, as the array that it is."""
+    return np.asarray(found, np.float32)

@@ -1,0 +1,80 @@
+"""From a trained method to pictures, an iterator in bounded memory."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganvas.core.optim import evaluating
+from ganvas.core.rng import Between, Seed, slerp
+from ganvas.data.batch import LAB
+from ganvas.errors import ModelError
+from ganvas.imaging.images import to_bytes, to_signed
+from ganvas.methods._base import Encodes, Generates, Method
+
+_PIXELS_AT_ONCE = 2**20  # a million keep a processor busy; twice as many only take memory
+
+
+def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) -> Iterator[Tensor]:
+    """A uint8 picture (C, H, W) for each seed, in order; `labels` as `Generates` says.
+
+    A picture depends on its own seed (and class) alone: the last, shorter batch is filled up, for even the order
+    in which a matrix product adds its terms may depend on how many rows it has.
+
+    Raises:
+        ModelError: for a method that does not draw from noise.
+    """
+    if not isinstance(method, Generates):
+        raise ModelError(f"a {method.name()} model does not draw from noise; give one of a method that generates")
+    if method.spec.outputs == LAB:
+        raise ModelError(f"this {method.name()} model makes colours without lightness: use it with `ganvas translate`")
+    at_once = drawn_at_once(method)
+    for first in range(0, len(seeds), at_once):
+        part = list(seeds[first : first + at_once])
+        of = None if labels is None else labels[first : first + at_once]
+        lacking = at_once - len(part)
+        if of is not None and lacking:
+            of = torch.cat([of, of[-1:].expand(lacking, *of.shape[1:])])
+        with evaluating(method):
+            pictures = method.generate(part + [part[-1]] * lacking, of)
+        yield from to_bytes(pictures[: len(part)]).cpu()
+
+
+def drawn_at_once(method: Method) -> int:
+    """How many pictures are drawn together; it says nothing of the pictures, but of memory and time."""
+    return max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
+
+
+def walk(seeds: Sequence[int], *, frames: int) -> list[Seed]:
+    """A closed walk over the seeds: `frames` points on the sphere from each to the next, and back to the first."""
+    return [
+        Between(start, end, frame / frames)
+        for start, end in zip(seeds, [*seeds[1:], seeds[0]], strict=True)
+        for frame in range(frames)
+    ]
+
+
+def walk_over(labels: Sequence[int], *, classes: int, frames: int) -> Tensor:
+    """The classes along such a walk, (frames, classes): the shares of one go over into those of the next."""
+    stations = F.one_hot(torch.tensor(labels), classes).float()
+    ways = torch.arange(frames)[None, :, None] / frames
+    return torch.lerp(stations[:, None], stations.roll(-1, 0)[:, None], ways).flatten(0, 1)
+
+
+def walk_between(method: Method, pictures: Tensor, *, frames: int) -> Iterator[Tensor]:
+    """A closed walk over uint8 pictures (N, C, H, W): the latent numbers of one go over into those of the next.
+
+    Raises:
+        ModelError: for a method that has no latent numbers for a picture.
+    """
+    if not isinstance(method, Encodes):
+        raise ModelError(f"a {method.name()} model cannot find the latent numbers of a picture; give one of a vae")
+    device = next(method.parameters()).device
+    with evaluating(method):
+        stations = method.encode(to_signed(pictures).to(device))  # (N, L)
+    for start, end in zip(stations, stations.roll(-1, 0), strict=True):
+        points = torch.stack([slerp(start, end, frame / frames) for frame in range(frames)])
+        with evaluating(method):
+            frames_drawn = method.decode(points)
+        yield from to_bytes(frames_drawn).cpu()

@@ -1,0 +1,55 @@
+"""Colours kept: those of the style turned into the content's, or lightness alone.
+
+Gatys, Bethge, Hertzmann and Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer".
+"""
+
+import torch
+from torch import Tensor
+
+from ganvas.imaging import lab
+
+
+def match_colours(
+    pictures: Tensor, wanted: Tensor, *, showing: Tensor | None = None, wanted_showing: Tensor | None = None
+) -> Tensor:
+    """Pictures (1, C, H, W) with the mean and the covariance that the colours of `wanted` (1, C, H', W') have.
+
+    Of all linear maps that do so it is the one that moves colours least (Pitie and Kokaram 2007, "The Linear
+    Monge-Kantorovitch Linear Colour Mapping"); for grey ones, it matches mean and deviation. Of either, only what
+    shows is counted: (1, 1, H, W) in 0..1, or None for all of it.
+    """
+    ours, theirs = (picture[0].flatten(1).cpu().double() for picture in (pictures, wanted))  # (C, H W); MPS has none
+    middle, spread = _distribution(ours, showing)
+    goal_middle, goal = _distribution(theirs, wanted_showing)
+    root = _root(spread)
+    back = torch.linalg.inv(root)
+    turn = back @ _root(root @ goal @ root) @ back  # turn spread turn = goal
+    moved: Tensor = turn @ (ours - middle) + goal_middle
+    return moved.to(pictures).reshape(pictures.shape)
+
+
+def _distribution(colours: Tensor, showing: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The mean (C, 1) and the covariance (C, C) of colours (C, N), each counted as much as it shows.
+
+    The covariance has a little of every colour, so that a picture of one colour has an inverse.
+    """
+    weights = torch.ones_like(colours[:1]) if showing is None else showing.reshape(1, -1).to(colours)
+    if not weights.any():  # nothing shows: all of it is as good
+        weights = torch.ones_like(weights)
+    weights = weights / weights.sum()
+    mean = (colours * weights).sum(1, keepdim=True)
+    apart = colours - mean
+    return mean, (apart * weights) @ apart.mT + 1e-6 * torch.eye(len(colours)).to(colours)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The root of a symmetric positive matrix (C, C)."""
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = vectors * values.clamp(min=0).sqrt() @ vectors.mT
+    return root
+
+
+def grey_of(pixels: Tensor) -> Tensor:
+    """The grey, uint8 (1, H, W), that is as light as colours, uint8 (3, H, W)."""
+    lightness = lab.lightness(pixels)
+    return lab.to_srgb(torch.cat([lightness, torch.zeros_like(lightness).expand(2, -1, -1)]))[:1]

@@ -1,0 +1,23 @@
+"""From a run and its data to the run, further on."""
+
+from ganvas.training.loop import (
+    Budget,
+    Progress,
+    budget_of,
+    require_fit,
+    require_same_data,
+    require_shares,
+    start,
+    train,
+)
+
+__all__ = [
+    "Budget",
+    "Progress",
+    "budget_of",
+    "require_fit",
+    "require_same_data",
+    "require_shares",
+    "start",
+    "train",
+]

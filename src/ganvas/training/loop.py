@@ -1,0 +1,330 @@
+"""The loop: a run and its data in, the run further on out; an iterator that everyone consumes."""
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganvas import checkpoint, methods
+from ganvas.checkpoint.manifest import Facts, build
+from ganvas.core import distributed
+from ganvas.core.accumulation import Share
+from ganvas.core.device import autocast, prepare_to_train
+from ganvas.core.optim import scale_rates
+from ganvas.core.rng import seed_weights
+from ganvas.data.batch import Batch, Source
+from ganvas.data.loader import batches
+from ganvas.errors import DataError, SettingError
+from ganvas.methods._base import Method, teach
+from ganvas.nets.sync_batchnorm import synchronise
+from ganvas.nets.vgg import VGG19
+from ganvas.training import diagnostics, metrics_log, samples
+from ganvas.training.cuda_graphs import Steps, recording
+
+REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
+SAVE_SECONDS = 60  # what a kill may cost
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train in all, what earlier commands did included: so many steps, or so many seconds."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.steps is None) != (self.seconds is None)
+        if not (self.steps or self.seconds or 0) > 0:
+            raise SettingError("no time to train in: --steps, --epochs or --minutes must be more than 0")
+
+    def spent(self, step: int, seconds: float) -> float:
+        """The share that is used up, 0 to 1."""
+        share = step / self.steps if self.steps else seconds / (self.seconds or math.inf)
+        return min(1.0, share)
+
+
+def budget_of(
+    facts: Facts, *, steps: int | None = None, epochs: float | None = None, minutes: float | None = None
+) -> Budget:
+    """The budget in whichever unit is given; in none, the epochs of the method's settings.
+
+    Raises:
+        SettingError: if it is not more than zero.
+    """
+    if minutes is not None:
+        return Budget(seconds=minutes * 60)
+    if steps is not None:
+        return Budget(steps=steps)
+    epochs = facts.config.epochs if epochs is None else epochs
+    if not math.isfinite(epochs):
+        raise SettingError(f"--epochs {epochs}: expected a number of passes over the data")
+    return Budget(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
+
+
+def start(
+    run: Path, source: Source[Batch], facts: Facts, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()
+) -> Method:
+    """The method with its first weights, and the run folder, made only once nothing is left to object to.
+
+    Args:
+        run: the folder.
+        source: what it learns from.
+        facts: what the run is.
+        vgg: for a method that learns by what VGG-19 sees.
+        paintings: for one that takes styles apart from its data: uint8 (C, H, W) each.
+
+    Raises:
+        DataError: if there are fewer pictures than a batch takes, or no classes for a method that draws by class.
+        SettingError: if the method cannot make pictures of this shape.
+        ModelError: if the folder is another run, or not a run.
+        UsageError: if it cannot be made.
+    """
+    require_fit(source, facts)
+    seed_weights(facts.seed)
+    method = build(facts)
+    teach(method, vgg=vgg, paintings=paintings)
+    if distributed.rank() == 0:
+        checkpoint.enter_run(run, facts)
+    return method
+
+
+def require_fit(source: Source[Batch], facts: Facts) -> None:
+    """Raise DataError if a run cannot learn from this: batches of another type, too few pictures, or no classes."""
+    if source.batch not in methods.get(facts.method).batches:
+        raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
+    if methods.get(facts.method).by_class and not source.spec.classes:
+        raise DataError(
+            f"{facts.method} learns by class and {source.name} has none; give a folder with one folder per class, "
+            "or another method"
+        )
+    if facts.config.batch > len(source):
+        raise DataError(
+            f"--batch {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
+            f"use --batch {len(source)} or fewer"
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        step: steps done.
+        seconds: of training, those of earlier commands included.
+        spent: the share of the budget that is used up, 0 to 1.
+        losses: means since the last report.
+        images_per_second: since the last report.
+        warnings: what the watch has to say.
+        score: the newest one and its name, where scores are asked for; None before the first.
+    """
+
+    step: int
+    seconds: float
+    spent: float
+    losses: dict[str, float]
+    images_per_second: float
+    warnings: tuple[diagnostics.Alarm, ...] = ()
+    score: tuple[str, float] | None = None
+
+
+class _Diary:
+    """What the first of the processes writes down of a run: its sheets, its log, its scores and its saves."""
+
+    def __init__(
+        self,
+        run: Path,
+        method: Method,
+        facts: Facts,
+        *,
+        source: Source[Batch],
+        shown: Source[Batch] | None,
+        keep: int,
+    ):
+        self.run, self.method, self.facts, self.keep = run, method, facts, keep
+        self.pictures = samples.to_show(shown or source)
+        self.eye = diagnostics.Watch(method, source.some(diagnostics.looked_at(source.spec.size)).signed())
+        self.looked = -math.inf
+
+    def begin(self, source: Source[Batch], step: int) -> None:
+        """Take back what was logged after `step`; at the very beginning show what there is."""
+        metrics_log.rewind(self.run, step=step)
+        if step == 0:
+            samples.show_data(self.run, source, task=self.facts.task)
+            self.sheet(0)
+
+    def sheet(self, step: int) -> None:
+        """Show what the networks make after `step` steps."""
+        samples.take_sheet(self.run, self.method, step, pictures=self.pictures, task=self.facts.task)
+
+    def report(self, now: "Progress", before: "Progress") -> "Progress":
+        """Look at how it goes and log it; the same with what the watch has to say."""
+        self.eye.see_losses(now.step, now.losses)
+        if self.looked == -math.inf:
+            self.looked = before.seconds
+        if now.seconds - self.looked >= diagnostics.LOOK_SECONDS:
+            self.eye.see_samples(now.step)
+            self.looked = now.seconds
+        for warning in self.eye.standing.values():
+            if warning not in before.warnings:
+                metrics_log.append(self.run, {"step": now.step, "warning": f"{warning.kind}: {warning.sentence}"})
+        record = {"step": now.step, "seconds": now.seconds, "images_per_second": now.images_per_second}
+        metrics_log.append(self.run, {**record, **now.losses})
+        return replace(now, warnings=tuple(self.eye.standing.values()))
+
+    def score(self, step: int, score: Callable[[Method], tuple[str, float]]) -> tuple[str, float]:
+        """Score, log, and keep the weights where they are the best so far."""
+        name, value = score(self.method)
+        metrics_log.append(self.run, {"step": step, f"{metrics_log.SCORE} {name}": value})
+        best = checkpoint.best(self.run)
+        if best is None or best.name != name or value < best.value:
+            checkpoint.keep_best(self.run, self.method, self.facts, checkpoint.Best(step, name, value))
+        return name, value
+
+    def save(self, now: "Progress") -> None:
+        """Save the run as it is."""
+        checkpoint.save(self.run, self.method, self.facts, step=now.step, seconds=now.seconds, keep=self.keep)
+
+
+def train(
+    run: Path,
+    source: Source[Batch],
+    method: Method,
+    *,
+    facts: Facts,
+    device: torch.device,
+    budget: Budget,
+    shown: Source[Batch] | None = None,
+    save_every: int | None = None,
+    keep: int = checkpoint.KEPT,
+    score: Callable[[Method], tuple[str, float]] | None = None,
+    score_every: int | None = None,
+    accumulate: int = 1,
+    record: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+) -> Generator[Progress, None, None]:
+    """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
+
+    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is
+    asked after every step, and is the way where there are several processes: all end after the same step. What is
+    drawn in a step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one
+    that was not, to the bit. Each process computes its share of every batch, in `accumulate` parts one after the
+    other, and the first one writes. On a GPU its steps are recorded, if `record`. What a translator makes of a few
+    pictures of `shown` (of `source`, without) is put on sheets as it learns. Every `score_every` steps, and at the
+    end, `score` (lower is better) is asked, and the best save so far kept; the seconds that takes are not counted.
+
+    Raises:
+        DivergedError: when a loss or a weight is not finite; the last save is untouched.
+        ModelError: if every save is damaged, or somebody else is training in this folder.
+        ProcessError: if another process is gone.
+        SaveError: if the disk is full; the last save is untouched.
+        SettingError: if the batch cannot be shared evenly.
+    """
+    assert (score is None) == (score_every is None)
+    rank, count = distributed.rank(), distributed.count()
+    require_shares(facts, accumulate)
+    with contextlib.nullcontext() if rank else checkpoint.alone_in(run):
+        prepare_to_train(device)
+        method.to(device).train()
+        if count > 1:
+            synchronise(method)
+        step, before = checkpoint.resume_together(run, method)
+        diary = None if rank else _Diary(run, method, facts, source=source, shown=shown, keep=keep)
+        if diary:
+            diary.begin(source, step)
+        last = Progress(step, before, budget.spent(step, before), {}, 0.0)
+        yield last
+        if last.spent >= 1:
+            return
+        start, reported, saved, spent = time.perf_counter() - before, before, before, last.spent  # seconds of training
+        losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
+        graphs = recording(device, parts=accumulate) if record else None
+        learn = Steps(method, seed=facts.seed, parts=accumulate, record=graphs)
+        for batch in batches(
+            source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip,
+            share=Share(rank, count),
+        ):  # fmt: skip
+            scale_rates(method.optimizers.values(), facts.config.rate_at(spent))
+            with autocast(device, facts.precision):
+                for name, loss in learn(batch, step).items():
+                    losses[name].append((step + 1, loss))
+            step += 1
+
+            seconds, stopping = distributed.agree(time.perf_counter() - start, wish=stop())
+            spent = budget.spent(step, seconds)
+            ends = stopping or spent >= 1
+            due = ends or (step % save_every == 0 if save_every else seconds - saved >= SAVE_SECONDS)
+            if due or seconds - reported >= REPORT_SECONDS:
+                speed = (step - last.step) * facts.config.batch / max(seconds - reported, 1e-9)
+                now = Progress(step, seconds, spent, _means(losses, run), speed, score=last.score)
+                losses.clear()
+                last, reported = diary.report(now, last) if diary else now, seconds
+            if due:
+                if diary:
+                    diary.save(last)
+                saved, _ = distributed.agree(time.perf_counter() - start)
+            if diary and (spent >= 1 or samples.worth_a_look(step)):
+                diary.sheet(step)
+            if diary and score and score_every and (spent >= 1 or step % score_every == 0):
+                began = time.perf_counter()
+                last = replace(last, score=diary.score(step, score))
+                start += time.perf_counter() - began  # it is no training
+            if last.step == step:
+                try:
+                    yield last
+                except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
+                    if diary:
+                        diary.save(last)
+                    raise
+            if ends:
+                return
+
+
+def require_same_data(source: Source[Batch]) -> None:
+    """Raise DataError unless every process has found as many pictures as the first."""
+    pictures = int(distributed.agree(float(len(source)))[0])
+    if len(source) != pictures:
+        raise DataError(
+            f"{source.name}: holds {len(source)} pictures in process {distributed.rank()}, {pictures} in the first; "
+            "give all processes the same"
+        )
+
+
+def require_shares(facts: Facts, accumulate: int) -> None:
+    """Raise SettingError unless the batch can be shared evenly by the processes, in so many parts each."""
+    count, batch = distributed.count(), facts.config.batch
+    shares = count * accumulate
+    who = f"{count} processes" * (count > 1) + " and " * (count > 1 < accumulate)
+    who += f"--grad-accumulate {accumulate}" * (accumulate > 1)
+    lowest = next(field for field in dataclasses.fields(facts.config) if field.name == "batch").metadata["low"]
+    if batch % shares:
+        good = math.ceil(batch / shares) * shares
+        raise SettingError(f"--batch {batch}: cannot be shared evenly by {who}; give a multiple of {shares}: {good}")
+    if accumulate > 1 and batch // accumulate < lowest:
+        good = max(n for n in range(1, batch + 1) if batch % n == 0 and batch // n >= min(lowest, batch))
+        raise SettingError(
+            f"--grad-accumulate {accumulate}: leaves {batch // accumulate} of --batch {batch} to a part, and "
+            f"{facts.method} takes {lowest} or more; give {good} or less"
+        )
+
+
+def _means(losses: dict[str, list[tuple[int, Tensor]]], run: Path) -> dict[str, float]:
+    """The mean of each loss since the last report, over all processes; here is the one place that waits for the device.
+
+    Raises:
+        DivergedError: if one was not finite, naming its step.
+    """
+    means = {}
+    for name, history in losses.items():
+        (values,) = distributed.average([torch.stack([value for _, value in history]).float().cpu()])
+        if not values.isfinite().all():
+            first = int((~values.isfinite()).nonzero()[0])
+            raise checkpoint.diverged(run, f"the {name} loss is {values[first]} in step {history[first][0]}")
+        means[name] = float(values.mean())
+    return means

@@ -1,0 +1,56 @@
+"""runs/NAME/log.jsonl: a line of numbers for each report of a training, and one of words for each warning."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ganvas.core.atomic_io import add_line, write_whole
+
+LOG = "log.jsonl"
+SCORE = "score"  # what the name of a record's score begins with
+
+
+def append(run: Path, record: Mapping[str, float | str]) -> None:
+    """Add a line.
+
+    Raises:
+        SaveError: if it cannot be written.
+    """
+    add_line(run / LOG, json.dumps(record))
+
+
+def read(run: Path) -> list[dict[str, float]]:
+    """The lines of numbers; what was said in words, or damaged by a kill or the disk, is passed over."""
+    return [record for record in _read(run) if all(isinstance(x, int | float) for x in record.values())]
+
+
+def _read(run: Path) -> list[dict[str, Any]]:
+    """The lines that hold a step."""
+    if not (run / LOG).exists():
+        return []
+    records = []
+    for line in (run / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int | float):
+            records.append(record)
+    return records
+
+
+def rewind(run: Path, *, step: int) -> None:
+    """Take back the lines after `step`, which a run that goes on from there will write again.
+
+    Raises:
+        SaveError: if it cannot be written.
+    """
+    lines = [json.dumps(record) + "\n" for record in _read(run) if record["step"] <= step]
+    write_whole(run / LOG, "".join(lines).encode())
+
+
+def warned(run: Path) -> dict[str, int]:
+    """What the watch has said, by its kind, and the step at which it last said it."""
+    said = [(str(record["warning"]).partition(":")[0], record["step"]) for record in _read(run) if "warning" in record]
+    return dict(said)

@@ -1,0 +1,199 @@
+"""What a run shows of itself: sheets of the same seeds as it learns, their film, and the curves of its losses."""
+
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganvas.core.atomic_io import make_folder, write_whole
+from ganvas.core.optim import evaluating
+from ganvas.data.batch import Batch, Images, Pairs, Source
+from ganvas.data.tasks import base
+from ganvas.errors import SaveError, UsageError
+from ganvas.imaging import images
+from ganvas.methods._base import Generates, Method, Restyles, TakesStyles, Translates
+from ganvas.training import metrics_log
+
+MOST_ROWS = 16  # on a sheet, where each is a class
+
+SAMPLES, FILM, CURVES = "samples", "timelapse.gif", "losses.png"
+
+
+def columns(size: int) -> int:
+    """How many pictures of `size` pixels go side by side on a sheet, so that it fits a screen."""
+    return 8 if size <= 64 else 4
+
+
+def worth_a_look(step: int) -> bool:
+    """Whether to take a sheet after `step` steps: evenly in its logarithm, ten to each factor of ten.
+
+    Most is learned early: so a film of a long run is short, and shows the beginning slowly.
+    """
+    if step < 10:
+        return step == 0
+    tenth = round(10 * math.log10(step))
+    return step == round(10 ** (tenth / 10))
+
+
+def to_show(source: Source[Batch]) -> Batch:
+    """A few rows of a source, evenly taken, for the sheets of a translator."""
+    return source.some(2 * columns(source.spec.size))
+
+
+def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
+    """Put a sheet of pictures to learn from, evenly taken, into the run folder, to hold the others against.
+
+    Of pairs each target stands under its source.
+    """
+    across = columns(source.spec.size)
+    path = make_folder(run / SAMPLES) / "data.png"
+    rows = source.some(across * (across // 2 if issubclass(source.batch, Pairs) else across))
+    sheet = _stacked(*shown(rows, task), across=across) if isinstance(rows, Pairs) else rows.pictures
+    images.write(path, images.grid(images.fitted(sheet), columns=across))
+    return path
+
+
+def take_sheet(run: Path, method: Method, step: int, *, pictures: Batch, task: str = "") -> Path | None:
+    """Draw the first seeds, or translate the pictures, and put the sheet into the run folder; None if it can neither.
+
+    On a translator's sheet each picture stands over what was made of it, and that over what it should be.
+    """
+    across = columns(method.spec.size)
+    if isinstance(method, Translates) and not (isinstance(method, Generates) and isinstance(pictures, Images)):
+        sheet = _translated(method, pictures, task=task, across=across)
+    elif isinstance(method, Generates):
+        sheet = _drawn(method, across=across)
+    else:
+        return None
+    path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
+    images.write(path, images.grid(images.fitted(sheet), columns=across))
+    return path
+
+
+def _drawn(method: Method, *, across: int) -> Tensor:
+    assert isinstance(method, Generates)
+    rows = min(len(method.spec.classes), MOST_ROWS) if method.by_class else across
+    seeds, labels = list(range(rows * across)), None
+    if method.by_class:  # a row for each class
+        labels = torch.arange(rows).repeat_interleave(across)
+    with evaluating(method):
+        return images.to_bytes(method.generate(seeds, labels)).cpu()
+
+
+def _translated(method: Method, pictures: Batch, *, task: str, across: int) -> Tensor:
+    """Source, result and target (none where it is another thing) under each other; of two directions both."""
+    assert isinstance(method, Translates)
+    device = next(method.parameters()).device
+    rows = pictures if isinstance(pictures, Pairs) else Pairs(pictures.pictures, pictures.pictures)
+    with evaluating(method):
+        given, wanted = (images.to_signed(side).to(device) for side in (rows.source, rows.target))
+        if isinstance(method, Restyles):
+            made = images.to_bytes(method.restyle(given, method.style_of(wanted))).cpu()
+        else:
+            made = images.to_bytes(method.translate(given)).cpu()
+        back = [images.to_bytes(method.translate(wanted, way)).cpu() for way in method.directions[1:]]
+    source, result = shown(replace(rows, target=made), task)
+    if isinstance(method, TakesStyles):  # it has no target
+        return _stacked(source, result, across=across)
+    return _stacked(source, result, shown(rows, task)[1], *back, across=across)
+
+
+def shown(pairs: Pairs, task: str = "") -> tuple[Tensor, Tensor]:
+    """Source and target (uint8) as a person would look at them: lightness and colours of the task put together."""
+    made = base.task(task or "reconstruct")
+    rows = [made.show(source, target) for source, target in zip(pairs.source, pairs.target, strict=True)]
+    return torch.stack([source for source, _ in rows]), torch.stack([target for _, target in rows])
+
+
+def _stacked(*kinds: Tensor, across: int) -> Tensor:
+    """Rows of `across` pictures, those of each kind under those of the one before; in colour if any is."""
+    channels = max(kind.shape[1] for kind in kinds)
+    parts = zip(*(torch.split(kind.expand(-1, channels, -1, -1), across) for kind in kinds), strict=True)
+    return torch.cat([_filled(part, across) for stack in parts for part in stack])
+
+
+def _filled(row: Tensor, across: int) -> Tensor:
+    """A row with white in place of what it lacks."""
+    lacking = across - len(row)
+    return torch.cat([row, row.new_full((lacking, *row.shape[1:]), 255)]) if lacking else row
+
+
+def make_film(run: Path) -> Path | None:
+    """The sheets so far as one GIF; None where there is none."""
+    frames = []
+    for sheet in sorted((run / SAMPLES).glob("step-*.png")):
+        try:
+            with Image.open(sheet) as picture:
+                pixels = torch.from_numpy(np.array(picture))
+        except OSError:  # a power cut may have left it empty
+            continue
+        frames.append(pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1))
+    if not frames:
+        return None
+    images.write_film(run / FILM, frames, milliseconds=250, hold=12)
+    return run / FILM
+
+
+def draw_curves(run: Path) -> Path | None:
+    """The losses over the steps, smoothed, with what they really were behind, and the scores below them.
+
+    None where nothing is logged.
+    """
+    records = metrics_log.read(run)
+    if len(records) < 2:
+        return None
+    from matplotlib.figure import Figure  # half a second to import, for this picture alone
+
+    names = sorted({name for record in records for name in record} - {"step", "seconds", "images_per_second"})
+    scores = [name for name in names if name.startswith(metrics_log.SCORE)]
+    panels = 1 + len(scores)
+    figure = Figure(figsize=(8, 2 + 2.5 * panels), dpi=120, layout="constrained")
+    upper, *lower = np.atleast_1d(figure.subplots(panels, sharex=True, height_ratios=[2] + [1] * len(scores)))
+    for name in (name for name in names if name not in scores):
+        steps, values = _curve(records, name)
+        (line,) = upper.plot(steps, values, alpha=0.25, linewidth=1)
+        upper.plot(steps, _smooth(values), color=line.get_color(), label=name)
+    upper.set(ylabel="loss", title=run.name)
+    for axes, name in zip(lower, scores, strict=True):
+        steps, values = _curve(records, name)
+        axes.plot(steps, values, "o-", markersize=3, color="black")
+        best = values.argmin()
+        axes.plot(steps[best], values[best], "*", markersize=12, color="tab:red", label=f"best: {values[best]:.3g}")
+        axes.set(ylabel=name.removeprefix(metrics_log.SCORE).strip(), yscale="log" if values.min() > 0 else "linear")
+    for axes in (upper, *lower):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    (lower or [upper])[-1].set(xlabel="step")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_whole(run / CURVES, picture.getvalue())
+    return run / CURVES
+
+
+def _curve(records: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(record["step"], record[name]) for record in records if name in record]
+    steps, values = np.array(points).T
+    return steps, values
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """A moving mean over a twentieth of the curve, shorter at its ends."""
+    width = max(1, len(values) // 20)
+    kernel = np.ones(width)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+
+
+def show_all(run: Path) -> list[Path]:
+    """Make film and curves anew; the newest sheet, and those that could be made: a full disk costs no run."""
+    made: list[Path | None] = [*sorted((run / SAMPLES).glob("step-*.png"))[-1:]]
+    for make in (make_film, draw_curves):
+        try:
+            made.append(make(run))
+        except (SaveError, UsageError):
+            continue
+    return [path for path in made if path]
