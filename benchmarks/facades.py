@@ -20,8 +20,7 @@ from queue import Queue
 import report
 import torch
 
-from ganvas import checkpoint
-from ganvas.cli import console
+from ganvas import checkpoint, progress
 from ganvas.data import open_for
 from ganvas.data.batch import Pairs
 from ganvas.evaluation import evaluate_pairs
@@ -61,7 +60,7 @@ def train(name: str, cores: list[int], options: argparse.Namespace) -> Path:
     """Train one on these cores, or go on with it; returns its run folder."""
     run = RUNS / name
     command = [sys.executable, "-m", "ganvas", "train", "pix2pix", "--data", options.data / "train", "--side", "ba"]
-    command += ["--size", SIZE, "--flip", "--jitter", "--minutes", options.minutes, "--run", run]
+    command += ["--size", SIZE, "--flip", "--random-crop", "--minutes", options.minutes, "--run", run]
     env = {**os.environ, "OMP_NUM_THREADS": str(len(cores))}
     if name == "before":
         env["PYTHONPATH"] = str((options.before / "src").resolve())
@@ -83,7 +82,7 @@ def main() -> None:
     models = {name: checkpoint.load(run, torch.device("cpu")) for name, run in runs.items()}
     pairs = open_for((Pairs,), str(options.data / "val"), root=Path(), size=SIZE, split="train", side="ba")
     judge = vgg_features(open_vgg(options.vgg_weights))
-    found = evaluate_pairs(models, pairs, features=judge, track=console.track)
+    found = evaluate_pairs(models, pairs, features=judge, track=progress.track)
     rows = ""
     for answer in (*models, "input", "mean picture"):
         values = [found[column].values.get(answer) for column in COLUMNS]

@@ -19,9 +19,8 @@ import report
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ganvas import checkpoint
+from ganvas import checkpoint, progress
 from ganvas.checkpoint import Model
-from ganvas.cli import console
 from ganvas.data import open_source
 from ganvas.data.batch import Source
 from ganvas.evaluation import Evaluation, Judged, evaluate_drawn
@@ -150,7 +149,7 @@ def main() -> None:
     sheets = {"real digits": sheet(chosen_by_lot(test))}
     models = {name: checkpoint.load(runs / file_name(name), torch.device("cpu")) for name in names}
     learned = dict.fromkeys(models, train)
-    found = evaluate_drawn(models, test, features=judge, count=COUNT, training=learned, track=console.track)
+    found = evaluate_drawn(models, test, features=judge, count=COUNT, training=learned, track=progress.track)
     pictures = report.RESULTS / options.name
     pictures.mkdir(parents=True, exist_ok=True)
     for name in names:

@@ -317,7 +317,7 @@ def train(method: str, root: Path, weights: Path) -> Path:
         "--size",
         str(SIZES[method]),
         "--flip",
-        "--jitter",
+        "--random-crop",
     ]
     assert ganvas([*words, "--minutes", str(MINUTES), "--features", str(weights), "--run", str(run)]) == 0
     return run
@@ -393,7 +393,7 @@ The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a pictu
 
 ![The painting, photographs, and what the network makes of them](style/fast_style.jpg)
 
-`ganvas train fast_style --size {SIZES["fast_style"]} --flip --jitter` on 1,500 landscape photographs, on one core
+`ganvas train fast_style --size {SIZES["fast_style"]} --flip --random-crop` on 1,500 landscape photographs, on one core
 that other work shared for most of the time: {fast["step"]:,} steps, which take a little over an hour of a core alone.
 Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
 
@@ -403,9 +403,9 @@ Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
 
 ![How much of the style](style/strength.jpg)
 
-`ganvas train adain --size {SIZES["adain"]} --flip --jitter` on the same photographs and 270 paintings by Monet, these
-four among them, on one core: {arbitrary["step"]:,} steps. Then **{arbitrary["seconds"]:.2f} seconds a picture** of
-{TIMED}x{TIMED} pixels, whatever the painting.
+`ganvas train adain --size {SIZES["adain"]} --flip --random-crop` on the same photographs and 270 paintings by Monet,
+these four among them, on one core: {arbitrary["step"]:,} steps. Then **{arbitrary["seconds"]:.2f} seconds a picture**
+of {TIMED}x{TIMED} pixels, whatever the painting.
 """
     report.write("style.md", text)
 

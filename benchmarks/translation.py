@@ -64,7 +64,7 @@ CYCLEGAN = ("--generator", "unet", "--norm", "group", "--cycle", "3", "--identit
 
 WORDS = f"""# Translation: pix2pix against autoencoder
 
-The same pairs, the same minutes **on one core**, the same held-out pictures, {SIZE} pixels, `--flip --jitter`, all
+The same pairs, the same minutes **on one core**, the same held-out pictures, {SIZE} pixels, `--flip --random-crop`, all
 else the defaults (colourising with `--l1 1000`; [why](../negative-results.md)); `benchmarks/translation.py`. Scores
 are of the 8-bit picture that a person gets, means over the held-out pictures with 95 % bootstrap intervals;
 [docs/evaluation.md](../evaluation.md) says what they mean. *Better than the input* is the difference of PSNR to
@@ -117,7 +117,7 @@ def train(name: str, root: Path, share: float) -> None:
 
 
 def _train(method: str, name: str, data: Path, how: tuple[str, ...], minutes: float, size: int) -> None:
-    words = ["train", method, "--data", str(data), *how, "--size", str(size), "--jitter"]
+    words = ["train", method, "--data", str(data), *how, "--size", str(size), "--random-crop"]
     assert ganvas([*words, "--minutes", str(minutes), "--run", str(RUNS / name)]) == 0
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from ganvas import methods, training
 from ganvas.checkpoint.manifest import Facts
+from ganvas.core.options import TrainOptions
 from ganvas.data import builtin
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
 from ganvas.data.unpaired import unpaired
@@ -107,18 +108,21 @@ def taught(method):
     return method
 
 
-def train_to(run, steps, *, source, facts, of=None, **options):
+def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **options):
     """Train a run until `steps`; returns the method.
 
     With `of` it is one of so many steps and left before its end, as Ctrl-C does. Where the step size depends on the
     share of the training that is over, only such a run can go on as if it were unbroken.
     """
     method = training.start(run, source, facts, **lessons(facts.method))
-    budget, cpu = training.Budget(steps=of or steps), torch.device("cpu")
+    limit, cpu = training.Limit(steps=of or steps), torch.device("cpu")
+    plan = training.Plan(
+        facts=facts, device=cpu, limit=limit, options=TrainOptions(**options), score=score, shown=shown
+    )
     with pytest.MonkeyPatch.context() as patch:
         if of:
             patch.setattr(training.loop, "REPORT_SECONDS", 0)  # so that it can be left after any step
-        events = training.train(run, source, method, facts=facts, device=cpu, budget=budget, **options)
+        events = training.train(run, source, method, plan)
         for event in events:
             if of and event.step == steps:
                 break

@@ -108,7 +108,7 @@ def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_
         ({"flip": True}, "flip is False, not True"),
         ({"precision": "bf16"}, "precision is fp32, not bf16"),
         ({"config": small_config("gan", latent=7)}, "latent is 64, not 7"),
-        ({"jitter": True}, "jitter is False, not True"),
+        ({"random_crop": True}, "random_crop is False, not True"),
         ({"holdout": 0.2}, r"holdout is 0\.0, not 0\.2"),
         ({"task": "denoise:0.1"}, r"task is none, not denoise:0\.1"),
         ({"side": "ab"}, "side is none, not ab"),
@@ -156,13 +156,13 @@ def test_a_model_file_tells_no_path_of_the_machine_it_was_made_on(tmp_path):
 def test_a_model_of_pairs_tells_where_they_came_from_and_no_path(tmp_path):
     source = dataclasses.replace(pairs_source(), name="/home/somebody/secret/photos")
     told = {"target": "/home/somebody/secret/paintings", "side": "ab", "task": "denoise:0.2", "holdout": 0.1}
-    facts = facts_of(source, "pix2pix", jitter=True, **told)
+    facts = facts_of(source, "pix2pix", random_crop=True, **told)
     train_to(tmp_path, 1, source=source, facts=facts)
     file = tmp_path / "step-00000001" / checkpoint.WEIGHTS
     assert b"secret" not in file.read_bytes()
     loaded = checkpoint.load(file, CPU).facts
     assert (loaded.data, loaded.target, loaded.side, loaded.task) == ("photos", "paintings", "ab", "denoise:0.2")
-    assert (loaded.jitter, loaded.holdout, loaded.spec) == (True, 0.1, source.spec)
+    assert (loaded.random_crop, loaded.holdout, loaded.spec) == (True, 0.1, source.spec)
     assert checkpoint.read_run(tmp_path) == facts
 
 
@@ -289,11 +289,13 @@ def test_two_trainings_in_one_folder_are_refused(tmp_path):
     facts = facts_of(source)
     first, second = (
         training.train(
-            tmp_path, source, training.start(tmp_path, source, facts),
-            facts=facts, device=CPU, budget=training.Budget(steps=9),
+            tmp_path,
+            source,
+            training.start(tmp_path, source, facts),
+            training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=9)),
         )
         for _ in range(2)
-    )  # fmt: skip
+    )
     next(first)
     with pytest.raises(ModelError, match="another ganvas is training there"):
         next(second)

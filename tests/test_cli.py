@@ -63,13 +63,13 @@ def test_looking_around_is_quick_and_loads_no_torch(words, ganvas):
 
 
 def test_a_lack_of_memory_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "start", lambda *_, **__: torch.empty(2**60))
+    monkeypatch.setattr(training.loop, "start", lambda *_, **__: torch.empty(2**60))
     assert main(["train", "gan", "--data", "digits", "--steps", "1", "--run", str(tmp_path / "run")]) == 1
     assert capsys.readouterr().err == "ganvas: takes more memory than there is; give a smaller --batch or --size\n"
 
 
 def test_what_else_torch_complains_of_is_not_taken_for_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "start", lambda *_, **__: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr(training.loop, "start", lambda *_, **__: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         main(["train", "gan", "--data", "digits", "--steps", "1", "--run", str(tmp_path / "run")])
 
@@ -98,7 +98,7 @@ def test_train_generate_and_go_on(tmp_path, capsys):
     run = tmp_path / "run"
     assert train(run, "--steps", 5) == 0
     said = capsys.readouterr().out
-    assert "5 steps, 40 pictures" in said
+    assert "5 steps, 40 images" in said
     assert f"ganvas generate {run}" in said
     assert train(run, "--steps", 5) == 0
     assert "nothing was trained" in capsys.readouterr().out
@@ -279,13 +279,13 @@ GENERATE = "generate {}/digits-run --out {}/"
         (GENERATE + "empty.png --grid --overwrite", "choose another place"),
         (GENERATE + "x.gif --interpolate --count 1000", "too long"),
         (GENERATE + "x.png --grid --count 5000", "too small to see"),
-        (GENERATE + "x --label 3", "does not draw by class"),
+        (GENERATE + "x --label 3", "does not generate by class"),
         (GENERATE + "x.gif --interpolate --label 3 --between {}/photos/0.png {}/photos/0.png", "give one"),
-        (TRAIN + "digits --weights {}/file", "leave it out"),
+        (TRAIN + "digits --inception-weights {}/file", "leave it out"),
         ("train cgan --run {}/new --data digits --batch 1", "the smallest is 2"),
         (GENERATE + "x --between {}/photos/0.png {}/photos/0.png", "add --interpolate"),
         (GENERATE + "x.gif --interpolate --between {}/photos/0.png {}/photos/0.png", "latent numbers"),
-        (GENERATE + "x.gif --interpolate --between {}/photos/0.png", "two pictures or more"),
+        (GENERATE + "x.gif --interpolate --between {}/photos/0.png", "two images or more"),
         ("train cgan --run {}/new --steps 1 --data {}/photos", "one folder per class"),
         ("train pix2pix --run {}/new --data digits", "learns from pairs: add --side ab"),
         ("train cyclegan --run {}/new --data {}/photos", "--target FOLDER"),
@@ -470,7 +470,7 @@ def translator(method, pictures, run, *more, steps=2, data="photos"):
     ("method", "words", "data", "rows"),
     [
         ("pix2pix", ["--side", "ab"], "halves", 3),
-        ("pix2pix", ["--target", "{}/partners", "--jitter", "--flip"], "photos", 3),
+        ("pix2pix", ["--target", "{}/partners", "--random-crop", "--flip"], "photos", 3),
         ("pix2pix", ["--task", "colorize", "--generator", "encoder_decoder"], "photos", 3),
         ("autoencoder", [], "photos", 3),
         ("autoencoder", ["--task", "denoise:0.3"], "photos", 3),
@@ -488,7 +488,7 @@ def test_a_translator_is_trained_and_goes_on_by_the_same_command(
     words = [str(word).replace("{}", str(pictures)) for word in words]
     assert translator(method, pictures, run, *words, data=data) == 0
     said = capsys.readouterr().out
-    assert "2 steps, 4 pictures" in said
+    assert "2 steps, 4 images" in said
     assert f"ganvas translate '{run}'" in said
     assert ("--direction ba" in said) == (method == "cyclegan" and "colorize" not in words)  # Lab has no way back
     with Image.open(run / "samples/step-00000002.png") as sheet:
@@ -513,7 +513,7 @@ def test_a_run_that_learns_from_other_pairs_is_another_run(pictures, tmp_path, c
         (["--task", "denoise:0.2"], "task is denoise:0.1, not denoise:0.2"),
         (["--side", "ab"], "side is none, not ab"),
         (["--target", target], "task is denoise:0.1, not "),
-        (["--task", "denoise", "--jitter"], "jitter is False, not True"),
+        (["--task", "denoise", "--random-crop"], "random_crop is False, not True"),
         (["--task", "denoise", "--holdout", 0.5], "holdout is 0.0, not 0.5"),
         (["--task", "denoise", "--flip"], "flip is False, not True"),
     ):

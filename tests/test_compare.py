@@ -32,9 +32,11 @@ from torch.nn import functional
 
 from ganvas import checkpoint, evaluation, metrics
 from ganvas.checkpoint import Model
-from ganvas.cli import learned, main
+from ganvas.cli import main
 from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.progress import silently
 from ganvas.errors import ModelError
+from ganvas.evaluation.judging import models as judging
 from ganvas.evaluation.selection import choose
 from ganvas.metrics import features
 from ganvas.metrics.features import Features
@@ -525,13 +527,13 @@ def test_compare_leaves_out_what_was_learned_from_and_tells_it_all(place, tmp_pa
         (["{}/pix2pix", "{}/pix2pix"], "is given twice"),
         (["{}/pix2pix", "{}/pix2pix/step-00000001"], "is the same model as"),
         (["{}/pix2pix", "{}/pix2pix/step-00000001/weights.safetensors"], "is the same model as"),
-        (["{}/pix2pix", "{digits}"], "pix2pix translates; gan draws; compare those that do the same"),
+        (["{}/pix2pix", "{digits}"], "pix2pix translates; gan generates; compare those that do the same"),
         (["{}/pix2pix", "{}/nosuch"], "no such run or model file"),
         (["{}/pix2pix", "{}/autoencoder", "--data", "{}/empty"], "no pictures"),
         (["{}/pix2pix", "{}/autoencoder", "--target", "{}/learned"], "have no partner"),
         (["{}/pix2pix", "{}/autoencoder", "--paired"], "--paired: is for models that learned without pairs"),
-        (["{}/pix2pix", "{}/autoencoder", "--pictures-only", "--lpips"], "--pictures-only: measures nothing"),
-        (["{}/pix2pix", "{}/autoencoder", "--pictures-only", "--features", "inception"], "measures nothing"),
+        (["{}/pix2pix", "{}/autoencoder", "--images-only", "--lpips"], "--images-only: measures nothing"),
+        (["{}/pix2pix", "{}/autoencoder", "--images-only", "--features", "inception"], "measures nothing"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )  # fmt: skip
@@ -574,12 +576,12 @@ def test_pictures_stay_where_none_would_be_left_and_it_is_not_said_that_they_wer
             shutil.copy(data / f"{seed}.png", tmp_path / half)
     models = contenders_of(place / "pix2pix", {"a": tmp_path / "a", "b": tmp_path / "b"})
     source = opened(data)
-    kept, notes, _ = learned.without_known(models, source)
+    kept, notes, _ = judging.without_known(models, source, track=silently)
     assert len(kept) == 4
     assert len(notes) == 2
     assert all("would have to be left out" in note and "left out, for" not in note for note in notes)
     models = contenders_of(place / "pix2pix", {"a": tmp_path / "a"})
-    kept, (note,), knowing = learned.without_known(models, source)
+    kept, (note,), knowing = judging.without_known(models, source, track=silently)
     assert list(kept.names) == ["202.png", "203.png"]
     assert not knowing
     assert note == "2 of 4 pictures left out, for a learned from them: 200.png, 201.png"
@@ -588,18 +590,18 @@ def test_pictures_stay_where_none_would_be_left_and_it_is_not_said_that_they_wer
 def test_a_copy_of_what_was_learned_from_is_found_out_whatever_its_folder_is_called(place, tmp_path):
     copied = shutil.copytree(place / "learned", tmp_path / "fresh")
     models = contenders_of(place / "pix2pix", {"a": place / "learned"})
-    kept, (note,), knowing = learned.without_known(models, opened(copied))
+    kept, (note,), knowing = judging.without_known(models, opened(copied), track=silently)
     assert len(kept) == 5
     assert note.startswith("a learned from these very pictures")
-    assert learned.learned_from(models, str(copied), knowing)["a"].startswith("YES")
-    assert learned.learned_from(models, str(copied), [])["a"].startswith("no")
+    assert judging.learned_from(models, str(copied), knowing)["a"].startswith("YES")
+    assert judging.learned_from(models, str(copied), [])["a"].startswith("no")
 
 
 def contenders_of(run, folders):
     """A model by several names, each of which learned from a folder."""
     model = checkpoint.load(run, CPU)
     return {
-        name: learned.Contender(run, model, replace(model.facts, data=str(folder))) for name, folder in folders.items()
+        name: judging.Contender(run, model, replace(model.facts, data=str(folder))) for name, folder in folders.items()
     }
 
 
@@ -615,7 +617,7 @@ def test_names_of_models_are_short_and_never_those_of_the_other_answers(place, t
     where = tmp_path
 
     def names(*paths):
-        return list(learned.contenders([where / path for path in paths], CPU))
+        return list(judging.contenders([where / path for path in paths], CPU))
 
     assert names("x/a", "x/input") == ["x/a", "x/input"]
     assert names("x/a", "y/a") == ["x/a", "y/a"]
@@ -636,7 +638,7 @@ def test_every_save_of_a_run_is_judged_in_its_order(place, tmp_path, capsys):
     assert kept["scores"][0]["differences"][0]["second"] == "step 2"
     capsys.readouterr()
     for model, said in (
-        (place / "pix2pix", "holds 1 save; train it on with --keep 20"),
+        (place / "pix2pix", "holds 1 checkpoint; train it on with --keep 20"),
         (tmp_path / "run/step-00000001", "is no run; give the folder of one"),
         (tmp_path / "run/step-00000001/weights.safetensors", "is no run; give the folder of one"),
     ):
@@ -690,7 +692,7 @@ def test_without_partners_there_are_pictures_of_whatever_the_model_takes(
 ):
     source = pairs_source(n=8, channels=channels, target_channels=target_channels)
     model = run_of(tmp_path / "run", "pix2pix", tmp_path / "gone", source=source, target=str(tmp_path / "gone too"))
-    for number, words in enumerate((["--pictures-only"], [])):
+    for number, words in enumerate((["--images-only"], [])):
         out = tmp_path / f"out {number}"
         assert run("evaluate", model, "--data", place / "held", "--out", out, *words) == 0
         kept = kept_in(out)

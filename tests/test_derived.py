@@ -109,11 +109,11 @@ def test_a_parameter_is_kept():
     [
         ("sharpen", "colorize-rgb"), ("", "there are"), ("denoise:2", "0.001 to 1"), ("denoise:0", "SIGMA"),
         ("denoise:nan", "SIGMA"), ("denoise:much", "SIGMA"), ("denoise:", "SIGMA"), ("deblur:-1", "pixels"),
-        ("superres:3", "2 or 4"), ("colorize:3", "write --task colorize"), ("edges:", "no parameter"),
+        ("superres:3", "2 or 4"), ("colorize:3", "write `task` colorize"), ("edges:", "no parameter"),
     ],
 )  # fmt: skip
 def test_a_task_that_there_is_not_is_refused_in_one_line(given, said):
-    with pytest.raises(SettingError, match=f"^--task {given}: .*{said}.*$"):
+    with pytest.raises(SettingError, match=f"^`task` {given}: .*{said}.*$"):
         base.task(given)
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
 from ganvas.cli import main
+from ganvas.data.decode import How
 from ganvas.data.folder import held_out
 from ganvas.data.paired import open_side_by_side, open_two_folders
 from ganvas.doctor import Plan, check
@@ -400,7 +401,7 @@ def halves(tmp_path):
 def test_pairs_side_by_side(halves):
     assert not found(halves, side="ab")
     assert check(Plan(halves, side="ba")).verdict == "ready: 60 pairs; nothing to mend"
-    assert "--side ab" in only("side-by-side", halves).advice
+    assert "`side` ab" in only("side-by-side", halves).advice
 
 
 def test_pairs_that_cannot_be_halved_are_refused_by_training_too(halves):
@@ -505,7 +506,7 @@ def test_partners_of_another_size(two):
     negative(scene(7, width=96, height=96)).resize((48, 48)).save(target / "07.bmp")
     fault = found(source, target=target)["partner-size"]
     assert (fault.severity, fault.count) == ("note", 1)
-    open_two_folders(source, target, size=32)
+    open_two_folders(source, target, How(size=32))
 
 
 def test_a_target_that_is_a_copy_of_the_source(two, tmp_path):

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import facts_of, noise_source, same_weights, train_to
+from opening import open_source
 from PIL import Image
 
 from ganvas import checkpoint, evaluation, training
 from ganvas.checkpoint import Model
 from ganvas.checkpoint.manifest import build
-from ganvas.cli import judging_drawn, learned, main
-from ganvas.data import open_source
+from ganvas.cli import main
+from ganvas.core.options import Data, TrainOptions
 from ganvas.data.batch import Images, Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import DataError, UsageError
+from ganvas.evaluation.judging import Request, contender, generators
 from ganvas.imaging import images
 from ganvas.imaging.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
@@ -92,9 +94,7 @@ def of_copies(digits, training_part, test_part):
 
 @pytest.fixture(scope="module")
 def of_untrained(digits, training_part, test_part):
-    return judged(
-        untrained(training_part), test_part, features=digits, count=252, training=training_part
-    )  # fmt: skip
+    return judged(untrained(training_part), test_part, features=digits, count=252, training=training_part)
 
 
 def judged(model, source, *, training=None, **options):
@@ -174,11 +174,14 @@ def test_against_its_own_training_pictures_nothing_is_said_of_copies(digits, tra
 def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, training_part, test_part):
     right, wrong = (
         judged(
-            model_of(RepeatsByClass(training_part, beside), training_part), test_part,
-            features=digits, count=600, training=training_part,
+            model_of(RepeatsByClass(training_part, beside), training_part),
+            test_part,
+            features=digits,
+            count=600,
+            training=training_part,
         )
         for beside in (0, 1)
-    )  # fmt: skip
+    )
     floor = floors(right)["asked class"]
     assert value(right, "asked class") == pytest.approx(floor, abs=0.05)
     assert floor > 0.5
@@ -200,9 +203,7 @@ def test_a_model_that_draws_one_digit_is_found_out_by_its_classes(digits, traini
 
 
 def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, training_part, test_part, of_untrained):
-    again = judged(
-        untrained(training_part), test_part, features=digits, count=252, training=training_part
-    )  # fmt: skip
+    again = judged(untrained(training_part), test_part, features=digits, count=252, training=training_part)
     text = json.dumps(of_untrained.to_json(), allow_nan=False)
     assert json.dumps(again.to_json(), allow_nan=False) == text
     assert json.loads(text)["models"][0]["step"] == 7
@@ -265,7 +266,7 @@ def test_grey_and_colour_are_not_compared(digits, test_part):
         judged(untrained(grey), colour, features=digits, count=60)
     with pytest.raises(DataError, match="digits is grey and the model draws colour"):
         judged(untrained(colour), test_part, features=digits, count=60)
-    with pytest.raises(UsageError, match="--features inception"):
+    with pytest.raises(UsageError, match="`features` inception"):
         judged(untrained(colour), colour, features=digits, count=60)
 
 
@@ -324,9 +325,9 @@ def test_evaluate_without_the_training_pictures_says_so(tmp_path, capsys):
     source = dataclasses.replace(noise_source(), name=str(tmp_path / "gone"))
     train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
     assert evaluate(tmp_path / "run", tmp_path / "out", "--json") == 0
-    captured = capsys.readouterr()
-    assert "not to be found" in captured.err
-    assert json.loads(captured.out)["baselines"] == {}
+    told = json.loads(capsys.readouterr().out)
+    assert any("not to be found" in note for note in told["notes"])
+    assert told["baselines"] == {}
 
 
 def test_evaluate_replaces_nothing_unless_asked(digits_run, tmp_path, capsys):
@@ -336,7 +337,7 @@ def test_evaluate_replaces_nothing_unless_asked(digits_run, tmp_path, capsys):
     assert evaluate(digits_run, tmp_path, "--overwrite") == 0
 
 
-def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path, photos, capsys):
+def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path, photos):
     """A model keeps the folder's last name; `digits`, grey, is also a data set."""
     mine = photos.rename(tmp_path / "digits")
     source = open_source(str(mine), root=tmp_path, size=16)
@@ -346,22 +347,28 @@ def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path,
     alone.write_bytes(file.read_bytes())
 
     def training_source(path):
-        return judging_drawn._training_source(learned.facts_with_paths(path, checkpoint.load(path, CPU)), tmp_path)
+        one = contender(path, checkpoint.load(path, CPU))
+        return generators._training_source(one.facts, Request({"gan": one}, Data(str(mine), root=tmp_path)))
 
     for path in (run, file.parent, file):
-        assert training_source(path).name == str(mine)
-    assert training_source(alone) is None
-    assert "another of that name" in capsys.readouterr().err
+        assert training_source(path)[0].name == str(mine)
+    source, said = training_source(alone)
+    assert source is None
+    assert "another of that name" in said
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        ["--features", "inception", "--weights", "nosuch"], ["--weights", "nosuch"], ["--features", "eyes"],
-        ["--data", "nosuch"], ["--count", "0"], ["--count", "49"],
+        ["--features", "inception", "--inception-weights", "nosuch"],
+        ["--inception-weights", "nosuch"],
+        ["--features", "eyes"],
+        ["--data", "nosuch"],
+        ["--count", "0"],
+        ["--count", "49"],
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_what_cannot_be_evaluated_is_one_line_and_status_2(more, digits_run, tmp_path, capsys):
     words = ["evaluate", str(digits_run), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main([*words, *([] if "--data" in more else ["--data", "digits"]), *more]) == 2
@@ -408,7 +415,7 @@ def test_being_scored_does_not_change_what_is_learned(digits, tmp_path):
     source = open_named("digits", root=Path(), size=16)
     facts = facts_of(source)
     score = evaluation.scorer(source, digits, count=60)
-    scored = train_to(tmp_path / "scored", 6, source=source, facts=facts, score=score, score_every=2)
+    scored = train_to(tmp_path / "scored", 6, source=source, facts=facts, score=score, validate_every=2)
     assert same_weights(scored, train_to(tmp_path / "plain", 6, source=source, facts=facts))
 
 
@@ -422,7 +429,7 @@ def test_the_weights_of_the_lowest_score_are_kept(tmp_path):
     source = noise_source()
     facts = facts_of(source)
     run = tmp_path / "run"
-    train_to(run, 9, source=source, facts=facts, score=scores(5.0, 3.0, 1.5, 2.0, 4.0), score_every=2)
+    train_to(run, 9, source=source, facts=facts, score=scores(5.0, 3.0, 1.5, 2.0, 4.0), validate_every=2)
     assert checkpoint.best(run) == checkpoint.Best(6, "FID (digits)", 1.5)
     kept = checkpoint.load(run / "best", CPU)
     assert (kept.step, checkpoint.load(run, CPU).step) == (6, 9)
@@ -438,12 +445,12 @@ def test_the_weights_of_the_lowest_score_are_kept(tmp_path):
 def test_going_on_keeps_the_best_until_there_is_a_better_one(tmp_path):
     source = noise_source()
     facts = facts_of(source)
-    train_to(tmp_path, 4, source=source, facts=facts, score=scores(1.0, 3.0), score_every=2)
+    train_to(tmp_path, 4, source=source, facts=facts, score=scores(1.0, 3.0), validate_every=2)
     first = (tmp_path / "best/weights.safetensors").read_bytes()
-    train_to(tmp_path, 8, source=source, facts=facts, score=scores(2.0, 1.5), score_every=2)
+    train_to(tmp_path, 8, source=source, facts=facts, score=scores(2.0, 1.5), validate_every=2)
     assert (tmp_path / "best/weights.safetensors").read_bytes() == first
     assert checkpoint.best(tmp_path) == checkpoint.Best(2, "FID (digits)", 1.0)
-    train_to(tmp_path, 9, source=source, facts=facts, score=scores(0.5), score_every=10)
+    train_to(tmp_path, 9, source=source, facts=facts, score=scores(0.5), validate_every=10)
     assert checkpoint.best(tmp_path) == checkpoint.Best(9, "FID (digits)", 0.5)
 
 
@@ -451,18 +458,18 @@ def test_a_best_by_another_score_is_not_compared_with(tmp_path):
     source = noise_source()
     facts = facts_of(source)
     for steps, name, value in ((2, "FID", 3.0), (4, "KID", 5.0), (6, "KID", 6.0)):
-        train_to(tmp_path, steps, source=source, facts=facts, score=lambda _, it=(name, value): it, score_every=2)
+        train_to(tmp_path, steps, source=source, facts=facts, score=lambda _, it=(name, value): it, validate_every=2)
     assert checkpoint.best(tmp_path) == checkpoint.Best(4, "KID", 5.0)
 
 
 def test_a_best_that_the_disk_has_damaged_makes_room_for_a_whole_one(tmp_path):
     source = noise_source()
     facts = facts_of(source)
-    train_to(tmp_path, 2, source=source, facts=facts, score=scores(1.0), score_every=2)
+    train_to(tmp_path, 2, source=source, facts=facts, score=scores(1.0), validate_every=2)
     file = tmp_path / "best/weights.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     assert checkpoint.best(tmp_path) is None
-    train_to(tmp_path, 4, source=source, facts=facts, score=scores(7.0), score_every=2)
+    train_to(tmp_path, 4, source=source, facts=facts, score=scores(7.0), validate_every=2)
     assert checkpoint.best(tmp_path) == checkpoint.Best(4, "FID (digits)", 7.0)
     assert checkpoint.load(tmp_path / "best", CPU).step == 4
 
@@ -472,9 +479,17 @@ def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
     source = noise_source()
     facts = facts_of(source)
     events = training.train(
-        tmp_path, source, training.start(tmp_path, source, facts), facts=facts, device=CPU,
-        budget=training.Budget(steps=5), score=scores(3.0, 2.0, 1.0), score_every=2,
-    )  # fmt: skip
+        tmp_path,
+        source,
+        training.start(tmp_path, source, facts),
+        training.Plan(
+            facts=facts,
+            device=CPU,
+            limit=training.Limit(steps=5),
+            score=scores(3.0, 2.0, 1.0),
+            options=TrainOptions(validate_every=2),
+        ),
+    )
     told = [event.score and event.score[1] for event in events]
     assert told == [None, None, 3.0, 3.0, 2.0, 1.0]
 
@@ -484,7 +499,7 @@ def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkey
     source = noise_source()
     facts = facts_of(source)
     heights = []
-    for name, options in (("plain", {}), ("scored", {"score": scores(3.0, 0.0, 2.0), "score_every": 2})):
+    for name, options in (("plain", {}), ("scored", {"score": scores(3.0, 0.0, 2.0), "validate_every": 2})):
         train_to(tmp_path / name, 6, source=source, facts=facts, **options)
         path = samples.draw_curves(tmp_path / name)
         assert path == tmp_path / name / "losses.png"
@@ -495,7 +510,7 @@ def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkey
 
 
 def test_train_with_validate_every_tells_and_keeps_the_best(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ganvas.cli.train.VALIDATED", 60)
+    monkeypatch.setattr("ganvas.api.training.VALIDATED", 60)
     run = tmp_path / "run"
     words = ["train", "gan", "--data", "digits", "--run", str(run), "--device", "cpu", "--precision", "fp32"]
     small = ["--generator", "16", "--discriminator", "16", "--batch", "8", "--steps", "5", "--validate-every", "2"]

@@ -195,7 +195,7 @@ def test_without_its_weights_lpips_says_what_to_fetch(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(torchvision.models, "alexnet", offline)
-    with pytest.raises(UsageError, match=r"--lpips: .*\(no network\); fetch https://\S+/alexnet-\S+\.pth .* put it to"):
+    with pytest.raises(UsageError, match=r"`lpips`: .*\(no network\); fetch https://\S+/alexnet-\S+\.pth .* put it to"):
         evaluation.lpips_measure(torch.device("cpu"))
 
 
@@ -376,7 +376,7 @@ def test_paintings_can_be_named(style_runs, tmp_path, capsys, monkeypatch, witho
         assert without_weights.pop() == Path("weights.safetensors")
     file = tmp_path / "weights.pth"
     file.touch()
-    words = ["--target", paintings, "--features", file, "--size", 32, "--json"]
+    words = ["--target", paintings, "--vgg-weights", file, "--size", 32, "--json"]
     assert evaluate(style_runs / "adain", photos, tmp_path / "target", *words) == 0
     assert json.loads(capsys.readouterr().out)["protocol"]["size"] == 32
     assert without_weights.pop() == file
@@ -401,7 +401,7 @@ def test_a_model_file_alone_knows_no_paintings(style_runs, tmp_path, capsys):
         ("fast_style", ["--count", "9"], "--count 9: is for models that draw"),
         ("fast_style", ["--lpips"], "--lpips: is for pictures with partners"),
         ("fast_style", ["--features", "digits"], "--features digits: is for models that draw"),
-        ("fast_style", ["--features", "nosuch"], "--features nosuch: expected vgg, or a file"),
+        ("fast_style", ["--features", "nosuch"], "--features nosuch: expected auto, none, vgg, digits, inception"),
         ("adain", ["--target", "{}/paintings", "--style", "{}/paintings/0.png"], "two ways to say which paintings"),
         ("adain", ["--target", "{}/nosuch"], "no such folder"),
     ],

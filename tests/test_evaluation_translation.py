@@ -9,6 +9,7 @@ import pytest
 import skimage.metrics
 import torch
 from conftest import facts_of, noise_source, pairs_source, photograph, small_config, train_to
+from opening import open_source
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -17,7 +18,6 @@ from ganvas import checkpoint, evaluation
 from ganvas.checkpoint import Model
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
-from ganvas.data import open_source
 from ganvas.data.batch import Images, Pairs, Source, Spec
 from ganvas.data.tasks import base
 from ganvas.data.tasks.pairs import pairs_from
@@ -285,7 +285,7 @@ def test_pairs_of_another_kind_or_size_are_refused():
 
 def test_models_that_cannot_do_it_are_refused():
     source = pairs_source()
-    with pytest.raises(SettingError, match="--direction ba"):
+    with pytest.raises(SettingError, match="`direction` ba"):
         of_model(shifted(0), source, direction="ba")
     with pytest.raises(ModelError, match="no number"):
         of_model(lambda images: images / 0, source)
@@ -350,7 +350,7 @@ def test_without_pairs_patches_are_held_against_those_of_the_wanted_kind():
 
 def test_without_pairs_a_model_must_go_both_ways():
     a, b = sides()
-    with pytest.raises(SettingError, match="--direction ba"):
+    with pytest.raises(SettingError, match="`direction` ba"):
         evaluation.evaluate_unpaired({"model": model_of(pairs_source(), shifted(0))}, a, b)
 
 
@@ -483,7 +483,7 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
     [
         (["--count", "10"], "--count 10: is for models that draw"),
         (["--features", "digits"], "--features digits: is for models that draw"),
-        (["--weights", "file"], "--weights file: are Inception's"),
+        (["--inception-weights", "file"], "--inception-weights file: are Inception's"),
         (["--data", "{}/empty"], "no pictures"),
         (["--data", "{}/nosuch"], "no folder of that name"),
         (["--target", "{}/partners"], "no partner"),

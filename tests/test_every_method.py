@@ -1,7 +1,6 @@
 """The contract, over every method in the folder: it is what CONTRIBUTING.md says a method is."""
 
 import dataclasses
-import inspect
 
 import pytest
 import torch
@@ -17,11 +16,11 @@ from conftest import (
     taught,
     train_to,
     unpaired_source,
-)  # fmt: skip
+)
 from torch import Tensor
 
 from ganvas import checkpoint, methods, training
-from ganvas.cli import train
+from ganvas.core.options import Data, TrainOptions
 from ganvas.data.batch import SIZES, Images, Pairs, Spec, Unpaired
 from ganvas.errors import DataError, SettingError
 from ganvas.methods._base import BaseConfig, Generates, Method, Translates
@@ -54,7 +53,7 @@ def test_there_are_methods_and_one_that_is_none_is_refused():
     assert known <= set(methods.names())
     with pytest.raises(SettingError, match=r"nosuch.*dcgan"):
         methods.get("nosuch")
-    with pytest.raises(SettingError, match=r"--preset nosuch.*gan has"):
+    with pytest.raises(SettingError, match=r"`preset` nosuch.*gan has"):
         methods.config("gan", "nosuch")
 
 
@@ -132,9 +131,11 @@ def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
     source = source_for(name)
     facts = facts_of(source, name)
     events = training.train(
-        tmp_path, source, training.start(tmp_path, source, facts, **lessons(name)),
-        facts=facts, device=CPU, budget=training.Budget(steps=9),
-    )  # fmt: skip
+        tmp_path,
+        source,
+        training.start(tmp_path, source, facts, **lessons(name)),
+        training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=9)),
+    )
     for event in events:
         if event.step == 4:
             break
@@ -310,12 +311,14 @@ def test_the_smallest_batch_that_is_allowed_can_be_learned_from(name):
 def test_a_size_that_cannot_be_made_is_refused(name, preset):
     config = methods.config(name, preset)
     for size in set(SIZES) - set(config.sizes):
-        with pytest.raises(SettingError, match=f"--size {size}.*{name}"):
+        with pytest.raises(SettingError, match=f"`size` {size}.*{name}"):
             methods.get(name)(config, source_for(name, n=8, size=size).spec)
 
 
 def test_no_setting_is_called_like_a_flag_of_the_command_or_a_fact_of_the_data():
-    flags = set(inspect.signature(train).parameters) - {"epochs"}  # the recipe's epochs are the flag's default
+    flags = {field.name for cls in (Data, TrainOptions) for field in dataclasses.fields(cls)}
+    assert len(flags) == sum(len(dataclasses.fields(cls)) for cls in (Data, TrainOptions))
+    flags |= {"steps", "minutes", "run", "preset", "callbacks", "progress", "options"}  # epochs: the flag's default
     for name in methods.names():
         fields = {field.name for field in dataclasses.fields(methods.get(name).Config)}
         assert not fields & (flags | {field.name for field in dataclasses.fields(Spec)} | {"pictures", "command"})

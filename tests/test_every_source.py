@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import photograph
+from opening import open_source
 from PIL import Image
 
-from ganvas.data import builtin, decode, open_source
+from ganvas.data import builtin, decode
 from ganvas.data.batch import Images
-from ganvas.data.decode import LazyRows
+from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import open_folder
 from ganvas.errors import DataError, SettingError
 
@@ -152,7 +153,7 @@ def test_an_unknown_name_lists_the_known():
 
 @pytest.mark.parametrize("size", [0, 17, 513, -16])
 def test_a_size_that_is_none_is_refused_before_reading(size):
-    with pytest.raises(SettingError, match=f"--size {size}"):
+    with pytest.raises(SettingError, match=f"`size` (is )?{size}"):
         open_source("digits", root=NOWHERE, size=size)
 
 
@@ -245,8 +246,8 @@ def test_names_with_spaces_hangul_and_emoji_are_names(tmp_path):
 
 
 def test_a_large_set_is_decoded_when_asked_for(photos, monkeypatch):
-    resident = open_folder(photos, size=32)
+    resident = open_folder(photos, How(size=32))
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
-    streamed = open_folder(photos, size=32)
+    streamed = open_folder(photos, How(size=32))
     assert isinstance(streamed.pictures, LazyRows)
     assert torch.equal(streamed.pictures[3][0].images[0], resident.pictures.images[3])

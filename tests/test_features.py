@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from opening import open_source
 from torch import nn
 from torch.nn import functional as F
 
 import ganvas
-from ganvas.data import open_source
 from ganvas.data.batch import Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import UsageError
@@ -73,7 +73,7 @@ def test_the_digit_network_comes_along_and_is_small():
 
 
 def test_the_digit_network_refuses_colour(digits):
-    with pytest.raises(UsageError, match="--features inception"):
+    with pytest.raises(UsageError, match="`features` inception"):
         digits.see(pixels(2, 3, 28, 28))
 
 
@@ -176,7 +176,7 @@ def test_weights_that_are_not_inceptions_are_refused_in_one_line_and_run_nothing
     pytest.importorskip("torch_fidelity")
     file, place = tmp_path / "weights.pth", tmp_path / "it-ran"
     spoil(file, place)
-    with pytest.raises(UsageError, match=r"--weights .*weights\.pth") as error:
+    with pytest.raises(UsageError, match=r"`inception_weights` .*weights\.pth") as error:
         open_features("inception", device=CPU, weights=file)
     assert len(str(error.value).splitlines()) == 1
     assert not place.exists()
@@ -199,7 +199,7 @@ def test_the_bomb_of_these_tests_would_go_off(tmp_path):
 
 def test_without_torch_fidelity_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(UsageError, match=r"pip install 'ganvas\[inception\]'.*--features digits"):
+    with pytest.raises(UsageError, match=r"pip install 'ganvas\[inception\]'.*`features` digits"):
         open_features("inception", device=CPU)
 
 
@@ -211,7 +211,7 @@ def test_where_nothing_can_be_downloaded_it_says_what_to_fetch(error, monkeypatc
         raise error
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    with pytest.raises(UsageError, match=r"cannot download.*--weights.*--features digits") as raised:
+    with pytest.raises(UsageError, match=r"cannot download.*`inception_weights`.*`features` digits") as raised:
         open_features("inception", device=CPU)
     assert fidelity.URL_INCEPTION_V3 in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1

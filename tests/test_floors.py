@@ -20,6 +20,8 @@ FLOORS = [
     {"describe", "doctor", "inference"},
     {"evaluation"},
     {"report", "studies"},
+    {"progress"},
+    {"api"},
     {"cli", "studio", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

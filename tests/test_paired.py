@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import noise_source, photograph
+from opening import open_for, open_source
 from PIL import Image
 
-from ganvas.data import decode, open_for, open_source, paired
+from ganvas.data import decode, paired
 from ganvas.data.batch import Images, Pairs, Spec, Unpaired
+from ganvas.data.decode import How
 from ganvas.data.folder import held_out, open_folder
 from ganvas.data.tasks import base, pairs
 from ganvas.data.tasks.pairs import pairs_from
@@ -172,7 +174,7 @@ def test_a_pixel_of_rounding_is_no_other_shape(folders):
     one, two = folders
     plain(one / "b.png", 0, width=200, height=150)
     plain(two / "b.bmp", 100, width=101, height=75)
-    assert len(paired.open_two_folders(one, two, size=16)) == 4
+    assert len(paired.open_two_folders(one, two, How(size=16))) == 4
 
 
 def test_class_folders_are_matched_by_folder_and_name(tmp_path):
@@ -220,8 +222,8 @@ def test_a_broken_partner_is_left_out_and_no_pair_is_shifted(many, monkeypatch, 
 
 def test_pairs_too_many_for_the_memory_are_read_when_asked_for(folders, halves, monkeypatch):
     opened = {
-        "folders": lambda: paired.open_two_folders(*folders, size=32, jitter=True),
-        "halves": lambda: paired.open_side_by_side(halves, side="ba", size=32, jitter=True),
+        "folders": lambda: paired.open_two_folders(*folders, How(size=32, random_crop=True)),
+        "halves": lambda: paired.open_side_by_side(halves, How(size=32, random_crop=True), side="ba"),
     }
     resident = {name: make() for name, make in opened.items()}
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
@@ -314,7 +316,7 @@ def test_parts_share_nothing_and_leave_nothing_and_stay_when_files_are_added(man
 
 
 def test_an_empty_part_is_said(folders):
-    with pytest.raises(DataError, match=r"--holdout 0\.001 leaves none to test") as error:
+    with pytest.raises(DataError, match=r"`holdout` 0\.001 leaves none to test") as error:
         open_for(SINGLE, str(folders[0]), root=NOWHERE, holdout=0.001, split="test")
     refused(error)
 
@@ -330,7 +332,7 @@ def test_a_single_picture_may_be_held_out(tmp_path):
 
 
 def test_a_named_set_has_a_test_part_of_its_own():
-    with pytest.raises(UsageError, match=r"--holdout 0\.2: digits has a test part"):
+    with pytest.raises(UsageError, match=r"`holdout` 0\.2: digits has a test part"):
         open_for(SINGLE, "digits", root=NOWHERE, holdout=0.2)
 
 
@@ -343,7 +345,7 @@ def test_a_named_set_has_a_test_part_of_its_own():
 def test_every_task_makes_pairs_of_a_folder(photos, monkeypatch, name, jitter, resident):
     if not resident:
         monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
-    source = open_for((Pairs,), str(photos), root=NOWHERE, size=32, task=name, jitter=jitter)
+    source = open_for((Pairs,), str(photos), root=NOWHERE, size=32, task=name, random_crop=jitter)
     task = base.task(name)
     assert source.batch is Pairs
     assert isinstance(source.pictures, Pairs) == resident
@@ -356,7 +358,7 @@ def test_every_task_makes_pairs_of_a_folder(photos, monkeypatch, name, jitter, r
     assert source.spec.target_channels == (task.target_channels or 3)
     assert (source.afresh is not None) == task.fresh
     if not task.fresh:
-        single = open_folder(photos, size=32, jitter=jitter, channels=task.read_channels)
+        single = open_folder(photos, How(size=32, random_crop=jitter), channels=task.read_channels)
         pair = task.pair(single.raw([4]).images[0])
         assert torch.equal(source.raw([4]).source, pair.source)
         assert torch.equal(source.raw([4]).target, pair.target)
@@ -420,19 +422,19 @@ def test_what_is_opened_is_what_the_method_and_the_words_say(folders):
 @pytest.mark.parametrize(
     ("kinds", "words", "error", "said"),
     [
-        (PAIRED, {}, UsageError, "learns from pairs: add --side ab"),
-        (TWO_SETS, {}, UsageError, "--target FOLDER"),
-        (SINGLE, {"task": "denoise"}, UsageError, "--task denoise: this method learns from single pictures"),
-        (SINGLE, {"side": "ab"}, UsageError, "--side ab: this method"),
-        (SINGLE, {"target": "two"}, UsageError, "--target two: this method"),
-        (PAIRED, {"side": "ab", "task": "denoise"}, UsageError, "--side and --task are two ways"),
-        (PAIRED, {"target": "two", "side": "ab"}, UsageError, "--target and --side are two ways"),
-        (PAIRED, {"side": "left"}, UsageError, "--side left"),
-        (PAIRED, {"target": "nosuch"}, DataError, "--target nosuch: no folder of that name"),
-        (TWO_SETS, {"target": "nosuch"}, DataError, "--target nosuch: no folder of that name"),
-        (PAIRED, {"task": "nosuch"}, SettingError, "--task nosuch"),
-        (PAIRED, {"task": "denoise", "size": 17}, SettingError, "--size 17"),
-        (PAIRED, {"side": "ab", "size": 17}, SettingError, "--size 17"),
+        (PAIRED, {}, UsageError, "learns from pairs: add `side` ab"),
+        (TWO_SETS, {}, UsageError, "`target` FOLDER"),
+        (SINGLE, {"task": "denoise"}, UsageError, "`task` denoise: this method learns from single pictures"),
+        (SINGLE, {"side": "ab"}, UsageError, "`side` ab: this method"),
+        (SINGLE, {"target": "two"}, UsageError, "`target` two: this method"),
+        (PAIRED, {"side": "ab", "task": "denoise"}, UsageError, "`side` and `task` are two ways"),
+        (PAIRED, {"target": "two", "side": "ab"}, UsageError, "`target` and `side` are two ways"),
+        (PAIRED, {"side": "left"}, UsageError, "`side` is 'left'; expected one of ab, ba"),
+        (PAIRED, {"target": "nosuch"}, DataError, "`target` nosuch: no folder of that name"),
+        (TWO_SETS, {"target": "nosuch"}, DataError, "`target` nosuch: no folder of that name"),
+        (PAIRED, {"task": "nosuch"}, SettingError, "`task` nosuch"),
+        (PAIRED, {"task": "denoise", "size": 17}, SettingError, "`size` 17"),
+        (PAIRED, {"side": "ab", "size": 17}, SettingError, "`size` 17"),
     ],
 )
 def test_what_cannot_be_opened_is_one_line(folders, kinds, words, error, said):
@@ -443,7 +445,7 @@ def test_what_cannot_be_opened_is_one_line(folders, kinds, words, error, said):
 
 def test_a_data_folder_that_is_not_there_is_named_as_such(folders):
     for words in ({"target": str(folders[1])}, {"side": "ab"}, {"task": "denoise"}):
-        with pytest.raises(DataError, match="--data nosuch: no folder of that name"):
+        with pytest.raises(DataError, match="`data` nosuch: no folder of that name"):
             open_for(PAIRED, "nosuch", root=NOWHERE, **words)
 
 

@@ -159,7 +159,7 @@ def test_what_they_tell_each_other(of_two):
         assert found["together"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
         assert bytes(found["told"].tolist()) == b"abc"
         said = bytes(found["refused batch"].tolist()).decode()
-        assert said == "--batch 7: cannot be shared evenly by 2 processes; give a multiple of 2: 8"
+        assert said == "`batch` 7: cannot be shared evenly by 2 processes; give a multiple of 2: 8"
     first, second = (bytes(found["refused data"].int().tolist()).decode() for found in of_two[1])
     assert not first
     assert "holds 9 pictures in process 1, 8 in the first" in second
@@ -334,9 +334,9 @@ def test_in_parts_every_fake_meets_the_pool_by_a_chance_of_its_own():
 def test_every_method_learns_in_parts_and_goes_on_as_if_never_stopped(name, tmp_path):
     source = source_for(name)
     facts = facts_of(source, name)
-    unbroken = train_to(tmp_path / "unbroken", 5, source=source, facts=facts, accumulate=2)
-    train_to(tmp_path / "broken", 2, of=5, source=source, facts=facts, accumulate=2)
-    assert same_weights(unbroken, train_to(tmp_path / "broken", 5, source=source, facts=facts, accumulate=2))
+    unbroken = train_to(tmp_path / "unbroken", 5, source=source, facts=facts, grad_accumulate=2)
+    train_to(tmp_path / "broken", 2, of=5, source=source, facts=facts, grad_accumulate=2)
+    assert same_weights(unbroken, train_to(tmp_path / "broken", 5, source=source, facts=facts, grad_accumulate=2))
 
 
 def test_every_part_takes_its_own_rows_of_one_draw_and_each_update_is_made_once():
@@ -381,8 +381,8 @@ def test_dropout_leaves_out_other_units_in_every_part():
 
 @pytest.mark.parametrize(
     ("batch", "parts", "said"),
-    [(9, 2, "--batch 9: cannot be shared evenly by --grad-accumulate 2; give a multiple of 2: 10"),
-     (8, 8, "--grad-accumulate 8: leaves 1 of --batch 8 to a part, and gan takes 2 or more; give 4 or less")],
+    [(9, 2, "`batch` 9: cannot be shared evenly by `grad_accumulate` 2; give a multiple of 2: 10"),
+     (8, 8, "`grad_accumulate` 8: leaves 1 of `batch` 8 to a part, and gan takes 2 or more; give 4 or less")],
 )  # fmt: skip
 def test_parts_that_cannot_be_made_are_refused_in_one_line(batch, parts, said):
     source = source_for("gan")

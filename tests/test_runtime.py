@@ -228,7 +228,7 @@ def test_evaluating_puts_the_mode_back():
 def test_a_device_that_is_not_there_is_named(name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UsageError, match=f"--device {name}.*cpu"):
+    with pytest.raises(UsageError, match=f"`device` {name}.*cpu"):
         find_device(name)
 
 

@@ -28,7 +28,7 @@ class Settings:
 )  # fmt: skip
 def test_a_wrong_value_is_named(wrong):
     (name,) = wrong
-    with pytest.raises(SettingError, match=f"--{name}"):
+    with pytest.raises(SettingError, match=f"`{name}`"):
         check(Settings(**wrong))
 
 

@@ -17,13 +17,14 @@ import threading
 import pytest
 import torch
 from conftest import facts_of, photograph, same_weights, train_to
+from opening import open_for
 from PIL import Image
 
 from ganvas.cli import main
 from ganvas.core.accumulation import Share
-from ganvas.data import decode, open_for
+from ganvas.data import decode
 from ganvas.data.batch import Images, Pairs
-from ganvas.data.decode import LazyRows
+from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import open_folder
 from ganvas.data.loader import batches
 from ganvas.data.webdataset import index, pack, reader
@@ -94,7 +95,7 @@ def by_name(source):
 def test_shards_hold_the_pictures_and_the_classes_of_the_folder(animals, packed, tmp_path, monkeypatch, resident):
     if not resident:
         monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
-    folder, shards = open_folder(animals, size=16), opened(packed, tmp_path)
+    folder, shards = open_folder(animals, How(size=16)), opened(packed, tmp_path)
     assert isinstance(shards.pictures, Images if resident else LazyRows)
     assert (shards.spec, len(shards)) == (folder.spec, 40)
     assert by_name(shards) == by_name(folder)
@@ -138,7 +139,7 @@ def test_size_makes_large_pictures_smaller_and_leaves_small_ones(tmp_path):
         with Image.open(io.BytesIO(found.shelf.encoded(sample).content)) as image:
             sizes[sample.name] = image.size
     assert sizes == {"large.png": (64, 32), "small.png": (20, 24)}
-    whole = open_folder(tmp_path / "mixed", size=32).rows([0]).images.float()
+    whole = open_folder(tmp_path / "mixed", How(size=32)).rows([0]).images.float()
     again = opened(tmp_path / "out", tmp_path, size=32)
     row = [again.name_of(i) for i in range(2)].index("large.png")
     assert (again.rows([row]).images.float() - whole).abs().mean() < 2
@@ -171,7 +172,7 @@ def test_names_that_share_what_is_before_the_dot_stay_apart(tmp_path):
     pack.pack_folder(folder, tmp_path / "out")
     source = opened(tmp_path / "out", tmp_path)
     assert len(set(source.names)) == len(source) == len(names)
-    pixels = {row[0] for row in by_name(open_folder(folder, size=16)).values()}
+    pixels = {row[0] for row in by_name(open_folder(folder, How(size=16))).values()}
     assert {row[0] for row in by_name(source).values()} == pixels
     assert "x" * 150 + ".jpg" in source.names
     assert "ü €.jpg" in source.names
@@ -182,7 +183,7 @@ def test_names_that_share_what_is_before_the_dot_stay_apart(tmp_path):
 
 @pytest.mark.parametrize("of", [1, 2, 4])
 def test_however_many_processes_and_workers_read_the_batches_are_the_same(packed, tmp_path, streaming, monkeypatch, of):
-    source = opened(packed, tmp_path, jitter=True)
+    source = opened(packed, tmp_path, random_crop=True)
     whole = take(6, source, flip=True)
     monkeypatch.setattr("ganvas.data.loader.cores", lambda: 1)
     parts = [take(4, source, flip=True, first=2, share=Share(index, of)) for index in range(of)]
@@ -212,8 +213,8 @@ def test_what_is_held_out_of_shards_is_what_is_held_out_of_the_folder(animals, p
     for part in ("train", "test"):
         shards = opened(packed, tmp_path, holdout=0.3, split=part)
         parts[part] = set(shards.names)
-        assert parts[part] == set(open_folder(animals, size=16, holdout=0.3, part=part).names)
-        assert by_name(shards).items() <= by_name(open_folder(animals, size=16)).items()
+        assert parts[part] == set(open_folder(animals, How(size=16, holdout=0.3, part=part)).names)
+        assert by_name(shards).items() <= by_name(open_folder(animals, How(size=16))).items()
         assert sum(shards.shards.counts) == len(shards)
     assert len(parts["train"] | parts["test"]) == 40
     assert len(take(9, opened(packed, tmp_path, holdout=0.3, split="train"))) == 9

@@ -136,7 +136,7 @@ def test_a_run_records_its_steps_unless_told_otherwise_and_goes_on_where_it_was(
         return record(work)
 
     monkeypatch.setattr(training.loop, "recording", lambda device, parts: counted)
-    plain = train_to(tmp_path / "plain", 30, source=source, facts=facts, record=False)
+    plain = train_to(tmp_path / "plain", 30, source=source, facts=facts, no_cuda_graphs=True)
     assert not recorded
     train_to(tmp_path / "recorded", 17, of=30, source=source, facts=facts)
     again = train_to(tmp_path / "recorded", 30, source=source, facts=facts)
@@ -146,9 +146,11 @@ def test_a_run_records_its_steps_unless_told_otherwise_and_goes_on_where_it_was(
 
 
 def test_plain_steps_are_refused_where_all_are(ganvas, tmp_path):
-    done = ganvas("train", "gan", "--data", "digits", "--steps", "1", "--plain-steps", "--device", "cpu", cwd=tmp_path)
+    done = ganvas(
+        "train", "gan", "--data", "digits", "--steps", "1", "--no-cuda-graphs", "--device", "cpu", cwd=tmp_path
+    )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "--plain-steps" in done.stderr
+    assert "--no-cuda-graphs" in done.stderr
 
 
 # --- what a recording cannot hold -----------------------------------------------------------------------------------

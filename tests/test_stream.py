@@ -11,6 +11,7 @@ from PIL import Image
 from ganvas.core.accumulation import Share
 from ganvas.data import decode, folder
 from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
+from ganvas.data.decode import How
 from ganvas.data.loader import batches, indices
 from ganvas.data.tasks import base
 from ganvas.data.tasks.pairs import pairs_from
@@ -129,10 +130,10 @@ def test_only_when_asked_half_are_mirrored():
 
 
 def test_workers_give_the_same_batches_as_memory(photos, monkeypatch):
-    resident = take(6, folder.open_folder(photos, size=16))
+    resident = take(6, folder.open_folder(photos, How(size=16)))
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
-    streamed = take(6, folder.open_folder(photos, size=16))
-    later = take(2, folder.open_folder(photos, size=16), first=4)
+    streamed = take(6, folder.open_folder(photos, How(size=16)))
+    later = take(2, folder.open_folder(photos, How(size=16)), first=4)
     for a, b in zip(resident, streamed, strict=True):
         assert torch.equal(a.images, b.images)
     assert torch.equal(later[1].images, resident[5].images)
@@ -295,7 +296,7 @@ SHARED = {
     "labelled": lambda photos: labelled_source(n=90),
     "pairs": lambda photos: twins(90, margin=4),
     "two sets": lambda photos: unpaired_source(n=90),
-    "folder": lambda photos: folder.open_folder(photos, size=16, jitter=True),
+    "folder": lambda photos: folder.open_folder(photos, How(size=16, random_crop=True)),
     "shards": lambda photos: in_shards(20, 3, 0, 31, 36),
     "denoise": lambda photos: noisy("denoise:0.2"),
     "inpaint": lambda photos: noisy("inpaint"),

@@ -13,10 +13,11 @@ import torch
 from conftest import photograph
 from PIL import Image
 
-from ganvas import checkpoint, methods, studies, training
-from ganvas.cli import console, evaluate, main, study_work
+from ganvas import api, checkpoint, methods, progress, studies, training
+from ganvas.cli import main, study_work
 from ganvas.cli.study_work import compare as compared
 from ganvas.errors import DataError
+from ganvas.evaluation import Evaluation
 from ganvas.imaging import images
 from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix
@@ -86,13 +87,13 @@ def told(monkeypatch):
         monkeypatch.setattr(samples, name, lambda *_, **__: [])
     monkeypatch.setattr(study_work, "compare", compare)
     monkeypatch.setattr(study_work, "report", lambda out: [])
-    train = study_work.train_run
+    train = api.train_job
 
-    def train_and_tell(*words, run, **options):
-        said.append(f"train {run.parent.name} {run.name}")
-        return train(*words, run=run, **options)
+    def train_and_tell(job, **options):
+        said.append(f"train {job.run.parent.name} {job.run.name}")
+        return train(job, **options)
 
-    monkeypatch.setattr(study_work, "train_run", train_and_tell)
+    monkeypatch.setattr(api, "train_job", train_and_tell)
     return said
 
 
@@ -155,7 +156,7 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
     teacher = tasks["monet"].teacher
     assert teacher.learner.words == "cyclegan --generator unet --norm group --cycle 3 --identity 0.2"
     assert (teacher.length.minutes, Path(teacher.target).name) == (14, "monet")
-    assert all((task.size, task.flip, task.jitter) == (128, True, True) for task in found.tasks)
+    assert all((task.size, task.flip, task.random_crop) == (128, True, True) for task in found.tasks)
     rounds = list(studies.rounds(found, Path("out")))
     assert [(one.seed, one.task.name) for one in rounds] == [(s, name) for s in (0, 1) for name in tasks]
     runs = [run for one in rounds for run in one.runs] + [rounds[1].teacher]
@@ -334,7 +335,7 @@ def test_stopped_anywhere_the_same_command_ends_as_if_it_had_not_been(place, tol
     assert go("--steps", 3, out="whole") == 0
     told.clear()
     monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
-    follow, runs = console.follow, []
+    follow, runs = progress.follow, []
 
     def follow_and_stop(events):
         runs.append(events)
@@ -343,10 +344,10 @@ def test_stopped_anywhere_the_same_command_ends_as_if_it_had_not_been(place, tol
     def stopped(events):
         for event in events:
             yield event
-            if event.step == 1:
+            if isinstance(event, training.Progress) and event.step == 1:
                 signal.raise_signal(signal.SIGINT)  # it ends after the step that follows
 
-    monkeypatch.setattr(console, "follow", follow_and_stop)
+    monkeypatch.setattr(progress, "follow", follow_and_stop)
     assert go("--steps", 3) == 130  # within a training
     assert "stopped in run 2 of 4 (grey, plain, seed 0), which is saved" in capsys.readouterr().err
     assert record()["unfinished"][0] == "grey, plain, seed 0: 67% (of 3 steps)"
@@ -403,17 +404,17 @@ def test_a_run_that_diverges_is_named_and_the_others_go_on(place, told, monkeypa
 
 
 def test_what_goes_wrong_for_now_is_tried_again(place, told, monkeypatch, capsys):
-    def without_memory(method, *words, **options):
-        if method == "pix2pix":
+    def without_memory(job, **options):
+        if job.method == "pix2pix":
             raise MemoryError
-        return train(method, *words, **options)
+        return train(job, **options)
 
     def without_pictures(*_, **__):
         raise DataError("the disk is gone")
 
-    train = study_work.train_run
+    train = api.train_job
     with monkeypatch.context() as patch:
-        patch.setattr(study_work, "train_run", without_memory)
+        patch.setattr(api, "train_job", without_memory)
         patch.setattr(study_work, "compare", without_pictures)
         assert go("--seeds", 0) == 1
     said = capsys.readouterr().err
@@ -458,7 +459,7 @@ MADE = """made_by:
       target: paintings
       steps: 1
       settings: {width: 4, blocks: 1, discriminator_width: 4, batch: 2}
-    jitter: true"""
+    random_crop: true"""
 
 
 def test_targets_are_made_once_by_a_translator_that_needs_no_pairs(place, told, monkeypatch, capsys):
@@ -473,12 +474,12 @@ def test_targets_are_made_once_by_a_translator_that_needs_no_pairs(place, told, 
     with Image.open("unseen/50.png") as whole:
         small = whole.resize((19, 16), Image.Resampling.BICUBIC)  # 24x20, the shorter side as it is learned
     wanted = translator(images.Picture(torch.from_numpy(np.array(small)).permute(2, 0, 1)))
+    monkeypatch.setattr(api, "compare", lambda *_, **__: api.Report(Evaluation(kind="pairs", data="", models=[])))
+    monkeypatch.setattr(api.Report, "save", lambda report, folder: noted.extend(report.notes))
     noted = []
-    monkeypatch.setattr(evaluate, "compare_models", lambda *given, notes, **ways: noted.extend(notes))
     round_of_it = SimpleNamespace(task=task, results=Path("out/grey/seed0"))
-    compared(
-        round_of_it, {}, ways={}, work=SimpleNamespace(out=Path("out"), root=Path(), features="auto", device="cpu")
-    )
+    work = SimpleNamespace(out=Path("out"), root=Path(), features="auto", device="cpu", vgg_weights=None)
+    compared(round_of_it, {}, ways={"data": "unseen"}, work=work)
     assert noted[0].startswith("The targets are made, not real: cyclegan learned from photos and paintings")
     made = images.read(held_out / "50.png").pixels
     assert made.shape == wanted.pixels.shape

@@ -21,6 +21,7 @@ from PIL import Image
 
 from ganvas import checkpoint, training
 from ganvas.checkpoint.manifest import build
+from ganvas.core.options import Budget, TrainOptions
 from ganvas.data.tasks import base
 from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, DivergedError, SettingError
@@ -34,25 +35,25 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("unit", ["steps", "epochs", "minutes"])
 @pytest.mark.parametrize("length", [0, -1, float("nan")])
 def test_no_time_to_train_in_is_refused(unit, length):
-    with pytest.raises(SettingError, match="--epochs"):
-        training.budget_of(facts_of(noise_source()), **{unit: length})
+    with pytest.raises(SettingError, match=f"`{unit}`"):
+        training.limit_of(facts_of(noise_source()), Budget(**{unit: length}))
 
 
 def test_endless_epochs_are_refused():
-    with pytest.raises(SettingError, match="--epochs inf"):
-        training.budget_of(facts_of(noise_source()), epochs=float("inf"))
+    with pytest.raises(SettingError, match="`epochs` is inf"):
+        training.limit_of(facts_of(noise_source()), Budget(epochs=float("inf")))
 
 
 def test_epochs_become_steps_and_the_recipe_says_how_many_where_nobody_does():
     facts = facts_of(noise_source(n=32), config=small_config("gan", batch=10, epochs=5))
-    assert training.budget_of(facts) == training.Budget(steps=16)
-    assert training.budget_of(facts, epochs=0.5) == training.Budget(steps=2)
-    assert training.budget_of(facts, minutes=2) == training.Budget(seconds=120)
+    assert training.limit_of(facts, Budget()) == training.Limit(steps=16)
+    assert training.limit_of(facts, Budget(epochs=0.5)) == training.Limit(steps=2)
+    assert training.limit_of(facts, Budget(minutes=2)) == training.Limit(seconds=120)
 
 
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(tmp_path):
     source = noise_source(n=4)
-    with pytest.raises(DataError, match="--batch 8 is more than the 4 pictures"):
+    with pytest.raises(DataError, match="`batch` 8 is more than the 4 pictures"):
         training.start(tmp_path / "run", source, facts_of(source))
     assert not (tmp_path / "run").exists()
 
@@ -61,8 +62,8 @@ def test_minutes_end_a_run(tmp_path):
     source = noise_source()
     facts = facts_of(source)
     method = training.start(tmp_path, source, facts)
-    budget = training.budget_of(facts, minutes=1 / 600)
-    *_, last = training.train(tmp_path, source, method, facts=facts, device=CPU, budget=budget)
+    budget = training.limit_of(facts, Budget(minutes=1 / 600))
+    *_, last = training.train(tmp_path, source, method, training.Plan(facts=facts, device=CPU, limit=budget))
     assert last.spent == 1
     assert 0.1 <= last.seconds < 5
     assert checkpoint.load(tmp_path, CPU).step == last.step
@@ -73,7 +74,9 @@ def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
     source = noise_source()
     facts = facts_of(source)
     method = training.start(tmp_path, source, facts)
-    events = list(training.train(tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=5)))
+    events = list(
+        training.train(tmp_path, source, method, training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=5)))
+    )
     assert [event.step for event in events] == [0, 1, 2, 3, 4, 5]
     assert events[-1].spent == 1
     assert events[2].losses.keys() == {"generator", "discriminator"}
@@ -115,9 +118,12 @@ def test_a_loss_that_is_not_a_number_stops_with_its_step_and_the_last_save(tmp_p
 
     monkeypatch.setattr(type(method), "training_step", sick)
     events = training.train(
-        tmp_path, source, method, facts=facts, device=CPU, budget=training.Budget(steps=20), save_every=4
+        tmp_path,
+        source,
+        method,
+        training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=20), options=TrainOptions(save_every=4)),
     )
-    with pytest.raises(DivergedError, match=r"is nan in step 7;.*step-00000004.*--learning-rate"):
+    with pytest.raises(DivergedError, match=r"is nan in step 7;.*step-00000004.*`learning_rate`"):
         list(events)
     assert checkpoint.load(tmp_path, CPU).step == 4
 
@@ -129,8 +135,8 @@ def test_precision_reaches_the_networks(tmp_path):
         facts = facts_of(source, precision=precision)
         method = training.start(tmp_path / precision, source, facts)
         method.generator[0].register_forward_hook(lambda *args, p=precision: seen.update({p: args[2].dtype}))
-        budget = training.Budget(steps=1)
-        list(training.train(tmp_path / precision, source, method, facts=facts, device=CPU, budget=budget))
+        budget = training.Limit(steps=1)
+        list(training.train(tmp_path / precision, source, method, training.Plan(facts=facts, device=CPU, limit=budget)))
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -144,9 +150,17 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
         return "score", 1.0
 
     events = training.train(
-        tmp_path, source, method, facts=facts, device=torch.device("cpu"), budget=training.Budget(steps=6),
-        score=slow, score_every=1,
-    )  # fmt: skip
+        tmp_path,
+        source,
+        method,
+        training.Plan(
+            facts=facts,
+            device=torch.device("cpu"),
+            limit=training.Limit(steps=6),
+            score=slow,
+            options=TrainOptions(validate_every=1),
+        ),
+    )
     assert list(events)[-1].seconds < 1  # of which six scores alone would take more
 
 
@@ -180,8 +194,10 @@ def rows_of(path):
     """The rows of a sheet of 16x16 pictures, each as a tuple of bytes, without the gaps; white ones are left out."""
     with Image.open(path) as picture:
         sheet = np.array(picture.convert("RGB"))
-    tiles = [[sheet[y : y + 64 : 4, x : x + 64 : 4] for x in range(2, sheet.shape[1] - 64, 66)]
-             for y in range(2, sheet.shape[0] - 64, 66)]  # fmt: skip
+    tiles = [
+        [sheet[y : y + 64 : 4, x : x + 64 : 4] for x in range(2, sheet.shape[1] - 64, 66)]
+        for y in range(2, sheet.shape[0] - 64, 66)
+    ]
     return [[tile for tile in row if tile.min() < 255] for row in tiles]
 
 
@@ -282,9 +298,12 @@ def test_asked_to_stop_it_ends_after_that_step_and_saves(tmp_path):
         return len(asked) == 3
 
     events = training.train(
-        tmp_path, source, training.start(tmp_path, source, facts),
-        facts=facts, device=CPU, budget=training.Budget(steps=9), stop=stop,
-    )  # fmt: skip
+        tmp_path,
+        source,
+        training.start(tmp_path, source, facts),
+        training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=9)),
+        stop=stop,
+    )
     *_, last = events
     assert (last.step, last.spent) == (3, pytest.approx(1 / 3))
     assert checkpoint.load(tmp_path, CPU).step == 3

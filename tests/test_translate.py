@@ -56,7 +56,7 @@ def translate(monkeypatch, tmp_path):
     """Run `ganvas translate` with a model that makes negatives; returns the exit status."""
 
     def run(*words, out="out", model=None):
-        monkeypatch.setattr(checkpoint.store, "load", lambda path, device: model or negative())
+        monkeypatch.setattr(checkpoint, "load", lambda path, device: model or negative())
         return main(["translate", "model", *map(str, words), "--out", str(tmp_path / out)])
 
     return run
@@ -290,7 +290,7 @@ def test_a_one_way_model_says_so(folder, tmp_path, translate, capsys):
     assert translate(folder, "--direction", "ba") == 2
     assert "--direction ba: a pix2pix model goes ab only" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    with pytest.raises(SettingError, match="--direction ba"):
+    with pytest.raises(SettingError, match="`direction` ba"):
         Translator(negative(), "ba")
 
 

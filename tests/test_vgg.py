@@ -131,7 +131,7 @@ def test_a_file_that_is_none_or_would_run_something_is_refused(tmp_path, monkeyp
     Path("text.safetensors").write_text("weights")
     torch.save([torch.zeros(2)], "list.pth")
     for name in ("evil.pth", "text.pth", "text.safetensors", "nosuch.pth", "."):
-        with pytest.raises(UsageError, match=f"--features {name.replace('.', '.')}: (not a file of weights|cannot be)"):
+        with pytest.raises(UsageError, match=r"`vgg_weights` .*: (not a file of weights|cannot be)"):
             open_vgg(Path(name))
     with pytest.raises(ModelError, match="no weights by name"):
         open_vgg(Path("list.pth"))
@@ -151,7 +151,7 @@ def test_without_network_and_file_one_line_says_what_to_fetch_and_where_to_put_i
     assert main([*words, "--run", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err.strip()
     assert "\n" not in said
-    for part in (features.VGG19_URL, str(tmp_path / "hub" / "checkpoints"), "--features", "GANVAS_WEIGHTS"):
+    for part in (features.VGG19_URL, str(tmp_path / "hub" / "checkpoints"), "--vgg-weights", "GANVAS_WEIGHTS"):
         assert part in said
     assert not (tmp_path / "run").exists()
 

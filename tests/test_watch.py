@@ -13,6 +13,7 @@ from torch import nn
 from ganvas import checkpoint, methods, training
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
+from ganvas.cli.flags import with_flags
 from ganvas.data.batch import Pairs, Source, Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import DivergedError
@@ -52,8 +53,8 @@ def events_of(run, source, steps, *, name="gan", flat=False, **config):
     method = training.start(run, source, facts)
     if flat:
         flatten(method.generator)
-    budget = training.Budget(steps=steps)
-    return list(training.train(run, source, method, facts=facts, device=CPU, budget=budget))
+    budget = training.Limit(steps=steps)
+    return list(training.train(run, source, method, training.Plan(facts=facts, device=CPU, limit=budget)))
 
 
 def flatten(generator):
@@ -88,7 +89,7 @@ def test_a_discriminator_that_has_won_is_told_with_what_to_try(tmp_path):
     assert warning.since in low
     assert set(range(warning.since, first.step + 1)) <= set(low)
     assert first.step - warning.since == diagnostics.LOSS_STEPS
-    for advice in ("--r1 1", "--discriminator-steps 1", "--augment", "--learning-rate"):
+    for advice in ("`r1` 1", "`discriminator_steps` 1", "`augment`", "`learning_rate`"):
         assert advice in warning.sentence
 
 
@@ -99,7 +100,7 @@ def test_a_discriminator_that_gives_up_is_told(tmp_path):
     since = [event for event in events if event.losses and warning.since <= event.step <= first.step]
     assert all(event.losses["discriminator"] > diagnostics.GIVEN_UP * LOG_4 for event in since)
     assert first.step - warning.since == diagnostics.LOSS_STEPS
-    assert "a smaller --r1" in warning.sentence
+    assert "a smaller `r1`" in warning.sentence
 
 
 def test_a_generator_that_collapses_is_told(tmp_path, digits):
@@ -108,7 +109,7 @@ def test_a_generator_that_collapses_is_told(tmp_path, digits):
     warning = warning_of(events[-1], "collapse")
     assert warning.since >= diagnostics.YOUNG
     assert not any("collapse" in kinds(event) for event in events[: diagnostics.YOUNG])
-    assert "--r1 1" in warning.sentence
+    assert "`r1` 1" in warning.sentence
     drawn = checkpoint.load(tmp_path, CPU).method.generate(list(range(64))).detach().flatten(1)
     real = digits.some(64).signed().images.flatten(1)
     assert diagnostics.distinctness(drawn) < diagnostics.COLLAPSED * diagnostics.distinctness(real)
@@ -118,7 +119,7 @@ def test_a_generator_that_stands_still_is_told(tmp_path):
     events = events_of(tmp_path, noise_source(), 70, **IDLE)
     assert "idle generator" in kinds(events[-1])
     assert not kinds(events[20])
-    assert "a larger --learning-rate" in warning_of(events[-1], "idle generator").sentence
+    assert "a larger `learning_rate`" in warning_of(events[-1], "idle generator").sentence
 
 
 def test_a_translator_whose_output_is_flat_is_told(tmp_path):
@@ -129,7 +130,7 @@ def test_a_translator_whose_output_is_flat_is_told(tmp_path):
     assert warning.since == diagnostics.YOUNG_TRANSLATOR
     assert "its output images have 0.0% of the contrast of real targets: they are nearly one colour" in warning.sentence
     assert "discriminator" not in warning.sentence
-    assert "a smaller --learning-rate" in warning.sentence
+    assert "a smaller `learning_rate`" in warning.sentence
     assert said(tmp_path) == [(first.step, f"flat output: {warning.sentence}")]
 
 
@@ -142,7 +143,7 @@ def test_a_translator_that_turns_small_glyphs_into_white_images_is_told(tmp_path
     source = Source("glyphs", Spec(16, 1, target_channels=1), Pairs(255 - images, images))
     without_skips = {"generator": "encoder_decoder", "levels": 4, "learning_rate": 4e-3, "ema": 0.0}
     events = events_of(tmp_path, source, 80, name="pix2pix", **without_skips)
-    assert "--generator unet" in warning_of(events[-1], "flat output").sentence
+    assert "`generator` unet" in warning_of(events[-1], "flat output").sentence
     pairs = source.some(64).signed()
     made = checkpoint.load(tmp_path, CPU).method.eval().translate(pairs.source).detach()
     assert made.mean() > 0.9
@@ -152,7 +153,7 @@ def test_a_translator_that_turns_small_glyphs_into_white_images_is_told(tmp_path
 def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
     source = noise_source()
     facts = facts_of(source, config=small_config("gan", learning_rate=1.0, discriminator=(128,) * 24))
-    with pytest.raises(DivergedError, match=r"(loss is|is not finite) .* step \d+;.*--learning-rate") as error:
+    with pytest.raises(DivergedError, match=r"(loss is|is not finite) .* step \d+;.*`learning_rate`") as error:
         train_to(tmp_path, 60, source=source, facts=facts, save_every=1)
     newest = checkpoint.saves(tmp_path)[-1]
     assert f"the last whole save is {newest}" in str(error.value)
@@ -218,8 +219,8 @@ def test_the_command_line_says_it_on_the_way_and_at_the_end(tmp_path, capsys):
     captured = capsys.readouterr()
     assert said(tmp_path / "run")
     for step, sentence in said(tmp_path / "run"):
-        assert captured.err.count(f"watch, step {step}: {sentence}") == 1
-        assert captured.out.count(sentence) == 1
+        assert captured.err.count(f"watch, step {step}: {with_flags(sentence)}") == 1
+        assert captured.out.count(with_flags(sentence)) == 1
     assert "watch, since step" in captured.out
 
 
@@ -414,10 +415,10 @@ def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so
 @pytest.mark.parametrize(
     ("name", "changes", "advice"),
     [
-        ("pix2pix", {}, "try a smaller --learning-rate"),
-        ("pix2pix", {"generator": "encoder_decoder"}, "try a smaller --learning-rate or --generator unet"),
-        ("autoencoder", {"loss": "l1"}, "try --loss l2 or a smaller --learning-rate"),
-        ("autoencoder", {"loss": "l2"}, "try a smaller --learning-rate"),
+        ("pix2pix", {}, "try a smaller `learning_rate`"),
+        ("pix2pix", {"generator": "encoder_decoder"}, "try a smaller `learning_rate` or `generator` unet"),
+        ("autoencoder", {"loss": "l1"}, "try `loss` l2 or a smaller `learning_rate`"),
+        ("autoencoder", {"loss": "l2"}, "try a smaller `learning_rate`"),
     ],
 )
 def test_what_to_try_against_flat_output_is_what_the_method_has(name, changes, advice):

@@ -1,3 +1,66 @@
-"""ganvas trains image generators and draws with them; importing it is quick, for torch is loaded where it is needed."""
+"""ganvas trains, runs and compares image generators and image translators.
+
+    import ganvas
+    model = ganvas.train("cgan", "digits", steps=200)
+    model.generate(10, label="3")
+
+Importing it is quick: torch is loaded with the first name that is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0.dev0"
+
+if TYPE_CHECKING:
+    from ganvas.api import Images, Model, Report, check, compare, evaluate, iter_train, load, stylize, train
+    from ganvas.core.options import Budget, Data, EvaluateOptions, TrainOptions
+    from ganvas.errors import DataError, GanvasError, Interrupted, ModelError, SettingError, UsageError
+    from ganvas.training.events import Event, Finished, Note, Opened, Progress, Sampled, Saved
+
+__all__ = [
+    "Budget",
+    "Data",
+    "DataError",
+    "EvaluateOptions",
+    "Event",
+    "Finished",
+    "GanvasError",
+    "Images",
+    "Interrupted",
+    "Model",
+    "ModelError",
+    "Note",
+    "Opened",
+    "Progress",
+    "Report",
+    "Sampled",
+    "Saved",
+    "SettingError",
+    "TrainOptions",
+    "UsageError",
+    "check",
+    "compare",
+    "evaluate",
+    "iter_train",
+    "load",
+    "stylize",
+    "train",
+]
+
+_HOMES = {
+    "ganvas.core.options": ("Budget", "Data", "EvaluateOptions", "TrainOptions"),
+    "ganvas.errors": ("DataError", "GanvasError", "Interrupted", "ModelError", "SettingError", "UsageError"),
+    "ganvas.training.events": ("Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ganvas' has no attribute {name!r}")
+    home = next((module for module, names in _HOMES.items() if name in names), "ganvas.api")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -10,14 +10,22 @@ GanvasError                something failed that is nobody's mistake            
     ├── DataError          pictures that are missing, broken or not enough
     └── ModelError         a run folder or a model file that cannot be used
 
-Every message names what was given, what was expected and what to do.
+Every message names what was given, what was expected and what to do; parameters are in backticks.
 """
+
+import re
 
 
 class GanvasError(Exception):
     """The root; catch this to catch everything that ganvas raises on purpose."""
 
     exit_status = 1
+
+    @property
+    def field(self) -> str | None:
+        """The parameter that is wrong: that with whose name, in backticks, the message begins; None where none is."""
+        found = re.match(r"`(\w+)`", str(self))
+        return found[1] if found else None
 
 
 class DivergedError(GanvasError):

@@ -59,7 +59,7 @@ def test_mnist28_is_the_textbooks():
         ((1, 28, 28), 16 * 9 + 1),
     ]  # fmt: skip
     assert not method.any_size
-    with pytest.raises(SettingError, match="--size 64"):
+    with pytest.raises(SettingError, match="`size` 64"):
         Autoencoder(config, Spec(64, 1))
 
 

@@ -190,7 +190,7 @@ def test_blocks_are_nine_from_256_pixels_on(size, given, blocks):
 
 def test_the_identity_loss_takes_as_many_channels_on_both_sides():
     source = pairs_source(channels=1, target_channels=3)
-    with pytest.raises(SettingError, match=r"--identity 0\.5.*1 and 3.*--identity 0"):
+    with pytest.raises(SettingError, match=r"`identity` 0\.5.*1 and 3.*`identity` 0"):
         build(source)
     method = build(source, identity=0.0)
     method.training_step(source.some(2).signed(), 0)

@@ -172,7 +172,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
         ("fast_style", ["--style", "{}/broken.png"], "not a picture"),
         ("fast_style", ["--style", "{}/painting.png", "{}/tiny.png"], "tiny.png: 40x16 pixels, too few"),
         ("autoencoder", ["--style", "{}/painting.png"], "autoencoder learns no style from single paintings"),
-        ("autoencoder", ["--features", "{}/weights.pth"], "does not learn by what VGG-19 sees; leave it out"),
+        ("autoencoder", ["--vgg-weights", "{}/weights.pth"], "does not learn by what VGG-19 sees; leave it out"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
@@ -197,7 +197,7 @@ def test_the_weights_of_another_network_are_one_line(monkeypatch, tmp_path, phot
     file = tmp_path / "other.safetensors"
     safetensors.torch.save_file({"features.0.weight": torch.zeros(64, 3, 11, 11)}, file)
     photograph(seed=9, width=50, height=40).save(tmp_path / "painting.png")
-    words = ["--data", photos, "--style", tmp_path / "painting.png", "--features", file, "--run", tmp_path / "run"]
+    words = ["--data", photos, "--style", tmp_path / "painting.png", "--vgg-weights", file, "--run", tmp_path / "run"]
     assert main(["train", "fast_style", *map(str, words)]) != 0
     said = capsys.readouterr().err
     assert "other.safetensors: holds the weights of another network" in said

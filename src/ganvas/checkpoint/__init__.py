@@ -1,5 +1,6 @@
 """From a method to a run folder or a model file, and back."""
 
+from ganvas.checkpoint.manifest import Facts, build
 from ganvas.checkpoint.store import (
     BEST,
     HEADER,
@@ -34,9 +35,11 @@ __all__ = [
     "RUN",
     "WEIGHTS",
     "Best",
+    "Facts",
     "Model",
     "alone_in",
     "best",
+    "build",
     "diverged",
     "enter_run",
     "keep_best",

@@ -22,6 +22,8 @@ from ganvas.methods._base import BaseConfig, Method
 _NETWORKS_CHANGED = "0.2"
 FORMAT = 1  # of run.json and the header of model files; files without a number are of before, 0
 
+_SINCE = {"jitter": "random_crop"}  # what files of before called otherwise
+
 _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
@@ -38,7 +40,7 @@ class Facts:
         task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
             the name of a second folder; empty where they do not.
         style: the files of the paintings that a method learns from which takes them apart from its data.
-        jitter: whether windows of the pictures are taken by chance; `holdout` is the share of files kept from it.
+        random_crop: whether random crops are learned from; `holdout` is the fraction of files kept from training.
         precision: fp32 or bf16.
         command: what was typed; `versions` of what ran it.
         format: of the file; see `FORMAT`.
@@ -56,7 +58,7 @@ class Facts:
     side: str = ""
     target: str = ""
     style: tuple[str, ...] = ()
-    jitter: bool = False
+    random_crop: bool = False
     holdout: float = 0.0
     command: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
@@ -88,7 +90,7 @@ class Facts:
             read = Facts(
                 **{
                     "format": 0,
-                    **facts,
+                    **{_SINCE.get(name, name): value for name, value in facts.items()},
                     "config": config,
                     "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]}),
                     "style": tuple(facts.get("style", ())),
@@ -118,7 +120,19 @@ class Facts:
         return " ".join(f"{settings.flag(name)} {mine[name]}" for name in settings.differences(mine, theirs))
 
     def _identity(self) -> dict[str, Any]:
-        names = ("method", "data", "target", "style", "side", "task", "jitter", "holdout", "seed", "flip", "precision")
+        names = (
+            "method",
+            "data",
+            "target",
+            "style",
+            "side",
+            "task",
+            "random_crop",
+            "holdout",
+            "seed",
+            "flip",
+            "precision",
+        )
         own = {name: getattr(self, name) for name in names}
         return own | settings.to_json(self.config) | settings.to_json(self.spec)
 

@@ -86,7 +86,7 @@ def require_same(run: Path, found: Facts, facts: Facts) -> None:
         there = "; ".join(different)
         typed = found.typed(facts) if found.format < FORMAT and found.method == facts.method else ""
         earlier = f"It was begun by an earlier ganvas: add {typed} to go on. " if typed else ""
-        raise ModelError(f"--run {run} is another run: there {there}. {earlier}Choose another --run to start anew")
+        raise ModelError(f"`run` {run} is another run: there {there}. {earlier}Choose another `run` to start anew")
 
 
 @contextlib.contextmanager
@@ -102,9 +102,9 @@ def alone_in(run: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise ModelError(f"--run {run}: another ganvas is training there; wait for it, or choose another") from error
+        raise ModelError(f"`run` {run}: another ganvas is training there; wait for it, or choose another") from error
     except NotImplementedError as error:
-        raise ModelError(f"--run {run}: that file system cannot lock files; choose another place") from error
+        raise ModelError(f"`run` {run}: that file system cannot lock files; choose another place") from error
     try:
         for half in [*run.glob("*.tmp"), *run.glob("*/*.tmp")]:
             if half.is_dir():
@@ -171,7 +171,7 @@ def diverged(run: Path, what: str) -> DivergedError:
     kept = saves(run)
     return DivergedError(
         f"{what}; the last whole save is {kept[-1] if kept else 'none'}. "
-        "Try a smaller --learning-rate, or --precision fp32, in a new --run"
+        "Try a smaller `learning_rate`, or `precision` fp32, in a new `run`"
     )
 
 

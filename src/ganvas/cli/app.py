@@ -6,13 +6,13 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from ganvas import __version__, methods
 from ganvas.cli import console
 from ganvas.cli.doctor import doctor
 from ganvas.cli.evaluate import compare, evaluate
-from ganvas.cli.flags import value_of, with_settings
+from ganvas.cli.flags import SETTINGS, value_of, with_flags, with_settings, with_values
 from ganvas.cli.generate import generate
 from ganvas.cli.import_weights import import_weights
 from ganvas.cli.methods import describe, show_methods
@@ -21,7 +21,10 @@ from ganvas.cli.study import study
 from ganvas.cli.stylize import settings_of_stylize, stylize
 from ganvas.cli.train import demo, train
 from ganvas.cli.translate import translate
+from ganvas.cli.words import as_now
+from ganvas.core.options import Data
 from ganvas.errors import GanvasError, Interrupted, UsageError
+from ganvas.progress import err, speaking
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "demo": (demo, "[OPTIONS]"),
@@ -37,6 +40,12 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
     "compare": (compare, "MODEL MODEL ... --data SOURCE --out DIR [OPTIONS]"),
     "study": (study, "FILE --out DIR [OPTIONS]"),
+}
+
+
+EVALUATING = ("evaluate", "compare")
+EVALUATED: dict[type, tuple[str, ...]] = {  # of what a training learns from, that by which a model is evaluated
+    Data: ("source", "target", "side", "task", "style", "size", "root")
 }
 
 
@@ -59,10 +68,14 @@ def make_app(tokens: Sequence[str]) -> App:
         if name == command and "METHOD" in words and method and not method.startswith("-"):
             config = methods.config(method, value_of("--preset", tokens))
             typed = shlex.join(["ganvas", *tokens])
-            function = with_settings(function, config, typed, group="Settings of the method")
+            function = with_settings(with_values(function), config, typed, group=SETTINGS)
         elif name == command == "stylize":
             ours = settings_of_stylize(value_of("--preset", tokens))
-            function = with_settings(function, ours, "", group="Settings")
+            function = with_settings(function, ours, "", group=Group("Settings", sort_key=3))
+        elif name in EVALUATING:
+            function = with_values(function, only=EVALUATED)
+        else:
+            function = with_values(function)
         app.command(function, name=name, usage=f"Usage: ganvas {name} {words}")
     return app
 
@@ -72,7 +85,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     tokens = sys.argv[1:] if tokens is None else tokens
     try:
         _speak_for_all(tokens)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), speaking(with_flags):
+            tokens = as_now(tokens)
             warnings.filterwarnings("ignore", module="PIL")  # of oddities in files that can be read all the same
             make_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except GanvasError as error:
@@ -112,8 +126,8 @@ def _speak_for_all(tokens: Sequence[str]) -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    line = with_flags(" ".join(message.split()))
     console.say(f"ganvas: {line}")
-    if console.err.quiet and status != Interrupted.exit_status:  # what only this process has met must be heard
+    if err.quiet and status != Interrupted.exit_status:  # what only this process has met must be heard
         sys.stderr.write(f"ganvas (process {os.environ['RANK']}): {line}\n")
     return status

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ganvas.cli import console
 from ganvas.cli.flags import Count, Flag, Share
-from ganvas.errors import GanvasError, UsageError
+from ganvas.core.options import Data
+from ganvas.errors import GanvasError
 
 if TYPE_CHECKING:
     from ganvas.doctor import Finding, Report
@@ -38,15 +39,10 @@ def doctor(
         size: pixels at which you will train: smaller pictures are named
         json: for machines
     """
-    from ganvas.data.builtin import NAMES
-    from ganvas.doctor import Plan, check
+    from ganvas import api
 
-    if source in NAMES and not Path(source).is_dir():
-        raise UsageError(f"{source}: is a published data set; doctor checks folders of your own pictures")
-    plan = Plan(
-        Path(source), target=target, side=side, unpaired=unpaired, held_out=held_out, holdout=holdout or 0.0, size=size
-    )
-    report = check(plan, track=console.track)
+    data = Data(source, target=target, side=side, holdout=holdout or 0.0, size=size)
+    report = api.check(data, unpaired=unpaired, held_out=held_out, progress=True)
     if json:
         console.print_json(report.to_json())
     else:

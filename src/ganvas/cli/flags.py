@@ -1,16 +1,20 @@
-"""How the parameters of a command, and the settings of a method, become flags."""
+"""How the parameters of a command, and the fields of values that it takes, become flags."""
 
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
+from ganvas import methods
 from ganvas.core import settings
+from ganvas.core.options import Budget, Data, EvaluateOptions, TrainOptions
 from ganvas.errors import UsageError
 
 if TYPE_CHECKING:  # it loads torch
@@ -31,7 +35,6 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
-Keep = Annotated[int, Parameter(converter=_whole, validator=Number(gte=2))]  # one could be broken by the disk
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**62))]
 Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -45,9 +48,111 @@ FeatureFile = Annotated[Path | None, Parameter(env_var="GANVAS_WEIGHTS")]
 Typed = Annotated[str, Parameter(parse=False)]  # this and the next are put in by `with_settings`, not typed
 Prepared = Annotated[Any, Parameter(parse=False)]  # settings, which cyclopts could look up only with torch loaded
 
+GROUPS = {  # of help, in this order, by whose fields they are
+    Data: Group("Data", sort_key=1),
+    Budget: Group("Length", sort_key=2),
+    TrainOptions: Group("Training", sort_key=4),
+    EvaluateOptions: Group("Evaluation", sort_key=4),
+}
+SETTINGS = Group("Settings of the method", sort_key=3)
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+_ELSEWHERE = {"root": "data-root", "source": "data"}  # fields whose flag has another name
+_NO_PARAMETERS = {"scaled", "resnet", *methods.names()}  # words in backticks that are values
+
+
+def with_flags(text: str) -> str:
+    """A sentence with its parameters written as flags: `learning_rate` becomes --learning-rate."""
+
+    def flag(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in _NO_PARAMETERS:
+            return found[0]
+        return f"--{_ELSEWHERE.get(name, name.replace('_', '-'))}"
+
+    return re.sub(r"`([a-z][a-z0-9_]*)`", flag, text)
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def with_values(
+    command: Callable[..., None], *, only: Mapping[type, Sequence[str]] | None = None
+) -> Callable[..., None]:
+    """The command with the fields of the values that it takes as flags; `only` names those that it has a use for."""
+    own = inspect.signature(command).parameters
+    values = {name: parameter.annotation for name, parameter in own.items() if parameter.annotation in GROUPS}
+    places: dict[str, tuple[str, str]] = {}  # flag's parameter: the value, and its field
+    shown: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        if name not in values:
+            shown.append(parameter)
+            continue
+        cls = values[name]
+        hints = get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if only and cls in only and field.name not in only[cls]:
+                continue
+            flag = (field.metadata["flag"] or field.name).replace("-", "_")
+            places[flag] = (name, field.name)
+            shown.append(_parameter(flag, field, hints[field.name], GROUPS[cls]))
+
+    @functools.wraps(command)
+    def call(*args: Any, **flags: Any) -> None:
+        given: dict[str, dict[str, Any]] = {name: {} for name in values}
+        for flag, (name, field) in places.items():
+            if flag in flags:
+                given[name][field] = flags.pop(flag)
+        command(*args, **flags, **{name: cls(**given[name]) for name, cls in values.items()})
+
+    return _signed(call, sorted(shown, key=lambda parameter: parameter.kind))
+
+
+def _signed(call: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> Callable[..., None]:
+    """The function as one of these parameters."""
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any, group: Group) -> inspect.Parameter:
+    """A field as a flag."""
+    required = name == "data"
+    kind = _kind(hint)
+    how = Parameter(
+        help=with_flags(field.metadata["help"]),
+        group=group,
+        env_var=field.metadata["env"] or None,
+        converter=_whole if kind in (int, int | None) else None,
+        negative="" if kind is bool or get_origin(kind) is tuple else None,
+        consume_multiple=True if get_origin(kind) is tuple else None,
+        show_default=False if field.default in (None, (), "") else None,
+    )
+    default = inspect.Parameter.empty if required else field.default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how])
+
+
+def _kind(hint: Any) -> Any:
+    """A field's type as a command line knows it: what may be a string or a path is a path."""
+    if hint is Any:
+        return str
+    if get_origin(hint) is tuple:
+        kind = _kind(get_args(hint)[0])
+        return tuple[kind, ...]  # type: ignore[valid-type]
+    if get_origin(hint) in (Union, UnionType):
+        parts = [part for part in get_args(hint) if part is not NoneType]
+        kind = Path if Path in parts else parts[0]
+        return kind | None if NoneType in get_args(hint) else kind
+    return hint
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
 
 def with_settings(
-    command: Callable[..., None], config: "BaseConfig | StylizeConfig", typed: str, *, group: str
+    command: Callable[..., None], config: "BaseConfig | StylizeConfig", typed: str, *, group: Group
 ) -> Callable[..., None]:
     """The command with these settings as further flags, whose defaults are those of `config`."""
     own = inspect.signature(command).parameters
@@ -67,14 +172,13 @@ def with_settings(
         command(*args, **flags, **hidden | {"config": dataclasses.replace(config, **chosen)})
 
     shown = [parameter for name, parameter in own.items() if name not in hidden]
-    call.__signature__ = inspect.Signature([*shown, *extra.values()])  # type: ignore[attr-defined]
-    return call
+    return _signed(call, [*shown, *extra.values()])
 
 
-def _parse(setting: inspect.Parameter, sentences: Mapping[str, str], *, group: str) -> Parameter:
+def _parse(setting: inspect.Parameter, sentences: Mapping[str, str], *, group: Group) -> Parameter:
     is_list = get_origin(setting.annotation) is tuple
     return Parameter(
-        help=sentences[setting.name],
+        help=with_flags(sentences[setting.name]),
         group=group,
         converter=_whole if setting.annotation is int else None,
         consume_multiple=True if is_list else None,

@@ -6,7 +6,6 @@ from typing import Literal
 
 from ganvas.cli import console
 from ganvas.cli.flags import Flag
-from ganvas.cli.generate import require_free
 from ganvas.errors import UsageError
 
 
@@ -29,6 +28,8 @@ def import_weights(
             picture, each picture's own, as it takes without. Other norms have but one way
         overwrite: replace what is there
     """
+    from ganvas.inference.places import require_free
+
     if out.suffix.lower() != ".safetensors":
         raise UsageError(f"--out {out}: a model file is a .safetensors; name it so")
     if out.is_dir():

@@ -1,5 +1,6 @@
 """Writing shards from the command line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ganvas.cli import console
@@ -35,7 +36,7 @@ def shards(
         if out or size:
             raise UsageError(f"{source}: are shards already; leave out {'--out' if out else '--size'}")
         found = reader.look_through(source, root=data_root.expanduser(), track=console.track, anew=True)
-        console.tell_left_out(found.table.left_out)
+        _tell_left_out(found.table.left_out)
         for note in found.notes:
             console.say(note)
         console.tell(f"{found.index}: the index of {len(found.table):,} pictures in {len(found.starts):,} shards")
@@ -45,7 +46,15 @@ def shards(
     if not Path(source).is_dir():
         raise UsageError(f"{source}: no folder of that name; give one of pictures, or of shards")
     packed = pack.pack_folder(Path(source), out, size=size, per_shard=per_shard, track=console.track)
-    console.tell_left_out(packed.left_out)
+    _tell_left_out(packed.left_out)
     console.tell(f"{out}: {packed.pictures:,} pictures in {packed.shards:,} shards, and their index")
     console.tell("next:")
     console.tell(f"  ganvas train dcgan --data {out}")
+
+
+def _tell_left_out(lines: Sequence[str]) -> None:
+    """The first few files that could not be used, and how many there are."""
+    for line in lines[:5]:
+        console.say(f"left out {line}")
+    if len(lines) > 5:
+        console.say(f"left out {len(lines)} files in all")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas.cli import console
-from ganvas.cli.flags import Count, DataRoot, Device, Flag, Seeds, Share, Words
+from ganvas.cli.flags import Count, DataRoot, Device, FeatureFile, Flag, Seeds, Share, Words
 from ganvas.errors import GanvasError, UsageError
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def study(
     side: Literal["ab", "ba"] | None = None,
     task: str | None = None,
     flip: Flag = False,
-    jitter: Flag = False,
+    random_crop: Flag = False,
     features: str = "auto",
+    vgg_weights: FeatureFile = None,
     device: Device = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
@@ -67,8 +68,9 @@ def study(
         side: each picture holds two side by side: ab learns from left to right, ba from right to left
         task: pairs are made from single pictures, as in `ganvas train`
         flip: mirror half of the pictures left to right
-        jitter: learn from windows taken by chance
-        features: what looks at pictures, as in `ganvas evaluate`
+        random_crop: learn from random crops
+        features: the network that looks at images, as in `ganvas evaluate`
+        vgg_weights: a file with VGG-19's weights, in place of the download
         device: auto takes the best there is
         precision: auto measures whether bf16 is quicker on this machine; all runs keep what the first began with
         data_root: where named data sets are looked for, and downloaded to, and folders that do not lie beside the file
@@ -83,12 +85,22 @@ def study(
     changes = Changes(length=_length(minutes, steps, epochs), size=size, seeds=seeds)
     of_one_task: dict[str, Any] = {
         "data": data, "held_out": held_out, "holdout": holdout, "target": target, "held_out_target": held_out_target,
-        "side": side, "task": task, "flip": flip, "jitter": jitter,
+        "side": side, "task": task, "flip": flip, "random_crop": random_crop,
     }  # fmt: skip
     root = data_root.expanduser()
     found = _read(file, methods, {key: value for key, value in of_one_task.items() if value}, root, changes)
     command = shlex.join(["ganvas", "study", *([str(file)] if file else ["--methods", *methods]), "--out", str(out)])
-    work = Work(found, out, root, typed=command, features=features, device=device, precision=precision, only=only)
+    work = Work(
+        found,
+        out,
+        root,
+        typed=command,
+        features=features,
+        vgg_weights=vgg_weights,
+        device=device,
+        precision=precision,
+        only=only,
+    )
     if plan:
         _show_plan(work)
         return

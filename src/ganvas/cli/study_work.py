@@ -2,43 +2,47 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from ganvas import checkpoint, methods, studies, training
+from ganvas import api, checkpoint, methods, studies, training
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import console
-from ganvas.cli.train import facts_for, train_run
+from ganvas.cli.train import Told
 from ganvas.core.atomic_io import make_folder, write_whole
-from ganvas.core.device import Precision, choose_precision, find_device
-from ganvas.data import open_for
+from ganvas.core.device import choose_precision, find_device
+from ganvas.core.options import Budget, Data, Device, EvaluateOptions, Precision, Side, TrainOptions, vgg_file
+from ganvas.core.settings import nearest
+from ganvas.data import open_data
 from ganvas.data.batch import Batch, Images, Source, Spec, Unpaired
 from ganvas.data.builtin import NAMES
 from ganvas.errors import DataError, DivergedError, Interrupted, SettingError, UsageError
 from ganvas.inference.translate import lacks_memory
 from ganvas.studies import Round, Run, State, Study, Task
-from ganvas.studies.node import nearest
 from ganvas.studies.plan import RUNS, keep_failure, made_targets
 from ganvas.studies.record import NUMBERS
 from ganvas.studies.targets import require_names
+from ganvas.training.session import Job, facts_of
 
 NO_MEMORY = "takes more memory than there is; give a smaller batch"
 
 
 def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: "Work") -> None:
     """Hold the models of a round against each other, and write the folder of results with its report."""
-    from ganvas.cli.evaluate import compare_models
-
     made = studies.made_by(one.task, work.out)
-    compare_models(
-        models, one.results, **ways, data_root=work.root, features=work.features, device=work.device,
-        notes=[made] if made else [],
-    )  # fmt: skip
+    options = EvaluateOptions(features=work.features, vgg_weights=work.vgg_weights, device=work.device)
+    found = api.compare(models, _data(**ways, root=work.root), options, progress=True)
+    notes = [*([made] if made else []), *found.notes]
+    api.Report(dataclasses.replace(found.found, notes=notes)).save(one.results)
+
+
+def _data(*, data: str, target: str = "", side: str = "", task: str = "", **others: Any) -> Data:
+    """What is learned from, or evaluated on."""
+    return Data(data, target=target or None, side=cast(Side | None, side or None), task=task or None, **others)
 
 
 def report(out: Path) -> list[Path]:
@@ -58,6 +62,7 @@ class Work:
         root: where named data sets are.
         typed: what is kept in each run of how it came about.
         features: what looks at pictures, as `ganvas compare` takes it.
+        vgg_weights: a file with VGG-19's weights, in place of the download.
         device, precision: as in `ganvas train`; all runs have one precision.
         only: the names of the tasks to work at; empty for all.
         lost: why a run could not be finished this time, by its folder.
@@ -69,8 +74,9 @@ class Work:
     root: Path
     typed: str = ""
     features: str = "auto"
-    device: str = "auto"
-    precision: str = "auto"
+    vgg_weights: Path | None = None
+    device: Device = "auto"
+    precision: Precision = "auto"
     only: tuple[str, ...] = ()
     lost: dict[Path, str] = field(default_factory=dict)
     uncompared: list[str] = field(default_factory=list)
@@ -152,9 +158,9 @@ class Work:
             now = dataclasses.replace(
                 found, method=run.learner.method, config=run.config, seed=run.seed, data=data,
                 target=str(Path(run.target).resolve()) if run.target else "", side=run.side, task=run.task,
-                holdout=run.holdout, jitter=run.jitter, flip=run.flip,
+                holdout=run.holdout, random_crop=run.random_crop, flip=run.flip,
                 spec=dataclasses.replace(found.spec, size=run.size or found.spec.size),
-                precision=cast(Precision, self.precision),
+                precision=self.precision,  # type: ignore[arg-type]  # it is known by now
             )  # fmt: skip
             checkpoint.require_same(run.folder, found, now)
 
@@ -176,11 +182,7 @@ class Work:
             if key not in sources:  # all methods of a task read the same
                 sources[key] = self._opened(run, size=size, made=run is teacher or self._has_targets(task))
             source = sources[key]
-            facts = facts_for(
-                run.learner.method, run.config, source, target=run.target, side=run.side, task=run.task,
-                holdout=run.holdout, jitter=run.jitter, seed=run.seed, flip=run.flip,
-                precision=cast(Precision, self.precision),
-            )  # fmt: skip
+            facts = facts_of(self._job(run), source, precision=self.precision)
             training.require_fit(source, facts)
             with torch.device("meta"):
                 build(facts)
@@ -201,10 +203,23 @@ class Work:
 
     def _opened(self, run: Run, *, size: int | None, made: bool) -> Source[Batch]:
         """What a run learns from; where its targets are not `made` yet, its pictures stand in for them."""
-        return open_for(
-            methods.get(run.learner.method).batches, run.data, root=self.root, size=size,
-            target=run.target if made else "", side=run.side, task=run.task if made else "reconstruct",
-            holdout=run.holdout, jitter=run.jitter, track=console.track,
+        data = replace(self._data_of(run), size=size)
+        data = data if made else replace(data, target=None, task="reconstruct")
+        return open_data(data, methods.get(run.learner.method).batches, track=console.track)
+
+    def _data_of(self, run: Run) -> Data:
+        return _data(
+            data=run.data, target=run.target, side=run.side, task=run.task, size=run.size, holdout=run.holdout,
+            flip=run.flip, random_crop=run.random_crop, root=self.root,
+        )  # fmt: skip
+
+    def _job(self, run: Run) -> Job:
+        """What a run is, as it is asked of `train`."""
+        weights = vgg_file(self.vgg_weights) if methods.get(run.learner.method).looks_to(run.config) else None
+        options = TrainOptions(seed=run.seed, device=self.device, precision=self.precision, vgg_weights=weights)
+        return Job(
+            run.learner.method, run.config, self._data_of(run), run.folder, Budget(**run.length.given), options,
+            self.typed,
         )  # fmt: skip
 
     def _open_held_out(self, task: Task, spec: Spec) -> None:
@@ -212,11 +227,9 @@ class Work:
         ways = self._ways(task)
         if not self._has_targets(task):
             batches, ways = (Images,), {"data": task.held_out}
-        data, like = ways.pop("data"), spec if task.in_pairs and ways else None
-        open_for(
-            batches, data, root=self.root, size=spec.size, split="test", holdout=task.holdout, like=like, least=1,
-            track=console.track, **ways,
-        )  # fmt: skip
+        like = spec if task.in_pairs and len(ways) > 1 else None
+        data = _data(**ways, size=spec.size, holdout=task.holdout, root=self.root)
+        open_data(data, batches, split="test", like=like, least=1, track=console.track)
 
     def _ways(self, task: Task) -> dict[str, Any]:
         """Where the held-out pictures and their partners are."""
@@ -271,12 +284,7 @@ class Work:
             + (f"; about {studies.duration(left)} left in all" if left else "")
         )
         try:
-            train_run(
-                run.learner.method, run.config, data=run.data, run=run.folder, typed=self.typed, size=run.size,
-                target=run.target, side=run.side, task=run.task, holdout=run.holdout, jitter=run.jitter, seed=run.seed,
-                flip=run.flip, device=self.device, precision=self.precision, data_root=self.root,
-                features=Path(weights) if (weights := os.environ.get("GANVAS_WEIGHTS")) else None, **run.length.given,
-            )  # fmt: skip
+            api.train_job(self._job(run), callbacks=[Told()])
         except Interrupted as error:
             raise Interrupted(
                 f"stopped in run {number} of {len(runs)} ({run.label}), which is saved; "

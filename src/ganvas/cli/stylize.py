@@ -5,15 +5,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ganvas import progress
 from ganvas.cli import console
 from ganvas.cli.flags import Device, FeatureFile, Flag, Prepared, Seed
-from ganvas.cli.generate import require_free
-from ganvas.cli.translate import plan
 from ganvas.errors import DataError, DivergedError, GanvasError, Interrupted, UsageError
 
 if TYPE_CHECKING:  # these load torch
-    from ganvas.cli.console import Stop
     from ganvas.imaging.images import Picture
+    from ganvas.progress import Stop
     from ganvas.style import Progress, StylizeConfig, Stylizer
 
 PREVIEW_SECONDS = 5.0  # between two previews, and all that a crash can lose
@@ -30,7 +29,7 @@ def stylize(
     preset: str | None = None,
     mask: Path | None = None,
     init_from: Path | None = None,
-    features: FeatureFile = None,
+    vgg_weights: FeatureFile = None,
     seed: Seed = 0,
     overwrite: Flag = False,
     device: Device = "auto",
@@ -49,23 +48,18 @@ def stylize(
         preset: paper (Gatys, Ecker and Bethge 2016); single settings given beside it win
         mask: a picture, white where to stylise; where it is black, the content stays as it is
         init_from: a picture to start from, such as a result of before
-        features: VGG-19's weights, .safetensors or .pth by torchvision's names [default: torchvision's, downloaded
+        vgg_weights: VGG-19's weights, .safetensors or .pth by torchvision's names [default: torchvision's, downloaded
             once]
         seed: of the noise that --init noise starts from
         overwrite: replace what is there
         device: auto takes the best there is
         precision: of the network; auto takes bf16 where it is quicker, and fp32 for the last steps
     """
+    from ganvas import api
     from ganvas.core.atomic_io import make_folder
-    from ganvas.core.device import choose_precision, find_device
     from ganvas.imaging import images
-    from ganvas.metrics.features import open_vgg
-    from ganvas.style import Stylizer
+    from ganvas.inference.places import require_free
 
-    if init_from is not None and config.init == "noise":
-        raise UsageError(
-            f"--init-from {init_from}: --init noise starts from noise; leave it out, or add --init content"
-        )
     beside = {"--mask": mask, "--init-from": init_from}
     for flag, path in beside.items():
         if path is not None and not path.is_file():
@@ -74,14 +68,13 @@ def stylize(
     require_free(places.values(), overwrite=overwrite or not out.exists())
     given = [*places, *styles, *(path for path in beside.values() if path is not None)]
     _require_previews_free(places.values(), given, overwrite=overwrite)
-    where = None if mask is None else images.in_channels(images.read(mask).pixels, 1)
-    start = None if init_from is None else images.read(init_from).pixels
-    shown, machine = [images.read(path) for path in styles], find_device(device)
+    shown = [images.read(path) for path in styles]
     if config.keep_colors == "none":
         _say_what_is_grey(styles, shown)
-    network = open_vgg(features, deepest=config.deepest, pooling=config.pooling).to(machine)
-    chosen = choose_precision(machine, precision)
-    stylizer = Stylizer(config, network, shown, precision=chosen, mask=where, start=start, seed=seed)
+    stylizer = api.make_stylizer(
+        config, shown, mask=mask, init_from=init_from, vgg_weights=vgg_weights, seed=seed, device=device,
+        precision=precision,
+    )  # fmt: skip
     for folder in sorted({place.parent for place in places.values()}):
         make_folder(folder)
     if content.is_dir():
@@ -142,6 +135,7 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
         UsageError: where there is none, one file is given twice, or the result would replace what it is made of.
     """
     from ganvas.imaging import images
+    from ganvas.inference.places import plan
 
     if not styles:
         raise UsageError(
@@ -239,7 +233,7 @@ def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", ti
     preview, previewed, small = _preview(place), False, stylizer.reduced(picture)
     written = time.monotonic()
     try:
-        for event in _shown(stylizer(picture), title=title):
+        for event in progress.follow_style(stylizer(picture), title=title):
             if stop:
                 break
             if time.monotonic() - written >= PREVIEW_SECONDS:
@@ -261,26 +255,6 @@ def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", ti
     if previewed:
         preview.unlink(missing_ok=True)
     return event
-
-
-def _shown(events: "Iterator[Progress]", *, title: str) -> "Iterator[Progress]":
-    """Pass the steps through under a bar with the time left and the losses, or lines in a log file."""
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    told = time.monotonic()
-    with Bar(*columns, console=console.err, transient=True, disable=not console.err.is_terminal) as bar:
-        task = bar.add_task("starting", total=1.0)
-        for event in events:
-            height, width = event.made.shape[-2:]
-            losses = "  ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
-            text = f"{title}step {event.step:,} of {event.steps:,} at {width}x{height}  {losses}"
-            bar.update(task, completed=event.spent, description=text)
-            if not console.err.is_terminal and time.monotonic() - told >= console.PLAIN_SECONDS:
-                told = time.monotonic()
-                console.say(f"{event.spent:4.0%}  {text}")
-            yield event
 
 
 def _preview(place: Path) -> Path:

@@ -33,7 +33,7 @@ def find_device(name: str = "auto") -> torch.device:
         name = next(kind for kind, here in present.items() if here)
     if not present.get(name, False):
         here = ", ".join(kind for kind, there in present.items() if there)
-        raise UsageError(f"--device {name}: there is none that PyTorch can use here; use {here} or auto")
+        raise UsageError(f"`device` {name}: there is none that PyTorch can use here; use {here} or auto")
     if name == "cpu":
         _use_own_cores()
     return torch.device(name)

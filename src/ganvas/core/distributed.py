@@ -81,7 +81,7 @@ def joined(device: torch.device) -> Iterator[None]:
         raise UsageError(f"WORLD_SIZE={of} and no {missing[0]}: start with torchrun, or set it as torchrun does")
     _said("MASTER_PORT", 0)
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device.type}: cannot be shared by {of} processes; give --device cpu")
+        raise UsageError(f"`device` {device.type}: cannot be shared by {of} processes; give `device` cpu")
     if device.type == "cuda":
         here, devices = on_this_machine(), torch.cuda.device_count()
         if 1 < devices < here:

@@ -3,8 +3,11 @@
 import dataclasses
 import inspect
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ganvas.errors import SettingError
 
@@ -15,13 +18,22 @@ _DEFAULT: Any = object()
 
 
 def setting(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, absent: Any = _DEFAULT
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    absent: Any = _DEFAULT,
+    flag: str = "",
+    env: str = "",
 ) -> Any:
-    """A dataclass field with the sentence that `--help` prints and the bounds, both inclusive, for `check`.
+    """A dataclass field with the sentence that help prints and the bounds, both inclusive, for `check`.
 
     Files that were written before a setting was there lack it: they mean `absent`, or the default where none is given.
+    On the command line it is called as its name, or `flag`; `env` is a variable that gives its default there.
     """
-    metadata = {"help": help, "low": low, "high": high} | ({} if absent is _DEFAULT else {"absent": absent})
+    metadata = {"help": help, "low": low, "high": high, "flag": flag, "env": env}
+    metadata |= {} if absent is _DEFAULT else {"absent": absent}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -35,19 +47,43 @@ def check(settings: Any) -> None:
     """Hold every field of a dataclass instance to its type and bounds.
 
     Raises:
-        SettingError: naming the flag, the value given and the values there are.
+        SettingError: naming the field, the value given and the values there are.
     """
     hints = get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if not _fits(value, hints[field.name]):
-            raise SettingError(f"{flag(field.name)} is {value!r}; expected {_words(hints[field.name])}")
+            raise SettingError(f"`{field.name}` is {value!r}; expected {_words(hints[field.name])}")
         low, high = field.metadata.get("low"), field.metadata.get("high")
-        for number in value if isinstance(value, tuple) else (value,):
+        for number in value if isinstance(value, tuple) else () if value is None else (value,):
             if low is not None and number < low:
-                raise SettingError(f"{flag(field.name)} is {value}; the smallest is {low}")
+                raise SettingError(f"`{field.name}` is {value}; the smallest is {low}")
             if high is not None and number > high:
-                raise SettingError(f"{flag(field.name)} is {value}; the largest is {high}")
+                raise SettingError(f"`{field.name}` is {value}; the largest is {high}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What may be meant by a wrong name: the names nearest to it, or all there are."""
+    known = list(known)
+    near = get_close_matches(name.lower(), known, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+
+
+def names_of(value: Any) -> set[str]:
+    """The names of the fields of a dataclass instance."""
+    return {field.name for field in dataclasses.fields(value)}
+
+
+def changed(value: T, given: Mapping[str, Any]) -> T:
+    """A dataclass instance with other values of some fields.
+
+    Raises:
+        SettingError: for a field that it does not have, with the nearest that it has.
+    """
+    for name in given:
+        if name not in names_of(value):
+            raise SettingError(f"`{name}`: there is no such option; {nearest(name, sorted(names_of(value)))}")
+    return dataclasses.replace(value, **given)  # type: ignore[type-var]
 
 
 def flag(name: str) -> str:
@@ -111,8 +147,12 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if hint is Any:
+        return True
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
     if get_origin(hint) is Literal:
-        return value in get_args(hint)
+        return isinstance(value, str) and value in get_args(hint)
     if get_origin(hint) is tuple:  # tuple[int, ...]
         return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
     if hint is float:
@@ -123,11 +163,14 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_words(part) for part in get_args(hint) if part is not type(None)))
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"a list, each {_words(get_args(hint)[0])}"
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(hint, str(hint))
+    known = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+    return known.get(hint, str(hint))
 
 
 def _sentence(field: "dataclasses.Field[Any]") -> str:

@@ -1,13 +1,15 @@
-"""From disk to batches: what a user names becomes a `Source`, and a `Source` becomes a stream of batches."""
+"""From disk or memory to batches: what a user names becomes a `Source`, and a `Source` becomes a stream of batches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from ganvas.data import builtin, folder, paired
+from ganvas.core.options import Data
+from ganvas.core.settings import nearest
+from ganvas.data import builtin, folder, memory, paired
 from ganvas.data.batch import Batch, Images, Pairs, Source, Spec, Unpaired, check_size
-from ganvas.data.decode import headers_of
+from ganvas.data.decode import How, headers_of
 from ganvas.data.progress import Track, silently
 from ganvas.data.tasks import base
 from ganvas.data.tasks.pairs import pairs_from
@@ -16,47 +18,21 @@ from ganvas.data.webdataset import reader, shards
 from ganvas.errors import DataError, UsageError
 
 
-def open_source(
-    name: str, *, root: Path, size: int | None = None, split: builtin.Split = "train", track: Track = silently
-) -> Source[Images]:
-    """Open the data set of that name, found or put under `root`, or else the folder of that name.
-
-    Raises:
-        DataError: if there is neither, or it cannot be used.
-    """
-    source: Source[Images] = open_for((Images,), name, root=root, size=size, split=split, track=track)
-    return source
-
-
-def open_for(
-    batches: Sequence[type[Batch]],
-    name: str,
+def open_data(
+    data: Data,
+    batches: Sequence[type[Batch]] = (Images,),
     *,
-    root: Path,
-    size: int | None = None,
     split: builtin.Split = "train",
-    target: str = "",
-    side: str = "",
-    task: str = "",
-    holdout: float = 0.0,
-    jitter: bool = False,
     like: Spec | None = None,
     least: int = 2,
     track: Track = silently,
 ) -> Source[Any]:
-    """Open what a method learns from that takes these types of batches: single pictures, pairs, or two sets.
+    """Open what a method learns from that takes these types of batches: single images, pairs, or two sets.
 
     Args:
+        data: what was asked for.
         batches: the types, the usual one first.
-        name: a named data set, a folder, or shards.
-        root: where named data sets are looked for, and indexes of shards that are far.
-        size: of the pictures, in pixels.
-        split: the part: of a named data set as it was published, of a folder by `holdout`.
-        target: a second folder, of partners with the same names, or for a method without pairs of other things.
-        side: `ab` or `ba`, where each picture of the folder holds two side by side.
-        task: what makes pairs of single pictures.
-        holdout: the share of a folder's files that is kept from training.
-        jitter: keep the pictures larger, for windows taken by chance.
+        split: the part: of a named data set as it was published, of a folder by `data.holdout`.
         like: the shape of what a model has learned from, to read others in the same.
         least: how many there must be; learning takes two or more.
         track: shows what long work has done.
@@ -65,75 +41,112 @@ def open_for(
         UsageError: if it is not clear where partners are to come from.
         DataError: if there is nothing of that name, or it cannot be used.
     """
-    ways = {"--target": target, "--side": side, "--task": task}
-    given = [flag for flag, value in ways.items() if value]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} are two ways to say where partners come from; give one")
-    if given and not any(issubclass(kind, Pairs) for kind in batches):
-        raise UsageError(f"{given[0]} {ways[given[0]]}: this method learns from single pictures; leave it out")
-    if not given and batches[0] is Unpaired:
-        raise UsageError("this method learns from two sets: add --target FOLDER, pictures of the other kind")
-    if not given and Images not in batches:
-        raise UsageError(
-            "this method learns from pairs: add --side ab (or ba) where each picture holds two side by side, "
-            "--target FOLDER for a second folder, or --task NAME to make pairs from single pictures"
-        )
-    if side not in ("", "ab", "ba"):
-        raise UsageError(f"--side {side}: give ab where the left picture is the source, ba where the right one is")
-    if size is not None:
-        check_size(size)
-    if holdout and name in builtin.NAMES:
-        raise UsageError(f"--holdout {holdout}: {name} has a test part of its own; leave it out")
-    if like and size:
-        like = replace(like, size=size)
-    files: dict[str, Any] = {"size": size, "like": like, "holdout": holdout, "part": split, "jitter": jitter}
-    files |= {"least": least, "track": track}
+    _require_one_way(data, batches)
+    if data.size is not None:
+        check_size(data.size)
+        like = like and replace(like, size=data.size)
+    how = How(
+        size=data.size, random_crop=data.random_crop, holdout=data.holdout, part=split, like=like, least=least,
+        track=track,
+    )  # fmt: skip
+    if not isinstance(data.source, str | Path):
+        return _open_memory(data, batches, how)
+    name = _known_as(data.name)
     in_shards = name not in builtin.NAMES and shards.are_meant(name)
-    if target and (in_shards or shards.are_meant(target)):
+    if data.target and (in_shards or shards.are_meant(str(data.target))):
         raise UsageError(
-            f"--target {target}: goes with folders of files, not with shards; there partners lie side by side in one "
-            "picture (--side ab or ba)"
+            f"`target` {data.target}: goes with folders of files, not with shards; there partners lie side by side in "
+            "one picture (`side` ab or ba)"
         )
-    if side and in_shards:
-        return reader.open_shards(name, root=root, side=side, **files)
-    if target and Unpaired in batches:
-        return _open_two_sets(_folder(name), _folder(target, "--target"), files)
-    if target:
-        return paired.open_two_folders(_folder(name), _folder(target, "--target"), **files)
-    if side:
-        return paired.open_side_by_side(_folder(name), side=cast(paired.Side, side), **files)
-    made = base.task(task) if task else None
+    root = data.folder_of_sets
+    if data.side and in_shards:
+        return reader.open_shards(name, how, root=root, side=data.side)
+    if data.target:
+        one, other = _folder(name), _folder(str(data.target), "target")
+        return _open_two_sets(one, other, how) if Unpaired in batches else paired.open_two_folders(one, other, how)
+    if data.side:
+        return paired.open_side_by_side(_folder(name), how, side=data.side)
+    made = base.task(data.task) if data.task else None
     if name in builtin.NAMES:
-        size = like.size if like else size
-        images = builtin.open_named(name, root=root, size=size, split=split, jitter=jitter)
-    else:
-        if made:
-            files |= {"channels": made.read_channels, "usual_size": paired.DEFAULT_SIZE}
-            files["like"] = like and Spec(like.size, made.read_channels(like.outputs == 1))
-        images = (
-            reader.open_shards(name, root=root, **files) if in_shards else folder.open_folder(_folder(name), **files)
-        )
+        if data.holdout:
+            raise UsageError(f"`holdout` {data.holdout}: {name} has a test part of its own; leave it out")
+        size = like.size if like else data.size
+        images = builtin.open_named(name, root=root, size=size, split=split, random_crop=data.random_crop)
+        return pairs_from(images, made, track=track) if made else images
+    usual: dict[str, Any] = {}
+    if made:
+        usual = {"channels": made.read_channels, "usual_size": paired.DEFAULT_SIZE}
+        how = replace(how, like=like and Spec(like.size, made.read_channels(like.outputs == 1)))
+    images = (
+        reader.open_shards(name, how, root=root, **usual)
+        if in_shards
+        else folder.open_folder(_folder(name), how, **usual)
+    )
     return pairs_from(images, made, track=track) if made else images
 
 
-def _open_two_sets(source: Path, target: Path, options: dict[str, Any]) -> Source[Unpaired]:
+def _require_one_way(data: Data, batches: Sequence[type[Batch]]) -> None:
+    """Raise UsageError unless it is clear where partners come from, for a method that learns from such batches."""
+    ways = {"target": data.target, "side": data.side, "task": data.task}
+    given = [name for name, value in ways.items() if value]
+    if len(given) > 1:
+        raise UsageError(
+            f"{' and '.join(f'`{n}`' for n in given)} are two ways to say where partners come from; give one"
+        )
+    if given and not any(issubclass(kind, Pairs) for kind in batches):
+        raise UsageError(f"`{given[0]}` {ways[given[0]]}: this method learns from single pictures; leave it out")
+    if not given and batches[0] is Unpaired:
+        raise UsageError("this method learns from two sets: add `target` FOLDER, pictures of the other kind")
+    if not given and Images not in batches and isinstance(data.source, str | Path):
+        raise UsageError(
+            "this method learns from pairs: add `side` ab (or ba) where each picture holds two side by side, "
+            "`target` FOLDER for a second folder, or `task` NAME to make pairs from single pictures"
+        )
+
+
+def _open_memory(data: Data, batches: Sequence[type[Batch]], how: How) -> Source[Any]:
+    """A data set, an array or a tensor: of single images, of pairs, or two of them."""
+    if data.side:
+        raise UsageError(f"`side` {data.side}: is for files; give a data set of (source, target) pairs")
+    if data.target is not None:
+        raise UsageError("`target`: goes with a folder as `data`; give a data set of (source, target) pairs")
+    made = base.task(data.task) if data.task else None
+    usual_size = paired.DEFAULT_SIZE if made else folder.DEFAULT_SIZE
+    if made and how.like:
+        how = replace(how, like=Spec(how.like.size, made.read_channels(how.like.outputs == 1)))
+    opened = memory.open_memory(data.source, how, channels=made.read_channels if made else None, usual_size=usual_size)
+    if made and opened.batch is Pairs:
+        raise UsageError(f"`task` {made.name}: makes pairs of single images, and these are pairs; leave it out")
+    if not made and opened.batch not in batches:
+        holds = "pairs" if opened.batch is Pairs else "single images"
+        wants = "pairs: give a data set of (source, target), or a `task`" if holds != "pairs" else "single images"
+        raise UsageError(f"`data` {data.name}: holds {holds}, and this method learns from {wants}")
+    return pairs_from(opened, made, track=how.track) if made else opened
+
+
+def _open_two_sets(source: Path, target: Path, how: How) -> Source[Unpaired]:
     if source.resolve() == target.resolve():
-        raise DataError(f"--target {target}: is the same folder as --data; give a folder of other things")
-    if options["like"] is None:
+        raise DataError(f"`target` {target}: is the same folder as `data`; give a folder of other things")
+    if how.like is None:
         headers = [
-            headers_of(folder.list_pictures(path)[0], name=str(path), track=options["track"])[1]
-            for path in (source, target)
+            headers_of(folder.list_pictures(path)[0], name=str(path), track=how.track)[1] for path in (source, target)
         ]
-        size = options["size"] or max(folder.own_size(of_one, paired.DEFAULT_SIZE) for of_one in headers)
+        size = how.size or max(folder.own_size(of_one, paired.DEFAULT_SIZE) for of_one in headers)
         grey = all(header.grey for of_one in headers for header in of_one)
-        options = options | {"like": Spec(size, 1 if grey else 3)}
-    return unpaired(*(folder.open_folder(path, **options) for path in (source, target)))
+        how = replace(how, like=Spec(size, 1 if grey else 3))
+    return unpaired(*(folder.open_folder(path, how) for path in (source, target)))
 
 
-def _folder(name: str, flag: str = "--data") -> Path:
+def _known_as(name: str) -> str:
+    """The name of a data set however it is written, `MNIST` or `fashion_mnist`; any other name as it is."""
+    plain = name.lower().replace("_", "-")
+    return plain if plain in builtin.NAMES and not Path(name).is_dir() else name
+
+
+def _folder(name: str, field: str = "data") -> Path:
     if Path(name).is_dir():
         return Path(name)
     if name in builtin.NAMES:
-        raise DataError(f"{flag} {name}: is no folder; only folders hold pairs, so leave out --side and --target")
-    known = f", and no data set; there are {', '.join(builtin.NAMES)}" if flag == "--data" else ""
-    raise DataError(f"{flag} {name}: no folder of that name{known}")
+        raise DataError(f"`{field}` {name}: is no folder; only folders hold pairs, so leave out `side` and `target`")
+    known = f", and no data set; {nearest(name, builtin.NAMES)}" if field == "data" else ""
+    raise DataError(f"`{field}` {name}: no folder of that name{known}")

@@ -23,7 +23,7 @@ SIZES = (16, 28, 32, 64, 128, 256, 512, 1024)
 def check_size(size: int) -> None:
     """Raise SettingError for a size that no picture here has."""
     if size not in SIZES:
-        raise SettingError(f"--size {size}: pictures are squares of {', '.join(map(str, SIZES))} pixels")
+        raise SettingError(f"`size` {size}: pictures are squares of {', '.join(map(str, SIZES))} pixels")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Spec:
     def __post_init__(self) -> None:
         check_size(self.size)
         if self.channels not in (1, 3):
-            raise SettingError(f"--channels {self.channels}: pictures have 1 (grey) or 3 (colour)")
+            raise SettingError(f"`channels` {self.channels}: pictures have 1 (grey) or 3 (colour)")
         if self.target_channels not in (0, 1, 2, 3):
             raise SettingError(f"{self.target_channels} channels of targets; pictures have 1 (grey) or 3 (colour)")
 
@@ -292,6 +292,12 @@ class Source(Generic[Kind]):
 
     def _spaced(self, n: int) -> list[int]:
         return [i * len(self) // n for i in range(n)] if not self.shards or not self.shards.far else list(range(n))
+
+    @property
+    def complaints(self) -> list[str]:
+        """The first few files that could not be used, and how many there are, a line each."""
+        more = [f"left out {len(self.left_out)} files in all"] if len(self.left_out) > 5 else []
+        return [*(f"left out {line}" for line in self.left_out[:5]), *more]
 
     @property
     def title(self) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganvas.data.batch import RESIDENT_BYTES, Images, Source, Spec
-from ganvas.data.folder import margin_of
+from ganvas.data.decode import How
 from ganvas.errors import DataError
 from ganvas.imaging import images
 
@@ -29,16 +29,16 @@ _DIGITS_HELD_OUT = 252  # of 1797; the last two of the fourteen stretches that o
 
 
 def open_named(
-    name: str, *, root: Path, size: int | None = None, split: Split = "train", jitter: bool = False
+    name: str, *, root: Path, size: int | None = None, split: Split = "train", random_crop: bool = False
 ) -> Source[Images]:
-    """The data set `name`, from the copy under `root`, else downloaded to there; with `jitter` an eighth larger.
+    """The data set `name`, from the copy under `root`, else downloaded to there; for random crops an eighth larger.
 
     Raises:
         DataError: if it is neither there nor to be had, saying which files to put where.
     """
     pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(name, root, split)
     spec = Spec(size or max(16, pixels.shape[-1]), pixels.shape[1], classes)
-    margin = margin_of(spec.size, jitter=jitter)
+    margin = How(random_crop=random_crop).margin(spec.size)
     scaled = LazilyScaled(Images(pixels, labels), spec.size + margin)
     kept = scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all()
     return Source(name, spec, kept, part=split, margin=margin)

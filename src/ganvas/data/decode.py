@@ -22,6 +22,38 @@ Item = TypeVar("Item", contravariant=True)  # what a row is read from: a file, o
 Given = TypeVar("Given")
 
 
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How the images of a folder, or of whatever else, are read.
+
+    Attributes:
+        size: of the squares, in pixels; None for that of `like`, or one that suits the files.
+        random_crop: keep them an eighth larger, for random crops.
+        holdout: fraction of the files that is kept from training.
+        part: `train` or `test`, where some are held out.
+        like: the shape of what a model has learned from, to read others in the same.
+        least: how many there must be; learning takes two or more.
+        track: shows what long work has done.
+    """
+
+    size: int | None = None
+    random_crop: bool = False
+    holdout: float = 0.0
+    part: str = ""
+    like: Spec | None = None
+    least: int = 2
+    track: Track = silently
+
+    @property
+    def held_part(self) -> str:
+        """The part, where files are held out; empty where all are taken."""
+        return self.part if self.holdout else ""
+
+    def margin(self, size: int) -> int:
+        """By how many pixels images of that size are kept larger: an eighth, about as pix2pix has it."""
+        return size // 8 if self.random_crop else 0
+
+
 class Read(Protocol[Item, Kind]):
     """Reads a row; something that can be sent to worker processes."""
 
@@ -74,52 +106,46 @@ def open_rows(
     path: Path,
     items: Sequence[Given],
     read: Read[Given, Kind],
+    how: How,
     *,
     spec: Spec,
     left_out: Sequence[str] = (),
-    part: str = "",
-    margin: int = 0,
-    least: int = 2,
-    track: Track = silently,
 ) -> Source[Kind]:
-    """The source of these rows, of pictures `margin` pixels larger than `spec.size`.
+    """The source of these rows of a folder.
 
     Raises:
-        DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
+        DataError: if there are fewer than `how.least`, or more than 1 % of them cannot be read.
     """
     files = [item[0] if isinstance(item, tuple) else item for item in items]  # of a pair, that of the source
     names = [file.relative_to(path).as_posix() for file in files if isinstance(file, Path)]
     return source_of(
-        tuple(items), read, name=str(path.resolve()), names=tuple(names), spec=spec, left_out=left_out, part=part,
-        margin=margin, least=least, track=track,
-    )  # fmt: skip
+        tuple(items), read, how, name=str(path.resolve()), names=tuple(names), spec=spec, left_out=left_out
+    )
 
 
 def source_of(
     items: Sequence[Given],
     read: Read[Given, Kind],
+    how: How,
     *,
     name: str,
     names: Sequence[str],
     spec: Spec,
     shards: Shards | None = None,
     left_out: Sequence[str] = (),
-    part: str = "",
-    margin: int = 0,
-    least: int = 2,
-    track: Track = silently,
 ) -> Source[Kind]:
     """The source of the rows that these items are read to, which are called `names` and may lie in shards.
 
     Raises:
-        DataError: if there are fewer than `least`, or more than 1 % of them cannot be read.
+        DataError: if there are fewer than `how.least`, or more than 1 % of them cannot be read.
     """
+    margin, part = how.margin(spec.size), how.held_part
     n, bytes_a_row = len(items) + len(left_out), spec.bytes * (spec.size + margin) ** 2 // spec.size**2
     if bytes_a_row * len(items) > RESIDENT_BYTES or (shards and shards.far):
         rows = LazyRows(items, read)
         return Source(name, spec, rows, tuple(left_out), part, margin, names=names, shards=shards)
     blocks, broken = list[Kind](), dict[int, str]()
-    tried = track(attempts(items, read), total=len(items), description="reading the pictures")
+    tried = how.track(attempts(items, read), total=len(items), description="reading the pictures")
     results = enumerate(tried)
     while block := list(itertools.islice(results, TOGETHER)):
         broken |= {number: str(row) for number, row in block if isinstance(row, DataError)}
@@ -127,7 +153,7 @@ def source_of(
             blocks.append(read.batch.together(whole))
     left_out = [*left_out, *broken.values()]
     refuse_if_many(len(left_out), n, name=name, example=left_out[0] if left_out else "")
-    if (found := len(items) - len(broken)) < least:
+    if (found := len(items) - len(broken)) < how.least:
         raise DataError(f"{name}: holds {found} picture; learning takes many, so give a folder with more")
     if broken:
         names = tuple(name for number, name in enumerate(names) if number not in broken)

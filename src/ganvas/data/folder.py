@@ -9,8 +9,7 @@ from pathlib import Path, PurePath
 import torch
 
 from ganvas.data.batch import Images, Source, Spec
-from ganvas.data.decode import headers_of, open_rows
-from ganvas.data.progress import Track, silently
+from ganvas.data.decode import How, headers_of, open_rows
 from ganvas.errors import DataError
 from ganvas.imaging.images import EXTENSIONS, File, Header, read_square
 
@@ -21,37 +20,27 @@ _SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 
 def open_folder(
     path: Path,
+    how: How = How(),
     *,
-    size: int | None = None,
     usual_size: int = DEFAULT_SIZE,
-    jitter: bool = False,
     channels: Callable[[bool], int] = lambda grey: 1 if grey else 3,
-    like: Spec | None = None,
-    holdout: float = 0.0,
-    part: str = "",
-    least: int = 2,
-    track: Track = silently,
 ) -> Source[Images]:
-    """Open a folder of pictures: the largest centred square of each, scaled to `size`, with `jitter` an eighth more.
+    """Open a folder of pictures: the largest centred square of each, scaled to `how.size`.
 
     Grey if every file is grey, else colour, unless `channels` says otherwise of either. Without `size`: that of the
-    pictures, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. Or both as those of the pictures
-    that a model knows, `like`. With `holdout`, the `part` that is called `train` or `test`; both have one shape.
+    pictures, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. Both parts have one shape.
 
     Raises:
-        DataError: if there are no pictures, fewer than `least`, or more than 1 % of them cannot be read.
+        DataError: if there are no pictures, fewer than `how.least`, or more than 1 % of them cannot be read.
     """
     files, classes = list_pictures(path)
-    files, headers, left_out = headers_of(files, name=str(path), track=track)
+    files, headers, left_out = headers_of(files, name=str(path), track=how.track)
+    like = how.like
     if like is None:
-        like = Spec(size or own_size(headers, usual_size), channels(all(header.grey for header in headers)))
+        like = Spec(how.size or own_size(headers, usual_size), channels(all(header.grey for header in headers)))
     spec = Spec(like.size, like.channels, classes)
-    margin = margin_of(spec.size, jitter=jitter)
-    return open_rows(
-        path, part_of(files, holdout=holdout, part=part, name=str(path)),
-        ReadImage(spec.size + margin, spec.channels, classes),
-        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", least=least, track=track,
-    )  # fmt: skip
+    read = ReadImage(spec.size + how.margin(spec.size), spec.channels, classes)
+    return open_rows(path, part_of(files, how, name=str(path)), read, how, spec=spec, left_out=left_out)
 
 
 @dataclass(frozen=True)
@@ -100,23 +89,20 @@ def held_out(file: PurePath, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def part_of(files: list[Path], *, holdout: float, part: str, name: str) -> list[Path]:
+def part_of(files: list[Path], how: How, *, name: str) -> list[Path]:
     """The files to learn from (`train`), those held out (`test`), or all where nothing is held out.
 
     Raises:
         DataError: if the part is empty.
     """
-    if not holdout:
+    if not how.holdout:
         return files
-    chosen = [file for file in files if held_out(file, holdout) == (part == "test")]
+    chosen = [file for file in files if held_out(file, how.holdout) == (how.part == "test")]
     if not chosen:
-        raise DataError(f"{name}: of its {len(files)} pictures --holdout {holdout} leaves none to {part}; change it")
+        raise DataError(
+            f"{name}: of its {len(files)} pictures `holdout` {how.holdout} leaves none to {how.part}; change it"
+        )
     return chosen
-
-
-def margin_of(size: int, *, jitter: bool) -> int:
-    """How much larger than `size` pictures are kept for windows taken by chance: an eighth, about as pix2pix has it."""
-    return size // 8 if jitter else 0
 
 
 def own_size(headers: list[Header], usual: int) -> int:

@@ -64,7 +64,7 @@ def batches(
     device: torch.device,
     first: int = 0,
     flip: bool = False,
-    share: Share = Share(),  # noqa: B008  # frozen
+    share: Share = Share(),  # frozen
 ) -> Iterator[Kind]:
     """Batches first, first + 1, ... of `source`, float in -1..1 on `device`; with `flip` half are mirrored.
 

@@ -3,16 +3,13 @@
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from ganvas.core.options import Side
 from ganvas.data.batch import Pairs, Source, Spec
-from ganvas.data.decode import headers_of, open_rows
-from ganvas.data.folder import list_pictures, margin_of, own_size, part_of
-from ganvas.data.progress import Track, silently
+from ganvas.data.decode import How, headers_of, open_rows
+from ganvas.data.folder import list_pictures, own_size, part_of
 from ganvas.errors import DataError
 from ganvas.imaging.images import File, Header, in_channels, read_halves, read_square
-
-Side = Literal["ab", "ba"]
 
 DEFAULT_SIZE = 128  # pixels: translators see what they are to keep, and need more of it than generators
 SHOWN = 5  # names in a message
@@ -21,15 +18,9 @@ ASPECT = 0.02  # how far the ratios of width to height of two partners may be ap
 
 def open_side_by_side(
     path: Path,
+    how: How = How(),
     *,
     side: Side,
-    size: int | None = None,
-    like: Spec | None = None,
-    jitter: bool = False,
-    holdout: float = 0.0,
-    part: str = "",
-    least: int = 2,
-    track: Track = silently,
 ) -> Source[Pairs]:
     """Open a folder of pictures that hold two each; `ab`: the left one is the source, `ba`: the right one.
 
@@ -38,29 +29,18 @@ def open_side_by_side(
     Raises:
         DataError: if there are no pictures, or more than 1 % of them cannot be read or halved.
     """
-    files, headers, left_out = headers_of(list_pictures(path)[0], name=str(path), track=track)
+    files, headers, left_out = headers_of(list_pictures(path)[0], name=str(path), track=how.track)
     channels = 1 if all(header.grey for header in headers) else 3
     halves = [Header(header.width // 2, header.height, header.grey) for header in headers]
-    spec = like or Spec(size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
-    margin = margin_of(spec.size, jitter=jitter)
-    return open_rows(
-        path, part_of(files, holdout=holdout, part=part, name=str(path)),
-        ReadHalves(spec.size + margin, spec.channels, spec.outputs, side),
-        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", least=least, track=track,
-    )  # fmt: skip
+    spec = how.like or Spec(how.size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
+    read = ReadHalves(spec.size + how.margin(spec.size), spec.channels, spec.outputs, side)
+    return open_rows(path, part_of(files, how, name=str(path)), read, how, spec=spec, left_out=left_out)
 
 
 def open_two_folders(
     source: Path,
     target: Path,
-    *,
-    size: int | None = None,
-    like: Spec | None = None,
-    jitter: bool = False,
-    holdout: float = 0.0,
-    part: str = "",
-    least: int = 2,
-    track: Track = silently,
+    how: How = How(),
 ) -> Source[Pairs]:
     """Open two folders whose files of the same name, without its ending, belong together.
 
@@ -69,25 +49,21 @@ def open_two_folders(
             the pictures cannot be read.
     """
     partner = dict(match(source, target))
-    firsts, headers, left_out = headers_of(list(partner), name=str(source), track=track)
-    others = headers_of([partner[first] for first in firsts], name=str(target), track=track)
+    firsts, headers, left_out = headers_of(list(partner), name=str(source), track=how.track)
+    others = headers_of([partner[first] for first in firsts], name=str(target), track=how.track)
     header_of = dict(zip(others[0], others[1], strict=True))
     whole = [(first, header) for first, header in zip(firsts, headers, strict=True) if partner[first] in header_of]
     left_out += others[2]
     for first, header in whole:
         _require_same_shape(first, header, partner[first], header_of[partner[first]])
-    spec = like or Spec(
-        size or own_size([header for _, header in whole], DEFAULT_SIZE),
+    spec = how.like or Spec(
+        how.size or own_size([header for _, header in whole], DEFAULT_SIZE),
         1 if all(header.grey for _, header in whole) else 3,
         target_channels=1 if all(header.grey for header in others[1]) else 3,
     )
-    margin = margin_of(spec.size, jitter=jitter)
-    chosen = part_of([first for first, _ in whole], holdout=holdout, part=part, name=str(source))
-    return open_rows(
-        source, [(first, partner[first]) for first in chosen],
-        ReadTwo(spec.size + margin, spec.channels, spec.outputs),
-        spec=spec, margin=margin, left_out=left_out, part=part if holdout else "", least=least, track=track,
-    )  # fmt: skip
+    chosen = part_of([first for first, _ in whole], how, name=str(source))
+    read = ReadTwo(spec.size + how.margin(spec.size), spec.channels, spec.outputs)
+    return open_rows(source, [(first, partner[first]) for first in chosen], read, how, spec=spec, left_out=left_out)
 
 
 def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -97,7 +73,7 @@ def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
         DataError: naming the first few that have no partner, or two that have the same name.
     """
     if source.resolve() == target.resolve():
-        raise DataError(f"--target {target}: is the same folder as --data; give the folder with the partners")
+        raise DataError(f"`target` {target}: is the same folder as `data`; give the folder with the partners")
     ours, theirs = (_by_name(folder) for folder in (source, target))
     for here, there, files in ((source, target, ours.keys() - theirs), (target, source, theirs.keys() - ours)):
         if files:

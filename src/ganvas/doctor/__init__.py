@@ -43,19 +43,19 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.target and self.side:
-            raise UsageError("--target and --side are two ways to keep pairs; give one")
+            raise UsageError("`target` and `side` are two ways to keep pairs; give one")
         if self.unpaired and not self.target:
-            raise UsageError("--unpaired is about two folders; name the second with --target")
+            raise UsageError("`unpaired` is about two folders; name the second with `target`")
         if self.held_out and self.holdout:
-            raise UsageError("--held-out and --holdout are two ways to keep pictures from training; give one")
+            raise UsageError("`held_out` and `holdout` are two ways to keep pictures from training; give one")
         if not 0 <= self.holdout < 1:
-            raise UsageError(f"--holdout {self.holdout}: is a share; expected 0 or more, and less than 1")
+            raise UsageError(f"`holdout` {self.holdout}: is a share; expected 0 or more, and less than 1")
         if self.size is not None:
             check_size(self.size)
-        for flag, path in (("", self.source), ("--target ", self.target), ("--held-out ", self.held_out)):
+        for flag, path in (("", self.source), ("`target` ", self.target), ("`held_out` ", self.held_out)):
             if path and not path.is_dir():
                 raise DataError(f"{flag}{path}: no folder of that name; doctor checks folders of pictures")
-        for flag, path in (("--target", self.target), ("--held-out", self.held_out)):
+        for flag, path in (("`target`", self.target), ("`held_out`", self.held_out)):
             if path and path.samefile(self.source):
                 raise UsageError(f"{flag} {path}: is the same folder as the source; give another")
             if path and (self.target and not self.unpaired) and _within(path, self.source):
@@ -98,7 +98,7 @@ def check(plan: Plan, *, track: Track = silently) -> Report:
     held = list_folder(plan.held_out) if plan.held_out else None
     listings = [listing for listing in (source, target, held) if listing]
     if target and (source.within or target.within):
-        raise DataError(f"--target {plan.target}: goes with folders of files, not with shards; leave it out")
+        raise DataError(f"`target` {plan.target}: goes with folders of files, not with shards; leave it out")
     names = names_of(listings)
     partners = match(source, target) if target and plan.paired else None
     sight = _see(plan, source, target, held, partners=partners, names=names, track=track)

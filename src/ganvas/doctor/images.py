@@ -152,8 +152,8 @@ def _check_sizes(looks: Sequence[Look], *, size: int | None, part: int) -> list[
             WARNING,
             "enlarged",
             small,
-            sentence=f"smaller than --size {size}, so that they would be enlarged",
-            advice="train at a smaller --size, or remove them: blur is what would be learned from them",
+            sentence=f"smaller than `size` {size}, so that they would be enlarged",
+            advice="train at a smaller `size`, or remove them: blur is what would be learned from them",
         )
     return found
 

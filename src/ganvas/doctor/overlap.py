@@ -60,10 +60,10 @@ def check_split(training: int, held: int, *, share: float) -> list[Finding]:
     found = []
     for n, what, least in ((training, "to train on", 2), (held, "held out", 1)):
         if n < least:
-            sentence = f"pictures {what} by --holdout {share:g}"
+            sentence = f"pictures {what} by `holdout` {share:g}"
             found.append(Finding(ERROR, "empty-split", n, sentence, "choose another share"))
     if 1 <= held < HANDFUL:
-        sentence = f"held out by --holdout {share:g}, fewer than {HANDFUL}"
+        sentence = f"held out by `holdout` {share:g}, fewer than {HANDFUL}"
         found.append(Finding(WARNING, "small-split", held, sentence, "hold out more: over so few, chance decides"))
     return found
 

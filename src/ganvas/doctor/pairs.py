@@ -29,7 +29,7 @@ def check_partners(partners: Partners, *, names: Mapping[Path, str]) -> list[Fin
         if partners.nearly:
             advice += f"; {partners.nearly:,} would match but for capitals, so rename them"
         elif not partners.pairs:
-            advice += "; no name matches at all, so rename one side, or say --unpaired for pictures of different things"
+            advice += "; no name matches at all, so rename one side, or say `unpaired` for pictures of different things"
         return finding(ERROR, kind, [names[path] for path in paths], sentence=sentence, advice=advice)
 
     return [
@@ -100,7 +100,7 @@ def check_unsaid(looks: Sequence[Look]) -> list[Finding]:
     if len(twice) < max(2, len(looks)):
         return []
     advice = (
-        "if the left half is the source and the right one its target, say --side ab; the other way about, --side ba"
+        "if the left half is the source and the right one its target, say `side` ab; the other way about, `side` ba"
     )
     return finding(NOTE, "side-by-side", twice, sentence="exactly twice as wide as high, all of them", advice=advice)
 

@@ -7,6 +7,7 @@ from typing import Any
 from ganvas.checkpoint.manifest import Facts
 from ganvas.data import folder
 from ganvas.data.batch import Source
+from ganvas.data.decode import How
 from ganvas.data.progress import Track, silently
 from ganvas.data.webdataset.shards import are_meant
 from ganvas.doctor.near_duplicates import find_twins
@@ -33,7 +34,7 @@ def learned_files(facts: Facts) -> list[Path] | None:
             file
             for path in folders
             for file in folder.part_of(
-                folder.list_pictures(path)[0], holdout=facts.holdout, part="train", name=str(path)
+                folder.list_pictures(path)[0], How(holdout=facts.holdout, part="train"), name=str(path)
             )
         ]
     except DataError:

@@ -159,7 +159,7 @@ class Broken:
         if len(rows) == n:
             raise ModelError(
                 f"{name}: the model makes pictures that hold what is no number; train it anew with a smaller "
-                "--learning-rate"
+                "`learning_rate`"
             )
         files = [self.source.name_of(row) or f"number {row}" for row in rows[:_NAMED]]
         more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""

@@ -49,8 +49,8 @@ def lpips_measure(device: torch.device) -> PictureMeasure:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
         raise UsageError(
-            f"--lpips: needs AlexNet's weights and cannot download them ({error}); fetch {url} by other means and put "
-            f"it to {cached}, or take the VGG distance (--features vgg)"
+            f"`lpips`: needs AlexNet's weights and cannot download them ({error}); fetch {url} by other means and put "
+            f"it to {cached}, or take the VGG distance (`features` vgg)"
         ) from error
 
     def of(made: Tensor, wanted: Tensor) -> Tensor:

@@ -140,6 +140,11 @@ class Score:
         """What it goes by."""
         return f"{self.measure.name} {self.way}".rstrip()
 
+    @property
+    def value(self) -> float:
+        """Of the first model; of several, and of baselines, `values` has each."""
+        return next(mean.value for answer, mean in self.values.items() if answer not in OTHERS)
+
     def between(self, first: str, second: str) -> Difference:
         """The difference of two answers, whichever way round it is kept.
 

@@ -176,6 +176,28 @@ def picture_of(image: Image.Image) -> Picture:
     return Picture(_to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi)))
 
 
+def picture_from(image: object) -> Picture:
+    """The picture of a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W) or (H, W).
+
+    Raises:
+        DataError: for anything else.
+    """
+    if isinstance(image, Image.Image):
+        return picture_of(image)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3):
+        return picture_of(Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image))
+    if isinstance(image, Tensor) and image.dtype == torch.uint8 and image.ndim in (2, 3):
+        pixels = image[None] if image.ndim == 2 else image
+        if pixels.shape[0] in (1, 3):
+            return Picture(pixels.cpu().contiguous())
+    what = type(image).__name__
+    if isinstance(image, np.ndarray | Tensor):
+        what = f"{what} of shape {tuple(image.shape)} and {str(image.dtype).removeprefix('torch.')}"
+    raise DataError(
+        f"{what} is no image; expected a path, a PIL image, a uint8 array (H, W, C) or a uint8 tensor (C, H, W)"
+    )
+
+
 def on_white(picture: Picture) -> Tensor:
     """The pixels, uint8 (1 or 3, H, W), with white where the picture is transparent."""
     if picture.alpha is None:
@@ -194,6 +216,8 @@ def opened(path: File) -> Iterator[Image.Image]:
             yield image
     except GanvasError:
         raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; make it smaller first") from error
     except UnidentifiedImageError as error:
@@ -256,6 +280,14 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 def _to_tensor(image: Image.Image) -> Tensor:
     pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, C)
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def square(pixels: Tensor, *, size: int, channels: int) -> Tensor:
+    """The largest centred square of a uint8 image (1 or 3, H, W), as (channels, size, size), scaled by Lanczos."""
+    pixels = in_channels(pixels, channels)
+    if pixels.shape[-2:] == (size, size):
+        return pixels
+    return _to_tensor(ImageOps.fit(to_pillow(pixels), (size, size), Image.Resampling.LANCZOS))
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:

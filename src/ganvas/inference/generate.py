@@ -1,16 +1,21 @@
 """From a trained method to pictures, an iterator in bounded memory."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganvas.core.atomic_io import make_folder
+from ganvas.core.device import cores
 from ganvas.core.optim import evaluating
 from ganvas.core.rng import Between, Seed, slerp
+from ganvas.core.threads import done_behind
 from ganvas.data.batch import LAB
 from ganvas.errors import ModelError
-from ganvas.imaging.images import to_bytes, to_signed
+from ganvas.imaging.images import to_bytes, to_signed, write
 from ganvas.methods._base import Encodes, Generates, Method
 
 _PIXELS_AT_ONCE = 2**20  # a million keep a processor busy; twice as many only take memory
@@ -39,6 +44,29 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
         with evaluating(method):
             pictures = method.generate(part + [part[-1]] * lacking, of)
         yield from to_bytes(pictures[: len(part)]).cpu()
+
+
+def write_each(places: Iterable[Path], images: Iterable[Tensor], *, at_once: int) -> None:
+    """Write each image to its place, in threads while the next are made, so many at a time: one by one takes longer.
+
+    Raises:
+        SaveError: if one cannot be written; those before it are there.
+    """
+
+    def groups() -> Iterator[list[tuple[Path, Tensor]]]:
+        left, made = zip(places, images, strict=True), None
+        while group := list(itertools.islice(left, at_once)):
+            for place, _ in group:
+                if place.parent != made:
+                    made = make_folder(place.parent)
+            yield group
+
+    def write_all(group: list[tuple[Path, Tensor]]) -> None:
+        for place, image in group:
+            write(place, image)
+
+    for _ in done_behind(write_all, groups(), most=2, threads=cores()):
+        pass
 
 
 def drawn_at_once(method: Method) -> int:

@@ -15,7 +15,7 @@ from ganvas.core.optim import evaluating
 from ganvas.core.threads import done_behind, made_ahead
 from ganvas.data.batch import LAB
 from ganvas.data.tasks import base
-from ganvas.errors import DataError, ModelError, SettingError
+from ganvas.errors import DataError, ModelError, SettingError, UsageError
 from ganvas.imaging import images, lab, tiling, video
 from ganvas.imaging.images import Picture, in_channels, on_white, scaled, to_bytes, to_signed
 from ganvas.methods._base import Restyles, Translates
@@ -70,25 +70,25 @@ class Translator:
             )
         if self.direction not in method.directions:
             raise SettingError(
-                f"--direction {self.direction}: a {name} model goes {' and '.join(method.directions)} only"
+                f"`direction` {self.direction}: a {name} model goes {' and '.join(method.directions)} only"
             )
         if self.direction == "ba" and self.model.facts.spec.outputs == LAB:
-            raise SettingError("--direction ba: this model makes colours from lightness, and nothing from colours")
+            raise SettingError("`direction` ba: this model makes colours from lightness, and nothing from colours")
         if not method.any_size and (self.tile or self.size):
             raise SettingError(
-                f"--{'tile' if self.tile else 'size'}: this {name} model makes {self.model.facts.spec.size} pixels, "
+                f"`{'tile' if self.tile else 'size'}`: this {name} model makes {self.model.facts.spec.size} pixels, "
                 "no more and no fewer; leave it out"
             )
         if not 0 <= self.strength <= 1:
-            raise SettingError(f"--strength {self.strength:g}: expected 0 (the picture's own style) to 1 (all of it)")
+            raise SettingError(f"`strength` {self.strength:g}: expected 0 (the picture's own style) to 1 (all of it)")
         if not isinstance(method, Restyles) and (self.styles or self.strength != 1):
             raise SettingError(
-                f"--{'style' if self.styles else 'strength'}: a {name} model paints in the one way that it learned; "
+                f"`{'style' if self.styles else 'strength'}`: a {name} model paints in the one way that it learned; "
                 "leave it out, or take an adain model"
             )
         if self.keep_colors and self.outputs != 3:
             makes = "colours alone" if self.outputs == LAB else "grey pictures"
-            raise SettingError(f"--keep-colors: this model makes {makes}; leave it out")
+            raise SettingError(f"`keep_colors`: this model makes {makes}; leave it out")
         for number, painting in enumerate(self.styles, 1):
             require_style(painting, name=f"style {number}")
 
@@ -277,6 +277,20 @@ def _in_strips(output: Tensor) -> Tensor:
     return made
 
 
+def read_styles(files: Sequence[Path]) -> list[Picture]:
+    """The paintings that `style` names.
+
+    Raises:
+        UsageError: for what is no file.
+        DataError: for what is no picture.
+    """
+    for file in files:
+        if not file.is_file():
+            what = "is a folder; name the pictures themselves" if file.is_dir() else "no such picture"
+            raise UsageError(f"`style` {file}: {what}")
+    return [images.read(file) for file in files]
+
+
 # --- many files -----------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +309,27 @@ class Done:
     place: Path | None = None
     problem: str = ""
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileTranslation:
+    """Files that are to be translated; iterate over it to translate them one by one.
+
+    Attributes:
+        translator: what to do to each image.
+        places: for each file where the result goes.
+        smooth: how much of the frame before goes into each frame of a video, 0 to 1.
+    """
+
+    translator: Translator
+    places: Mapping[Path, Path]
+    smooth: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[Done]:
+        return translate_files(self.translator, self.places, smooth=self.smooth)
 
 
 def translate_files(translator: Translator, places: Mapping[Path, Path], *, smooth: float = 0.0) -> Iterator[Done]:
@@ -384,7 +419,7 @@ def _notes(translator: Translator, picture: Picture, place: Path) -> tuple[str, 
         size = translator.model.facts.spec.size
         notes.append(f"the model makes {size}x{size} pixels; larger pictures were reduced to that, and enlarged again")
     if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
-        notes.append("JPEG and BMP cannot be transparent; what was lies on white now (--format png keeps it)")
+        notes.append("JPEG and BMP cannot be transparent; what was lies on white now (`format` png keeps it)")
     return tuple(notes)
 
 

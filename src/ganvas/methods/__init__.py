@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganvas.core.settings import nearest
 from ganvas.errors import SettingError
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def get(name: str) -> "type[Method]":
     """
     from ganvas.methods._base import Method
 
+    name = name.lower().replace("-", "_")  # as they are also written: DCGAN, WGAN-GP
     if name not in names():
-        raise SettingError(f"{name}: no such method; there are {', '.join(names())}")
+        raise SettingError(f"{name}: no such method; {nearest(name, names())}")
     module = importlib.import_module(f"{__name__}.{name}")
     own = [
         cls
@@ -53,6 +55,6 @@ def config(name: str, preset: str | None = None) -> "BaseConfig":
     if preset is None:
         return method.Config()
     if preset not in method.presets:
-        known = ", ".join(method.presets) or "none"
-        raise SettingError(f"--preset {preset}: {name} has no such preset; there are {known}")
+        known = nearest(preset, method.presets) if method.presets else "there are none"
+        raise SettingError(f"`preset` {preset}: {name} has no such preset; {known}")
     return method.presets[preset]

@@ -27,7 +27,7 @@ class BaseConfig:
     """The settings of a method; subclasses add their own. Both of these give way to what the user types."""
 
     batch: int = setting(64, "pictures a step", low=1, high=65536)
-    epochs: int = setting(100, "passes over the data where neither --steps, --epochs nor --minutes is given", low=1)
+    epochs: int = setting(100, "passes over the data where neither `steps`, `epochs` nor `minutes` is given", low=1)
 
     def __post_init__(self) -> None:
         settings.check(self)
@@ -211,7 +211,7 @@ class Method(nn.Module):
         """Raise SettingError if these settings cannot make pictures of that size."""
         if size not in config.sizes:
             can = ", ".join(map(str, config.sizes))
-            raise SettingError(f"--size {size}: {cls.name()} with these settings makes {can}; give one of these")
+            raise SettingError(f"`size` {size}: {cls.name()} with these settings makes {can}; give one of these")
 
     @classmethod
     def name(cls) -> str:
@@ -325,6 +325,18 @@ class Restyles(Protocol):
     def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
         """Pictures (N, C, H, W) in -1..1 in a style, or in one each; `strength`, 0 to 1, is how much of it."""
         ...
+
+
+Kind = Literal["generates", "translates", "paints"]
+
+
+def kind_of(method: Method, *, pairs: bool = False) -> Kind:
+    """What a method does; one that can do both generates, unless it has learned from pairs, or is given `pairs`."""
+    if isinstance(method, Restyles | TakesStyles):
+        return "paints"
+    if isinstance(method, Translates) and (not isinstance(method, Generates) or pairs or method.spec.target_channels):
+        return "translates"
+    return "generates"
 
 
 def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> None:

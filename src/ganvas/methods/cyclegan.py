@@ -79,8 +79,8 @@ class Cyclegan(_base.Method):
         a, b = spec.channels, spec.outputs
         if config.identity and a != b:
             raise SettingError(
-                f"--identity {config.identity}: takes pictures of as many channels on both sides, not {a} and {b}; "
-                "give --identity 0"
+                f"`identity` {config.identity}: takes pictures of as many channels on both sides, not {a} and {b}; "
+                "give `identity` 0"
             )
         self.generators = nn.ModuleDict({"ab": _generator(config, spec, a, b), "ba": _generator(config, spec, b, a)})
         self.discriminators = nn.ModuleDict(

@@ -101,8 +101,8 @@ class Pix2pix(_base.PictureToPicture):
         super().__init__(config, spec)
         if config.perceptual and spec.outputs == LAB:
             raise SettingError(
-                f"--perceptual {config.perceptual}: takes targets in grey or RGB, not colours without lightness; give "
-                "--task colorize-rgb, or --perceptual 0"
+                f"`perceptual` {config.perceptual}: takes targets in grey or RGB, not colours without lightness; give "
+                "`task` colorize-rgb, or `perceptual` 0"
             )
         self.generator = generator_of(config, spec)
         self.discriminator = patch_discriminator(

@@ -108,7 +108,7 @@ def _digits(device: torch.device, *, framed: bool) -> Features:
 
     def see(pictures: Tensor) -> Tensor:
         if pictures.shape[1] != 1:
-            raise UsageError("the digit network sees grey pictures, and these are in colour; use --features inception")
+            raise UsageError("the digit network sees grey pictures, and these are in colour; use `features` inception")
         scaled = F.pad(resize(pictures, 20), (4, 4, 4, 4)) if framed else resize(pictures, 28)
         features: Tensor = network.features(to_signed(scaled.to(device)))
         return features
@@ -130,16 +130,16 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         from torch_fidelity import feature_extractor_inceptionv3 as fidelity
     except ImportError as error:
         raise UsageError(
-            "FID and KID need torch-fidelity: pip install 'ganvas[inception]'; for grey digits --features digits does"
+            "FID and KID need torch-fidelity: pip install 'ganvas[inception]'; for grey digits `features` digits does"
         ) from error
-    state = _fetch_inception(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights, flag="--weights")
+    state = _fetch_inception(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights, "inception_weights")
     again = io.BytesIO()  # torch-fidelity would load the file in a way that runs what it says; this copy says nothing
     torch.save(state, again)
     again.seek(0)
     try:
         network = fidelity.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=again)
     except Exception as error:  # other names and shapes, or no dictionary of tensors at all
-        given = f"--weights {weights}" if weights else fidelity.URL_INCEPTION_V3
+        given = f"`inception_weights` {weights}" if weights else fidelity.URL_INCEPTION_V3
         name = fidelity.URL_INCEPTION_V3.rpartition("/")[2]
         raise UsageError(
             f"{given}: not the weights of Inception v3 that torch-fidelity uses ({name}); fetch them anew"
@@ -160,7 +160,7 @@ def _fetch_inception(url: str) -> object:
     except _NotFetchedError as error:
         raise UsageError(
             f"cannot download the Inception weights ({error}); fetch {url} by other means and name the file with "
-            "--weights, or use --features digits for grey digits"
+            "`inception_weights`, or use `features` digits for grey digits"
         ) from error
 
 
@@ -195,10 +195,10 @@ def open_vgg(
         UsageError: if there is no such file, or they cannot be downloaded, saying what to fetch and where to put it.
     """
     network = VGG19(deepest=deepest, pooling=pooling, kept=kept)
-    state = _fetch_vgg() if weights is None else _read(weights, flag="--features")
+    state = _fetch_vgg() if weights is None else _read(weights, "vgg_weights")
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f"--features {weights}: holds no weights by name; expected those of torchvision's vgg19")
-    network.take(state, where=f"--features {weights}" if weights else VGG19_URL)
+        raise ModelError(f"`vgg_weights` {weights}: holds no weights by name; expected those of torchvision's vgg19")
+    network.take(state, where=f"`vgg_weights` {weights}" if weights else VGG19_URL)
     return network
 
 
@@ -224,7 +224,7 @@ def _fetch_vgg() -> object:
         cached = Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rpartition("/")[2])
         raise UsageError(
             f"this needs VGG-19's weights and cannot download them ({error}); fetch {VGG19_URL} by other means and "
-            f"put it to {cached}, or name it with --features FILE or GANVAS_WEIGHTS=FILE"
+            f"put it to {cached}, or name it with `vgg_weights` FILE or GANVAS_WEIGHTS=FILE"
         ) from error
 
 
@@ -244,7 +244,7 @@ def _fetch(url: str) -> object:
         raise _NotFetchedError(str(error)) from error
 
 
-def _read(file: Path, *, flag: str) -> object:
+def _read(file: Path, field: str) -> object:
     """The weights in a file, safetensors or torch's own, which is not let run anything."""
     try:
         if file.suffix == ".safetensors":
@@ -253,6 +253,6 @@ def _read(file: Path, *, flag: str) -> object:
             warnings.simplefilter("ignore")  # of pickles that are not torch's, which are then refused
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UsageError(f"{flag} {file}: cannot be read ({error.strerror or error})") from error
+        raise UsageError(f"`{field}` {file}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # about anything; and torch's words advise to run what the file says
-        raise UsageError(f"{flag} {file}: not a file of weights, or not one that is safe to load") from error
+        raise UsageError(f"`{field}` {file}: not a file of weights, or not one that is safe to load") from error

@@ -21,7 +21,7 @@ class Length:
 
     @property
     def given(self) -> dict[str, Any]:
-        """The unit and the number, as `training.budget_of` takes them."""
+        """The unit and the number, as `core.options.Budget` takes them."""
         units = {"minutes": self.minutes, "steps": self.steps, "epochs": self.epochs}
         return {unit: number for unit, number in units.items() if number is not None}
 
@@ -82,7 +82,7 @@ class Task:
         teacher: who makes the targets; None where they are there.
         holdout: the share of `data` that is kept from learning.
         size: of the pictures in pixels; None leaves it to the data.
-        flip, jitter: as in `ganvas train`.
+        flip, random_crop: as in `ganvas train`.
         length: how long each method learns.
         learners: the methods.
     """
@@ -99,7 +99,7 @@ class Task:
     holdout: float = 0.0
     size: int | None = None
     flip: bool = False
-    jitter: bool = False
+    random_crop: bool = False
     length: Length
     learners: tuple[Learner, ...]
 

@@ -1,11 +1,11 @@
 """A mapping in a study's file, which knows where it stands, so that an error can say so."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganvas.core.settings import nearest
 from ganvas.errors import SettingError
 
 LONGEST = 60  # letters of a value that an error repeats
@@ -88,14 +88,6 @@ class Node:
 def too_long(value: Any) -> bool:
     """Whether a number is longer than any that means something; Python does not even write the longest."""
     return isinstance(value, int) and value.bit_length() > 64
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Which word may have been meant, or, where none is near, all that there are."""
-    names = list(known)
-    if near := difflib.get_close_matches(word, names, n=1):
-        return f"did you mean {near[0]}?"
-    return f"there are {', '.join(names)}"
 
 
 def shown(value: Any) -> str:

@@ -10,18 +10,19 @@ import yaml
 
 from ganvas import methods
 from ganvas.core import settings
+from ganvas.core.settings import nearest
 from ganvas.data.batch import Images, Pairs, Unpaired, check_size
 from ganvas.data.builtin import NAMES
 from ganvas.data.tasks import base
 from ganvas.errors import SettingError, UsageError
 from ganvas.methods._base import BaseConfig, Generates
 from ganvas.studies.design import Changes, Learner, Length, Study, Task, Teacher
-from ganvas.studies.node import Node, nearest, shown, too_long
+from ganvas.studies.node import Node, shown, too_long
 
 LARGEST = 2**18  # bytes of a file; a study takes a few thousand, and a million take half a minute to read
 
 LENGTHS = ("minutes", "steps", "epochs")
-OF_ALL = (*LENGTHS, "size", "flip", "jitter", "holdout")  # said once for all tasks, or for one
+OF_ALL = (*LENGTHS, "size", "flip", "random_crop", "jitter", "holdout")  # said once for all tasks, or for one
 OF_STUDY = ("title", "description", "seeds", *OF_ALL, "methods", "tasks")
 WAYS = ("target", "side", "task", "made_by")  # to say where partners come from
 OF_TASK = ("words", "data", "held_out", "held_out_target", *WAYS, *OF_ALL, "settings")
@@ -184,7 +185,9 @@ class _Reader:
             holdout=holdout,
             size=self._size(node),
             flip=node.flag("flip", self.study.flag("flip")),
-            jitter=node.flag("jitter", self.study.flag("jitter")),
+            random_crop=node.flag(
+                "random_crop", node.flag("jitter", self.study.flag("random_crop", self.study.flag("jitter")))
+            ),
             length=length,
             learners=self._learners(node),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganvas import checkpoint, training
 from ganvas.core.atomic_io import write_whole
+from ganvas.core.options import Budget
 from ganvas.methods._base import BaseConfig
 from ganvas.studies.design import Learner, Length, Study, Task
 from ganvas.training import metrics_log
@@ -29,7 +30,7 @@ class Run:
     holdout: float = 0.0
     size: int | None = None
     flip: bool = False
-    jitter: bool = False
+    random_crop: bool = False
     seed: int
     length: Length
 
@@ -85,8 +86,8 @@ def teacher_run(task: Task, out: Path) -> Run | None:
         return None
     return Run(
         task_name=task.name, learner=teacher.learner, folder=out / RUNS / task.name / "targets", data=task.data,
-        target=teacher.target, holdout=task.holdout, size=task.size, flip=task.flip, jitter=task.jitter, seed=0,
-        length=teacher.length,
+        target=teacher.target, holdout=task.holdout, size=task.size, flip=task.flip,
+        random_crop=task.random_crop, seed=0, length=teacher.length,
     )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def _run(task: Task, learner: Learner, seed: int, out: Path) -> Run:
     return Run(
         task_name=task.name, learner=learner, folder=out / RUNS / task.name / f"{learner.name}-seed{seed}",
         data=task.data, target=target, side=task.side, task=task.task, holdout=task.holdout, size=task.size,
-        flip=task.flip, jitter=task.jitter, seed=seed, length=task.length,
+        flip=task.flip, random_crop=task.random_crop, seed=seed, length=task.length,
     )  # fmt: skip
 
 
@@ -152,7 +153,7 @@ def state_of(run: Run) -> State:
     # every save comes with a line in the log; where a crash took that, training itself will say how far it is
     lines = reversed(metrics_log.read(run.folder))
     seconds = next((line["seconds"] for line in lines if line["step"] == step and "seconds" in line), 0.0)
-    return State(step, seconds, training.budget_of(facts, **run.length.given).spent(step, seconds), why)
+    return State(step, seconds, training.limit_of(facts, Budget(**run.length.given)).spent(step, seconds), why)
 
 
 def keep_failure(run: Run, why: str) -> None:

@@ -223,5 +223,5 @@ def _said(task: Task) -> str:
     ways = {"target": Path(task.target).name if task.target else "", "side": task.side, "task": task.task}
     words = [f"{way} {value}" for way, value in ways.items() if value]
     words += [f"{task.size} pixels"] if task.size else []
-    words += [flag for flag in ("flip", "jitter") if getattr(task, flag)]
+    words += [flag for flag in ("flip", "random_crop") if getattr(task, flag)]
     return ", ".join([_short(task.data), *words])

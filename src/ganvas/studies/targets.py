@@ -10,7 +10,8 @@ import torch
 
 from ganvas import checkpoint
 from ganvas.core.atomic_io import make_folder, write_whole
-from ganvas.data.folder import list_pictures, margin_of
+from ganvas.data.decode import How
+from ganvas.data.folder import list_pictures
 from ganvas.data.paired import name_of
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError, ModelError
@@ -52,7 +53,7 @@ def targets_of(task: Task, out: Path) -> Made | None:
 def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, track: Track = silently) -> Made:
     """Make those of a task's targets that are not there yet; a file that is there is whole.
 
-    They are as large as pictures are learned from, jitter's margin included, and of the shape of their pictures.
+    They are as large as pictures are learned from, random_crop's margin included, and of the shape of their pictures.
 
     Raises:
         DataError: if two pictures have one name, or one cannot be read.
@@ -64,7 +65,7 @@ def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, t
     if known is None or known.step != model.step:  # of another maker, or of none that is known
         shutil.rmtree(learned.parent, ignore_errors=True)
     _keep(learned.parent, Made(model.step, size, whole=False))
-    wanted = _places(task.data, learned, size + margin_of(size, jitter=task.jitter))
+    wanted = _places(task.data, learned, size + How(random_crop=task.random_crop).margin(size))
     if held_out != learned:
         wanted += _places(task.held_out, held_out, size)
     missing = [entry for entry in wanted if not entry[1].exists()]

@@ -39,7 +39,7 @@ class StylizeConfig:
     style_scale: float = setting(
         1.0,
         "size of the style beside that of the picture: 2 makes strokes twice as large; "
-        f"beyond --size it grows to {LARGEST_STYLE} pixels at most",
+        f"beyond `size` it grows to {LARGEST_STYLE} pixels at most",
         low=0.05,
         high=4,
     )
@@ -62,20 +62,20 @@ class StylizeConfig:
         settings.check(self)
         if len(self.layer_weights) != len(STYLE_LAYERS) or not any(self.layer_weights):
             raise SettingError(
-                f"--layer-weights {words(self.layer_weights)}: expected {len(STYLE_LAYERS)} numbers, one for each of "
+                f"`layer_weights` {words(self.layer_weights)}: expected {len(STYLE_LAYERS)} numbers, one for each of "
                 f"{', '.join(STYLE_LAYERS)}, that are not all 0"
             )
         if self.style_weights and not any(self.style_weights):
-            raise SettingError(f"--style-weights {words(self.style_weights)}: one of them at least is not 0")
+            raise SettingError(f"`style_weights` {words(self.style_weights)}: one of them at least is not 0")
         if not any((self.content_weight, self.style_weight, self.variation_weight)):
             raise SettingError(
-                "--content-weight, --style-weight and --variation-weight are all 0, so nothing would change; "
+                "`content_weight`, `style_weight` and `variation_weight` are all 0, so nothing would change; "
                 "give one that is not"
             )
         if self.optimizer == "lbfgs" and self.learning_rate != _LEARNING_RATE:
             raise SettingError(
-                f"--learning-rate {self.learning_rate:g}: --optimizer lbfgs finds its own step size; "
-                "leave it out, or add --optimizer adam"
+                f"`learning_rate` {self.learning_rate:g}: `optimizer` lbfgs finds its own step size; "
+                "leave it out, or add `optimizer` adam"
             )
 
     @property
@@ -110,7 +110,7 @@ def recipe_named(preset: str | None) -> StylizeConfig:
     if preset is None:
         return StylizeConfig()
     if preset not in PRESETS:
-        raise SettingError(f"--preset {preset}: there is none of that name; there is {', '.join(PRESETS)}")
+        raise SettingError(f"`preset` {preset}: there is none of that name; there is {', '.join(PRESETS)}")
     return PRESETS[preset]
 
 

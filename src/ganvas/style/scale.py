@@ -103,7 +103,7 @@ class Scale:
             (gradient,) = torch.autograd.grad(total, picture)
             found.update((name, float(loss.detach())) for name, loss in losses.items())
             if not all(map(math.isfinite, found.values())):
-                raise DivergedError("the loss is no number any more; give smaller weights, or --optimizer adam")
+                raise DivergedError("the loss is no number any more; give smaller weights, or `optimizer` adam")
             return float(total.detach()), gradient
 
         adam = config.optimizer == "adam"

@@ -76,12 +76,12 @@ class Stylizer:
         weights = self.config.style_weights
         if weights and len(weights) != len(self.styles):
             raise SettingError(
-                f"--style-weights {words(weights)}: {len(weights)} for {len(self.styles)} styles; give one for each"
+                f"`style_weights` {words(weights)}: {len(weights)} for {len(self.styles)} styles; give one for each"
             )
         for number, style in enumerate(self.styles, 1):
             require_style(style, name=f"style {number}")
         if self.mask is not None and not self.mask.any():
-            raise DataError("--mask is black all over, so nothing would change; make it white where to stylise")
+            raise DataError("`mask` is black all over, so nothing would change; make it white where to stylise")
 
     def working_size(self, content: Picture) -> tuple[int, int]:
         """Height and width at which the last steps are taken: those of the content, or fewer."""
@@ -136,7 +136,7 @@ class Stylizer:
     def _require_fit(self, content: Picture) -> None:
         """Raise DataError where the mask, or the picture to start from, has other proportions than the content."""
         height, width = content.pixels.shape[-2:]
-        for flag, other in (("--mask", self.mask), ("--init-from", self.start)):
+        for flag, other in (("`mask`", self.mask), ("`init_from`", self.start)):
             if other is None:
                 continue
             rows, columns = other.shape[-2:]

@@ -1,9 +1,10 @@
 """From a run and its data to the run, further on."""
 
 from ganvas.training.loop import (
-    Budget,
+    Limit,
+    Plan,
     Progress,
-    budget_of,
+    limit_of,
     require_fit,
     require_same_data,
     require_shares,
@@ -12,9 +13,10 @@ from ganvas.training.loop import (
 )
 
 __all__ = [
-    "Budget",
+    "Limit",
+    "Plan",
     "Progress",
-    "budget_of",
+    "limit_of",
     "require_fit",
     "require_same_data",
     "require_shares",

@@ -83,8 +83,8 @@ class Watch:
         self._time(
             "the discriminator has given up", step, share > GIVEN_UP,
             f"its loss has been no better than guessing's for {LOSS_STEPS} steps and more, so it teaches the generator "
-            f"nothing; try {'a smaller --r1 or ' if getattr(self.method.config, 'r1', 0) else ''}a smaller "
-            f"--learning-rate{', or keep the best save with --validate-every' * isinstance(self.method, Generates)}",
+            f"nothing; try {'a smaller `r1` or ' if getattr(self.method.config, 'r1', 0) else ''}a smaller "
+            f"`learning_rate`{', or keep the best save with `validate_every`' * isinstance(self.method, Generates)}",
         )  # fmt: skip
 
     def see_samples(self, step: int) -> None:
@@ -103,7 +103,7 @@ class Watch:
         self._count(
             "collapse", step, step >= YOUNG and share < COLLAPSED,
             f"drawn pictures are {share:.0%} as different from each other as real ones are: the generator draws the "
-            f"same few again and again; try {self._advice()}, or a new --seed",
+            f"same few again and again; try {self._advice()}, or a new `seed`",
         )  # fmt: skip
         if self._last is None:
             self._last = step, drawn
@@ -112,7 +112,7 @@ class Watch:
             self._count(
                 "idle generator", step, change < IDLE,
                 f"its pictures have not changed in {step - self._last[0]:,} steps: it no longer learns; try a larger "
-                f"--learning-rate if that is small, else {self._advice()}",
+                f"`learning_rate` if that is small, else {self._advice()}",
             )  # fmt: skip
             self._last = step, drawn
 
@@ -146,9 +146,9 @@ class Watch:
             )
         tries = [self._advice()]
         if getattr(self.method.config, "loss", "") == "l1":  # few dark pixels on white: white has the least error
-            tries.insert(0, "--loss l2")
+            tries.insert(0, "`loss` l2")
         if getattr(self.method.config, "generator", "") == "encoder_decoder":
-            tries.append("--generator unet")
+            tries.append("`generator` unet")
         return f"{said}; try {' or '.join(tries)}"
 
     def _time(self, kind: Kind, step: int, seen: bool, sentence: str) -> None:
@@ -172,15 +172,15 @@ class Watch:
     def _advice(self) -> str:
         """What to try, of the things that this method has."""
         config = self.method.config
-        tries = ["a smaller --learning-rate"]
+        tries = ["a smaller `learning_rate`"]
         if hasattr(config, "beta"):
-            tries += ["a smaller --beta", "a larger --latent"]
+            tries += ["a smaller `beta`", "a larger `latent`"]
         if getattr(config, "r1", None) == 0:
-            tries.append("--r1 1")
+            tries.append("`r1` 1")
         if getattr(config, "augment", None) == ():
-            tries.append("--augment translation")
+            tries.append("`augment` translation")
         if getattr(config, "discriminator_steps", 1) > 1:
-            tries.append("--discriminator-steps 1")
+            tries.append("`discriminator_steps` 1")
         return " or ".join(tries)
 
 

@@ -18,6 +18,7 @@ from ganvas.core import distributed
 from ganvas.core.accumulation import Share
 from ganvas.core.device import autocast, prepare_to_train
 from ganvas.core.optim import scale_rates
+from ganvas.core.options import Budget, TrainOptions
 from ganvas.core.rng import seed_weights
 from ganvas.data.batch import Batch, Source
 from ganvas.data.loader import batches
@@ -33,7 +34,7 @@ SAVE_SECONDS = 60  # what a kill may cost
 
 
 @dataclass(frozen=True)
-class Budget:
+class Limit:
     """How long to train in all, what earlier commands did included: so many steps, or so many seconds."""
 
     steps: int | None = None
@@ -42,7 +43,7 @@ class Budget:
     def __post_init__(self) -> None:
         assert (self.steps is None) != (self.seconds is None)
         if not (self.steps or self.seconds or 0) > 0:
-            raise SettingError("no time to train in: --steps, --epochs or --minutes must be more than 0")
+            raise SettingError("`steps`, `epochs` or `minutes`: no time to train in; give more than 0")
 
     def spent(self, step: int, seconds: float) -> float:
         """The share that is used up, 0 to 1."""
@@ -50,22 +51,20 @@ class Budget:
         return min(1.0, share)
 
 
-def budget_of(
-    facts: Facts, *, steps: int | None = None, epochs: float | None = None, minutes: float | None = None
-) -> Budget:
-    """The budget in whichever unit is given; in none, the epochs of the method's settings.
+def limit_of(facts: Facts, budget: Budget) -> Limit:
+    """The limit of a run in whichever unit is given; in none, the epochs of the method's settings.
 
     Raises:
         SettingError: if it is not more than zero.
     """
-    if minutes is not None:
-        return Budget(seconds=minutes * 60)
-    if steps is not None:
-        return Budget(steps=steps)
-    epochs = facts.config.epochs if epochs is None else epochs
+    if budget.minutes is not None:
+        return Limit(seconds=budget.minutes * 60)
+    if budget.steps is not None:
+        return Limit(steps=budget.steps)
+    epochs = facts.config.epochs if budget.epochs is None else budget.epochs
     if not math.isfinite(epochs):
-        raise SettingError(f"--epochs {epochs}: expected a number of passes over the data")
-    return Budget(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
+        raise SettingError(f"`epochs` {epochs}: expected a number of passes over the data")
+    return Limit(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
 
 
 def start(
@@ -106,8 +105,8 @@ def require_fit(source: Source[Batch], facts: Facts) -> None:
         )
     if facts.config.batch > len(source):
         raise DataError(
-            f"--batch {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
-            f"use --batch {len(source)} or fewer"
+            f"`batch` {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
+            f"use `batch` {len(source)} or fewer"
         )
 
 
@@ -123,6 +122,8 @@ class Progress:
         images_per_second: since the last report.
         warnings: what the watch has to say.
         score: the newest one and its name, where scores are asked for; None before the first.
+        sampled: the grid of images that was written after this step; None where none was.
+        saved: the checkpoint that was written after this step; None where none was.
     """
 
     step: int
@@ -132,6 +133,8 @@ class Progress:
     images_per_second: float
     warnings: tuple[diagnostics.Alarm, ...] = ()
     score: tuple[str, float] | None = None
+    sampled: Path | None = None
+    saved: Path | None = None
 
 
 class _Diary:
@@ -159,9 +162,9 @@ class _Diary:
             samples.show_data(self.run, source, task=self.facts.task)
             self.sheet(0)
 
-    def sheet(self, step: int) -> None:
+    def sheet(self, step: int) -> Path | None:
         """Show what the networks make after `step` steps."""
-        samples.take_sheet(self.run, self.method, step, pictures=self.pictures, task=self.facts.task)
+        return samples.take_sheet(self.run, self.method, step, pictures=self.pictures, task=self.facts.task)
 
     def report(self, now: "Progress", before: "Progress") -> "Progress":
         """Look at how it goes and log it; the same with what the watch has to say."""
@@ -187,37 +190,44 @@ class _Diary:
             checkpoint.keep_best(self.run, self.method, self.facts, checkpoint.Best(step, name, value))
         return name, value
 
-    def save(self, now: "Progress") -> None:
+    def save(self, now: "Progress") -> Path:
         """Save the run as it is."""
-        checkpoint.save(self.run, self.method, self.facts, step=now.step, seconds=now.seconds, keep=self.keep)
+        return checkpoint.save(self.run, self.method, self.facts, step=now.step, seconds=now.seconds, keep=self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a run is trained.
+
+    Attributes:
+        facts: what the run is.
+        device: where it is computed.
+        limit: how long, in all.
+        options: how often to save and to score, in how many parts a batch goes, and the like.
+        shown: of what a translator's grids of images are made as it learns; None for what it learns from.
+        score: what scores the run every `options.validate_every` steps, and at the end; lower is better.
+    """
+
+    facts: Facts
+    device: torch.device
+    limit: Limit
+    options: TrainOptions = TrainOptions()
+    shown: Source[Batch] | None = None
+    score: Callable[[Method], tuple[str, float]] | None = None
 
 
 def train(
-    run: Path,
-    source: Source[Batch],
-    method: Method,
-    *,
-    facts: Facts,
-    device: torch.device,
-    budget: Budget,
-    shown: Source[Batch] | None = None,
-    save_every: int | None = None,
-    keep: int = checkpoint.KEPT,
-    score: Callable[[Method], tuple[str, float]] | None = None,
-    score_every: int | None = None,
-    accumulate: int = 1,
-    record: bool = True,
-    stop: Callable[[], bool] = lambda: False,
+    run: Path, source: Source[Batch], method: Method, plan: Plan, *, stop: Callable[[], bool] = lambda: False
 ) -> Generator[Progress, None, None]:
-    """Train until the budget is spent, from the newest save on; saves every minute, or every `save_every` steps.
+    """Train until the limit is reached, from the newest save on; saves every minute, or every `save_every` steps.
 
     The newest `keep` saves stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is
     asked after every step, and is the way where there are several processes: all end after the same step. What is
     drawn in a step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one
-    that was not, to the bit. Each process computes its share of every batch, in `accumulate` parts one after the
-    other, and the first one writes. On a GPU its steps are recorded, if `record`. What a translator makes of a few
-    pictures of `shown` (of `source`, without) is put on sheets as it learns. Every `score_every` steps, and at the
-    end, `score` (lower is better) is asked, and the best save so far kept; the seconds that takes are not counted.
+    that was not, to the bit. Each process computes its share of every batch, in parts one after the
+    other where gradients are accumulated, and the first one writes. On a GPU its steps are recorded. What a translator
+    makes of a few pictures is put on grids as it learns. Of the scores the best is kept; the seconds that they take
+    are not counted.
 
     Raises:
         DivergedError: when a loss or a weight is not finite; the last save is untouched.
@@ -226,7 +236,8 @@ def train(
         SaveError: if the disk is full; the last save is untouched.
         SettingError: if the batch cannot be shared evenly.
     """
-    assert (score is None) == (score_every is None)
+    facts, device, limit, options, score = plan.facts, plan.device, plan.limit, plan.options, plan.score
+    save_every, score_every, accumulate = options.save_every, options.validate_every, options.grad_accumulate
     rank, count = distributed.rank(), distributed.count()
     require_shares(facts, accumulate)
     with contextlib.nullcontext() if rank else checkpoint.alone_in(run):
@@ -235,16 +246,16 @@ def train(
         if count > 1:
             synchronise(method)
         step, before = checkpoint.resume_together(run, method)
-        diary = None if rank else _Diary(run, method, facts, source=source, shown=shown, keep=keep)
+        diary = None if rank else _Diary(run, method, facts, source=source, shown=plan.shown, keep=options.keep)
         if diary:
             diary.begin(source, step)
-        last = Progress(step, before, budget.spent(step, before), {}, 0.0)
+        last = Progress(step, before, limit.spent(step, before), {}, 0.0)
         yield last
         if last.spent >= 1:
             return
         start, reported, saved, spent = time.perf_counter() - before, before, before, last.spent  # seconds of training
         losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
-        graphs = recording(device, parts=accumulate) if record else None
+        graphs = None if options.no_cuda_graphs else recording(device, parts=accumulate)
         learn = Steps(method, seed=facts.seed, parts=accumulate, record=graphs)
         for batch in batches(
             source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip,
@@ -257,20 +268,21 @@ def train(
             step += 1
 
             seconds, stopping = distributed.agree(time.perf_counter() - start, wish=stop())
-            spent = budget.spent(step, seconds)
+            spent = limit.spent(step, seconds)
             ends = stopping or spent >= 1
             due = ends or (step % save_every == 0 if save_every else seconds - saved >= SAVE_SECONDS)
-            if due or seconds - reported >= REPORT_SECONDS:
+            looked_at = spent >= 1 or samples.worth_a_look(step)
+            if due or looked_at or seconds - reported >= REPORT_SECONDS:
                 speed = (step - last.step) * facts.config.batch / max(seconds - reported, 1e-9)
                 now = Progress(step, seconds, spent, _means(losses, run), speed, score=last.score)
                 losses.clear()
                 last, reported = diary.report(now, last) if diary else now, seconds
             if due:
                 if diary:
-                    diary.save(last)
+                    last = replace(last, saved=diary.save(last))
                 saved, _ = distributed.agree(time.perf_counter() - start)
-            if diary and (spent >= 1 or samples.worth_a_look(step)):
-                diary.sheet(step)
+            if diary and looked_at:
+                last = replace(last, sampled=diary.sheet(step))
             if diary and score and score_every and (spent >= 1 or step % score_every == 0):
                 began = time.perf_counter()
                 last = replace(last, score=diary.score(step, score))
@@ -301,15 +313,15 @@ def require_shares(facts: Facts, accumulate: int) -> None:
     count, batch = distributed.count(), facts.config.batch
     shares = count * accumulate
     who = f"{count} processes" * (count > 1) + " and " * (count > 1 < accumulate)
-    who += f"--grad-accumulate {accumulate}" * (accumulate > 1)
+    who += f"`grad_accumulate` {accumulate}" * (accumulate > 1)
     lowest = next(field for field in dataclasses.fields(facts.config) if field.name == "batch").metadata["low"]
     if batch % shares:
         good = math.ceil(batch / shares) * shares
-        raise SettingError(f"--batch {batch}: cannot be shared evenly by {who}; give a multiple of {shares}: {good}")
+        raise SettingError(f"`batch` {batch}: cannot be shared evenly by {who}; give a multiple of {shares}: {good}")
     if accumulate > 1 and batch // accumulate < lowest:
         good = max(n for n in range(1, batch + 1) if batch % n == 0 and batch // n >= min(lowest, batch))
         raise SettingError(
-            f"--grad-accumulate {accumulate}: leaves {batch // accumulate} of --batch {batch} to a part, and "
+            f"`grad_accumulate` {accumulate}: leaves {batch // accumulate} of `batch` {batch} to a part, and "
             f"{facts.method} takes {lowest} or more; give {good} or less"
         )
 

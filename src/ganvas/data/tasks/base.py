@@ -332,13 +332,13 @@ def task(name: str) -> Task:
     word, colon, text = name.partition(":")
     kind = _KINDS.get(word)
     if kind is None:
-        raise SettingError(f"--task {name}: no task of that name; there are {', '.join(_KINDS)}")
+        raise SettingError(f"`task` {name}: no task of that name; there are {', '.join(_KINDS)}")
     if not kind.parameter:
         if colon:
-            raise SettingError(f"--task {name}: {word} takes no parameter; write --task {word}")
+            raise SettingError(f"`task` {name}: {word} takes no parameter; write `task` {word}")
         return kind.task(word)
     amount = kind.amount(text) if colon else kind.default
     if amount is None:
         expected = f"{word}:{kind.parameter}, {kind.meaning}, {_range(kind)}"
-        raise SettingError(f"--task {name}: expected {expected}, or {word} alone for {kind.default:g}")
+        raise SettingError(f"`task` {name}: expected {expected}, or {word} alone for {kind.default:g}")
     return kind.task(f"{word}:{amount:g}", amount)

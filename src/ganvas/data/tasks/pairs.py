@@ -21,7 +21,7 @@ def pairs_from(source: Source[Images], task: Task, *, track: Track = silently) -
     """
     wanted = task.read_channels(source.spec.channels == 1)
     if wanted < source.spec.channels:
-        raise DataError(f"--task {task.name} takes grey pictures, and {source.name} is in colour; give others")
+        raise DataError(f"`task` {task.name} takes grey pictures, and {source.name} is in colour; give others")
     spec = replace(
         source.spec, channels=task.channels or wanted, target_channels=task.target_channels or wanted, classes=()
     )

@@ -98,7 +98,7 @@ def pack(pictures: Iterable[Picture], out: Path, *, classes: Sequence[str] = (),
         SaveError: if it cannot be written; nothing of it is left.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"--out {out}: is there already; give a new folder")
+        raise UsageError(f"`out` {out}: is there already; give a new folder")
     tables, stamps, coming = dict[str, Table](), dict[str, Stamp](), iter(pictures)
     with new_folder(out) as half:
         while some := list(itertools.islice(coming, per_shard)):

@@ -8,18 +8,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 import filelock
 import numpy as np
 
 from ganvas.core.atomic_io import make_folder, readable, write_whole
+from ganvas.core.options import Side
 from ganvas.data.batch import Source, Spec
-from ganvas.data.decode import source_of
-from ganvas.data.folder import DEFAULT_SIZE, ReadImage, held_out, margin_of, own_size
+from ganvas.data.decode import How, source_of
+from ganvas.data.folder import DEFAULT_SIZE, ReadImage, held_out, own_size
 from ganvas.data.loader import refuse_if_many
 from ganvas.data.paired import DEFAULT_SIZE as DEFAULT_SIZE_OF_PAIRS
-from ganvas.data.paired import ReadHalves, Side
+from ganvas.data.paired import ReadHalves
 from ganvas.data.progress import Track, silently
 from ganvas.data.webdataset.index import Index, Stamp, Table, scan
 from ganvas.data.webdataset.shards import ReadSample, Samples, Shelf, expand, fetched, is_far, name_in, title_of
@@ -76,25 +77,19 @@ class Found:
 
 def open_shards(
     name: str,
+    how: How,
     *,
     root: Path,
-    side: str = "",
-    size: int | None = None,
+    side: Side | None = None,
     usual_size: int = DEFAULT_SIZE,
-    jitter: bool = False,
     channels: Callable[[bool], int] = lambda grey: 1 if grey else 3,
-    like: Spec | None = None,
-    holdout: float = 0.0,
-    part: str = "",
-    least: int = 2,
-    track: Track = silently,
 ) -> Source[Any]:
     """Open shards as `open_folder` does a folder, or with `side` as `open_side_by_side` does.
 
     Raises:
         DataError: if there is nothing of that name, or more than 1 % of it cannot be used.
     """
-    found = look_through(name, root=root, track=track)
+    found = look_through(name, root=root, track=how.track)
     samples, classes, left_out = found.samples(name)
     refuse_if_many(len(left_out), len(samples) + len(left_out), name=name, example=left_out[0] if left_out else "")
     if not len(samples):
@@ -107,36 +102,38 @@ def open_shards(
         headers, usual_size, classes = [Header(width // 2, height, grey)], DEFAULT_SIZE_OF_PAIRS, ()
     else:
         headers = [Header(width, height, grey)]
+    like = how.like
     if like is None:
-        like = Spec(size or own_size(headers, usual_size), channels(grey))
+        like = Spec(how.size or own_size(headers, usual_size), channels(grey))
     spec = Spec(
         like.size, like.channels, classes, target_channels=(like.target_channels or like.channels) if side else 0
     )
-    margin = margin_of(spec.size, jitter=jitter)
+    margin = how.margin(spec.size)
     read: ReadSample[Any]
     if side:
-        halves = ReadHalves(spec.size + margin, spec.channels, spec.outputs, cast(Side, side))
+        halves = ReadHalves(spec.size + margin, spec.channels, spec.outputs, side)
         read = ReadSample(found.shelf, halves, halves.batch)
     else:
         whole = ReadImage(spec.size + margin, spec.channels)
         read = ReadSample(found.shelf, whole, whole.batch, labelled=bool(classes))
-    chosen = _part_of(samples, holdout=holdout, part=part, name=name)
+    chosen = _part_of(samples, how, name=name)
     source = source_of(
-        chosen, read, name=title_of(name), names=chosen.names, spec=spec, left_out=left_out,
-        shards=found.shelf.laid_out(chosen.in_each_shard()), part=part if holdout else "", margin=margin, least=least,
-        track=track,
+        chosen, read, how, name=title_of(name), names=chosen.names, spec=spec, left_out=left_out,
+        shards=found.shelf.laid_out(chosen.in_each_shard()),
     )  # fmt: skip
     return replace(source, notes=found.notes)
 
 
-def _part_of(samples: Samples, *, holdout: float, part: str, name: str) -> Samples:
+def _part_of(samples: Samples, how: How, *, name: str) -> Samples:
     """The samples to learn from, those held out, or all: by their names, as of a folder."""
-    if not holdout:
+    if not how.holdout:
         return samples
-    out = np.fromiter((held_out(PurePosixPath(each), holdout) for each in samples.names), np.bool_, len(samples))
-    chosen = replace(samples, rows=samples.rows[out == (part == "test")])
+    out = np.fromiter((held_out(PurePosixPath(each), how.holdout) for each in samples.names), np.bool_, len(samples))
+    chosen = replace(samples, rows=samples.rows[out == (how.part == "test")])
     if not len(chosen):
-        raise DataError(f"{name}: of its {len(samples)} pictures --holdout {holdout} leaves none to {part}; change it")
+        raise DataError(
+            f"{name}: of its {len(samples)} pictures `holdout` {how.holdout} leaves none to {how.part}; change it"
+        )
     return chosen
 
 

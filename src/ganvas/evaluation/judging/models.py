@@ -3,18 +3,21 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from ganvas.cli import console
+import torch
+
+from ganvas.checkpoint import RUN, WEIGHTS, Model, load, read_run, saves
+from ganvas.checkpoint.manifest import Facts
 from ganvas.core.atomic_io import readable
+from ganvas.core.options import Data, EvaluateOptions
+from ganvas.data.batch import Source
+from ganvas.data.builtin import NAMES
+from ganvas.data.progress import Track, silently
 from ganvas.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
-
-    from ganvas.checkpoint import Model
-    from ganvas.checkpoint.manifest import Facts
-    from ganvas.data.batch import Source
+from ganvas.evaluation import contamination
+from ganvas.evaluation.results import in_words
+from ganvas.evaluation.statistics import OTHERS
 
 Known = Literal["", "surely", "perhaps"]
 T = TypeVar("T")
@@ -31,44 +34,95 @@ class Contender:
     """
 
     path: Path
-    model: "Model"
-    facts: "Facts"
+    model: Model
+    facts: Facts
 
 
-def contenders(paths: Iterable[Path], device: "torch.device") -> dict[str, Contender]:
+@dataclass(frozen=True)
+class Request:
+    """Models that are to be evaluated, all of which do the same; on what, and how.
+
+    Attributes:
+        models: by the names that they go by.
+        data: on what.
+        options: how.
+        track: shows how it goes on.
+    """
+
+    models: Mapping[str, Contender]
+    data: Data
+    options: EvaluateOptions = EvaluateOptions()
+    track: Track = silently
+
+    @property
+    def loaded(self) -> dict[str, Model]:
+        """The models alone, by name."""
+        return {name: one.model for name, one in self.models.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first of them computes."""
+        return next(next(iter(self.models.values())).model.method.parameters()).device
+
+
+def contenders(paths: Iterable[Path], device: torch.device) -> dict[str, Contender]:
     """The models by the names that they go by: those of their methods, or where these are alike of their folders.
 
     Raises:
         ModelError: if one cannot be loaded.
         UsageError: if one is given twice.
     """
-    from ganvas.checkpoint import load
+    paths = list(paths)
+    require_different(paths)
+    return by_name([contender(path, load(path, device)) for path in paths])
 
+
+def require_different(paths: Iterable[Path]) -> None:
+    """Raise UsageError if a model is given twice."""
     known: dict[Path, Path] = {}
     for path in paths:
         if (file := _file_of(path)) in known:
             same = "is given twice" if path == known[file] else f"is the same model as {known[file]}"
             raise UsageError(f"{path}: {same}; give each model once")
         known[file] = path
-    loaded = [(path, load(path, device)) for path in known.values()]
-    found = [Contender(path, model, facts_with_paths(path, model)) for path, model in loaded]
+
+
+def contender(path: Path, model: Model) -> Contender:
+    """A model that was loaded from this path."""
+    return Contender(path, model, facts_with_paths(path, model))
+
+
+def by_name(found: Sequence[Contender]) -> dict[str, Contender]:
+    """Models by the names that they go by."""
     return dict(zip(_names(found), found, strict=True))
+
+
+def checkpoints_of(run: Path, device: torch.device) -> dict[str, Contender]:
+    """Every checkpoint of a run, by its step.
+
+    Raises:
+        UsageError: if there are fewer than two.
+    """
+    if not (run / RUN).is_file():
+        raise UsageError(f"`all_checkpoints`: {run} is no run; give the folder of one, or leave it out")
+    found = saves(run)
+    if len(found) < 2:
+        raise UsageError(
+            f"`all_checkpoints`: {run} holds {len(found)} {'checkpoint' if len(found) == 1 else 'checkpoints'}; train "
+            "it on with `keep` 20 (and `save_every`), or leave it out"
+        )
+    return {f"step {one.model.step:,}": one for one in contenders(found, device).values()}
 
 
 def _file_of(path: Path) -> Path:
     """The model file that is meant, so that a run and its newest save are seen to be one model."""
-    from ganvas.checkpoint import WEIGHTS, saves
-
     if path.is_dir() and not (path / WEIGHTS).exists():
         path = next(reversed(saves(path)), path)
     return (path / WEIGHTS if path.is_dir() else path).resolve()
 
 
-def _names(found: "Sequence[Contender]") -> list[str]:
+def _names(found: Sequence[Contender]) -> list[str]:
     """A name for each: of its method, or the end of its path, no longer than it takes to tell them apart."""
-    from ganvas.checkpoint import WEIGHTS
-    from ganvas.evaluation.statistics import OTHERS
-
     places = [one.path.resolve() for one in found]
     places = [place.parent if place.name == WEIGHTS else place for place in places]
     places = [place.with_suffix("") if place.is_file() else place for place in places]
@@ -82,20 +136,16 @@ def _names(found: "Sequence[Contender]") -> list[str]:
     return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 
-def facts_with_paths(model: Path, loaded: "Model") -> "Facts":
+def facts_with_paths(model: Path, loaded: Model) -> Facts:
     """The facts of the run that the model is of, where it lies in one: a model file by itself knows no paths."""
-    from ganvas.checkpoint import RUN, read_run
-
     for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a save of it, the file in a save
         if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == loaded.facts.data:
             return facts
     return loaded.facts
 
 
-def same_folder(facts: "Facts", data: str) -> Known:
+def same_folder(facts: Facts, data: str) -> Known:
     """Whether the model learned from pictures in this folder: surely, or perhaps, where only its name is known."""
-    from ganvas.data.builtin import NAMES
-
     if data in NAMES:
         return ""
     if data == facts.data:  # such as a URL of shards
@@ -105,8 +155,8 @@ def same_folder(facts: "Facts", data: str) -> Known:
         return "perhaps" if here.name == facts.data else ""
     if facts.target and here == Path(facts.target):
         raise UsageError(
-            f"--data {data}: is what the model learned to make of {facts.data}; give it as --target "
-            "(and --direction ba for the way back, where it goes both)"
+            f"`data` {data}: is what the model learned to make of {facts.data}; give it as `target` "
+            "(and `direction` ba for the way back, where it goes both)"
         )
     return "surely" if here.is_relative_to(learned) or learned.is_relative_to(here) else ""
 
@@ -126,9 +176,7 @@ def learned_from(models: Mapping[str, Contender], data: str, knowing: Collection
     return {name: yes if name in knowing else _learned_from(one.facts, data) for name, one in models.items()}
 
 
-def _learned_from(facts: "Facts", data: str) -> str:
-    from ganvas.data.builtin import NAMES
-
+def _learned_from(facts: Facts, data: str) -> str:
     if data in NAMES:
         return "no: the test part of a published set"
     known, holdout = same_folder(facts, data), facts.holdout
@@ -136,22 +184,20 @@ def _learned_from(facts: "Facts", data: str) -> str:
         return "no: another folder than it learned from"
     of = "the folder that it learned from" if known == "surely" else "a folder of the name of that it learned from"
     if holdout:
-        return f"no: of {of} only the pictures that were held out (--holdout {holdout:g})"
+        return f"no: of {of} only the pictures that were held out (`holdout` {holdout:g})"
     if known == "surely":
         return "YES: it learned from these very pictures; new ones, which it does not know, it will do worse on"
     return f"perhaps: this is {of}, and none was held out; if it is that one, on new pictures it will do worse"
 
 
 def without_known(
-    models: Mapping[str, Contender], source: "Source[Any]"
-) -> "tuple[Source[Any], list[str], Collection[str]]":
+    models: Mapping[str, Contender], source: Source[Any], *, track: Track
+) -> tuple[Source[Any], list[str], Collection[str]]:
     """The source without the pictures that a model learned from, what is to be said of it, and who knows them all.
 
     Where a model learned from all of them, these stay: to be judged by them may be what is meant, and it is said. They
     all stay too where nothing would be left.
     """
-    from ganvas.evaluation import contamination, in_words
-
     files = contamination.files_of(source)
     if not files:
         return source, [], ()
@@ -160,7 +206,7 @@ def without_known(
     sought = {
         name: of_one for name, of_one in learned.items() if of_one is not None and len(of_one) <= contamination.MOST
     }
-    of_each = contamination.seek(files, sought, track=console.track)
+    of_each = contamination.seek(files, sought, track=track)
     of_some = {name: twins for name, twins in of_each.items() if len(twins) < len(source)}
     dropped = set[int]().union(*of_some.values())
     left = [row for row in range(len(source)) if row not in dropped]
@@ -191,10 +237,8 @@ def _alike(of_each: Mapping[str, T]) -> list[tuple[list[str], T]]:
     return found
 
 
-def sizes_said(models: Mapping[str, Contender], source: "Source[Any]") -> list[str]:
+def sizes_said(models: Mapping[str, Contender], source: Source[Any]) -> list[str]:
     """A line on each model that learned from pictures of another size than it is judged at."""
-    from ganvas.evaluation import in_words
-
     sizes = {name: one.model.facts.spec.size for name, one in models.items()}
     return [
         f"{in_words(names)} learned from pictures of {size} pixels, and these have {source.spec.size}"
@@ -203,10 +247,8 @@ def sizes_said(models: Mapping[str, Contender], source: "Source[Any]") -> list[s
     ]
 
 
-def _not_sought(learned: "Mapping[str, Sequence[Path] | None]", most: int) -> list[str]:
+def _not_sought(learned: Mapping[str, Sequence[Path] | None], most: int) -> list[str]:
     """A line on the models of which nobody could see what they learned from."""
-    from ganvas.evaluation import in_words
-
     reasons: dict[str, Callable[[Sequence[Path] | None], bool]] = {
         "that is not to be found": lambda files: files is None,
         f"that is more than {most:,}": lambda files: files is not None and len(files) > most,

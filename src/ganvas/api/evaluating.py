@@ -1,0 +1,168 @@
+"""Evaluating one model, and comparing several."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ganvas import evaluation, report
+from ganvas import progress as bars
+from ganvas.api.models import Model, load
+from ganvas.core import settings
+from ganvas.core.atomic_io import make_folder
+from ganvas.core.device import find_device
+from ganvas.core.options import Data, EvaluateOptions, File
+from ganvas.data.progress import silently
+from ganvas.errors import SettingError, UsageError
+from ganvas.evaluation import judging
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation has found; `evaluate` and `compare` return one.
+
+    A score is found by its name, in small letters with underscores: `report["psnr"]`, `report["fid_digits"]`. It has a
+    `value` (of the first model), `values` by model and baseline, each with its interval, and `differences`.
+
+    Attributes:
+        found: all of it.
+    """
+
+    found: evaluation.Evaluation
+
+    def __getitem__(self, name: str) -> evaluation.Score:
+        known = {_plain(score.name): score for score in self.found.scores}
+        if _plain(name) not in known:
+            raise SettingError(f"{name}: not among the scores; {settings.nearest(_plain(name), known)}")
+        return known[_plain(name)]
+
+    def __iter__(self) -> Iterator[evaluation.Score]:
+        return iter(self.found.scores)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the scores."""
+        return [_plain(score.name) for score in self.found.scores]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known before the scores are believed."""
+        return list(self.found.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """What metrics.json holds."""
+        return self.found.to_json()
+
+    def save(self, folder: File, *, standalone: bool = False) -> list[Path]:
+        """Write the folder that `ganvas evaluate` writes: index.html, report.md, metrics.json, metrics.csv, images.
+
+        Args:
+            folder: where; what an earlier evaluation left there is replaced.
+            standalone: put the images into index.html itself, so that it can be mailed alone.
+
+        Returns:
+            The files, index.html first.
+        """
+        written = evaluation.write(make_folder(Path(folder)), self.found)
+        return [*report.write_report(Path(folder), inside=standalone), *written.values()]
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {self[name].measure.written(self[name].value)}" for name in self.names)
+        return f"Report({self.found.title}: {scores})"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def evaluate(
+    model: Model | File,
+    data: Any,
+    options: EvaluateOptions = EvaluateOptions(),
+    *,
+    all_checkpoints: bool = False,
+    progress: bool = False,
+    **keywords: Any,
+) -> Report:
+    """Score a model on images that it has not seen, with how sure the scores are.
+
+    Of a named data set the test part is taken, and of the folder that a model learned from what was held out; images
+    that it learned from are named and left out.
+
+    Args:
+        model: a model, or the path of one.
+        data: as in `train`: real images, or the sources of pairs.
+        options: the direction, how many images, which networks look at them, and so on.
+        all_checkpoints: every checkpoint of the run side by side.
+        progress: whether to show a progress bar.
+        **keywords: fields of `Data` and `EvaluateOptions`.
+
+    Raises:
+        DataError: for images that cannot be used.
+        UsageError: for options that do not fit the model.
+    """
+    data, options = _with_keywords(Data.of(data), options, keywords)
+    if all_checkpoints:
+        path = model.path if isinstance(model, Model) else Path(model)
+        found = judging.checkpoints_of(path, find_device(options.device))
+    else:
+        found = judging.by_name([_contender(model, options)])
+    return _judged(found, data, options, progress)
+
+
+def compare(
+    models: Sequence[Model | File] | Mapping[str, Model | File],
+    data: Any,
+    options: EvaluateOptions = EvaluateOptions(),
+    *,
+    progress: bool = False,
+    **keywords: Any,
+) -> Report:
+    """Score several models on the same images, and say which is better, by how much, and how surely.
+
+    Args:
+        models: two or more, of any methods that do the same; or a mapping of names to them.
+        data: as in `evaluate`.
+        options: as in `evaluate`.
+        progress: whether to show a progress bar.
+        **keywords: fields of `Data` and `EvaluateOptions`.
+
+    Raises:
+        DataError: for images that cannot be used.
+        UsageError: for models that do different things, or options that do not fit them.
+    """
+    data, options = _with_keywords(Data.of(data), options, keywords)
+    if isinstance(models, Mapping):
+        found = {name: _contender(model, options) for name, model in models.items()}
+    else:
+        paths = [model.path if isinstance(model, Model) else Path(model) for model in models]
+        if all(isinstance(model, Model) for model in models):
+            judging.require_different(paths)
+            found = judging.by_name([_contender(model, options) for model in models])
+        else:
+            found = judging.contenders(paths, find_device(options.device))
+    if len(found) < 2:
+        raise UsageError("`models`: give two or more")
+    return _judged(found, data, options, progress)
+
+
+def _contender(model: Model | File, options: EvaluateOptions) -> judging.Contender:
+    one = model if isinstance(model, Model) else load(model, device=options.device)
+    return judging.contender(one.path, one._loaded)
+
+
+def _with_keywords(data: Data, options: EvaluateOptions, keywords: Mapping[str, Any]) -> tuple[Data, EvaluateOptions]:
+    of_data, of_options = settings.names_of(data), settings.names_of(options)
+    for name in keywords:
+        if name not in of_data | of_options:
+            known = sorted(of_data | of_options)
+            raise SettingError(f"`{name}`: no such option; {settings.nearest(name, known)}")
+    return (
+        replace(data, **{name: value for name, value in keywords.items() if name in of_data}),
+        replace(options, **{name: value for name, value in keywords.items() if name in of_options}),
+    )
+
+
+def _judged(models: Mapping[str, judging.Contender], data: Data, options: EvaluateOptions, progress: bool) -> Report:
+    return Report(judging.judge(judging.Request(models, data, options, bars.track if progress else silently)))

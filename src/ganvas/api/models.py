@@ -1,0 +1,455 @@
+"""Models that are trained, and the images that they make."""
+
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganvas import checkpoint, inference
+from ganvas.core import settings
+from ganvas.core.atomic_io import make_folder, write_whole
+from ganvas.core.device import cores, find_device
+from ganvas.core.options import Direction, File
+from ganvas.core.rng import Seed
+from ganvas.core.threads import done_behind
+from ganvas.data.batch import LAB
+from ganvas.data.progress import Track, silently
+from ganvas.errors import SettingError, UsageError
+from ganvas.imaging import images as imaging
+from ganvas.imaging.images import Picture
+from ganvas.inference.places import Format, gives_a_video, plan, require_free
+from ganvas.methods._base import Encodes, Generates, Kind, Method, Restyles, TakesStyles, Translates, kind_of
+
+ImageLike = str | Path | Image.Image | Tensor | Any
+"""An image: a file's path, a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W)."""
+
+
+class Images(Sequence[Image.Image]):
+    """Images as a sequence of PIL images, which shows itself as a grid in a notebook.
+
+    Attributes:
+        tensor: the same, uint8 (N, C, H, W).
+        columns: how many go side by side on a grid, unless it is said.
+
+    Example:
+        >>> import torch
+        >>> from ganvas import Images
+        >>> images = Images(torch.zeros(6, 1, 16, 16, dtype=torch.uint8))
+        >>> len(images), images[0].size, images.grid(columns=3).size
+        (6, (16, 16), (200, 134))
+    """
+
+    def __init__(self, tensor: Tensor, *, names: Sequence[str] = (), columns: int | None = None):
+        """Hold uint8 (N, C, H, W); `names` are those of their files."""
+        self.tensor = tensor
+        self.columns = columns or max(1, math.isqrt(max(0, len(tensor) - 1)) + 1)
+        self._names = tuple(names) or tuple(f"{number:06d}" for number in range(len(tensor)))
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Images": ...
+
+    def __getitem__(self, index: int | slice) -> "Image.Image | Images":
+        if isinstance(index, slice):
+            return Images(self.tensor[index], names=self._names[index])
+        return imaging.to_pillow(self.tensor[index])
+
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """All of them in one image, `columns` side by side; small ones enlarged by whole pixels."""
+        return imaging.to_pillow(imaging.grid(imaging.enlarge(self.tensor), columns=columns or self.columns))
+
+    def save(self, path: File) -> list[Path]:
+        """Write them: numbered PNG files into a folder, or for a name that ends in .gif, one after the other.
+
+        Raises:
+            SaveError: if they cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() == ".gif":
+            make_folder(path.parent)
+            imaging.write_film(path, (imaging.enlarge(image, side=256) for image in self.tensor), milliseconds=60)
+            return [path]
+        places = [path / f"{name}.png" for name in self._names]
+        for folder in {place.parent for place in places}:
+            make_folder(folder)
+
+        def write(one: tuple[Path, Tensor]) -> Path:
+            imaging.write(*one)
+            return one[0]
+
+        return list(done_behind(write, zip(places, self.tensor, strict=True), most=8, threads=cores()))
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.grid().save(content, "PNG")
+        return content.getvalue()
+
+    def __repr__(self) -> str:
+        count, channels, height, width = self.tensor.shape
+        return f"Images({count} of {width}x{height} pixels, {'grey' if channels == 1 else 'RGB'})"
+
+
+def picture_of(image: ImageLike) -> Picture:
+    """An image of any of the kinds that a person has.
+
+    Raises:
+        DataError: for what is no image.
+    """
+    if isinstance(image, str | Path):
+        return imaging.read(Path(image))
+    if isinstance(image, Picture):
+        return image
+    return imaging.picture_from(image)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model; `train` and `load` return one.
+
+    Attributes:
+        path: the run folder or model file that it was loaded from.
+        network: the trained method, a `torch.nn.Module` in evaluation mode.
+        info: what its run was: method, settings, data, seed, and so on.
+        step: how many steps it has learned.
+
+    Example:
+        >>> import ganvas
+        >>> model = ganvas.train("gan", "digits", "runs/doctest", steps=2, progress=False)
+        >>> model.kind, model.size, model.generate(2, seed=7)
+        ('generates', 16, Images(2 of 16x16 pixels, grey))
+    """
+
+    path: Path
+    network: Method
+    info: checkpoint.Facts
+    step: int
+
+    @property
+    def method(self) -> str:
+        """The name of its method."""
+        return self.info.method
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes that it generates by; empty where it does not."""
+        return self.info.spec.classes if self.network.by_class else ()
+
+    @property
+    def size(self) -> int:
+        """Height and width, in pixels, of the images that it learned from."""
+        return self.info.spec.size
+
+    @property
+    def kind(self) -> Kind:
+        """What it does: `generates` images from noise, `translates` images, or `paints` them in a style."""
+        return kind_of(self.network)
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """All that it can do: `generates`, `translates`, `paints`, `restyles` (in any style), `encodes`."""
+        makes_colors_alone = self.info.spec.outputs == LAB
+        can = {
+            "generates": isinstance(self.network, Generates) and not makes_colors_alone,
+            "translates": isinstance(self.network, Translates),
+            "paints": isinstance(self.network, Restyles | TakesStyles),
+            "restyles": isinstance(self.network, Restyles),
+            "encodes": isinstance(self.network, Encodes),
+        }
+        return tuple(name for name, able in can.items() if able)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The ways in which it translates: `ab`, and `ba` back; empty where it does not."""
+        ways = tuple(getattr(self.network, "directions", ()))
+        return ways[:1] if self.info.spec.outputs == LAB else ways
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.network.parameters()).device
+
+    @property
+    def _loaded(self) -> checkpoint.Model:
+        return checkpoint.Model(self.network, self.info, self.step)
+
+    def generate(
+        self,
+        count: int | Sequence[Seed] = 16,
+        *,
+        label: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        track: Track = silently,
+    ) -> Images:
+        """Generate images from noise.
+
+        An image depends on its seed (and its label) alone: `generate(1, seed=17)` is the image 17 of `generate(64)`.
+
+        Args:
+            count: how many images, of each label where the model generates by class; or the seeds themselves.
+            label: the name or number of a class, or several of them; None for every class.
+            seed: of the first image; the others follow.
+            track: shows how it goes on.
+
+        Returns:
+            The images; of several labels `count` of the first, then as many of the next.
+
+        Raises:
+            ModelError: if the model does not generate.
+            SettingError: for a label that it does not know.
+        """
+        seeds = list(range(seed, seed + count)) if isinstance(count, int) else list(count)
+        classes = self.classes_of(label)
+        made = torch.stack(list(self._drawn(seeds, classes, track)))
+        several = len(classes) > 1
+        names = list(self._names_of(seeds, classes if several else []))
+        return Images(made, names=names, columns=len(seeds) if several else None)
+
+    def generate_files(
+        self,
+        folder: File,
+        count: int | Sequence[Seed] = 16,
+        *,
+        label: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        track: Track = silently,
+    ) -> Path:
+        """As `generate`, into a folder of PNG files, in bounded memory; of several labels a folder for each.
+
+        Raises:
+            SaveError: if one cannot be written; those before it are there.
+        """
+        seeds = list(range(seed, seed + count)) if isinstance(count, int) else list(count)
+        classes, place = self.classes_of(label), Path(folder)
+        places = (place / f"{name}.png" for name in self._names_of(seeds, classes))
+        inference.write_each(places, self._drawn(seeds, classes, track), at_once=inference.drawn_at_once(self.network))
+        return place
+
+    def _drawn(self, seeds: Sequence[Seed], classes: Sequence[int], track: Track) -> Iterable[Tensor]:
+        """An image of every seed for each class in turn."""
+        if not seeds:
+            raise SettingError("`count` 0: nothing to generate; give 1 or more")
+        times = max(1, len(classes))
+        of_each = torch.tensor(classes).repeat_interleave(len(seeds)) if classes else None
+        drawn = inference.draw(self.network, list(seeds) * times, of_each)
+        return track(drawn, total=len(seeds) * times, description="generating")
+
+    def _names_of(self, seeds: Sequence[Seed], classes: Sequence[int]) -> Iterator[str]:
+        """The names of their files, without the ending: the seed, in a folder of the class."""
+        folders = folders_of(self.info.spec.classes)
+        for folder in [f"{folders[k]}/" for k in classes] or [""]:
+            for number, one in enumerate(seeds):
+                yield f"{folder}{one if isinstance(one, int) else number:06d}"
+
+    def classes_of(self, label: str | int | Sequence[str | int] | None) -> list[int]:
+        """The numbers of the classes of these labels, or of all; empty where the model does not generate by class.
+
+        Raises:
+            SettingError: for a label that it does not know.
+        """
+        labels = [] if label is None else [label] if isinstance(label, str | int) else list(label)
+        if not self.network.by_class:
+            if labels:
+                raise SettingError(
+                    f"`label` {labels[0]}: a {self.method} model does not generate by class; leave it out"
+                )
+            return []
+        known = self.info.spec.classes
+        numbers = {str(k): k for k in range(len(known))}
+        found = []
+        for one in map(str, labels):
+            if one not in known and one not in numbers:
+                more = ", ..." if known[20:] else ""
+                raise SettingError(f"`label` {one}: the model knows {', '.join(known[:20])}{more}")
+            found.append(known.index(one) if one in known else numbers[one])
+        return list(dict.fromkeys(found)) or list(range(len(known)))
+
+    def interpolate(
+        self,
+        between: int | Sequence[Any] = 8,
+        *,
+        label: str | int | Sequence[str | int] | None = None,
+        seed: int = 0,
+        frames: int = 16,
+        track: Track = silently,
+    ) -> Images:
+        """Latent interpolation: images on the way from one to the next, and back to the first.
+
+        Args:
+            between: how many seeds to visit; or, for a model that encodes (vae), images to visit.
+            label: as in `generate`; several are visited in turn.
+            seed: the first seed.
+            frames: images from one to the next.
+            track: shows how it goes on.
+
+        Returns:
+            The images, which `save("walk.gif")` writes as a GIF.
+
+        Raises:
+            ModelError: if the model does not generate, or cannot encode images.
+            SettingError: for a label that it does not know, or fewer than two images.
+        """
+        classes = self.classes_of(label)
+        spec = self.info.spec
+        if isinstance(between, int):
+            seeds = range(seed, seed + between)
+            of = [classes[i % len(classes)] for i in range(len(seeds))] if classes else []
+            labels = inference.walk_over(of, classes=len(spec.classes), frames=frames) if of else None
+            drawn = inference.draw(self.network, inference.walk(seeds, frames=frames), labels)
+            stations = between
+        else:
+            if len(between) < 2:
+                raise SettingError(f"`between` {between[0] if between else ''}: a walk takes two images or more")
+            squares = [
+                imaging.square(imaging.on_white(picture_of(image)), size=spec.size, channels=spec.channels)
+                for image in between
+            ]
+            drawn = inference.walk_between(self.network, torch.stack(squares), frames=frames)
+            stations = len(between)
+        return Images(torch.stack(list(track(drawn, total=frames * stations, description="generating"))))
+
+    def translator(
+        self,
+        *,
+        direction: Direction = "ab",
+        style: ImageLike | Sequence[ImageLike] = (),
+        strength: float = 1.0,
+        keep_colors: bool = False,
+        size: int | None = None,
+        tile: int | None = None,
+    ) -> inference.Translator:
+        """The model made ready to translate; the arguments are those of `translate`."""
+        styles = list(style) if isinstance(style, tuple | list) else [style]
+        return inference.Translator(
+            self._loaded, direction, tile=tile or 0, size=size or 0, styles=[picture_of(one) for one in styles],
+            strength=strength, keep_colors=keep_colors,
+        )  # fmt: skip
+
+    @overload
+    def translate(self, image: Sequence[ImageLike], **how: Any) -> list[Image.Image]: ...
+
+    @overload
+    def translate(self, image: ImageLike, **how: Any) -> Image.Image: ...
+
+    def translate(self, image: Any, **how: Any) -> Any:
+        """Translate an image, or each of a list of images.
+
+        Args:
+            image: a path, a PIL image, a uint8 array (H, W, C) or (H, W), a uint8 tensor (C, H, W); or a list of them.
+            **how: `direction`, `ab` or `ba` back, for a model that learned both ways; `style`, a painting or several,
+                and `strength`, 0 to 1, for a model that paints in any style; `keep_colors`, to change lightness alone;
+                `size`, the pixels of the shorter side at which the network works; `tile`, the largest tile in pixels.
+
+        Returns:
+            A PIL image of the same height and width (unless the task enlarges), or a list of them.
+
+        Raises:
+            DataError: for what is no image, or lacks what the task needs.
+            ModelError: if the model does not translate.
+            SettingError: for what the model cannot do.
+        """
+        known = ("direction", "style", "strength", "keep_colors", "size", "tile")
+        for name in how:
+            if name not in known:
+                raise SettingError(f"`{name}`: translate has no such argument; {settings.nearest(name, known)}")
+        translator = self.translator(**how)
+        several = isinstance(image, list | tuple)
+        made = [translator(picture_of(one)) for one in (image if several else [image])]
+        result = [imaging.to_pillow(one.pixels, one.alpha) for one in made]
+        return result if several else result[0]
+
+    def translate_files(
+        self,
+        files: Sequence[File],
+        out: File,
+        *,
+        format: Format = "keep",
+        smooth: float = 0.0,
+        overwrite: bool = False,
+        **how: Any,
+    ) -> inference.FileTranslation:
+        """Translate image and video files, or folders of them, into a folder: each gives one of the same name.
+
+        Args:
+            files: the files and folders.
+            out: the folder for the results; sub-folders are kept.
+            format: of images: `keep` writes each as it came; or png, jpg, webp, tif, bmp, gif.
+            smooth: against flicker in videos: how much of each frame is that before it, moved along; 0 to below 1.
+            overwrite: replace what is there.
+            **how: as in `translate`.
+
+        Returns:
+            What is to be iterated over: for each file what became of it, its place or why there is none.
+
+        Raises:
+            UsageError: before anything is translated, for what cannot be read or written.
+        """
+        places = plan_files(files, out, format=format, smooth=smooth, overwrite=overwrite)
+        translator = self.translator(**how)
+        for folder in sorted({place.parent for place in places.values()}):
+            make_folder(folder)
+        return inference.FileTranslation(translator, places, smooth)
+
+    def save(self, path: File) -> Path:
+        """Write the model file, one `.safetensors`, from which `load` makes this model again.
+
+        Raises:
+            SaveError: if it cannot be written.
+        """
+        path = Path(path)
+        make_folder(path.parent)
+        write_whole(path, checkpoint.model_file(self.path, self.network, self.info, step=self.step))
+        return path
+
+    def __repr__(self) -> str:
+        return f"Model({self.method} of {self.info.data}, {self.size} pixels, after {self.step:,} steps)"
+
+
+def load(model: File, *, device: str = "auto") -> Model:
+    """Load a model from a run folder (its newest checkpoint) or a model file.
+
+    Args:
+        model: the folder or the file.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ModelError: if there is none, or it is damaged or something else.
+    """
+    path = Path(model)
+    loaded = checkpoint.load(path, find_device(device))
+    return Model(path, loaded.method, loaded.facts, loaded.step)
+
+
+def plan_files(
+    files: Sequence[File], out: File, *, format: Format = "keep", smooth: float = 0.0, overwrite: bool = False
+) -> dict[Path, Path]:
+    """Where `Model.translate_files` puts the result of each file.
+
+    Raises:
+        UsageError: for what cannot be read, or would replace something.
+    """
+    out = Path(out)
+    places = plan([Path(file) for file in files], out, format=format)
+    if smooth and not gives_a_video(places):
+        raise UsageError(f"`smooth` {smooth:g}: is against flicker in films, and no result would be one; leave it out")
+    require_free(places.values(), overwrite=overwrite or not out.exists())
+    return places
+
+
+def folders_of(classes: Sequence[str]) -> list[str]:
+    """The names of classes as those of folders; a model file may say anything, and `T-shirt/top` would be two."""
+    safe = [re.sub(r"[^\w .+-]", "_", name).encode()[:80].decode(errors="ignore").strip(". ") for name in classes]
+    if all(safe) and len({name.lower() for name in safe}) == len(safe):
+        return safe
+    return [f"{k} {name}".strip() for k, name in enumerate(safe)]

@@ -1,0 +1,100 @@
+"""Style transfer of single images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from ganvas import progress as bars
+from ganvas.api.models import ImageLike, picture_of
+from ganvas.core import settings
+from ganvas.core.device import choose_precision, find_device
+from ganvas.core.options import File, Precision, vgg_file
+from ganvas.errors import SettingError, UsageError
+from ganvas.imaging import images as imaging
+from ganvas.imaging.images import Picture
+from ganvas.metrics import features
+from ganvas.style import StylizeConfig, Stylizer, recipe_named
+
+
+def stylize(
+    content: ImageLike,
+    style: ImageLike | Sequence[ImageLike],
+    *,
+    preset: str | None = None,
+    mask: ImageLike | None = None,
+    init_from: ImageLike | None = None,
+    vgg_weights: File | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+    progress: bool = True,
+    **keywords: Any,
+) -> Image.Image:
+    """Paint an image in the style of others, by changing it until VGG-19 sees its content in it, and their style.
+
+    Args:
+        content: a path, a PIL image, a uint8 array (H, W, C) or a uint8 tensor (C, H, W).
+        style: a painting, or several.
+        preset: `paper` (Gatys, Ecker and Bethge 2016); single settings given beside it win.
+        mask: white where to stylize; where it is black the content stays as it is.
+        init_from: an image to start from, such as a result of before.
+        vgg_weights: a file with VGG-19's weights by torchvision's names, in place of the download.
+        seed: of the noise that `init="noise"` starts from.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        precision: of the network; `auto` takes bf16 where it is quicker, and fp32 for the last steps.
+        progress: whether to show a progress bar.
+        **keywords: settings, such as `size`, `iterations` or `style_weight`.
+
+    Returns:
+        A PIL image of the height and width of the content.
+    """
+    config = recipe_named(preset)
+    known = settings.names_of(config)
+    for name in keywords:
+        if name not in known:
+            raise SettingError(f"`{name}`: stylize has no such setting; {settings.nearest(name, sorted(known))}")
+    config = replace(config, **keywords)
+    styles = [picture_of(one) for one in (style if isinstance(style, list | tuple) else [style])]
+    stylizer = make_stylizer(
+        config, styles, mask=mask, init_from=init_from, vgg_weights=vgg_weights, seed=seed, device=device,
+        precision=precision,
+    )  # fmt: skip
+    picture = picture_of(content)
+    events = stylizer(picture)
+    made: Tensor | None = None
+    for event in bars.follow_style(events) if progress else events:
+        made = event.made
+    assert made is not None
+    whole = stylizer.finish(picture, made)
+    return imaging.to_pillow(whole.pixels, whole.alpha)
+
+
+def make_stylizer(
+    config: StylizeConfig,
+    styles: Sequence[Picture],
+    *,
+    mask: ImageLike | None = None,
+    init_from: ImageLike | None = None,
+    vgg_weights: File | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> Stylizer:
+    """What stylizes one image after the other; the arguments are those of `stylize`.
+
+    Raises:
+        UsageError: for options that contradict each other.
+    """
+    if init_from is not None and config.init == "noise":
+        raise UsageError(
+            f"`init_from` {init_from}: `init` noise starts from noise; leave it out, or add `init` content"
+        )
+    machine = find_device(device)
+    where = None if mask is None else imaging.in_channels(picture_of(mask).pixels, 1)
+    start = None if init_from is None else picture_of(init_from).pixels
+    network = features.open_vgg(vgg_file(vgg_weights), deepest=config.deepest, pooling=config.pooling).to(machine)
+    chosen = choose_precision(machine, precision)
+    return Stylizer(config, network, list(styles), precision=chosen, mask=where, start=start, seed=seed)

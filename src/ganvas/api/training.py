@@ -1,0 +1,187 @@
+"""Training, from Python and from the command line alike."""
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganvas import evaluation, methods
+from ganvas import progress as bars
+from ganvas.api.models import Model, load
+from ganvas.core import distributed, settings
+from ganvas.core.device import find_device
+from ganvas.core.options import Budget, Data, File, TrainOptions
+from ganvas.data.batch import Source
+from ganvas.data.progress import Track, silently
+from ganvas.errors import Interrupted, SettingError, UsageError
+from ganvas.methods._base import BaseConfig
+from ganvas.metrics import features
+from ganvas.training import session
+from ganvas.training.events import Event, Finished, tell
+from ganvas.training.session import Job, Score
+
+VALIDATED = 2000  # images a score; enough to tell checkpoints of one run apart
+
+
+def train(
+    method: str,
+    data: Any,
+    run: File | None = None,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    options: TrainOptions = TrainOptions(),
+    callbacks: Sequence[object] = (),
+    progress: bool = True,
+    **keywords: Any,
+) -> Model:
+    """Train a method; the same call again goes on where it stopped, and with more steps or minutes it goes further.
+
+    Args:
+        method: its name; `ganvas.methods.names()` lists them.
+        data: a data set's name, a folder, a `Data`, a torch `Dataset`, an array or a tensor.
+        run: the run folder, where everything is written; `runs/DATA-METHOD` where it is not said.
+        preset: settings of a paper or a course, by name; single settings given beside it win.
+        steps: how long in all: a step is one batch.
+        epochs: or so many times through the data.
+        minutes: or this long.
+        options: seed, device, precision, checkpoints, and so on.
+        callbacks: each is told of the start, steps, samples, checkpoints and the end: objects with any of `on_start`,
+            `on_step`, `on_samples`, `on_checkpoint` and `on_end`.
+        progress: whether to show a progress bar.
+        **keywords: settings of the method, such as `batch` or `learning_rate`; or fields of `Data` and `TrainOptions`.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        DataError: for data that cannot be used.
+        DivergedError: when a loss or a weight is not finite; the last checkpoint is untouched.
+        Interrupted: after Ctrl-C in the main thread; the run is saved.
+        SettingError: for a setting that does not exist or cannot have that value, with the nearest that does.
+
+    Example:
+        >>> import ganvas
+        >>> model = ganvas.train("dcgan", "digits", "runs/doctest-dcgan", steps=2, width=8, hidden=16, progress=False)
+        >>> model.step
+        2
+    """
+    asked = job(method, data, run, preset=preset, budget=Budget(steps, epochs, minutes), options=options, **keywords)
+    return train_job(asked, callbacks=callbacks, progress=progress)
+
+
+def train_job(asked: Job, *, callbacks: Sequence[object] = (), progress: bool = True) -> Model:
+    """As `train`, for a job that `job` has made."""
+    last: Finished | None = None
+    with distributed.joined(find_device(asked.options.device)), _stopping() as stop:
+        events = _events(asked, track=bars.track if progress else silently, stop=stop)
+        for event in bars.follow(events) if progress else events:
+            for callback in callbacks:
+                tell(event, callback)
+            if isinstance(event, Finished):
+                last = event
+    assert last is not None
+    if last.stopped:
+        raise Interrupted(f"stopped at step {last.last.step:,}, which is saved; the same command goes on from there")
+    return load(asked.run, device=asked.options.device)
+
+
+def iter_train(
+    method: str,
+    data: Any,
+    run: File | None = None,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    options: TrainOptions = TrainOptions(),
+    **keywords: Any,
+) -> Iterator[Event]:
+    """As `train`, but an iterator of typed events; leaving it saves.
+
+    Yields:
+        `Opened` before the first step, `Note`, `Progress` about twice a second, `Sampled` and `Saved` when a grid of
+        images or a checkpoint was written, and `Finished`.
+
+    Example:
+        >>> import ganvas
+        >>> for event in ganvas.iter_train("gan", "digits", "runs/doctest-iter", steps=100):
+        ...     if getattr(event, "step", 0) >= 3:
+        ...         break
+    """
+    asked = job(method, data, run, preset=preset, budget=Budget(steps, epochs, minutes), options=options, **keywords)
+    return _events(asked, track=silently, stop=lambda: False)
+
+
+def job(
+    method: str,
+    data: Any,
+    run: File | None = None,
+    *,
+    preset: str | None = None,
+    budget: Budget = Budget(),
+    options: TrainOptions = TrainOptions(),
+    command: str = "",
+    **keywords: Any,
+) -> Job:
+    """What `train` is asked for, as one value; keywords are told apart by whose fields they are.
+
+    Raises:
+        SettingError: for a method, preset or setting that does not exist, or a value that it cannot have.
+    """
+    config, data = methods.config(method, preset), Data.of(data)
+    of_config, of_data, of_options = (settings.names_of(value) for value in (config, data, options))
+    for name in keywords:
+        if name not in of_config | of_data | of_options:
+            known = sorted(of_config | of_data - {"source"} | of_options)
+            raise SettingError(f"`{name}`: {method} has no such setting; {settings.nearest(name, known)}")
+
+    def changed(value: Any, names: set[str]) -> Any:
+        given = {name: keywords[name] for name in keywords if name in names}
+        return replace(value, **given) if given else value
+
+    name = Path(data.name).resolve().name if Path(data.name).is_dir() else re.sub(r"[^\w.-]+", "-", data.name)
+    learned = methods.get(method).name()
+    return Job(
+        method=learned, config=changed(config, of_config), data=changed(data, of_data),
+        run=Path(run) if run else Path("runs") / f"{name}-{learned}", budget=budget,
+        options=changed(options, of_options), command=command,
+    )  # fmt: skip
+
+
+def with_config(asked: Job, config: BaseConfig) -> Job:
+    """The job with these settings of its method."""
+    return replace(asked, config=config)
+
+
+def _events(asked: Job, *, track: Track, stop: Callable[[], bool]) -> Iterator[Event]:
+    def make_score(source: Source[Any], device: torch.device) -> Score:
+        options = asked.options
+        weights = Path(options.inception_weights) if options.inception_weights else None
+        name = features.suited(source.spec)
+        if weights and name != "inception":
+            raise UsageError(
+                f"`inception_weights` {weights}: are for `validate_every` on images that are no digits; leave it out"
+            )
+        judge = features.open_features(name, device=device, weights=weights, framed=source.name == "digits")
+        return evaluation.scorer(source, judge, count=VALIDATED, by=options.validate_by)
+
+    return session.train_job(asked, make_score=make_score, track=track, stop=stop)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Within the block the first Ctrl-C asks for a stop between two steps; only the main thread hears it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    with bars.stopping_gently() as stop:
+        yield lambda: bool(stop)

@@ -1,0 +1,207 @@
+"""What a person asks for, as values: the data, how long, and how. Each field has its sentence, and becomes a flag."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ganvas.core import settings
+from ganvas.core.settings import setting
+from ganvas.errors import SettingError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16"]
+Side = Literal["ab", "ba"]
+Direction = Literal["ab", "ba"]
+File = str | Path
+
+CACHE = "~/.cache/ganvas"
+MOST_SEED = 2**62 - 1
+
+
+@dataclass(frozen=True)
+class Data:
+    """What to learn from, or to evaluate on; a string stands for `Data` of that source alone.
+
+    The source is the name of a data set (`digits`, `mnist`, `fashion-mnist`, `kmnist`, `cifar10`), a folder of images,
+    shards, a torch `Dataset` of images, (image, label) or (source, target) pairs, or an array or tensor of images:
+    uint8, or float in 0..1 or -1..1.
+
+    Example:
+        >>> from ganvas import Data
+        >>> Data("photos", task="colorize", flip=True).task
+        'colorize'
+    """
+
+    source: Any = setting(
+        "",
+        "digits, mnist, fashion-mnist, kmnist, cifar10, or a folder: flat, or with one folder per class (png, jpg, "
+        "webp, bmp, tif, gif), or of shards, or where these are (`ganvas shards --help`); the largest centred square "
+        "of each image is used",
+        flag="data",
+    )
+    target: File | None = setting(
+        None,
+        "a second folder: partners, matched by the names of the files; for cyclegan, images of the other kind; for "
+        "adain, paintings",
+    )
+    side: Side | None = setting(
+        None, "each image of `data` holds two side by side: ab learns from left to right, ba from right to left"
+    )
+    task: str | None = setting(
+        None,
+        "pairs are made from the images of `data`: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4, inpaint, "
+        "edges, cartoon, hidden-digit, reconstruct",
+    )
+    style: tuple[File, ...] = setting(
+        (), "paintings, for fast_style: one or several, which it then learns all in one; for adain, to be evaluated by"
+    )
+    size: int | None = setting(
+        None,
+        "squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: the data's own; for folders of larger "
+        "images 64, of pairs 128]",
+        low=1,
+    )
+    holdout: float = setting(
+        0.0,
+        "fraction of the files of a folder that is kept from training, for evaluate; chosen by their names, so that "
+        "adding files moves none",
+        low=0,
+        high=0.99,
+    )
+    flip: bool = setting(
+        False, "mirror half of the images left to right at random, both sides of a pair alike; not for writing"
+    )
+    random_crop: bool = setting(
+        False, "keep the images an eighth larger and learn from random crops, the same of both sides"
+    )
+    root: File | None = setting(
+        None,
+        f"where named data sets are looked for, and downloaded to [default: {CACHE}]",
+        flag="data-root",
+        env="GANVAS_DATA",
+    )
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+
+    @property
+    def folder_of_sets(self) -> Path:
+        """Where named data sets are: `root`, or GANVAS_DATA, or the cache of the user."""
+        return Path(self.root or os.environ.get("GANVAS_DATA") or CACHE).expanduser()
+
+    @property
+    def name(self) -> str:
+        """The source in a word: a string as it is, and of anything else its type."""
+        return str(self.source) if isinstance(self.source, str | Path) else type(self.source).__name__
+
+    @staticmethod
+    def of(source: Any) -> "Data":
+        """The value as it is, or `Data` of this source."""
+        return source if isinstance(source, Data) else Data(source)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train in all, in one of three units; in none, the method's own number of epochs."""
+
+    steps: int | None = setting(None, "train this long in all: a step is one batch", low=1)
+    epochs: float | None = setting(None, "or this long: an epoch is once through the data")
+    minutes: float | None = setting(None, "or this long")
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+        given = [name for name in ("steps", "epochs", "minutes") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise SettingError(f"`{'` and `'.join(given)}` are two ways to say how long; give one")
+        for name in given:
+            if not getattr(self, name) > 0:
+                raise SettingError(f"`{name}` {getattr(self, name)}: no time to train in; give more than 0")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train; what is learned from, and for how long, are apart."""
+
+    seed: int = setting(0, "of the first weights and of all random numbers in training", low=0, high=MOST_SEED)
+    device: Device = setting("auto", "auto takes the best there is")
+    precision: Precision = setting(
+        "auto", "auto measures whether bf16 is quicker on this machine; a run keeps what it began with"
+    )
+    vgg_weights: File | None = setting(
+        None,
+        "for fast_style, adain and pix2pix `perceptual`, a file with VGG-19's weights by torchvision's names "
+        "(safetensors or .pth), in place of the download",
+        env="GANVAS_WEIGHTS",
+    )
+    grad_accumulate: int = setting(
+        1,
+        "go through each batch in so many parts, for one that does not fit into memory; what is learned is the same "
+        "where nothing looks at the whole batch, as batch norm does",
+        low=1,
+    )
+    no_cuda_graphs: bool = setting(
+        False, "on a GPU, launch the operations of every step one by one, where they would be recorded and replayed"
+    )
+    save_every: int | None = setting(None, "steps between checkpoints [default: one minute's]", low=1)
+    keep: int = setting(
+        2,
+        "how many checkpoints are kept, the newest; `ganvas evaluate RUN --all-checkpoints` shows which was best",
+        low=2,  # one could be broken by the disk
+    )
+    validate_every: int | None = setting(
+        None,
+        "steps between scores of 2,000 generated images against as many training images (test images are not touched; "
+        "its time is not counted); the weights of the best score are kept in RUN/best",
+        low=1,
+    )
+    validate_by: Literal["fid", "kid"] = setting("fid", "the score")
+    inception_weights: File | None = setting(
+        None,
+        "a file with Inception's weights for `validate_every` on images that are no digits, in place of the download",
+    )
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How to evaluate one model, or to compare several."""
+
+    direction: Direction | None = setting(
+        None, "of a model that goes both ways: ab from source to target, or ba back [default: ab]"
+    )
+    count: int | None = setting(
+        None, "how many images to generate; FID is usually told for 10,000 or more [default: 10,000]", low=1
+    )
+    features: str = setting(
+        "auto",
+        "the network that looks at images. Generated ones: digits, ganvas's own digit network, or inception, Inception "
+        "v3, which needs `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits. "
+        "Translated ones: inception adds FID and KID, which auto does too where it is there already; vgg adds the VGG "
+        "distance, and FID and KID, by VGG-19. none takes no network. Style is always evaluated by VGG-19",
+    )
+    vgg_weights: File | None = setting(
+        None, "a file with VGG-19's weights, in place of the download", env="GANVAS_WEIGHTS"
+    )
+    inception_weights: File | None = setting(None, "a file with Inception's weights, in place of the download")
+    lpips: bool = setting(
+        False, "also measure LPIPS between translated images and their targets (AlexNet is downloaded once)"
+    )
+    paired: bool = setting(
+        False,
+        "for cyclegan, the images of `data` and `target` belong together by their names, though it learned without "
+        "pairs",
+    )
+    images_only: bool = setting(False, "no scores, only the report's images: for images without partners")
+    device: Device = setting("auto", "auto takes the best there is")
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+
+
+def vgg_file(given: File | None) -> Path | None:
+    """The file with VGG-19's weights: as given, or as GANVAS_WEIGHTS says; None to download them."""
+    file = given or os.environ.get("GANVAS_WEIGHTS")
+    return Path(file) if file else None

@@ -1,0 +1,84 @@
+"""Evaluating models that generate: on which images, and by which network."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from ganvas.checkpoint.manifest import Facts
+from ganvas.core.options import Data
+from ganvas.data import open_data
+from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.builtin import NAMES
+from ganvas.errors import DataError, ModelError, UsageError
+from ganvas.evaluation.generation import evaluate_drawn
+from ganvas.evaluation.judging.models import Request, held_out_of, without_known
+from ganvas.evaluation.results import Evaluation
+from ganvas.metrics import features
+from ganvas.metrics.features import Name, suited
+
+GENERATED = 10_000  # images, where nobody says how many
+NETWORKS = ("digits", "inception")  # that look at generated images
+
+
+def judge_generators(request: Request) -> Evaluation:
+    """Let models generate, and hold their images against real ones.
+
+    Raises:
+        UsageError: for models of different sizes or colours, or a network that is not to be had.
+        DataError: if an image cannot be read.
+    """
+    options, models = request.options, request.models
+    spec = _one_shape(request)
+    data = replace(request.data, size=spec.size, holdout=held_out_of(models, request.data.name))
+    source: Source[Images] = open_data(data, (Images,), split="test", track=request.track)
+    source, notes, _ = without_known(models, source, track=request.track)
+    name = suited(spec) if options.features == "auto" else cast(Name, options.features)
+    if options.inception_weights and name != "inception":
+        raise UsageError(
+            f"`inception_weights` {options.inception_weights}: are Inception's, and the {name} network looks at these "
+            "images; add `features` inception"
+        )
+    weights = Path(options.inception_weights) if options.inception_weights else None
+    judge = features.open_features(name, device=request.device, weights=weights, framed=source.name == "digits")
+    opened: dict[tuple[str, float], Source[Images] | None] = {}  # models often learned from the same
+    training: dict[str, Source[Images]] = {}
+    for called, one in models.items():
+        key = one.facts.data, one.facts.holdout
+        if key not in opened:
+            opened[key], missing = _training_source(one.facts, request)
+            notes += [missing] if missing else []
+        if (known := opened[key]) is not None:
+            training[called] = known
+    found = evaluate_drawn(
+        request.loaded, source, features=judge, count=options.count or GENERATED, training=training,
+        track=request.track,
+    )  # fmt: skip
+    return replace(found, notes=[*notes, *found.notes])
+
+
+def _one_shape(request: Request) -> Spec:
+    """The shape of what all generate."""
+    specs = {name: one.model.facts.spec for name, one in request.models.items()}
+    shapes = {(spec.size, spec.channels) for spec in specs.values()}
+    if len(shapes) > 1:
+        kinds = {1: "grey", 3: "colour"}
+        said = ", ".join(f"{name} {spec.size} pixels in {kinds[spec.channels]}" for name, spec in specs.items())
+        raise UsageError(f"these draw pictures of different shapes ({said}); compare models of one")
+    return next(iter(specs.values()))
+
+
+def _training_source(facts: Facts, request: Request) -> tuple[Source[Images] | None, str]:
+    """What the model learned from, if it is still where it was, or a sentence that it is not.
+
+    A model file by itself knows named sets only.
+    """
+    try:
+        if facts.data not in NAMES and not Path(facts.data).is_absolute():
+            raise DataError(f"the model knows no more than its name, {facts.data}")
+        data = Data(facts.data, size=facts.spec.size, holdout=facts.holdout, root=request.data.root)
+        source: Source[Images] = open_data(data, (Images,), track=request.track)
+        if source.spec != facts.spec:
+            raise DataError(f"{facts.data} has changed since, or is another of that name")
+    except (DataError, ModelError) as error:
+        return None, f"what it learned from is not to be found, so it is not compared with that ({error})"
+    return source, ""

@@ -1,0 +1,117 @@
+"""Evaluating models of style: by which paintings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import equal
+
+from ganvas.core.options import Data, vgg_file
+from ganvas.data import open_data
+from ganvas.data.batch import Images, Source, Spec
+from ganvas.errors import UsageError
+from ganvas.evaluation.judging.models import Contender, Request, held_out_of, learned_from, sizes_said, without_known
+from ganvas.evaluation.results import Evaluation
+from ganvas.evaluation.style import Style, evaluate_style
+from ganvas.imaging import images
+from ganvas.inference.translate import read_styles
+from ganvas.methods._base import TakesStyles
+from ganvas.metrics import features
+from ganvas.nets.vgg import VGG19
+
+Opened = Callable[[str, float], Source[Images]]
+
+
+def judge_style(request: Request) -> Evaluation:
+    """Hold what models of style make of the photographs against their painting, or those that they are told of.
+
+    Raises:
+        UsageError: if it is not clear which paintings, or VGG-19's weights are not to be had.
+        DataError: if an image cannot be read.
+    """
+    data, models = request.data, request.models
+    if data.target and data.style:
+        raise UsageError("`target` and `style` are two ways to say which paintings; give one")
+    specs = [one.model.facts.spec for one in models.values()]
+    if data.size is None and len({spec.size for spec in specs}) > 1:
+        raise UsageError("the models learned from pictures of different sizes: add `size`")
+    complaints: list[str] = []
+
+    def opened(name: str, holdout: float) -> Source[Images]:
+        source: Source[Images] = open_data(
+            Data(name, size=data.size, holdout=holdout, root=data.root), (Images,), split="test",
+            like=Spec(specs[0].size, specs[0].channels), least=1, track=request.track,
+        )  # fmt: skip
+        complaints.extend(source.complaints)
+        return source
+
+    photographs, notes, knowing = without_known(
+        models, opened(data.source, held_out_of(models, data.name)), track=request.track
+    )
+    notes += sizes_said(models, photographs)
+    given = [Path(file) for file in data.style]
+    notes += _other_paintings(models, given)
+    chosen = {name: _styles(one, request, opened=opened, most=len(photographs)) for name, one in models.items()}
+    (styles, title), *others = chosen.values()
+    if not all(_same(styles, other) for other, _ in others):
+        said = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
+        raise UsageError(f"the models paint in different styles ({said}): add `style` PAINTING, one for all")
+    found = evaluate_style(
+        request.loaded, photographs, styles, vgg=open_judge(request), title=title,
+        learned=learned_from(models, data.name, knowing), track=request.track,
+    )  # fmt: skip
+    return replace(found, notes=[*complaints, *notes, *found.notes])
+
+
+def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> tuple[list[Style], str]:
+    """What photographs are to be painted in, as was said, or else as the model learned it; and what to call it."""
+    name, facts, data = one.model.facts.method, one.facts, request.data
+    style, target = [Path(file) for file in data.style], str(data.target or "")
+    if isinstance(one.model.method, TakesStyles):
+        if target:
+            raise UsageError(
+                f"`target` {target}: this {name} model paints in the style of its own painting; leave it out"
+            )
+        learned = [Path(file) for file in facts.style]
+        if not style and (missing := [file for file in learned if not (file.is_absolute() and file.is_file())]):
+            raise UsageError(
+                f"the painting that the model learned from, {missing[0].name}, is not here: add `style` FILE"
+            )
+        style = style or learned
+    elif not style:
+        folder = target or facts.target
+        if not Path(folder).is_dir() or not (target or Path(folder).is_absolute()):  # a model file knows names alone
+            where = f"`target` {target}: no such folder" if target else f"its paintings, {folder}, are not here"
+            raise UsageError(f"{where}; add `target` FOLDER, or `style` PAINTING")
+        paintings = opened(folder, facts.holdout if Path(folder).resolve() == Path(facts.target).resolve() else 0.0)
+        rows = paintings.rows(range(min(most, len(paintings))))
+        return [Style([painting]) for painting in rows.images], f"{len(rows):,} of {paintings.short_title} in turn"
+    names = ", ".join(file.name for file in style) + (", all at once" if len(style) > 1 else "")
+    return [Style([images.on_white(painting) for painting in read_styles(style)])], names
+
+
+def _same(ones: Sequence[Style], others: Sequence[Style]) -> bool:
+    """Whether these are the same paintings, whatever they are called."""
+    return [len(one.paintings) for one in ones] == [len(other.paintings) for other in others] and all(
+        equal(painting, twin)
+        for one, other in zip(ones, others, strict=True)
+        for painting, twin in zip(one.paintings, other.paintings, strict=True)
+    )
+
+
+def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> list[str]:
+    """A line on each model that can paint in one style alone and is judged by another."""
+    given = [file.name for file in style]
+    return [
+        f"{name} learned the style of {', '.join(Path(file).name for file in one.facts.style)} alone, and is judged by "
+        f"{', '.join(given)}"
+        for name, one in models.items()
+        if style
+        and isinstance(one.model.method, TakesStyles)
+        and sorted(given) != sorted(Path(file).name for file in one.facts.style)
+    ]
+
+
+def open_judge(request: Request) -> VGG19:
+    """The whole of VGG-19, of the file that is given, or of GANVAS_WEIGHTS, or of the download."""
+    return features.open_vgg(vgg_file(request.options.vgg_weights)).to(request.device)

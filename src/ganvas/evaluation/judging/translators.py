@@ -1,0 +1,209 @@
+"""Evaluating models that translate: on which pairs, and by which network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ganvas.data import open_data
+from ganvas.data.batch import Batch, Pairs, Source, Spec, Unpaired
+from ganvas.data.tasks import base
+from ganvas.data.unpaired import TwoSets
+from ganvas.errors import UsageError
+from ganvas.evaluation.comparing import LEAST
+from ganvas.evaluation.judging.models import (
+    Contender,
+    Request,
+    held_out_of,
+    learned_from,
+    same_folder,
+    sizes_said,
+    without_known,
+)
+from ganvas.evaluation.judging.style import open_judge
+from ganvas.evaluation.perceptual import lpips_measure, vgg_measure
+from ganvas.evaluation.results import Evaluation
+from ganvas.evaluation.statistics import MEASURES
+from ganvas.evaluation.translation import evaluate_pairs
+from ganvas.evaluation.unpaired import evaluate_unpaired
+from ganvas.metrics import features
+from ganvas.metrics.features import Features, inception_at_hand, vgg_features
+from ganvas.nets.vgg import VGG19
+
+NOTHING = "reconstruct"  # the task that stands for none
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Where partners come from.
+
+    Attributes:
+        target, side, task: as in `Data`; None where it is another.
+        measured: whether there are partners to measure by.
+        note: why there are none.
+    """
+
+    target: str | None = None
+    side: Any = None
+    task: str | None = None
+    measured: bool = True
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        """Which it is, as it would be given."""
+        ways = {"target": self.target, "side": self.side, "task": self.task}
+        return next((f"`{name}` {value}" for name, value in ways.items() if value), "pairs")
+
+
+def judge_translators(request: Request) -> Evaluation:
+    """Hold what models make of images against what they should make, or against what comes back.
+
+    Raises:
+        UsageError: for models that learned different things, or options that do not fit.
+        DataError: for images that cannot be used.
+    """
+    options, models = request.options, request.models
+    ways = _ways(request)
+    unpaired = any(Unpaired in type(model.method).batches for model in request.loaded.values())
+    if options.paired and not unpaired:
+        raise UsageError("`paired`: is for models that learned without pairs, and these learned with; leave it out")
+    like = _one_shape(request)
+    if not ways.measured and ways.task == NOTHING:  # there are no targets: whatever goes in, of any shape
+        like = replace(like, target_channels=like.channels)
+    holdout = held_out_of(models, request.data.name)
+    data = replace(request.data, target=ways.target, side=ways.side, task=ways.task, holdout=holdout)
+    kinds = _batches(models, paired=options.paired or not ways.measured)
+    source: Source[Any] = open_data(data, kinds, split="test", like=like, least=1, track=request.track)
+    notes = [*([ways.note] if ways.note else []), *source.complaints, *sizes_said(models, source)]
+    vgg = open_judge(request) if options.features == "vgg" else None
+    network = _features(request, vgg) if len(source) >= LEAST and ways.measured else None
+    if isinstance(source.pictures, TwoSets):  # a method without pairs, and two folders
+        found = _without_pairs(request, source.pictures, network, notes)
+    else:
+        source, known, who = without_known(models, source, track=request.track)
+        notes += known
+        measures = [*MEASURES]
+        measures += [vgg_measure(vgg)] if vgg is not None else []
+        measures += [lpips_measure(request.device)] if options.lpips else []
+        found = evaluate_pairs(
+            request.loaded, source, direction=options.direction or "ab", task=ways.task or "", measures=measures,
+            features=network, learned=learned_from(models, data.name, who), wanted=ways.measured, track=request.track,
+        )  # fmt: skip
+    return replace(found, notes=[*notes, *found.notes])
+
+
+def _without_pairs(request: Request, sets: TwoSets, network: Features | None, notes: list[str]) -> Evaluation:
+    if request.options.direction:
+        raise UsageError(f"`direction` {request.options.direction}: without pairs both are measured; leave it out")
+    if request.options.lpips:
+        raise UsageError("`lpips`: without pairs nobody can say how a picture should look; leave it out")
+    sides, knowing = [], set[str]()
+    for side in sets.sides:
+        kept, known, who = without_known(request.models, side, track=request.track)
+        knowing |= {*who}
+        sides.append(kept)
+        notes += [line for line in known if line not in notes]
+    learned = learned_from(request.models, request.data.name, knowing)
+    return evaluate_unpaired(request.loaded, *sides, features=network, learned=learned, track=request.track)
+
+
+def _ways(request: Request) -> _Ways:
+    """Where partners come from: as it is said, or as the models learned it."""
+    data, options = request.data, request.options
+    measuring = options.lpips or options.features not in ("auto", "none") or options.paired
+    given = any((data.target, data.side, data.task))
+    if options.images_only:
+        if given or measuring:
+            raise UsageError("`images_only`: measures nothing, so leave out whatever says what is to be measured")
+        return _Ways(task=_task(request.models) or NOTHING, measured=False)
+    if given:
+        task = base.task(data.task).name if data.task else None
+        return _Ways(str(data.target) if data.target else None, data.side, task)
+    if not isinstance(data.source, str | Path) and not _task(request.models):
+        return _Ways()  # the pairs are in the data
+    found = _ways_of_all(request.models, data.name)
+    if not found.measured and measuring:
+        raise UsageError(f"`features`, `lpips` and `paired` are for pictures with partners; {found.note}")
+    return found
+
+
+def _batches(models: Mapping[str, Contender], *, paired: bool) -> list[type[Batch]]:
+    """What all models are judged by: two sets without pairs only where that is what they all learned from."""
+    kinds = [kind for one in models.values() for kind in type(one.model.method).batches]
+    others = [kind for kind in kinds if kind is not Unpaired]
+    alone = all(Unpaired in type(one.model.method).batches for one in models.values())
+    return kinds if alone and not paired else [Pairs, *others]
+
+
+def _task(models: Mapping[str, Contender]) -> str:
+    """The task that all models learned.
+
+    Raises:
+        UsageError: if they learned several.
+    """
+    tasks = {one.facts.task for one in models.values()}
+    if len(tasks) > 1:
+        raise UsageError(f"the models learned different tasks ({', '.join(sorted(tasks))}); compare those of one")
+    return tasks.pop()
+
+
+def _features(request: Request, vgg: VGG19 | None) -> Features | None:
+    """What looks at whole sets of images; None where nothing is at hand, or nothing is wanted."""
+    options = request.options
+    if vgg is not None:
+        return vgg_features(vgg)
+    if options.features == "inception" or (options.features == "auto" and inception_at_hand()):
+        weights = Path(options.inception_weights) if options.inception_weights else None
+        return features.open_features("inception", device=request.device, weights=weights)
+    return None
+
+
+def _one_shape(request: Request) -> Spec:
+    """The shape in which images are read."""
+    specs = {name: one.model.facts.spec for name, one in request.models.items()}
+    first = next(iter(specs.values()))
+    sizes = {name: spec.size for name, spec in specs.items()}
+    if request.data.size is None and len(set(sizes.values())) > 1:
+        said = ", ".join(f"{name} {pixels}" for name, pixels in sizes.items())
+        raise UsageError(f"the models learned from pictures of different sizes ({said} pixels): add `size`")
+    kinds = {(spec.channels, spec.outputs) for spec in specs.values()}
+    if len(kinds) > 1:
+        raise UsageError(
+            "the models take or make pictures of different kinds (grey, colour, or the colours of Lab); compare those "
+            "of one kind"
+        )
+    return first
+
+
+def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
+    """Where partners come from, as all models learned it; where there are none, with a note.
+
+    Raises:
+        UsageError: if one learned other things than another.
+    """
+    found = {name: _ways_of(one, data) for name, one in models.items()}
+    first, *others = found.values()
+    if any(other != first for other in others):
+        said = "; ".join(f"{name} by {'a folder of targets' if w is None else w.words}" for name, w in found.items())
+        raise UsageError(
+            f"the models learned different things ({said}): say what they are to be judged by, with `task`, `side` "
+            "or `target`"
+        )
+    if first is None:
+        name = Path(next(iter(models.values())).facts.target).name
+        note = f"no scores: the models learned from two folders, the second called {name}; add `target` FOLDER"
+        return _Ways(task=NOTHING, measured=False, note=note)
+    return first
+
+
+def _ways_of(one: Contender, data: str) -> _Ways | None:
+    """Where partners come from, as the model learned it; None where they were in a folder, and nobody says which."""
+    facts = one.facts
+    known = same_folder(facts, data)
+    if facts.target and not (known == "surely" and Path(facts.target).is_dir()):
+        return None
+    task = facts.task
+    if not (facts.target or task or facts.side or facts.spec.target_channels):
+        task = NOTHING  # it learned from single images
+    return _Ways(facts.target or None, facts.side or None, task or None)

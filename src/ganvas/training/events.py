@@ -1,0 +1,113 @@
+"""What a training tells on its way: typed, frozen values; a bar, a notebook, a callback and a test read the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ganvas.training.loop import Progress
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is about to be trained; told before the first step.
+
+    Attributes:
+        run: the run folder.
+        method: its name.
+        data: the data, in words.
+        images: how many there are.
+        size: height and width in pixels.
+        device: such as `cpu`.
+        precision: `fp32` or `bf16`.
+        parameters: how many numbers are trained, by network.
+        batch: images a step.
+        length: how long it is to take in all, in words.
+        step: steps done by earlier calls.
+    """
+
+    run: Path
+    method: str
+    data: str
+    images: int
+    size: int
+    device: str
+    precision: str
+    parameters: Mapping[str, int]
+    batch: int
+    length: str
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something worth knowing, in a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A grid of images was written."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint was written, whole."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The training has ended: its budget is spent, or it was stopped; the run is saved.
+
+    Attributes:
+        run: the run folder.
+        last: where it is.
+        stopped: whether it was stopped before its budget was spent.
+        files: what there is to look at: the newest grid, the video, the loss curves.
+    """
+
+    run: Path
+    last: Progress
+    stopped: bool
+    files: tuple[Path, ...] = ()
+
+
+Event = Opened | Note | Progress | Sampled | Saved | Finished
+
+
+class Callback(Protocol):
+    """Is told of a training; it may have any of these functions, and need not have the others."""
+
+    def on_start(self, event: Opened) -> None:
+        """Called once, before the first step."""
+
+    def on_step(self, event: Progress) -> None:
+        """Called with each report: about twice a second, with the means of the losses since the last."""
+
+    def on_samples(self, event: Sampled) -> None:
+        """Called when a grid of images was written."""
+
+    def on_checkpoint(self, event: Saved) -> None:
+        """Called when a checkpoint was written."""
+
+    def on_end(self, event: Finished) -> None:
+        """Called once, when the run is saved."""
+
+
+__all__ = ["Callback", "Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved", "tell"]
+
+_CALLED = {Opened: "on_start", Progress: "on_step", Sampled: "on_samples", Saved: "on_checkpoint", Finished: "on_end"}
+
+
+def tell(event: Event, callback: object) -> None:
+    """Call the function of a callback that is for this event, if it has it."""
+    function = getattr(callback, _CALLED.get(type(event), ""), None)
+    if function is not None:
+        function(event)

@@ -1,0 +1,235 @@
+"""A training as it was asked for: everything is checked before anything is written, then the loop runs."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganvas import checkpoint, methods
+from ganvas.checkpoint.manifest import Facts
+from ganvas.core import distributed
+from ganvas.core.device import choose_precision, find_device
+from ganvas.core.options import Budget, Data, TrainOptions, vgg_file
+from ganvas.data import open_data
+from ganvas.data.batch import Batch, Pairs, Source
+from ganvas.data.progress import Track, silently
+from ganvas.data.tasks import base
+from ganvas.errors import UsageError
+from ganvas.imaging import images
+from ganvas.methods._base import BaseConfig, Generates, Method, Perceives, TakesStyles
+from ganvas.metrics import features
+from ganvas.nets.vgg import VGG19, require_style
+from ganvas.training import loop, samples
+from ganvas.training.events import Event, Finished, Note, Opened, Progress, Sampled, Saved
+from ganvas.training.precision import quicker_precision
+
+Score = Callable[[Method], tuple[str, float]]
+MakeScore = Callable[[Source[Any], torch.device], Score]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is asked for.
+
+    Attributes:
+        method: its name.
+        config: its settings.
+        data: what it learns from.
+        run: the run folder.
+        budget: how long.
+        options: how.
+        command: what was typed, if anything was, to be kept in the run.
+    """
+
+    method: str
+    config: BaseConfig
+    data: Data
+    run: Path
+    budget: Budget = Budget()
+    options: TrainOptions = TrainOptions()
+    command: str = ""
+
+
+def train_job(
+    job: Job,
+    *,
+    make_score: MakeScore | None = None,
+    track: Track = silently,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train as the job says, or go on with it: the same job goes on from its newest checkpoint.
+
+    Nothing is written before everything has been checked and the data are open. Leaving the iterator saves.
+
+    Args:
+        job: what is asked for.
+        make_score: makes what scores a run for `validate_every`; lower is better.
+        track: shows how the reading of data goes on.
+        stop: asked after every step, whether to end there.
+
+    Raises:
+        DivergedError: when a loss or a weight is not finite.
+        UsageError: if it cannot be begun, or not gone on with; nothing is written.
+    """
+    method, options = methods.get(job.method), job.options
+    where = find_device(options.device)
+    job = _with_what_is_fixed(job, where)
+    found = checkpoint.read_run(job.run)
+    if found:  # what can be refused before reading the data is
+        checkpoint.require_same(job.run, found, _asked(job, found))
+    with distributed.one_a_machine_first():  # for it may download
+        vgg, paintings = _shown_style(method, job)
+        source: Source[Batch] = open_data(job.data, method.batches, track=track)
+    loop.require_same_data(source)
+    yield from _notes_on(source, job, found)
+    chosen = found.precision if found and options.precision == "auto" else choose_precision(where, options.precision)
+    in_bf16, _ = distributed.agree(chosen == "bf16")  # where it is measured, processes may differ
+    facts = facts_of(job, source, precision="bf16" if in_bf16 else "fp32")
+    loop.require_shares(facts, options.grad_accumulate)
+    limit = loop.limit_of(facts, job.budget)
+    score = _score(job, source, where, make_score)
+    shown: Source[Batch] | None = None
+    if job.data.holdout:
+        shown = open_data(job.data, method.batches, split="test", least=1, track=track)
+    if options.precision == "auto" and not found and in_bf16 and distributed.count() == 1:
+        facts = replace(facts, precision=quicker_precision(source, facts, device=where, vgg=vgg, paintings=paintings))
+    learner = loop.start(job.run, source, facts, vgg=vgg, paintings=paintings)
+    last: Progress | None = None
+    plan = loop.Plan(facts=facts, device=where, limit=limit, options=options, shown=shown, score=score)
+    for last in loop.train(job.run, source, learner, plan, stop=stop):
+        if not last.losses:
+            yield _opened(job, facts, source, learner, where, last)
+        yield last
+        if last.sampled:
+            yield Sampled(last.step, last.sampled)
+        if last.saved:
+            yield Saved(last.step, last.saved)
+    assert last is not None
+    files = tuple(samples.show_all(job.run)) if distributed.rank() == 0 else ()
+    distributed.agree(0.0)  # to end together: whoever starts them ends the others where one of them ends as interrupted
+    yield Finished(job.run, last, last.spent < 1, files)
+
+
+def facts_of(job: Job, source: Source[Any], *, precision: Any) -> Facts:
+    """What a run of this job is, that learns from this source."""
+    data = job.data
+    return Facts(
+        method=job.method, config=job.config, spec=source.spec, data=source.name, pictures=len(source),
+        seed=job.options.seed, flip=data.flip, target=str(Path(data.target).resolve()) if data.target else "",
+        side=data.side or "", task=data.task or "", holdout=data.holdout, random_crop=data.random_crop,
+        style=_paths(data), precision=precision, command=job.command,
+    )  # fmt: skip
+
+
+def _with_what_is_fixed(job: Job, device: torch.device) -> Job:
+    """The job with the size that its method has anyhow, and the task by its full name.
+
+    Raises:
+        UsageError: for what cannot be, whatever the data are.
+    """
+    if job.options.no_cuda_graphs and device.type != "cuda":
+        raise UsageError(f"`no_cuda_graphs`: on {device.type} no step is recorded; leave it out")
+    data, config = job.data, job.config
+    if data.size is None and len(config.sizes) == 1:
+        data = replace(data, size=config.sizes[0])
+    if data.size is not None:
+        methods.get(job.method).require_size(config, data.size)
+    if data.task:
+        data = replace(data, task=base.task(data.task).name)
+    return replace(job, data=data, method=methods.get(job.method).name())
+
+
+def _asked(job: Job, found: Facts) -> Facts:
+    """The facts that were found, with what is asked for now in place of what they say of it."""
+    data = job.data
+    return dataclasses.replace(
+        found, method=job.method, config=job.config, seed=job.options.seed, flip=data.flip, style=_paths(data),
+        side=data.side or "", task=data.task or "", holdout=data.holdout, random_crop=data.random_crop,
+    )  # fmt: skip
+
+
+def _paths(data: Data) -> tuple[str, ...]:
+    return tuple(str(Path(file).resolve()) for file in data.style)
+
+
+def _notes_on(source: Source[Batch], job: Job, found: Facts | None) -> Iterator[Note]:
+    yield from map(Note, (*source.complaints, *source.notes))
+    if job.data.flip and source.batch is Pairs:
+        yield Note("half of the pairs are mirrored left to right, source and target alike (`flip`)")
+    if found and found.pictures != len(source):
+        yield Note(f"{job.data.name} held {found.pictures} pictures when this run began and holds {len(source)} now")
+
+
+def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Tensor]]:
+    """What a method learns by and from beside its data: VGG-19, and the paintings of `style`.
+
+    Raises:
+        UsageError: for what the method has no use for, or where it lacks a painting, or the weights.
+        DataError: for a painting that cannot be read.
+    """
+    style, takes = job.data.style, issubclass(method, TakesStyles)
+    if style and not takes:
+        raise UsageError(f"`style` {style[0]}: {method.name()} learns no style from single paintings; leave it out")
+    if takes and not style:
+        raise UsageError(f"{method.name()} learns the style of a painting: add `style` PAINTING, or several of them")
+    paintings = [images.read(Path(file)) for file in style]
+    for file, painting in zip(style, paintings, strict=True):
+        require_style(painting, name=f"`style` {file}")
+    deepest, weights = method.looks_to(job.config), job.options.vgg_weights
+    if weights and not deepest and Path(weights) != vgg_file(None):
+        how = "add `perceptual` 10, or leave it out" if issubclass(method, Perceives) else "leave it out"
+        raise UsageError(f"`vgg_weights` {weights}: {method.name()} does not learn by what VGG-19 sees; {how}")
+    vgg = features.open_vgg(vgg_file(weights), deepest=deepest) if deepest else None
+    return vgg, [images.on_white(painting) for painting in paintings]
+
+
+def _score(job: Job, source: Source[Batch], device: torch.device, make: MakeScore | None) -> Score | None:
+    """What scores the run as it learns; None where that is not asked for, or another process does it.
+
+    Raises:
+        UsageError: for a run that cannot be scored.
+    """
+    options, generates = job.options, issubclass(methods.get(job.method), Generates)
+    if options.inception_weights and not options.validate_every:
+        raise UsageError(
+            f"`inception_weights` {options.inception_weights}: are for `validate_every` on images that are no digits; "
+            "leave it out"
+        )
+    if not options.validate_every:
+        return None
+    if issubclass(source.batch, Pairs) or not generates:
+        raise UsageError(
+            f"`validate_every` {options.validate_every}: scores what is drawn from noise; score a translator with "
+            "`ganvas evaluate`"
+        )
+    assert make is not None
+    return make(source, device) if distributed.rank() == 0 else None
+
+
+def _opened(
+    job: Job, facts: Facts, source: Source[Batch], learner: Method, device: torch.device, first: Progress
+) -> Opened:
+    return Opened(
+        run=job.run, method=facts.method, data=source.short_title, images=len(source), size=facts.spec.size,
+        device=str(device), precision=facts.precision, parameters=_parameters(learner), batch=facts.config.batch,
+        length=_length(job.budget, facts), step=first.step,
+    )  # fmt: skip
+
+
+def _parameters(learner: Method) -> Mapping[str, int]:
+    return {
+        name: sum(weight.numel() for group in optimizer.param_groups for weight in group["params"])
+        for name, optimizer in learner.optimizers.items()
+    }
+
+
+def _length(budget: Budget, facts: Facts) -> str:
+    if budget.minutes is not None:
+        return f"{budget.minutes:g} minutes"
+    if budget.steps is not None:
+        return f"{budget.steps:,} steps ({budget.steps * facts.config.batch / facts.pictures:,.1f} epochs)"
+    return f"{budget.epochs if budget.epochs is not None else facts.config.epochs:g} epochs"

@@ -1,0 +1,348 @@
+"""The API: what the README's lines promise, and that the command line asks for nothing that it has not."""
+
+import asyncio
+import dataclasses
+import doctest
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+from conftest import photograph
+from PIL import Image
+
+import ganvas
+from ganvas import api, checkpoint, training
+from ganvas.cli import main
+from ganvas.core.options import TrainOptions
+
+SMALL = {"width": 8, "hidden": 16, "batch": 8, "precision": "fp32", "device": "cpu"}
+
+
+def arrays(images):
+    return [np.asarray(image) for image in images]
+
+
+@pytest.fixture(scope="module")
+def cgan(tmp_path_factory):
+    """A class-conditional model of digits."""
+    run = tmp_path_factory.mktemp("runs") / "cgan"
+    return ganvas.train("cgan", "digits", str(run), steps=3, progress=False, **SMALL)
+
+
+@pytest.fixture
+def each_step(monkeypatch):
+    """Every step is reported."""
+    monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
+
+
+@pytest.fixture
+def colorizer(photos, tmp_path):
+    """A translator, and what it has learned from."""
+    data = ganvas.Data(str(photos), task="colorize", size=32)
+    small = {"width": 4, "discriminator_width": 4, "precision": "fp32", "device": "cpu"}
+    return ganvas.train("pix2pix", data, tmp_path / "run", steps=2, progress=False, **small), data
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_name_is_there_and_no_sub_package_hides_one():
+    for name in ganvas.__all__:
+        assert getattr(ganvas, name) is not None
+    assert not set(ganvas.__all__) & {module.name for module in pkgutil.iter_modules(ganvas.__path__)}
+    assert set(dir(ganvas)) >= set(ganvas.__all__)
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = ganvas.nosuch
+
+
+def test_importing_it_loads_no_torch():
+    code = "import sys, ganvas; ganvas.Data('x'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_loading_a_model_loads_nothing_that_trains_or_evaluates(cgan):
+    code = f"import sys, ganvas; ganvas.load({str(cgan.path)!r}).generate(1); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    assert not {"ganvas.training", "ganvas.evaluation", "ganvas.report", "cv2", "matplotlib"} & set(loaded)
+
+
+@pytest.mark.parametrize("home", ["api.models", "api.training", "api.evaluating", "api.styling", "core.options"])
+def test_the_examples_of_the_documentation_run(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(importlib.import_module(f"ganvas.{home}")).failed == 0
+
+
+def test_public_functions_say_what_they_take_give_and_raise():
+    for name in (name for name in ganvas.__all__ if inspect.isfunction(getattr(ganvas, name))):
+        function = getattr(ganvas, name)
+        told = inspect.getdoc(function)
+        for parameter in inspect.signature(function).parameters:
+            if "As `train`" not in told:
+                assert f"{parameter}:" in told, (name, parameter)
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+
+def test_train_returns_a_model_that_load_makes_again(cgan):
+    assert (cgan.method, cgan.kind, cgan.step, cgan.size) == ("cgan", "generates", 3, 16)
+    assert cgan.labels == tuple("0123456789")
+    again = ganvas.load(str(cgan.path), device="cpu")
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(cgan.network.state_dict().values(), again.network.state_dict().values(), strict=True)
+    )
+
+
+def test_the_same_call_goes_on_and_ends_with_the_same_weights(tmp_path, each_step):
+    torch.manual_seed(0)
+    data = torch.utils.data.TensorDataset(torch.rand(40, 3, 16, 16))
+    whole = ganvas.train("dcgan", data, tmp_path / "whole", steps=6, progress=False, **SMALL)
+    for event in ganvas.iter_train("dcgan", data, tmp_path / "parts", steps=6, **SMALL):
+        if isinstance(event, ganvas.Progress) and event.step == 3:
+            break  # leaving it saves
+    assert [path.name for path in checkpoint.saves(tmp_path / "parts")] == ["step-00000003"]
+    parts = ganvas.train("dcgan", data, tmp_path / "parts", steps=6, progress=False, **SMALL)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, parts.network.state_dict()[name]), name
+
+
+def test_events_are_typed_and_in_their_order(tmp_path, each_step):
+    events = list(ganvas.iter_train("gan", "digits", tmp_path / "run", steps=3, device="cpu"))
+    opened, first, *_, last = (event for event in events if not isinstance(event, ganvas.Note))
+    assert isinstance(opened, ganvas.Opened)
+    assert (opened.method, opened.images, opened.size, opened.length) == ("gan", 1545, 16, "3 steps (0.2 epochs)")
+    assert set(opened.parameters) == {"generator", "discriminator"}
+    assert isinstance(first, ganvas.Progress)
+    assert isinstance(last, ganvas.Finished)
+    assert not last.stopped
+    assert {path.name for path in last.files} == {"step-00000003.png", "timelapse.gif", "losses.png"}
+    saved = [event for event in events if isinstance(event, ganvas.Saved)]
+    assert saved[-1].path == tmp_path / "run/step-00000003"
+    assert any(isinstance(event, ganvas.Sampled) and event.path.exists() for event in events)
+    for event in events:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            event.step = 7
+
+
+def test_a_callback_hears_what_it_asks_for_and_need_not_ask_for_all(tmp_path, each_step):
+    class Heard:
+        said = []  # noqa: RUF012
+
+        def on_start(self, event):
+            self.said.append("start")
+
+        def on_step(self, event):
+            self.said.append(event.step)
+
+        def on_checkpoint(self, event):
+            self.said.append(event.path.name)
+
+        def on_end(self, event):
+            self.said.append("end")
+
+    ganvas.train("gan", "digits", tmp_path / "run", steps=2, callbacks=[Heard()], progress=False, device="cpu")
+    assert Heard.said == ["start", 0, 1, 2, "step-00000002", "end"]
+
+
+def test_settings_data_and_options_are_keywords_told_apart_by_whose_they_are(photos, tmp_path):
+    options = TrainOptions(seed=3, keep=4)
+    job = api.job("dcgan", str(photos), tmp_path, options=options, batch=4, size=32, flip=True, seed=5)
+    assert (job.config.batch, job.data.size, job.data.flip, job.options.seed, job.options.keep) == (4, 32, True, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "how", "field", "words"),
+    [
+        ("dcgan", "digits", {"latnt": 3}, "latnt", "latent"),
+        ("dcgn", "digits", {}, None, "dcgan"),
+        ("DCGAN", "digits", {"bach": 3}, "bach", "batch"),
+        ("dcgan", "digitz", {}, "data", "digits"),
+        ("dcgan", "digits", {"batch": 0}, "batch", "smallest"),
+        ("dcgan", "digits", {"steps": 1, "minutes": 1}, "steps", "two ways"),
+        ("dcgan", "digits", {"device": "gpu"}, "device", "cuda"),
+        ("dcgan", "digits", {"preset": "papr"}, "preset", "paper"),
+        ("dcgan", "digits", {"task": "colorize"}, "task", "single"),
+        ("dcgan", object(), {}, "data", "torch Dataset"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, method, data, how, field, words):
+    given = {"steps": 1} | how if "minutes" not in how else how
+    with pytest.raises(ganvas.GanvasError, match=words) as error:
+        ganvas.train(method, data, tmp_path / "x", progress=False, **given)
+    assert error.value.field == field
+    assert len(str(error.value)) < 300
+    assert not (tmp_path / "x").exists()
+
+
+def test_it_trains_in_a_thread_and_within_an_event_loop(tmp_path):
+    found = []
+
+    def learn(name):
+        found.append(ganvas.train("gan", "digits", tmp_path / name, steps=2, progress=False, device="cpu"))
+
+    thread = threading.Thread(target=learn, args=["thread"])
+    thread.start()
+    thread.join()
+
+    async def within():
+        learn("loop")
+
+    asyncio.run(within())
+    assert [model.step for model in found] == [2, 2]
+
+
+def test_the_command_line_and_the_api_make_the_same_run(tmp_path):
+    words = ["--batch", "8", "--steps", "2", "--seed", "4", "--device", "cpu", "--precision", "fp32"]
+    assert main(["train", "gan", "--data", "digits", "--run", str(tmp_path / "one"), *words]) == 0
+    ganvas.train(
+        "gan", "digits", tmp_path / "two", steps=2, batch=8, seed=4, device="cpu", precision="fp32", progress=False
+    )
+    one, two = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two"))
+    assert one.pop("command") != two.pop("command")
+    assert one == two
+    one, two = (checkpoint.load(tmp_path / name, torch.device("cpu")).method.state_dict() for name in ("one", "two"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def test_images_are_pil_images_a_tensor_a_grid_and_files(cgan, tmp_path):
+    images = cgan.generate(6, label="3", seed=7)
+    assert len(images) == 6
+    assert images[0].size == (16, 16)
+    assert images.tensor.dtype == torch.uint8
+    assert images.tensor.shape == (6, 1, 16, 16)
+    assert np.array_equal(np.asarray(images[2]), images.tensor[2, 0].numpy())
+    assert len(images[1:3]) == 2
+    assert images.grid(columns=3).size == (3 * 66 + 2, 2 * 66 + 2)
+    places = images.save(tmp_path / "many")
+    assert [path.name for path in places] == [f"{seed:06d}.png" for seed in range(7, 13)]
+    assert np.array_equal(np.asarray(Image.open(places[0])), np.asarray(images[0]))
+    assert images._repr_png_().startswith(b"\x89PNG")
+
+
+def test_an_image_depends_on_its_seed_and_label_alone(cgan):
+    many = cgan.generate(9, label=3, seed=2)
+    assert np.array_equal(np.asarray(cgan.generate(1, label="3", seed=5)[0]), np.asarray(many[3]))
+    assert np.array_equal(np.asarray(cgan.generate([5], label=3)[0]), np.asarray(many[3]))
+    each = cgan.generate(2)
+    assert len(each) == 20
+    assert np.array_equal(np.asarray(each[6]), np.asarray(cgan.generate(1, label=3)[0]))
+
+
+def test_a_label_that_there_is_not_is_named(cgan):
+    with pytest.raises(ganvas.SettingError, match=r"eleven.*knows 0, 1"):
+        cgan.generate(1, label="eleven")
+
+
+def test_an_interpolation_is_saved_as_a_gif(cgan, tmp_path):
+    walk = cgan.interpolate(2, label=["1", "7"], frames=3)
+    assert len(walk) == 6
+    assert walk.save(tmp_path / "walk.gif") == [tmp_path / "walk.gif"]
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames == 6
+
+
+def test_a_model_file_is_a_model(cgan, tmp_path):
+    file = cgan.save(tmp_path / "shared/digits.safetensors")
+    again = ganvas.load(file, device="cpu")
+    assert str(cgan.path.parent) not in repr(again.info)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(cgan.generate(2)), arrays(again.generate(2)), strict=True))
+
+
+# --- translating ----------------------------------------------------------------------------------------------------
+
+
+def test_translate_takes_whatever_a_person_has(colorizer, photos, tmp_path):
+    model, _ = colorizer
+    path = tmp_path / "photo.png"
+    photograph(seed=7, width=44, height=36).save(path)
+    with Image.open(path) as opened:
+        image = opened.copy()
+    pixels = np.array(image)
+    sources = [path, str(path), image, pixels, torch.from_numpy(pixels).permute(2, 0, 1)]
+    made = arrays(model.translate(sources))
+    assert made[0].shape == (36, 44, 3)
+    assert all(np.array_equal(one, made[0]) for one in made)
+    assert np.array_equal(np.asarray(model.translate(path)), made[0])
+    grey = model.translate(pixels[..., 0])
+    assert grey.size == (44, 36)
+
+
+@pytest.mark.parametrize(
+    ("image", "how", "words"),
+    [
+        (3.5, {}, "float is no image"),
+        (np.zeros((4, 4, 3)), {}, "float64 is no image"),
+        ("nosuch.png", {}, "nosuch.png: no such file"),
+        (np.zeros((40, 40, 3), np.uint8), {"directoin": "ba"}, "did you mean direction"),
+        (np.zeros((40, 40, 3), np.uint8), {"direction": "ba"}, "goes ab only"),
+    ],
+)
+def test_what_cannot_be_translated_is_one_sentence(colorizer, image, how, words):
+    with pytest.raises(ganvas.GanvasError, match=words):
+        colorizer[0].translate(image, **how)
+
+
+def test_files_are_translated_into_a_folder(colorizer, photos, tmp_path):
+    model, _ = colorizer
+    done = list(model.translate_files([photos], tmp_path / "out", format="png"))
+    assert len(done) == len(list(photos.iterdir()))
+    assert all(one.place.exists() and not one.problem for one in done)
+    with pytest.raises(ganvas.UsageError, match="already there"):
+        model.translate_files([photos], tmp_path / "out", format="png")
+
+
+# --- evaluating -----------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_gives_values_and_the_folder_that_the_command_writes(colorizer, photos, tmp_path):
+    model, data = colorizer
+    report = ganvas.evaluate(model, data, features="none")
+    assert report["psnr"].value == report["PSNR"].values["pix2pix"].value > 0
+    report.save(tmp_path / "api")
+    words = ["--data", str(photos), "--task", "colorize", "--size", "32", "--features", "none", "--device", "cpu"]
+    assert main(["evaluate", str(model.path), *words, "--out", str(tmp_path / "cli")]) == 0
+    names = [sorted(str(p.relative_to(tmp_path / f)) for p in (tmp_path / f).rglob("*")) for f in ("api", "cli")]
+    assert names[0] == names[1]
+    assert (tmp_path / "api/metrics.json").read_bytes() == (tmp_path / "cli/metrics.json").read_bytes()
+    with pytest.raises(ganvas.SettingError, match="did you mean psnr"):
+        _ = report["psnrr"]
+
+
+def test_compare_takes_models_paths_or_names(colorizer, tmp_path):
+    model, data = colorizer
+    other = ganvas.train(
+        "autoencoder", data, tmp_path / "other", steps=2, width=4, progress=False, precision="fp32", device="cpu"
+    )
+    by_models = ganvas.compare([model, other], data, features="none")
+    assert set(by_models["psnr"].values) >= {"pix2pix", "autoencoder"}
+    by_paths = ganvas.compare([model.path, other.path], data, features="none")
+    assert by_paths.to_json()["scores"] == by_models.to_json()["scores"]
+    assert set(ganvas.compare({"a": model, "b": other}, data, features="none")["psnr"].values) >= {"a", "b"}
+    with pytest.raises(ganvas.UsageError, match="two or more"):
+        ganvas.compare([model], data)
+    with pytest.raises(ganvas.UsageError, match="given twice"):
+        ganvas.compare([model, model], data)
+
+
+def test_options_of_another_kind_of_model_are_refused_with_their_name(cgan):
+    with pytest.raises(ganvas.UsageError, match="translate") as error:
+        ganvas.evaluate(cgan, "digits", lpips=True)
+    assert error.value.field == "lpips"
+
+
+def test_check_finds_what_is_wrong_with_a_folder(photos):
+    (photos / "broken.jpg").write_bytes(b"no image")
+    report = ganvas.check(photos)
+    assert not report.ready
+    assert any("broken" in str(finding) for finding in report.findings)
