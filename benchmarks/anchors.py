@@ -1,8 +1,8 @@
-"""What the scores of pictures say of damage that everybody knows: JPEG, blur, noise, a shift, missing colours.
+"""What the scores of images say of damage that everybody knows: JPEG, blur, noise, a shift, missing colours.
 
     python benchmarks/anchors.py
 
-Writes docs/results/anchors.md with its picture. The photographs are those that scikit-learn and scikit-image ship.
+Writes docs/results/anchors.md with its image. The photographs are those that scikit-learn and scikit-image ship.
 """
 
 import io
@@ -21,7 +21,7 @@ from ganvas.data.tasks import base
 from ganvas.imaging import images
 
 SIZES = (256, 128)  # pixels; those of papers and of our own studies
-SHOWN = 128  # pixels a side in the document's picture
+SHOWN = 128  # pixels a side in the document's image
 SHEET = ["as it is", "JPEG 50", "JPEG 10", "blur 2", "quarter", "shift 1", "noise 25", "+10 levels", "grey", "mean"]
 MEASURES = {
     "MAE": (metrics.absolute_error, ".1f"),
@@ -29,50 +29,50 @@ MEASURES = {
     "SSIM": (metrics.structural_similarity, ".3f"),
     "MS-SSIM": (metrics.multi_scale_similarity, ".3f"),
 }
-Damage = Callable[[Tensor], Tensor]  # of a uint8 picture (3, H, W)
+Damage = Callable[[Tensor], Tensor]  # of a uint8 image (3, H, W)
 
 
-def jpeg(picture: Tensor, quality: int) -> Tensor:
+def jpeg(image: Tensor, quality: int) -> Tensor:
     """Written by Pillow, colours at half the size (4:2:0), and read again."""
     file = io.BytesIO()
-    images.to_pillow(picture).save(file, "JPEG", quality=quality)
+    images.to_pillow(image).save(file, "JPEG", quality=quality)
     return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
 
 
-def by_task(picture: Tensor, name: str) -> Tensor:
+def by_task(image: Tensor, name: str) -> Tensor:
     """What a task gives to the network."""
     task = base.task(name)
-    return task.afresh(task.pair(picture), torch.Generator().manual_seed(0)).source[0]
+    return task.afresh(task.pair(image), torch.Generator().manual_seed(0)).source[0]
 
 
-def shifted(picture: Tensor) -> Tensor:
+def shifted(image: Tensor) -> Tensor:
     """One pixel to the right; the first column stays."""
-    return torch.cat([picture[..., :1], picture[..., :-1]], 2)
+    return torch.cat([image[..., :1], image[..., :-1]], 2)
 
 
-def brighter(picture: Tensor) -> Tensor:
-    return (picture.int() + 10).clamp(max=255).to(torch.uint8)
+def brighter(image: Tensor) -> Tensor:
+    return (image.int() + 10).clamp(max=255).to(torch.uint8)
 
 
-def grey(picture: Tensor) -> Tensor:
+def grey(image: Tensor) -> Tensor:
     """Its lightness alone, as `colorize` shows it."""
-    pairs = base.task("colorize").pair(picture)
+    pairs = base.task("colorize").pair(image)
     return base.task("colorize").show(pairs.source[0], pairs.target[0])[0]
 
 
-def in_mean_colour(picture: Tensor) -> Tensor:
+def in_mean_colour(image: Tensor) -> Tensor:
     """Its lightness, and the mean of its colours everywhere."""
-    pairs = base.task("colorize").pair(picture)
+    pairs = base.task("colorize").pair(image)
     mean = pairs.target[0].float().mean((1, 2), keepdim=True).round().to(torch.uint8).expand_as(pairs.target[0])
     return base.task("colorize").show(pairs.source[0], mean)[1]
 
 
-def flat(picture: Tensor) -> Tensor:
-    return picture.float().mean((1, 2), keepdim=True).round().to(torch.uint8).expand_as(picture)
+def flat(image: Tensor) -> Tensor:
+    return image.float().mean((1, 2), keepdim=True).round().to(torch.uint8).expand_as(image)
 
 
 DAMAGES: dict[str, tuple[str, Damage]] = {
-    "as it is": ("nothing", lambda picture: picture),
+    "as it is": ("nothing", lambda image: image),
     **{f"JPEG {q}": (f"JPEG, quality {q}", partial(jpeg, quality=q)) for q in (95, 90, 75, 50, 30, 10)},
     "blur 1": ("blurred, sigma 1 pixel", partial(by_task, name="deblur:1")),
     "blur 2": ("blurred, sigma 2 pixels", partial(by_task, name="deblur:2")),

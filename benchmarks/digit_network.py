@@ -21,7 +21,7 @@ import ganvas
 from ganvas.core.device import autocast, choose_precision, find_device
 from ganvas.core.optim import evaluating
 from ganvas.data import open_source
-from ganvas.data.batch import Images
+from ganvas.data.batch import ImageBatch
 from ganvas.imaging.images import to_signed
 from ganvas.metrics.features import DigitNetwork
 
@@ -29,25 +29,25 @@ EPOCHS, BATCH, LEARNING_RATE = 14, 250, 4e-3
 WEIGHTS = Path(ganvas.__file__).parent / "weights" / "digits.safetensors"
 
 
-def distorted(pictures: Tensor) -> Tensor:
-    """Each picture (N, 1, H, W) in -1..1 turned, moved, scaled and sheared by chance, as the result page says."""
-    n = len(pictures)
+def distorted(images: Tensor) -> Tensor:
+    """Each image (N, 1, H, W) in -1..1 turned, moved, scaled and sheared by chance, as the result page says."""
+    n = len(images)
     angle, shear = torch.empty(2, n).uniform_(-1, 1) * torch.tensor([[math.radians(15)], [0.1]])
     across, down = 1 + torch.empty(2, n).uniform_(-0.1, 0.1)
     move = torch.empty(n, 2).uniform_(-3, 3) / 14
     cos, sin = angle.cos(), angle.sin()
     matrix = torch.stack([cos * across, shear - sin * down, sin * across, cos * down], 1).view(n, 2, 2)
-    grid = F.affine_grid(torch.cat([matrix, move[:, :, None]], 2), list(pictures.shape), align_corners=False)
-    return F.grid_sample(pictures + 1, grid, align_corners=False) - 1  # what comes in is black
+    grid = F.affine_grid(torch.cat([matrix, move[:, :, None]], 2), list(images.shape), align_corners=False)
+    return F.grid_sample(images + 1, grid, align_corners=False) - 1  # what comes in is black
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     options = parser.parse_args()
-    train, test = (open_source("mnist", root=options.data_root, split=split).pictures for split in ("train", "test"))
-    assert isinstance(train, Images)
-    assert isinstance(test, Images)
+    train, test = (open_source("mnist", root=options.data_root, split=split).images for split in ("train", "test"))
+    assert isinstance(train, ImageBatch)
+    assert isinstance(test, ImageBatch)
 
     torch.manual_seed(0)
     device = find_device("cpu")
@@ -60,9 +60,9 @@ def main() -> None:
     for epoch in range(EPOCHS):
         total = 0.0
         for rows in torch.randperm(len(train)).split(BATCH):
-            pictures = distorted(to_signed(train.images[rows]))
+            images = distorted(to_signed(train.images[rows]))
             with autocast(device, precision):
-                loss = F.cross_entropy(network(pictures).float(), train.labels[rows])
+                loss = F.cross_entropy(network(images).float(), train.labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

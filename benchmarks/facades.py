@@ -22,7 +22,7 @@ import torch
 
 from ganvas import checkpoint, progress
 from ganvas.data import open_for
-from ganvas.data.batch import Pairs
+from ganvas.data.batch import PairBatch
 from ganvas.evaluation import evaluate_pairs
 from ganvas.metrics.features import open_vgg, vgg_features
 
@@ -80,11 +80,11 @@ def main() -> None:
 
     runs = train_all(options)
     models = {name: checkpoint.load(run, torch.device("cpu")) for name, run in runs.items()}
-    pairs = open_for((Pairs,), str(options.data / "val"), root=Path(), size=SIZE, split="train", side="ba")
+    pairs = open_for((PairBatch,), str(options.data / "val"), root=Path(), size=SIZE, split="train", side="ba")
     judge = vgg_features(open_vgg(options.vgg_weights))
     found = evaluate_pairs(models, pairs, features=judge, track=progress.track)
     rows = ""
-    for answer in (*models, "input", "mean picture"):
+    for answer in (*models, "input", "mean image"):
         values = [found[column].values.get(answer) for column in COLUMNS]
         steps = f"{models[answer].step:,}" if answer in models else ""
         cells = [found[c].measure.written(v.value) if v else "" for c, v in zip(COLUMNS, values, strict=True)]

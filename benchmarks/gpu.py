@@ -68,7 +68,7 @@ def measure(name: str, precision: Precision, *, device: torch.device, root: Path
         for way, loop in loops.items():
             dtype = torch.bfloat16 if precision == "bf16" and way in ("launched", "shipped") else torch.float32
             ceiling = speed.product(dtype, device=device, side=side)
-            seconds = speed.seconds_a_picture(case, loop, 2, device=device)
+            seconds = speed.seconds_a_image(case, loop, 2, device=device)
             found[-1][way] = {"seconds": seconds, "ceiling": ceiling}
         print(case.title, {way: f"{1 / one['seconds']:.3g}/s" for way, one in found[-1].items()}, flush=True)
     return found
@@ -97,7 +97,7 @@ def table(found: dict) -> str:
                 f"{statistics.median(ratios):.2f}{spread} | {wanted} | {share:.0%} | "
                 f"{found[name]['peaks'][way] / 2**20:,.0f} |"
             )
-    head = "| | loop | pictures a second | ratio to the plain loop | to reach | share of the ceiling | peak, MB |\n"
+    head = "| | loop | images a second | ratio to the plain loop | to reach | share of the ceiling | peak, MB |\n"
     return head + "|---|---|---|---|---|---|---|\n" + "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
-"""Drawing and translating against the plain loops, and the memory that many pictures take.
+"""Drawing and translating against the plain loops, and the memory that many images take.
 
     python benchmarks/inference_speed.py
 
-The plain loops are what tutorials print: the network is called for one picture after the other, which is then saved by
+The plain loops are what tutorials print: the network is called for one image after the other, which is then saved by
 Pillow. ganvas is the whole command (`ganvas generate`, `ganvas translate`) within the process, the loading of its model
 included. Both run the same networks, with weights of chance, on the same noise or files, and take turns; what they
 write is compared. The memory is the peak of processes of their own.
@@ -23,17 +23,17 @@ import numpy as np
 import report
 import torch
 from PIL import Image
-from startup import model_of_chance, smooth_picture
+from startup import model_of_chance, smooth_image
 from torch import nn
 
 from ganvas import checkpoint
 from ganvas.cli import main as ganvas
 from ganvas.data.batch import Spec
 from ganvas.imaging import images
-from ganvas.methods._base import NoiseToImage, PictureToPicture
+from ganvas.methods._base import ImageToImage, NoiseToImage
 
 CPU = torch.device("cpu")
-DRAWN = 512  # pictures a round
+DRAWN = 512  # images a round
 TRANSLATED = {128: 48, 256: 16}
 MANY = {"generate": (1_000, 10_000), "translate": (100, 1_000)}  # of which the memory is compared
 PEAK = "import sys, report; from ganvas.cli import main; main(sys.argv[1:]); print(report.peak_bytes())"
@@ -41,13 +41,13 @@ PEAK = "import sys, report; from ganvas.cli import main; main(sys.argv[1:]); pri
 
 def plain_network(method: nn.Module) -> nn.Module:
     """The network that draws, in torch's usual layout."""
-    assert isinstance(method, NoiseToImage | PictureToPicture)
+    assert isinstance(method, NoiseToImage | ImageToImage)
     network = method.generator if method.average is None else method.average
     return copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()
 
 
-def save(picture: torch.Tensor, place: Path) -> None:
-    pixels = ((picture + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+def save(image: torch.Tensor, place: Path) -> None:
+    pixels = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(place)
 
 
@@ -69,7 +69,7 @@ def plain_translate(model: Path, source: Path, out: Path) -> None:
 
 
 def compared(plain: Callable[[Path], None], ours: Callable[[Path], None], *, rounds: int, count: int) -> str:
-    """Cells of a row: pictures a second of both, their ratio with its range, and how far the pictures lie apart."""
+    """Cells of a row: images a second of both, their ratio with its range, and how far the images lie apart."""
     seconds: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": []}
     with tempfile.TemporaryDirectory() as name:
         for number in range(rounds + 1):
@@ -104,11 +104,11 @@ def peak(words: list[str]) -> float:
 
 
 def folder_of(folder: Path, size: int, count: int) -> Path:
-    """A folder of so many pictures, of which each eighth is another."""
+    """A folder of so many images, of which each eighth is another."""
     source = folder / f"{count}-of-{size}"
     source.mkdir()
     for number in range(min(8, count)):
-        images.write(source / f"{number:05d}.png", smooth_picture(size))
+        images.write(source / f"{number:05d}.png", smooth_image(size))
     for number in range(8, count):
         os.link(source / f"{number % 8:05d}.png", source / f"{number:05d}.png")
     return source
@@ -174,16 +174,16 @@ def main() -> None:
         "# Drawing and translating\n\n"
         "The same networks, with weights of chance; `benchmarks/inference_speed.py` says what the plain loops are. "
         f"{options.rounds} rounds of {DRAWN} drawn or {TRANSLATED[128]} (at 256 pixels {TRANSLATED[256]}) translated "
-        "pictures, in which both had their turn; reading, writing and the loading of the model are counted. Where "
+        "images, in which both had their turn; reading, writing and the loading of the model are counted. Where "
         "others use the machine too, the seconds that the processor worked are the surer ones.\n\n"
-        "| | plain loop, pictures/s | ganvas, pictures/s | ratio: median (range) | "
-        "plain, pictures per second of the processor | ganvas, the same | ratio | pixels that differ |\n"
+        "| | plain loop, images/s | ganvas, images/s | ratio: median (range) | "
+        "plain, images per second of the processor | ganvas, the same | ratio | pixels that differ |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(f"| {row} |" for row in speed) + "\n\n"
-        "Drawing goes through the network in batches of up to 64, translating in batches of up to 16 small pictures of "
+        "Drawing goes through the network in batches of up to 64, translating in batches of up to 16 small images of "
         "one size (a quarter of a million pixels), and the next are read and the last are written in threads "
-        "meanwhile. A drawn picture is the same however many are drawn. A translated one may differ by one step of 255 "
+        "meanwhile. A drawn image is the same however many are drawn. A translated one may differ by one step of 255 "
         "in a few pixels from what it is alone, for a network adds its terms in another order.\n\n"
-        "The peak of the whole process does not grow with the number of pictures:\n\n"
+        "The peak of the whole process does not grow with the number of images:\n\n"
         "| | few | many |\n|---|---|---|\n" + "\n".join(f"| {row} |" for row in memory),
     )
 

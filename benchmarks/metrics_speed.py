@@ -1,4 +1,4 @@
-"""The metrics of pairs of pictures: seconds for 1,000 pairs in colour at 256 pixels, and the peak of memory.
+"""The metrics of pairs of images: seconds for 1,000 pairs in colour at 256 pixels, and the peak of memory.
 
     python benchmarks/metrics_speed.py
 
@@ -24,7 +24,7 @@ from ganvas import metrics
 SIZE = 256  # pixels
 PAIRS = 1000
 FEWER = 250
-PARTS = (16, 2)  # pairs at once: many, and as few as evaluation takes of pictures this large
+PARTS = (16, 2)  # pairs at once: many, and as few as evaluation takes of images this large
 LIMIT = 90  # seconds that all of them together may take on two cores
 METRICS: dict[str, Callable[[Tensor, Tensor], object]] = {
     "MSE": metrics.squared_error,

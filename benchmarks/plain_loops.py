@@ -1,7 +1,7 @@
 """The training loops that tutorials print, to measure ganvas against: `benchmarks/speed.py` runs them.
 
-The same networks in fp32, with torch's own layers in place of ganvas's, in torch's usual layout; pictures from a
-DataLoader over PIL pictures with ToTensor and Normalize; the discriminator called for real and for fake pictures one
+The same networks in fp32, with torch's own layers in place of ganvas's, in torch's usual layout; images from a
+DataLoader over PIL images with ToTensor and Normalize; the discriminator called for real and for fake images one
 after the other; `zero_grad`, `backward`, `step` of an Adam that is not fused; losses printed at every step.
 """
 
@@ -19,29 +19,29 @@ from ganvas.nets import cpu_ops
 
 OURS = (cpu_ops.Conv2d, cpu_ops.ConvTranspose2d, cpu_ops.Flatten, cpu_ops.Unflatten)  # torch's, made quicker
 
-Loop = Iterator[int]  # takes a step and gives the number of pictures in it
+Loop = Iterator[int]  # takes a step and gives the number of images in it
 
 
-class PilPictures(Dataset):
-    """Pictures (uint8, (N, C, H, W)) as torchvision's data sets give them: one by one, by way of PIL."""
+class PilImages(Dataset):
+    """Images (uint8, (N, C, H, W)) as torchvision's data sets give them: one by one, by way of PIL."""
 
-    def __init__(self, pictures: Tensor):
-        channels = pictures.shape[1]
-        self.pictures = pictures.permute(0, 2, 3, 1).contiguous().numpy()
+    def __init__(self, images: Tensor):
+        channels = images.shape[1]
+        self.images = images.permute(0, 2, 3, 1).contiguous().numpy()
         self.change = transforms.Compose(
             [transforms.ToTensor(), transforms.Normalize((0.5,) * channels, (0.5,) * channels)]
         )
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.change(Image.fromarray(self.pictures[index].squeeze())), 0
+        return self.change(Image.fromarray(self.images[index].squeeze())), 0
 
 
-def loaded(pictures: Tensor, batch: int) -> Iterator[Tensor]:
+def loaded(images: Tensor, batch: int) -> Iterator[Tensor]:
     """Endless batches (N, C, H, W) in -1..1, epoch after epoch."""
-    loader = DataLoader(PilPictures(pictures), batch_size=batch, shuffle=True, drop_last=True)
+    loader = DataLoader(PilImages(images), batch_size=batch, shuffle=True, drop_last=True)
     while True:
         for real, _ in loader:
             yield real
@@ -140,7 +140,7 @@ def freeze(frozen: bool, *networks: nn.Module) -> None:
 
 
 def pix2pix(method: Method, batches: Iterator[tuple[Tensor, Tensor]]) -> Loop:
-    """Isola et al.'s, with batch norm: of one picture it is the same, and torch's instance norm is slower."""
+    """Isola et al.'s, with batch norm: of one image it is the same, and torch's instance norm is slower."""
     config = method.config
     generator, discriminator = (plain(n, norm=nn.BatchNorm2d) for n in (method.generator, method.discriminator))
     generator_adam, discriminator_adam = adam(config, generator), adam(config, discriminator)

@@ -2,7 +2,7 @@
 
     python benchmarks/processor_paths.py
 
-Each is switched off in turn, in one run, in bf16; pictures are made by chance, which takes as long. Writes
+Each is switched off in turn, in one run, in bf16; images are made by chance, which takes as long. Writes
 docs/results/processor-paths.md.
 """
 
@@ -20,14 +20,14 @@ from torch.nn import functional as F
 
 from ganvas import methods
 from ganvas.core.device import autocast, keep_memory, multiplies_in_tiles
-from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.loader import batches
 from ganvas.nets import cpu_ops
 from ganvas.training.cuda_graphs import Steps
 
 CPU = torch.device("cpu")
 ROUNDS, SECONDS = 10, 0.6
-PICTURES = 256
+IMAGES = 256
 RECIPES = [  # method, preset, pixels, channels, batch where it is not the recipe's
     ("dcgan", None, 28, 1, None),
     ("dcgan", None, 64, 3, None),
@@ -38,7 +38,7 @@ RECIPES = [  # method, preset, pixels, channels, batch where it is not the recip
     ("pix2pix", None, 128, 3, None),
     ("pix2pix", "paper", 256, 3, None),
 ]
-SHAPES = [  # pictures, channels in and out, pixels a side, kernel, stride, padding
+SHAPES = [  # images, channels in and out, pixels a side, kernel, stride, padding
     (128, 128, 256, 8, 4, 2, 1),
     (32, 512, 1024, 8, 5, 2, 2),
     (256, 128, 256, 7, 5, 1, 2),
@@ -76,10 +76,10 @@ def steps(name: str, preset: str | None, size: int, channels: int, batch: int | 
     method, config = methods.get(name), methods.config(name, preset)
     config = dataclasses.replace(config, batch=batch or config.batch)
     chance = torch.Generator().manual_seed(0)
-    sides = [torch.randint(0, 256, (PICTURES, channels, size, size), generator=chance, dtype=torch.uint8)] * 2
-    pairs = method.batches[0] is Pairs
+    sides = [torch.randint(0, 256, (IMAGES, channels, size, size), generator=chance, dtype=torch.uint8)] * 2
+    pairs = method.batches[0] is PairBatch
     spec = Spec(size, channels, target_channels=channels if pairs else 0)
-    source = Source("chance", spec, Pairs(*sides) if pairs else Images(sides[0]))
+    source = Source("chance", spec, PairBatch(*sides) if pairs else ImageBatch(sides[0]))
     learn = Steps(method(config, spec).train(), seed=0)
     for step, batch in enumerate(batches(source, batch=config.batch, seed=0, device=CPU), 1):
         with autocast(CPU, "bf16"):

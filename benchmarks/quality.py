@@ -3,8 +3,8 @@
     python benchmarks/quality.py --data-root DIR --minutes 10 [--jobs 2]       (DIR holds MNIST/raw)
 
 Trains through the command line, as a user would, into runs/generation/ (`--jobs 2`: two at a time, each on its share
-of the cores), scores 10,000 pictures of each against the 10,000 test images, and writes docs/results/generation.md with
-its pictures; `--name` gives both another name. Stopped, it goes on with the same command.
+of the cores), scores 10,000 images of each against the 10,000 test images, and writes docs/results/generation.md with
+its images; `--name` gives both another name. Stopped, it goes on with the same command.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from ganvas.data import open_source
 from ganvas.data.batch import Source
 from ganvas.evaluation import Evaluation, Judged, evaluate_drawn
 from ganvas.evaluation.statistics import TRAINING
-from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging import images as imaging
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.generate import walk_between
 from ganvas.inference.translate import Translator
 from ganvas.metrics.features import open_features
@@ -85,8 +85,8 @@ def train_all(names: list[str], runs: Path, options: argparse.Namespace) -> None
         list(pool.map(train, names))
 
 
-def sheet(pictures: torch.Tensor) -> Image.Image:
-    grid = images.grid(images.enlarge(pictures, side=28), columns=ACROSS, gap=1)
+def sheet(images: torch.Tensor) -> Image.Image:
+    grid = imaging.grid(imaging.enlarge(images, side=28), columns=ACROSS, gap=1)
     return Image.fromarray(grid[0].numpy())
 
 
@@ -96,20 +96,20 @@ def side_by_side(sheets: dict[str, Image.Image], *, columns: int) -> Image.Image
     width, height = next(iter(sheets.values())).size
     rows = -(-len(sheets) // columns)
     out = Image.new("L", (columns * (width + 12) - 12, rows * (height + 30)), 255)
-    for i, (name, picture) in enumerate(sheets.items()):
+    for i, (name, image) in enumerate(sheets.items()):
         x, y = i % columns * (width + 12), i // columns * (height + 30)
         ImageDraw.Draw(out).text((x + 2, y + 2), name, fill=0, font=font)
-        out.paste(picture, (x, y + 22))
+        out.paste(image, (x, y + 22))
     return out
 
 
 def encoded(model: Model, source: Source) -> Image.Image:
     """Sixteen real digits, the same after the way through the latent numbers, and a walk between the first four."""
     real = chosen_by_lot(source)[:16]
-    back = torch.stack([Translator(model)(Picture(picture)).pixels for picture in real])
+    back = torch.stack([Translator(model)(DecodedImage(image)).pixels for image in real])
     way = torch.stack(list(walk_between(model.method, real[:4], frames=8)))
-    pictures = images.enlarge(torch.cat([real, back, way]), side=56)
-    return Image.fromarray(images.grid(pictures, columns=16)[0].numpy())
+    images = imaging.enlarge(torch.cat([real, back, way]), side=56)
+    return Image.fromarray(imaging.grid(images, columns=16)[0].numpy())
 
 
 def row(model: Judged, run: Path, found: Evaluation) -> str:
@@ -150,17 +150,17 @@ def main() -> None:
     models = {name: checkpoint.load(runs / file_name(name), torch.device("cpu")) for name in names}
     learned = dict.fromkeys(models, train)
     found = evaluate_drawn(models, test, features=judge, count=COUNT, training=learned, track=progress.track)
-    pictures = report.RESULTS / options.name
-    pictures.mkdir(parents=True, exist_ok=True)
+    images = report.RESULTS / options.name
+    images.mkdir(parents=True, exist_ok=True)
     for name in names:
-        sheets[name] = sheet(found.sheets[f"samples-{name}"].pictures[: ACROSS**2])
-        sheets[name].save(pictures / f"{file_name(name)}.png", optimize=True)
+        sheets[name] = sheet(found.sheets[f"samples-{name}"].images[: ACROSS**2])
+        sheets[name].save(images / f"{file_name(name)}.png", optimize=True)
     *_, last_sheet = sorted((runs / "cgan" / "samples").glob("step-*.png"))  # a row for each class
-    (pictures / "cgan-by-class.png").write_bytes(last_sheet.read_bytes())
-    encoded(models["vae"], test).save(pictures / "vae-encoded.png", optimize=True)
+    (images / "cgan-by-class.png").write_bytes(last_sheet.read_bytes())
+    encoded(models["vae"], test).save(images / "vae-encoded.png", optimize=True)
     curves = draw_curves(runs / "wgan_gp")
     assert curves is not None
-    (pictures / "wgan_gp-losses.png").write_bytes(curves.read_bytes())
+    (images / "wgan_gp-losses.png").write_bytes(curves.read_bytes())
     side_by_side(sheets, columns=3).save(report.RESULTS / f"{options.name}.png", optimize=True)
 
     fid = found["FID (digits)"]
@@ -175,10 +175,10 @@ def main() -> None:
         f"# Drawing digits: {options.minutes:g} minutes of MNIST each\n\n"
         f"![Sheets side by side]({options.name}.png)\n\n"
         "First real digits, drawn by lot from the held-out test part. Then each method after the same minutes on the "
-        f"same machine, on {share}, seed 0; the pictures are those of seeds 0 to 63, none chosen (`cgan` draws the ten "
+        f"same machine, on {share}, seed 0; the images are those of seeds 0 to 63, none chosen (`cgan` draws the ten "
         "classes in turn). `benchmarks/quality.py`; sheets and saves are part of the minutes. Bold: ganvas's own "
         "recipes; the others are textbooks', as they are.\n\n"
-        f"| method | steps | pictures a second | {' | '.join(COLUMNS)} | share of each digit | FID (digits) in 0.1 |\n"
+        f"| method | steps | images a second | {' | '.join(COLUMNS)} | share of each digit | FID (digits) in 0.1 |\n"
         f"|---|---|---|{'---|' * len(COLUMNS)}---|---|\n"
         + "\n".join([training, *(row(model, runs / file_name(model.name), found) for model in order)])
         + f"\n\n`{best}` has the lowest FID (digits), {ratio:.1f} times lower than `{book}`. Of the two best, "
@@ -194,9 +194,9 @@ def main() -> None:
         "table. The floor is what as many real training images score; no model need beat it.\n"
         "- *asked class*: the share of drawn digits that the network takes for the digit that was asked for; it names "
         "[99.6 % of the test images](digit-network.md) rightly.\n"
-        "- *diversity*: the mean distance between two drawn pictures of a class (as judged, or for `cgan` as asked), "
+        "- *diversity*: the mean distance between two drawn images of a class (as judged, or for `cgan` as asked), "
         "as a share of that of real ones.\n"
-        "- *copies*: the share of drawn pictures that are as near to a training image as the nearest hundredth of the "
+        "- *copies*: the share of drawn images that are as near to a training image as the nearest hundredth of the "
         "test images are; much more than 0.01 would mean learning by heart.\n",
     )
 

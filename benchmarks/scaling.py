@@ -1,9 +1,9 @@
-"""Growth: time and memory against picture size, batch and data set, one process and two, and a plan for 64 GPUs.
+"""Growth: time and memory against image size, batch and data set, one process and two, and a plan for 64 GPUs.
 
     python benchmarks/scaling.py                     everything, a quarter of an hour on two cores
     python benchmarks/scaling.py --only size batch   some parts; the figures of the others stay
 
-Needs no data: networks learn from noise, and the data sets are made of small pictures over and over, in a temporary
+Needs no data: networks learn from noise, and the data sets are made of small images over and over, in a temporary
 folder (4 GB of disk; `--most 100000` takes a tenth). Writes docs/results/scaling.md with its plots. The plan is
 arithmetic, in scaling_plan.py, on what is measured here.
 """
@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganvas import checkpoint, methods
 from ganvas.checkpoint.manifest import Facts
 from ganvas.core.device import autocast, choose_precision, cores
-from ganvas.data.batch import Images, Pairs, Spec, Unpaired
+from ganvas.data.batch import ImageBatch, PairBatch, Spec, UnpairedBatch
 from ganvas.imaging import images
 from ganvas.methods._base import Method
 from ganvas.training import metrics_log
@@ -44,12 +44,12 @@ CPU = torch.device("cpu")
 PARTS = ("size", "batch", "data", "processes", "models")
 
 GROWING = ("pix2pix", "dcgan")  # by their defaults
-SIZES, AT = (64, 128, 256, 512, 1024), 2  # pixels, and pictures a step
+SIZES, AT = (64, 128, 256, 512, 1024), 2  # pixels, and images a step
 BATCHES, PIXELS = (1, 2, 4, 8, 16, 32, 64), {"pix2pix": 128, "dcgan": 64}
 SECONDS = 4.0  # of timed steps, at least
 
 SHARED = {"pix2pix": (128, 8), "dcgan": (64, 64)}  # pixels and batch of what two processes share
-PICTURES, PROCESS_SECONDS, ROUNDS = 128, 12, 2
+IMAGES, PROCESS_SECONDS, ROUNDS = 128, 12, 2
 PHOTOGRAPHS = (64, 256, 1024)  # pixels a side of the files whose decoding is timed
 
 
@@ -62,15 +62,15 @@ def learner_of(method: str, preset: str | None, spec: Spec) -> Method:
     return methods.get(method)(methods.config(method, preset), spec).train()
 
 
-def noise_for(method: str, spec: Spec, n: int) -> Images | Pairs:
+def noise_for(method: str, spec: Spec, n: int) -> ImageBatch | PairBatch:
     """A batch of noise of the kind that the method learns from."""
     kind = methods.get(method).batches[0]
-    pictures = torch.rand(2, n, 3, spec.size, spec.size) * 2 - 1
-    return kind(*pictures) if issubclass(kind, Pairs) else Images(pictures[0])
+    images = torch.rand(2, n, 3, spec.size, spec.size) * 2 - 1
+    return kind(*images) if issubclass(kind, PairBatch) else ImageBatch(images[0])
 
 
 def spec_for(method: str, size: int) -> Spec:
-    pairs = issubclass(methods.get(method).batches[0], Pairs | Unpaired)
+    pairs = issubclass(methods.get(method).batches[0], PairBatch | UnpairedBatch)
     return Spec(size, 3, target_channels=3 if pairs else 0)
 
 
@@ -139,10 +139,10 @@ def ways() -> dict[str, tuple[int, int]]:
     return {"one process, one core": (1, 1), f"one process, {n} cores": (1, n), f"{n} processes, one core each": (n, 1)}
 
 
-def pictures_a_second(method: str, folder: Path, run: Path, *, processes: int, threads: int, seconds: float) -> float:
+def images_a_second(method: str, folder: Path, run: Path, *, processes: int, threads: int, seconds: float) -> float:
     """Of `ganvas train`, as its own log says: the median over what came after the first third."""
     shape, rows = SHARED[method]
-    pairs = ["--task", "edges"] if methods.get(method).batches[0] is Pairs else []
+    pairs = ["--task", "edges"] if methods.get(method).batches[0] is PairBatch else []
     words = ["ganvas", "train", method, "--data", str(folder), "--size", str(shape), "--batch", str(rows), *pairs]
     words += ["--minutes", str(seconds / 60), "--run", str(run), "--device", "cpu"]
     start = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "--"]
@@ -164,17 +164,17 @@ def processes(seconds: float = PROCESS_SECONDS, rounds: int = ROUNDS) -> dict[st
         for method, (shape, _) in SHARED.items():
             folder = place / method
             folder.mkdir()
-            for i in range(PICTURES):
-                scaling_data.small_picture(i, shape).save(folder / f"{i:03d}.png")
+            for i in range(IMAGES):
+                scaling_data.small_image(i, shape).save(folder / f"{i:03d}.png")
             speeds: dict[str, list[float]] = {way: [] for way in ways()}
             for turn in range(rounds):
                 for way, (count, threads) in ways().items():
                     run = place / f"{method}-{turn}-{count}-{threads}"
-                    speed = pictures_a_second(
+                    speed = images_a_second(
                         method, folder, run, processes=count, threads=threads, seconds=seconds
                     )  # fmt: skip
                     speeds[way].append(speed)
-                    print(method, way, f"{speed:.1f} pictures a second", flush=True)
+                    print(method, way, f"{speed:.1f} images a second", flush=True)
             found[method] = speeds
     return found
 
@@ -212,7 +212,7 @@ def measure_model(method: str, preset: str | None, size: int) -> dict[str, float
     buckets = sum(-(-sum(w.numel() for g in o.param_groups for w in g["params"]) // 2**22)
                   for o in learner.optimizers.values())  # fmt: skip
     facts = Facts(
-        method=method, config=learner.config, spec=spec, data="noise", pictures=2, seed=0, flip=False, precision="fp32"
+        method=method, config=learner.config, spec=spec, data="noise", images=2, seed=0, flip=False, precision="fp32"
     )
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -220,7 +220,7 @@ def measure_model(method: str, preset: str | None, size: int) -> dict[str, float
         seconds = time.perf_counter() - start
         written = sum(file.stat().st_size for file in saved.iterdir())
     return {
-        "multiply_adds": counter.get_total_flops() / 4,  # there are two pictures
+        "multiply_adds": counter.get_total_flops() / 4,  # there are two images
         "weights": sum(weight.numel() for weight in owned),
         "norms": normed, "buckets": buckets, "calls": calls.number,
         "save_bytes": written, "save_seconds": seconds,
@@ -308,13 +308,13 @@ def size_text(found: dict[str, Any]) -> str:
     end = max(found["pix2pix"], key=int)
     half = str(int(end) // 2)
     slower = " and ".join(f"{by[end]['seconds'] / by[half]['seconds']:.1f} (`{m}`)" for m, by in found.items())
-    # of a picture at the end, for a map of half the side takes a quarter
+    # of an image at the end, for a map of half the side takes a quarter
     each = {m: (by[end]["bytes"] - by[half]["bytes"]) / (AT * 0.75) / 2**30 for m, by in found.items()}
     larger = " and ".join(f"{gibibytes:.1f} GiB in `{m}`" for m, gibibytes in each.items())
     return (
-        f"## Picture size\n\nDefaults, {AT} pictures a step, in colour. Four times the pixels, from {half} to {end} a "
-        f"side, take {slower} times as long. A picture of {end} pixels takes about {larger}, so that the default "
-        f"batches are for small pictures: `dcgan` with its 64 would take {64 * each['dcgan']:.0f} GiB. Give `--batch "
+        f"## Image size\n\nDefaults, {AT} images a step, in colour. Four times the pixels, from {half} to {end} a "
+        f"side, take {slower} times as long. An image of {end} pixels takes about {larger}, so that the default "
+        f"batches are for small images: `dcgan` with its 64 would take {64 * each['dcgan']:.0f} GiB. Give `--batch "
         "4`, or [`--grad-accumulate`](../distributed.md#a-batch-that-does-not-fit). `gan` is dense and ends at 256 "
         f"pixels.\n\n![Time and memory against size](scaling-size.png)\n\n{steps_text(found, 'pixels')}"
     )
@@ -325,16 +325,16 @@ def batch_text(found: dict[str, Any]) -> str:
         m: ([float(n) for n in by], [int(n) / one["seconds"] for n, one in by.items()]) for m, by in found.items()
     }
     speed_and_memory = [
-        ("speed", "pictures a second", speeds),
+        ("speed", "images a second", speeds),
         ("memory", "peak, GiB", curves(found, "bytes", unit=2**30)),
     ]
-    plot("scaling-batch.png", speed_and_memory, "pictures a step")
+    plot("scaling-batch.png", speed_and_memory, "images a step")
     said = []
     for method, by in found.items():
         (first, *_, last), (slow, *_, fast) = by, speeds[method][1]
         mebibytes = (by[last]["bytes"] - by[first]["bytes"]) / (int(last) - int(first)) / 2**20
         said.append(
-            f"`{method}` at {PIXELS[method]} pixels makes {slow:.1f} pictures a second at batch {first} and {fast:.1f} "
+            f"`{method}` at {PIXELS[method]} pixels makes {slow:.1f} images a second at batch {first} and {fast:.1f} "
             f"at {last}, and takes {mebibytes:.0f} MiB for each"
         )
     return (
@@ -360,7 +360,7 @@ def processes_text(found: dict[str, Any]) -> str:
         + "; ".join(f"`{m}` at {s} pixels, batch {b}" for m, (s, b) in SHARED.items())
         + f". Processes against threads on the same cores: {', '.join(said)}. Threads share the work without "
         "exchanging gradients, which is not hidden behind computing; processes are for several GPUs and machines.\n\n"
-        "| | | pictures a second | slowest round | ratio to one core |\n|---|---|---|---|---|\n" + "\n".join(rows)
+        "| | | images a second | slowest round | ratio to one core |\n|---|---|---|---|---|\n" + "\n".join(rows)
     )
 
 
@@ -370,8 +370,8 @@ def write(everything: dict[str, Any]) -> None:
         "size": size_text, "batch": batch_text, "data": scaling_data.text, "processes": processes_text,
         "models": scaling_plan.text,
     }  # fmt: skip
-    plot("scaling-data.png", scaling_data.panels(found["data"]), "pictures in the set")
-    plot("scaling-plan.png", scaling_plan.panels(found["models"]), "pictures a GPU in each step")
+    plot("scaling-data.png", scaling_data.panels(found["data"]), "images in the set")
+    plot("scaling-plan.png", scaling_plan.panels(found["models"]), "images a GPU in each step")
     parts = "\n\n".join(f"{texts[part](found[part])}\n\n{how_text(everything[part])}" for part in PARTS)
     before = min(one["before"] for by in found["size"].values() for one in by.values())
     report.write(
@@ -391,7 +391,7 @@ def how_text(one: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--most", type=int, default=10**6, help="pictures in the largest data set")
+    parser.add_argument("--most", type=int, default=10**6, help="images in the largest data set")
     parser.add_argument(
         "--quick", action="store_true", help="small settings, to try it; writes into runs/scaling/quick"
     )

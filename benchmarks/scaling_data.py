@@ -1,4 +1,4 @@
-"""How data sets grow: 1,000 to 1,000,000 small pictures in shards, in a folder, and in memory; a part of scaling.py."""
+"""How data sets grow: 1,000 to 1,000,000 small images in shards, in a folder, and in memory; a part of scaling.py."""
 
 import io
 import resource
@@ -22,17 +22,17 @@ from ganvas.data.loader import batches
 from ganvas.data.webdataset import reader
 
 SIDE, BATCH = 32, 64
-A_SHARD = 1000  # pictures, as `ganvas shards` has it
-DIFFERENT = 64  # pictures that are repeated
+A_SHARD = 1000  # images, as `ganvas shards` has it
+DIFFERENT = 64  # images that are repeated
 COUNTS = (1000, 10**4, 10**5, 10**6)
-AS_FILES = 10**5  # pictures at most in a folder, and in memory
+AS_FILES = 10**5  # images at most in a folder, and in memory
 READ_SECONDS = 6.0
 ROUTES = {"shards": "shards", "files": "a folder, streamed", "memory": "a folder, kept in memory"}
 CPU = torch.device("cpu")
 
 
-def small_picture(number: int, side: int) -> Image.Image:
-    """A smooth colour picture, another for each number."""
+def small_image(number: int, side: int) -> Image.Image:
+    """A smooth colour image, another for each number."""
     coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
 
@@ -47,13 +47,13 @@ def jpegs() -> list[bytes]:
     files = []
     for number in range(DIFFERENT):
         file = io.BytesIO()
-        small_picture(number, SIDE).save(file, "JPEG", quality=90)
+        small_image(number, SIDE).save(file, "JPEG", quality=90)
         files.append(file.getvalue())
     return files
 
 
 def write_shards(folder: Path, n: int) -> None:
-    """`n` pictures in WebDataset shards, as any tool writes them, without an index."""
+    """`n` images in WebDataset shards, as any tool writes them, without an index."""
     folder.mkdir()
     different = jpegs()
     for start in range(0, n, A_SHARD):
@@ -133,7 +133,7 @@ def data(measured: Callable[..., dict[str, Any]], most: int) -> dict[str, Any]:
 
 
 def panels(found: dict[str, Any]) -> list[tuple[str, str, dict[str, tuple[list[float], list[float]]]]]:
-    """Seconds to open and pictures a second, by the number of pictures, a curve for each route."""
+    """Seconds to open and images a second, by the number of images, a curve for each route."""
 
     def curves(key: str) -> dict[str, tuple[list[float], list[float]]]:
         return {
@@ -144,7 +144,7 @@ def panels(found: dict[str, Any]) -> list[tuple[str, str, dict[str, tuple[list[f
     of_indexed = {"shards, first time": ([float(n) for n in found["shards"]],
                                          [one["first"] for one in found["shards"].values()])}  # fmt: skip
     opening = ("opening", "seconds of a core", of_indexed | curves("open"))
-    return [opening, ("reading", "pictures, for a second of a core", curves("a_second"))]
+    return [opening, ("reading", "images, for a second of a core", curves("a_second"))]
 
 
 def text(found: dict[str, Any]) -> str:
@@ -162,14 +162,14 @@ def text(found: dict[str, Any]) -> str:
         f"## Data sets\n\nJPEG files of {SIDE}x{SIDE} pixels, {DIFFERENT} different ones over and over, batches of "
         f"{BATCH}, {min(8, cores())} workers. Seconds are those of a core, its own and the workers', so that other "
         "work does not count; nor does waiting for the disk (the system had the files in its memory). The first "
-        f"opening of shards looks through them once and leaves an index beside them; after that {int(end):,} pictures "
+        f"opening of shards looks through them once and leaves an index beside them; after that {int(end):,} images "
         f"open in {last['open']:.2f} seconds and {last['held'] / 2**20:,.0f} MiB, and a training that stopped in its "
         f"third epoch begins again after {last['resume']:.1f}, workers included: nothing is read that is not needed. "
         f"A "
-        f"folder's files are all looked at each time, so beyond {AS_FILES:,} pictures shards are the way ([how to "
+        f"folder's files are all looked at each time, so beyond {AS_FILES:,} images shards are the way ([how to "
         f"make "
         "them](../shards.md)). What decodes to less than 1 GiB is kept in memory, unless it is told otherwise as it "
-        "was here for the first two routes.\n\n![Opening and reading](scaling-data.png)\n\n| | pictures | seconds to "
-        "open | memory it takes | pictures read for a second | seconds to resume |\n"
+        "was here for the first two routes.\n\n![Opening and reading](scaling-data.png)\n\n| | images | seconds to "
+        "open | memory it takes | images read for a second | seconds to resume |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows)
     )

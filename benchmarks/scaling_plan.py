@@ -23,7 +23,7 @@ RESTART = 300  # seconds from a failure to the next step
 DEFAULT_SAVE = 60  # seconds between saves, where nobody says otherwise
 GOOD = 0.9  # the efficiency that is worth the machines
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-PICTURES, EPOCHS = 10**6, 20  # of the training that is reckoned through
+IMAGES, EPOCHS = 10**6, 20  # of the training that is reckoned through
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,28 @@ class Step:
     """What a step spends, in seconds.
 
     Attributes:
-        picture: computing, for each picture of a GPU.
+        image: computing, for each image of a GPU.
         gradients, norms: telling each other gradients, and statistics.
         calls: a processor's, that keep a GPU busy or do not.
     """
 
-    picture: float
+    image: float
     gradients: float
     norms: float
     calls: float
 
     def seconds(self, batch: int) -> float:
-        """A step with `batch` pictures a GPU: GPU and processor work side by side, and the slower one counts."""
-        return max(batch * self.picture + self.gradients + self.norms, self.calls)
+        """A step with `batch` images a GPU: GPU and processor work side by side, and the slower one counts."""
+        return max(batch * self.image + self.gradients + self.norms, self.calls)
 
     def efficiency(self, batch: int) -> float:
-        """The share of the step in which pictures are computed."""
-        return batch * self.picture / self.seconds(batch)
+        """The share of the step in which images are computed."""
+        return batch * self.image / self.seconds(batch)
 
     def enough(self) -> int:
-        """The pictures a GPU from which on `GOOD` is reached."""
+        """The images a GPU from which on `GOOD` is reached."""
         told = (self.gradients + self.norms) * GOOD / (1 - GOOD)
-        return math.ceil(max(told, self.calls * GOOD) / self.picture)
+        return math.ceil(max(told, self.calls * GOOD) / self.image)
 
 
 def ring(number: int, size: float, bandwidth: float) -> float:
@@ -89,7 +89,7 @@ def all_reduce(size: float) -> float:
 def step_of(one: dict[str, float]) -> Step:
     """The step of a model, from what was counted."""
     return Step(
-        picture=2 * one["multiply_adds"] / (SHARE * PEAK),
+        image=2 * one["multiply_adds"] / (SHARE * PEAK),
         gradients=all_reduce(4 * one["weights"]) + one["buckets"] * COLLECTIVE,
         norms=one["norms"] * A_NORM * COLLECTIVE,
         calls=one["calls"] * LAUNCH + CONTROL,
@@ -97,7 +97,7 @@ def step_of(one: dict[str, float]) -> Step:
 
 
 def panels(found: dict[str, Any]) -> list[tuple[str, str, dict[str, tuple[list[float], list[float]]]]]:
-    """The efficiency against the pictures a GPU, a curve for each model."""
+    """The efficiency against the images a GPU, a curve for each model."""
     steps = {name: step_of(one) for name, one in found["models"].items()}
     curves = {
         name.replace("`", ""): ([float(n) for n in BATCHES], [100 * step.efficiency(n) for n in BATCHES])
@@ -127,7 +127,7 @@ def text(found: dict[str, Any]) -> str:
             f"to stop; {LAUNCH * 1e6:.0f} microseconds of a processor for each operation that it sends to its GPU.",
             _steps(models, steps),
             _sizes(steps),
-            "![Efficiency against pictures a GPU](scaling-plan.png)",
+            "![Efficiency against images a GPU](scaling-plan.png)",
             _breaks(models, steps),
             _reading(steps, decoding),
             _learning(steps),
@@ -138,14 +138,14 @@ def text(found: dict[str, Any]) -> str:
 
 def _steps(models: dict[str, Any], steps: dict[str, Step]) -> str:
     rows = [
-        f"| {name} | {one['multiply_adds'] / 1e9:,.1f} | {1e3 * step.picture:.3f} | {4 * one['weights'] / 1e6:,.0f} "
+        f"| {name} | {one['multiply_adds'] / 1e9:,.1f} | {1e3 * step.image:.3f} | {4 * one['weights'] / 1e6:,.0f} "
         f"MB "
         f"| {1e3 * step.gradients:.2f} | {one['norms']:.0f} | {1e3 * step.norms:.2f} | {one['calls']:,.0f} | "
         f"{1e3 * step.calls:.1f} |"
         for (name, one), step in zip(models.items(), steps.values(), strict=True)
     ]
     return (
-        "### A step\n\n| | multiply-adds a picture, billions, forward and back | ms to compute them | gradients a "
+        "### A step\n\n| | multiply-adds an image, billions, forward and back | ms to compute them | gradients a "
         "step | ms to average them | batch norms passed | ms of their collectives | operations sent | ms of the "
         "processor |\n"
         "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
@@ -164,7 +164,7 @@ def _sizes(steps: dict[str, Step]) -> str:
         cells = [f"{step.efficiency(n):.1%}, {GPUS * n / step.seconds(n):,.0f}" for n in (1, 8, 64)]
         rows.append(f"| {name} | {' | '.join(cells)} | {step.enough():,} | {GPUS * step.enough():,} |")
     return (
-        "### Efficiency, and pictures a second\n\nThe share of the time in which pictures are computed, with 1, 8 and "
+        "### Efficiency, and images a second\n\nThe share of the time in which images are computed, with 1, 8 and "
         f"64 of them on each GPU, and what all {GPUS} make of them in a second; and how many it takes for "
         f"{GOOD:.0%}.\n\n| | 1 a GPU | 8 a GPU | 64 a GPU | a GPU for {GOOD:.0%} | the whole batch then "
         f"|\n|---|---|---|---|---|---|\n" + "\n".join(rows)
@@ -178,19 +178,19 @@ def _breaks(models: dict[str, Any], steps: dict[str, Step]) -> str:
     )
     hours = []
     for name, step in steps.items():
-        alone = Step(step.picture, 0.0, 0.0, step.calls - CONTROL)
-        all_of_it, n = PICTURES * EPOCHS, step.enough()
+        alone = Step(step.image, 0.0, 0.0, step.calls - CONTROL)
+        all_of_it, n = IMAGES * EPOCHS, step.enough()
         hours.append(
             f"| {name} | {_time(all_of_it / (n / alone.seconds(n)))} | "
             f"{_time(all_of_it / (GPUS * n / step.seconds(n)))} | {all_of_it // (GPUS * n):,} |"
         )
     return (
-        "**Where it breaks.** With the papers' batches, one picture in all, 64 GPUs cannot share anything. With one "
-        f"picture each the processors' calls and the gradients take most of the step. {smallest} is too small "
+        "**Where it breaks.** With the papers' batches, one image in all, 64 GPUs cannot share anything. With one "
+        f"image each the processors' calls and the gradients take most of the step. {smallest} is too small "
         f"whatever "
-        f"the batch: one GPU computes {1 / steps[smallest].picture:,.0f} of its pictures a second, if it is fed, so "
-        f"that a million pictures pass {EPOCHS} times in less time than it takes to get 64 GPUs. Do not use them for "
-        f"it. {largest} is where they begin to be worth it. Over {PICTURES:,} pictures, {EPOCHS} times:\n\n"
+        f"the batch: one GPU computes {1 / steps[smallest].image:,.0f} of its images a second, if it is fed, so "
+        f"that a million images pass {EPOCHS} times in less time than it takes to get 64 GPUs. Do not use them for "
+        f"it. {largest} is where they begin to be worth it. Over {IMAGES:,} images, {EPOCHS} times:\n\n"
         "| | one GPU | 64 GPUs | steps of those |\n|---|---|---|---|\n" + "\n".join(hours)
     )
 
@@ -205,10 +205,10 @@ def _reading(steps: dict[str, Step], decoding: dict[str, dict[str, float]]) -> s
     rows = []
     for name, step in steps.items():
         file, n = decoding[str(MODELS[name].size)], step.enough()
-        pictures = A_NODE * n / step.seconds(n) * (1 if MODELS[name].method == "dcgan" else 2)
-        rate, busy = pictures * file["bytes"], pictures / file["a_second"]
+        images = A_NODE * n / step.seconds(n) * (1 if MODELS[name].method == "dcgan" else 2)
+        rate, busy = images * file["bytes"], images / file["a_second"]
         rows.append(
-            f"| {name} | {pictures:,.0f} | {file['bytes'] / 1e3:,.0f} kB | {rate / 1e9:.2f} GB/s | {rate / DISK:.0%} "
+            f"| {name} | {images:,.0f} | {file['bytes'] / 1e3:,.0f} kB | {rate / 1e9:.2f} GB/s | {rate / DISK:.0%} "
             f"| "
             f"{rate / STORAGE:.0%} | {busy:,.0f} |"
         )
@@ -216,11 +216,11 @@ def _reading(steps: dict[str, Step], decoding: dict[str, dict[str, float]]) -> s
     return (
         "### Reading\n\nEach node reads for its eight GPUs at the speed above, a pair as two files. One core of this "
         f"machine decodes {each} (JPEG, quality 90, photographs). A node is assumed to have {CORES} cores, a disk of "
-        f"{DISK / 1e9:.0f} GB/s and {STORAGE / 1e9:.0f} GB/s from object storage.\n\n| | pictures a second and node | "
+        f"{DISK / 1e9:.0f} GB/s and {STORAGE / 1e9:.0f} GB/s from object storage.\n\n| | images a second and node | "
         "a file | bytes | of the disk | of object storage | cores that decode |\n"
         "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "Where more cores are asked for than there are, decoding and not computing sets the pace: make the files as "
-        "small as they are used (`ganvas shards --size`), or keep decoded pictures in memory, where a million of 64 "
+        "small as they are used (`ganvas shards --size`), or keep decoded images in memory, where a million of 64 "
         "pixels take 12 GB. ganvas starts eight workers a process at most, 64 a node."
     )
 
@@ -233,8 +233,8 @@ def _learning(steps: dict[str, Step]) -> str:
         f"of 1, and that is another training, for a pass over the data is {batch:,} times fewer updates. The step "
         f"size "
         "must grow with it: with the batch for SGD, after a slow beginning (Goyal et al. 2017), with its root for "
-        "Adam (Malladi et al. 2022), and only up to a batch that depends on the data; beyond it more pictures a step "
-        "gain nothing (McCandlish et al. 2018). In adversarial training large batches have made better pictures and "
+        "Adam (Malladi et al. 2022), and only up to a batch that depends on the data; beyond it more images a step "
+        "gain nothing (McCandlish et al. 2018). In adversarial training large batches have made better images and "
         "earlier collapse (Brock, Donahue and Simonyan 2019). `--ema` counts steps, so with fewer of them it must be "
         "smaller. None of this is measured here: try the batch on one GPU with `--grad-accumulate` first, which costs "
         "time only. Several trainings side by side (seeds, settings, a [study](../study.md)) use 64 GPUs to the full "

@@ -2,7 +2,7 @@
 
     python benchmarks/small_data.py --data-root DIR --minutes 3       (DIR holds MNIST/raw)
 
-Writes docs/results/small-data.md with its picture. Stopped, it goes on with the same command.
+Writes docs/results/small-data.md with its image. Stopped, it goes on with the same command.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from ganvas.imaging import images
 from ganvas.metrics.features import open_features
 
 RUNS = Path("runs/small-data")
-PICTURES = 300
+IMAGES = 300
 COUNT = 10_000
 WAYS = {
     "no augmentation": [],
@@ -38,11 +38,11 @@ def main() -> None:
     options = parser.parse_args()
 
     test = open_source("mnist", root=options.data_root, split="test")
-    some = open_source("mnist", root=options.data_root).some(PICTURES)
+    some = open_source("mnist", root=options.data_root).some(IMAGES)
     folder = RUNS / "digits"
-    for i, picture in enumerate(some.images):
+    for i, image in enumerate(some.images):
         folder.mkdir(parents=True, exist_ok=True)
-        images.write(folder / f"{i:03d}.png", picture)
+        images.write(folder / f"{i:03d}.png", image)
     models = {}
     for name, words in WAYS.items():
         run = RUNS / name.replace(" ", "-")
@@ -53,7 +53,7 @@ def main() -> None:
     learned = open_source(str(folder), root=Path())
     found = evaluate_drawn(models, test, features=judge, count=COUNT, training=dict.fromkeys(models, learned))
     sheets = {"what it learned from": sheet(some.images[:64])}
-    sheets |= {name: sheet(found.sheets[f"samples-{name}"].pictures[:64]) for name in models}
+    sheets |= {name: sheet(found.sheets[f"samples-{name}"].images[:64]) for name in models}
     rows = []
     for model in found.models:
         cells = [f"{found[score].values[model.name].value:.3g}" for score in SCORES]
@@ -62,10 +62,10 @@ def main() -> None:
     side_by_side(sheets, columns=4).save(report.RESULTS / "small-data.png", optimize=True)
     report.write(
         "small-data.md",
-        f"# {PICTURES} digits and augmentation\n\n![Sheets side by side](small-data.png)\n\n"
-        f"`dcgan` learned from {PICTURES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
-        f"{COUNT:,} drawn pictures are scored against the {len(test):,} test images. `benchmarks/small_data.py`; what "
-        f"the scores mean is told in [docs/evaluation.md](../evaluation.md). The {PICTURES} digits themselves have an "
+        f"# {IMAGES} digits and augmentation\n\n![Sheets side by side](small-data.png)\n\n"
+        f"`dcgan` learned from {IMAGES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
+        f"{COUNT:,} drawn images are scored against the {len(test):,} test images. `benchmarks/small_data.py`; what "
+        f"the scores mean is told in [docs/evaluation.md](../evaluation.md). The {IMAGES} digits themselves have an "
         f"FID (digits) of {fid.values[TRAINING].value:.3g}.\n\n"
         "| `--augment` | steps | FID (digits) | precision | recall | copies |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)

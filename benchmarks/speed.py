@@ -34,9 +34,9 @@ from ganvas.checkpoint.manifest import Facts
 from ganvas.core.device import Precision, autocast, choose_precision, keep_memory
 from ganvas.core.optim import scale_rates
 from ganvas.data import open_source
-from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.loader import batches
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.methods._base import BaseConfig, Method
 from ganvas.nets.vgg import VGG19
 from ganvas.style import StylizeConfig, Stylizer
@@ -49,7 +49,7 @@ WAYS = {"plain": "plain loop, fp32", "fp32": "ganvas, fp32", "shipped": "ganvas 
 SIDE = 2048  # of the matrices of the product that is the ceiling
 COPIED = 2**26  # numbers of the copy that shows what the memory gives
 ADAM = 28  # bytes: it reads a weight, its gradient and two means, and writes three
-DIGITS = 4096  # pictures made where there is no data
+DIGITS = 4096  # images made where there is no data
 ITERATIONS = 8  # of stylize, each turn: the first half in bf16 where that is quicker, the other half in fp32
 
 
@@ -108,7 +108,7 @@ CASES = {
     ),
     "pix2pix": Case(
         "`pix2pix --preset paper`, 256 pixels", "pix2pix", "paper", _pairs(256), wanted=(1.9, 0.75),
-        meaning="One picture a step for 57 million weights: Adam reads and writes each, many are cast to bf16 and "
+        meaning="One image a step for 57 million weights: Adam reads and writes each, many are cast to bf16 and "
         "their gradients back, beside few multiplications.",
     ),
     "cyclegan128": Case(
@@ -130,7 +130,7 @@ CASES = {
 
 
 def source_of(case: Case, root: Path | None) -> Source:
-    """MNIST for digits where it is there, else pictures made by chance."""
+    """MNIST for digits where it is there, else images made by chance."""
     spec, chance = case.spec, torch.Generator().manual_seed(0)
     if root and spec.size == 28:
         return open_source("mnist", root=root)
@@ -139,8 +139,8 @@ def source_of(case: Case, root: Path | None) -> Source:
         return torch.randint(0, 256, (count, spec.channels, spec.size, spec.size), generator=chance, dtype=torch.uint8)
 
     if spec.target_channels:
-        return Source("chance", spec, Pairs(pixels(8), pixels(8)))
-    return Source("chance", spec, Images(pixels(DIGITS if spec.size < 64 else DIGITS // 4)))
+        return Source("chance", spec, PairBatch(pixels(8), pixels(8)))
+    return Source("chance", spec, ImageBatch(pixels(DIGITS if spec.size < 64 else DIGITS // 4)))
 
 
 def config_of(case: Case) -> BaseConfig:
@@ -155,7 +155,7 @@ def shipped(case: Case, root: Path | None) -> Precision:
         return choose_precision(CPU)
     source, config = source_of(case, root), config_of(case)
     facts = Facts(
-        method=case.method, config=config, spec=source.spec, data=source.name, pictures=len(source), seed=0, flip=False,
+        method=case.method, config=config, spec=source.spec, data=source.name, images=len(source), seed=0, flip=False,
         precision="fp32",
     )  # fmt: skip
     return quicker_precision(source, facts, device=CPU)
@@ -165,7 +165,7 @@ def turns(
     case: Case, way: str, precision: Precision, root: Path | None, weights: Path | None,
     *, device: torch.device = CPU, record: Record | None = None,
 ) -> Iterator[int]:  # fmt: skip
-    """Endless steps of a case in one of the ways; each gives the number of pictures, or iterations, it took."""
+    """Endless steps of a case in one of the ways; each gives the number of images, or iterations, it took."""
     if case.method == "stylize":
         return stylized(case, way, weights, precision)
     source = source_of(case, root)
@@ -174,12 +174,12 @@ def turns(
     method = methods.get(case.method)(config, source.spec).to(device).train()
     if way != "plain":
         return steps(method, source, precision, device=device, record=record)
-    if isinstance(source.pictures, Pairs):
-        pairs = source.pictures.signed()
+    if isinstance(source.images, PairBatch):
+        pairs = source.images.signed()
         rows = itertools.cycle(range(len(pairs)))
         given: Iterator = ((pairs.source[i : i + 1].to(device), pairs.target[i : i + 1].to(device)) for i in rows)
     else:
-        given = (real.to(device) for real in plain_loops.loaded(source.pictures.images, config.batch))
+        given = (real.to(device) for real in plain_loops.loaded(source.images.images, config.batch))
     return plain_loops.LOOPS[case.method](method, given)
 
 
@@ -196,12 +196,12 @@ def steps(
 
 
 def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -> Iterator[int]:
-    """Whole pictures of a few iterations each; every step gives that number, preparations included."""
+    """Whole images of a few iterations each; every step gives that number, preparations included."""
     from style import PlainLoop
 
     config = StylizeConfig(size=case.spec.size, iterations=ITERATIONS)
     torch.manual_seed(0)
-    content, style = (Picture(torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8)) for _ in range(2))
+    content, style = (DecodedImage(torch.randint(0, 256, (3, 256, 256), dtype=torch.uint8)) for _ in range(2))
     loop = PlainLoop(weights, config)
     network = VGG19(deepest=config.deepest)
     network.take({f"features.{k}": v for k, v in loop.network.state_dict().items()}, where="torchvision")
@@ -237,12 +237,12 @@ class MultiplyAdds(TorchDispatchMode):
 
 
 def counted(case: Case, loop: Iterator[int]) -> tuple[float, float]:
-    """Multiply-adds for one picture, or iteration, and weights that are updated."""
-    pictures = 0
+    """Multiply-adds for one image, or iteration, and weights that are updated."""
+    images = 0
     with MultiplyAdds() as counter:
         for _ in range(case.cycle):
-            pictures += next(loop)
-    return counter.count / pictures, counter.weights / pictures
+            images += next(loop)
+    return counter.count / images, counter.weights / images
 
 
 def product(dtype: torch.dtype, *, device: torch.device = CPU, side: int = SIDE) -> float:
@@ -274,12 +274,12 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def seconds_a_picture(case: Case, loop: Iterator[int], least: float, *, device: torch.device = CPU) -> float:
+def seconds_a_image(case: Case, loop: Iterator[int], least: float, *, device: torch.device = CPU) -> float:
     """Over whole cycles, and `least` seconds or more."""
-    start, pictures = now(device), 0
-    while not pictures or time.perf_counter() - start < least:
-        pictures += sum(next(loop) for _ in range(case.cycle))
-    return (now(device) - start) / pictures
+    start, images = now(device), 0
+    while not images or time.perf_counter() - start < least:
+        images += sum(next(loop) for _ in range(case.cycle))
+    return (now(device) - start) / images
 
 
 def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *, rounds: int, least: float) -> dict:
@@ -295,7 +295,7 @@ def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *
             ceiling = own = product(formats[way])
             if case.method == "stylize" and formats[way] == torch.bfloat16:
                 ceiling = 2 / (1 / own + 1 / product(torch.float32))
-            seconds, memory = seconds_a_picture(case, loop, least), bandwidth()
+            seconds, memory = seconds_a_image(case, loop, least), bandwidth()
             found[-1][way] = {"seconds": seconds, "ceiling": ceiling, "own": own, "bandwidth": memory}
         print(case.title, {way: f"{1 / one['seconds']:.3g}/s" for way, one in found[-1].items()}, flush=True)
     top = profiled(case, loops["shipped"])
@@ -342,7 +342,7 @@ def memory_share(found: dict) -> float:
 
 
 def rows_of(found: dict) -> dict[str, dict]:
-    """By way: pictures a second, ratio to the plain loop with its range, share of the ceiling, peak."""
+    """By way: images a second, ratio to the plain loop with its range, share of the ceiling, peak."""
     needed = min(found["multiply_adds"].values())
     rows = {}
     for way in WAYS:
@@ -375,7 +375,7 @@ def table(found: dict) -> str:
                 f"| {case.title if way == 'plain' else ''} | {WAYS[way]}{format_} | {_short(row['speed'])}{unit} "
                 f"| {row['ratio']:.2f}{spread} | {row['share']:.0%} | {row['peak']:,.0f} |"
             )
-    head = "| | loop | pictures a second | ratio to the plain loop | share of the ceiling | peak, MB |\n"
+    head = "| | loop | images a second | ratio to the plain loop | share of the ceiling | peak, MB |\n"
     return head + "|---|---|---|---|---|---|\n" + "\n".join(lines)
 
 
@@ -442,9 +442,9 @@ def write(found: dict, page: str) -> None:
 ganvas is the step that `ganvas train` takes, its data included. The three take turns, {rounds} rounds; medians, and
 the range of the ratio over the rounds: where it is wide, something else used the machine. The ceiling is a product of
 two {SIDE}x{SIDE} matrices, measured before each turn, in the loop's own format; the share is that of the multiply-adds
-which a picture needs: those of the ganvas step, which leaves out gradients that nobody uses. Convolutions may pass
+which an image needs: those of the ganvas step, which leaves out gradients that nobody uses. Convolutions may pass
 100 % in fp32: theirs is other code than the product's. Peaks are of processes of their own that took a few steps, torch
-itself included. `stylize` is counted in iterations, {ITERATIONS} a picture, so that what is prepared once weighs more
+itself included. `stylize` is counted in iterations, {ITERATIONS} an image, so that what is prepared once weighs more
 than in the 200 that are usual ([those](style.md#time)); half of them are in fp32 by design, so its ceiling is that of
 half the work in each format; of the ceiling in {found["stylize"]["precision"]} alone it reaches
 {strict_share(found["stylize"]):.0%}. Weights of VGG-19 may be those of chance, which take as long.

@@ -1,4 +1,4 @@
-"""How long until the command line answers, draws a picture, or translates one: `python benchmarks/startup.py`.
+"""How long until the command line answers, draws an image, or translates one: `python benchmarks/startup.py`.
 
 The models are of chance, of the size that `ganvas train` makes: a start asks for as much, whatever they have learned.
 """
@@ -28,15 +28,15 @@ def model_of_chance(folder: Path, method: str, spec: Spec, *, preset: str | None
     torch.manual_seed(0)
     facts = Facts(
         method=method, config=methods.config(method, preset), spec=spec,
-        data="chance", pictures=1, seed=0, flip=False, precision="fp32",
+        data="chance", images=1, seed=0, flip=False, precision="fp32",
     )  # fmt: skip
     file = folder / f"{method}-{preset}-{spec.size}.safetensors"
     file.write_bytes(checkpoint.model_file(folder, build(facts), facts, step=1))
     return file
 
 
-def smooth_picture(side: int) -> torch.Tensor:
-    """A picture (3, side, side) of chance, smooth as photographs are, so that a PNG packs it as it packs these."""
+def smooth_image(side: int) -> torch.Tensor:
+    """An image (3, side, side) of chance, smooth as photographs are, so that a PNG packs it as it packs these."""
     coarse = torch.rand(1, 3, 8, 8) * 255
     return images.scaled(coarse, side, side)[0].clamp(0, 255).to(torch.uint8)
 
@@ -57,7 +57,7 @@ def main() -> None:
         folder = Path(name)
         digits = model_of_chance(folder, "dcgan", Spec(28, 1))
         pairs = model_of_chance(folder, "pix2pix", Spec(128, 3, target_channels=3))
-        images.write(folder / "in.png", smooth_picture(128))
+        images.write(folder / "in.png", smooth_image(128))
         one, many = str(folder / "one.png"), str(folder / "out")
         commands = {
             "-c pass": ["-c", "pass"],
@@ -97,7 +97,7 @@ def main() -> None:
         "Medians; the ratios are to `import torch` in the same round. Where others use the machine too, the seconds "
         "that the processor worked are the surer ones. "
         "`--help` and `methods` do not load torch. What is drawn is one digit of a `dcgan` at 28 pixels; what is "
-        "translated, one picture by a `pix2pix` at 128.\n\n"
+        "translated, one image by a `pix2pix` at 128.\n\n"
         "A model that is loaded has no optimisers, for with its first one torch imports its whole compiler, and no "
         "weights of chance to begin with: it is built without memory, held to the file, and takes the weights from "
         "it.\n\n"

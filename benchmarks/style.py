@@ -1,9 +1,9 @@
-"""Style transfer: how long `stylize` takes beside the plain loop, its memory, and pictures of all three ways.
+"""Style transfer: how long `stylize` takes beside the plain loop, its memory, and images of all three ways.
 
     python benchmarks/style.py --data-root DIR --weights VGG19                       everything, one after the other
     python benchmarks/style.py --data-root DIR --weights VGG19 --only speed memory   some; the others' figures stay
 
-DIR holds photos/{train,val} and monet. Writes docs/results/style.md with pictures of freely licensed photographs
+DIR holds photos/{train,val} and monet. Writes docs/results/style.md with images of freely licensed photographs
 (scikit-learn's, scikit-image's) in the styles of four paintings by Monet, which are in the public domain. Trainings go
 on where they stopped with the same command.
 """
@@ -31,14 +31,14 @@ from ganvas import checkpoint
 from ganvas.cli import main as ganvas
 from ganvas.core.device import choose_precision
 from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator
 from ganvas.metrics.features import open_vgg
 from ganvas.style import CONTENT_LAYER, STYLE_LAYERS, StylizeConfig, Stylizer
 from ganvas.training import metrics_log
 
 RUNS = Path("runs/style")
-PICTURES = report.RESULTS / "style"
+IMAGES = report.RESULTS / "style"
 FOUND = RUNS / "found.json"
 CPU = torch.device("cpu")
 PARTS = ("speed", "memory", "sheet", "colors", "fast_style", "adain")
@@ -55,7 +55,7 @@ SIDE = 256  # pixels at which the sheets are made
 SHOWN = 256  # and shown
 MINUTES = 60  # of training, each
 SIZES = {"fast_style": 128, "adain": 128}  # pixels, in training
-TIMED = 512  # pixels a side of the pictures whose translation is timed
+TIMED = 512  # pixels a side of the images whose translation is timed
 
 SPEED_SIZE, ITERATIONS, ROUNDS = 256, 200, 2
 MEMORY_SIZES = (256, 512, 1024)
@@ -68,19 +68,19 @@ def painting_file(root: Path, name: str) -> Path:
     return sorted((root / "monet").iterdir())[PAINTINGS[name]]
 
 
-def painting(root: Path, name: str) -> Picture:
+def painting(root: Path, name: str) -> DecodedImage:
     return images.read(painting_file(root, name))
 
 
-def photographs(side: int) -> dict[str, Picture]:
+def photographs(side: int) -> dict[str, DecodedImage]:
     every = free_photographs(side)
-    return {name: Picture(every[number]) for name, number in PHOTOGRAPHS.items()}
+    return {name: DecodedImage(every[number]) for name, number in PHOTOGRAPHS.items()}
 
 
 def stylised(
-    content: Picture, style: Picture, weights: Path, config: StylizeConfig, precision: str
-) -> tuple[Picture, Tensor]:
-    """As `ganvas stylize` does it; and the picture (1, 3, H, W) in 0..1 before it is rounded to bytes."""
+    content: DecodedImage, style: DecodedImage, weights: Path, config: StylizeConfig, precision: str
+) -> tuple[DecodedImage, Tensor]:
+    """As `ganvas stylize` does it; and the image (1, 3, H, W) in 0..1 before it is rounded to bytes."""
     network = open_vgg(weights, deepest=config.deepest, pooling=config.pooling)
     stylizer = Stylizer(config, network, [style], precision)
     for progress in stylizer(content):
@@ -122,9 +122,9 @@ class PlainLoop:
 
         return hook
 
-    def look(self, pictures: Tensor) -> dict[str, Tensor]:
-        """What the layers that count see in pictures (1, 3, H, W) in 0..1."""
-        self.network((pictures - self.mean) / self.deviation)
+    def look(self, images: Tensor) -> dict[str, Tensor]:
+        """What the layers that count see in images (1, 3, H, W) in 0..1."""
+        self.network((images - self.mean) / self.deviation)
         return {name: self.seen[number] for name, number in self.names.items()}
 
     @staticmethod
@@ -133,16 +133,16 @@ class PlainLoop:
         rows = maps[0].flatten(1)
         return rows @ rows.T / rows.shape[1]
 
-    def loss(self, picture: Tensor, style: Tensor, content: Tensor) -> Tensor:
+    def loss(self, image: Tensor, style: Tensor, content: Tensor) -> Tensor:
         """The loss of `stylize`, written anew: content and style as shares of what is wanted."""
         with torch.no_grad():
             wanted = {name: self.gram(maps) for name, maps in self.look(style).items() if name in self.config.shares}
-        maps = self.look(picture)
+        maps = self.look(image)
         loss = self.config.content_weight * F.mse_loss(maps[CONTENT_LAYER], content) / content.square().mean()
         for name, share in self.config.shares.items():
             gap = (self.gram(maps[name]) - wanted[name]).square().sum() / wanted[name].square().sum()
             loss = loss + self.config.style_weight * share * gap
-        steps = (picture.diff(dim=-2) * 2).square().mean() + (picture.diff(dim=-1) * 2).square().mean()  # of -1..1
+        steps = (image.diff(dim=-2) * 2).square().mean() + (image.diff(dim=-1) * 2).square().mean()  # of -1..1
         return loss + self.config.variation_weight * steps
 
     def content_of(self, content: Tensor) -> Tensor:
@@ -151,16 +151,16 @@ class PlainLoop:
             return self.look(content)[CONTENT_LAYER]
 
     def __call__(self, content: Tensor, style: Tensor, steps: int) -> Tensor:
-        """The picture (1, 3, H, W) in 0..1 after so many steps from the content, by L-BFGS as torch has it."""
-        wanted, picture = self.content_of(content), content.clone().requires_grad_()
-        optimizer, done = torch.optim.LBFGS([picture], lr=1), 0
+        """The image (1, 3, H, W) in 0..1 after so many steps from the content, by L-BFGS as torch has it."""
+        wanted, image = self.content_of(content), content.clone().requires_grad_()
+        optimizer, done = torch.optim.LBFGS([image], lr=1), 0
 
         def closure() -> Tensor:
             nonlocal done
             with torch.no_grad():
-                picture.clamp_(0, 1)
+                image.clamp_(0, 1)
             optimizer.zero_grad()
-            loss = self.loss(picture, style, wanted)
+            loss = self.loss(image, style, wanted)
             loss.backward()
             done += 1
             loss.item()
@@ -169,14 +169,14 @@ class PlainLoop:
         while done < steps:
             optimizer.param_groups[0]["max_iter"] = min(20, steps - done)
             optimizer.step(closure)
-        return picture.detach().clamp(0, 1)
+        return image.detach().clamp(0, 1)
 
 
 def speed(root: Path, weights: Path) -> dict[str, object]:
     """Plain loop and ganvas in turns: seconds, and what is left of the loss, measured in fp32 for both."""
     config, precision = StylizeConfig(size=SPEED_SIZE, iterations=ITERATIONS), choose_precision(CPU)
     content, style = photographs(SPEED_SIZE)["china"], painting(root, "Argenteuil")
-    style = Picture(images.resize(style.pixels[None], SPEED_SIZE)[0])
+    style = DecodedImage(images.resize(style.pixels[None], SPEED_SIZE)[0])
     loop = PlainLoop(weights, config)
     ways: dict[str, Callable[[], Tensor]] = {
         "plain loop, fp32": lambda: loop(unit(content), unit(style), ITERATIONS),
@@ -198,9 +198,9 @@ def speed(root: Path, weights: Path) -> dict[str, object]:
     return {"rounds": rounds, "start": start_loss}
 
 
-def unit(picture: Picture) -> Tensor:
+def unit(image: DecodedImage) -> Tensor:
     """(1, 3, H, W) in 0..1."""
-    return picture.pixels[None].float() / 255
+    return image.pixels[None].float() / 255
 
 
 def speed_text(found: dict) -> str:
@@ -230,7 +230,7 @@ def speed_text(found: dict) -> str:
 
 def peak(root: Path, weights: Path, size: int) -> None:
     """In a process of its own: a few iterations at the size, and the peak of memory."""
-    content, style = Picture(free_photographs(size)[0]), painting(root, "Argenteuil")
+    content, style = DecodedImage(free_photographs(size)[0]), painting(root, "Argenteuil")
     config = StylizeConfig(size=size, scales=1, iterations=4)
     start = time.perf_counter()
     stylised(content, style, weights, config, choose_precision(CPU))
@@ -256,11 +256,11 @@ def memory_text(found: dict) -> str:
     )
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
 def page_of(rows: list[list[Tensor]], titles: list[str], words: list[str]) -> Image.Image:
-    """Pictures (3, H, W) in rows, a word before each row and a title above each column."""
+    """Images (3, H, W) in rows, a word before each row and a title above each column."""
     side, left, top, gap = SHOWN, 90, 18, 4
     page = Image.new("RGB", (left + len(rows[0]) * (side + gap), top + len(rows) * (side + gap)), "white")
     pen = ImageDraw.Draw(page)
@@ -268,16 +268,16 @@ def page_of(rows: list[list[Tensor]], titles: list[str], words: list[str]) -> Im
         pen.text((left + column * (side + gap) + 4, 3), title, fill="black")
     for y, (row, word) in enumerate(zip(rows, words, strict=True)):
         pen.text((4, top + y * (side + gap) + side // 2), word, fill="black")
-        for x, picture in enumerate(row):
-            shown = images.to_pillow(picture).resize((side, side), Image.Resampling.LANCZOS)
+        for x, image in enumerate(row):
+            shown = images.to_pillow(image).resize((side, side), Image.Resampling.LANCZOS)
             page.paste(shown, (left + x * (side + gap), top + y * (side + gap)))
     return page
 
 
 def save(page: Image.Image, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.save(PICTURES / name, quality=88)
-    print(PICTURES / name, flush=True)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    page.save(IMAGES / name, quality=88)
+    print(IMAGES / name, flush=True)
 
 
 def contact_sheet(root: Path, weights: Path, keep_colors: str, name: str) -> dict[str, object]:
@@ -293,9 +293,9 @@ def contact_sheet(root: Path, weights: Path, keep_colors: str, name: str) -> dic
             file = made / f"{photo}-{title.replace(' ', '-')}-{keep_colors}.png"
             if not file.exists():
                 start = time.perf_counter()
-                picture = stylised(content, style, weights, config, precision)[0]
+                image = stylised(content, style, weights, config, precision)[0]
                 file.with_suffix(".txt").write_text(str(time.perf_counter() - start))
-                images.write(file, picture.pixels)
+                images.write(file, image.pixels)
             row.append(images.read(file).pixels)
             times.append(float(file.with_suffix(".txt").read_text()))
         rows.append(row)
@@ -328,11 +328,11 @@ def trained(method: str, step: int) -> dict[str, float]:
     return {"step": step, "minutes": metrics_log.read(RUNS / method)[-1]["seconds"] / 60}
 
 
-def seconds_a_picture(translator: Translator) -> float:
-    pictures, seconds = photographs(TIMED).values(), []
-    for picture in [*pictures, *pictures]:
+def seconds_a_image(translator: Translator) -> float:
+    images, seconds = photographs(TIMED).values(), []
+    for image in [*images, *images]:
         start = time.perf_counter()
-        translator(picture)
+        translator(image)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 
@@ -347,7 +347,7 @@ def fast_style(root: Path, weights: Path) -> dict[str, object]:
         page_of(rows, ["painting", "photograph", "at 512 pixels", "at 256 (--size 256)"], list(contents)),
         "fast_style.jpg",
     )
-    return trained("fast_style", model.step) | {"seconds": seconds_a_picture(translator)}
+    return trained("fast_style", model.step) | {"seconds": seconds_a_image(translator)}
 
 
 def adain(root: Path, weights: Path) -> dict[str, object]:
@@ -362,7 +362,7 @@ def adain(root: Path, weights: Path) -> dict[str, object]:
     strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
     row = [Translator(model, styles=[style], strength=strength)(content).pixels for strength in strengths]
     save(page_of([row], [f"--strength {strength:g}" for strength in strengths], ["china"]), "strength.jpg")
-    return trained("adain", model.step) | {"seconds": seconds_a_picture(Translator(model, styles=[style]))}
+    return trained("adain", model.step) | {"seconds": seconds_a_image(Translator(model, styles=[style]))}
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -379,11 +379,11 @@ Monet's, in the public domain, at 256x256 pixels. No model has seen these photog
 
 ![Three photographs in the style of four paintings](style/sheet.jpg)
 
-All defaults, at {SIDE} pixels: {sheet["iterations"]} iterations, {sheet["seconds"]:.0f} seconds a picture (median).
+All defaults, at {SIDE} pixels: {sheet["iterations"]} iterations, {sheet["seconds"]:.0f} seconds an image (median).
 
 ![The same with --keep-colors luminance](style/colors.jpg)
 
-The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a picture, on one core beside other work.
+The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds an image, on one core beside other work.
 
 {speed_text(found["speed"])}
 
@@ -395,7 +395,7 @@ The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds a pictu
 
 `ganvas train fast_style --size {SIZES["fast_style"]} --flip --random-crop` on 1,500 landscape photographs, on one core
 that other work shared for most of the time: {fast["step"]:,} steps, which take a little over an hour of a core alone.
-Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
+Then **{fast["seconds"]:.2f} seconds an image** of {TIMED}x{TIMED} pixels.
 
 ## `adain` after {arbitrary["minutes"]:.0f} minutes
 
@@ -404,7 +404,7 @@ Then **{fast["seconds"]:.2f} seconds a picture** of {TIMED}x{TIMED} pixels.
 ![How much of the style](style/strength.jpg)
 
 `ganvas train adain --size {SIZES["adain"]} --flip --random-crop` on the same photographs and 270 paintings by Monet,
-these four among them, on one core: {arbitrary["step"]:,} steps. Then **{arbitrary["seconds"]:.2f} seconds a picture**
+these four among them, on one core: {arbitrary["step"]:,} steps. Then **{arbitrary["seconds"]:.2f} seconds an image**
 of {TIMED}x{TIMED} pixels, whatever the painting.
 """
     report.write("style.md", text)

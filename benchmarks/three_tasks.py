@@ -3,8 +3,8 @@
     python benchmarks/three_tasks.py --data-root DIR [--seeds 0 1 2]
 
 DIR holds what studies/three-tasks.yaml says. Writes docs/results/three-tasks.md: the study's own report.md without the
-held-out pictures, whose licence is not clear, and in their place freely licensed photographs that no model has seen.
-The whole report, with the held-out pictures, is runs/three-tasks/index.html. Stopped, it goes on with the same command.
+held-out images, whose licence is not clear, and in their place freely licensed photographs that no model has seen.
+The whole report, with the held-out images, is runs/three-tasks/index.html. Stopped, it goes on with the same command.
 """
 
 import argparse
@@ -19,47 +19,47 @@ from playwright.sync_api import sync_playwright
 from ganvas import checkpoint
 from ganvas.cli import main as ganvas
 from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator
 
 STUDY, OUT = Path("studies/three-tasks.yaml"), Path("runs/three-tasks")
-PICTURES = report.RESULTS / "three-tasks"
+IMAGES = report.RESULTS / "three-tasks"
 TASKS, METHODS = ("colorize", "monet", "cartoon"), ("pix2pix", "autoencoder")
 SIDE = 256
 NAMES = ("china", "flower", "rocket", "coffee", "chelsea", "astronaut")
 
 ABOUT = """# pix2pix against autoencoder on three tasks
 
-What [`ganvas study studies/three-tasks.yaml`](../study.md) found; `benchmarks/three_tasks.py`. The held-out pictures
-carry no clear licence, so the pictures here are others: freely licensed photographs (scikit-learn's and scikit-image's)
+What [`ganvas study studies/three-tasks.yaml`](../study.md) found; `benchmarks/three_tasks.py`. The held-out images
+carry no clear licence, so the images here are others: freely licensed photographs (scikit-learn's and scikit-image's)
 through the same models, which have seen none of them; seed 0. The photographs learned from are landscapes. Each
 training had one core, some of them beside other work, so steps differ more than they need.
 """
 
 
-def without_pictures(text: str) -> str:
-    """The study's report, but for its title, its pictures and links to folders that are not here."""
+def without_images(text: str) -> str:
+    """The study's report, but for its title, its images and links to folders that are not here."""
     text = re.sub(r"^# .*\n", "", text, count=1)
     text = re.sub(r"^\|[^\n]*\n\|[-|: ]+\n(\| !\[[^\n]*\n)+", "", text, flags=re.MULTILINE)
     return re.sub(r"^(Reports?:|!\[)[^\n]*\n", "", text, flags=re.MULTILINE)
 
 
 def sheet(task: str) -> str:
-    """Free photographs through both models, as a picture; returns the line that shows it."""
+    """Free photographs through both models, as an image; returns the line that shows it."""
     photographs = free_photographs(SIDE)
     rows, titles = [photographs], ["photograph", *METHODS]
     for method in METHODS:
         model = checkpoint.load(OUT / "runs" / task / f"{method}-seed0", torch.device("cpu"))
         translator = Translator(model)
-        rows.append(torch.stack([translator(Picture(photograph)).pixels for photograph in photographs]))
-    PICTURES.mkdir(parents=True, exist_ok=True)
+        rows.append(torch.stack([translator(DecodedImage(photograph)).pixels for photograph in photographs]))
+    IMAGES.mkdir(parents=True, exist_ok=True)
     page = titled(images.grid(torch.cat(rows), columns=len(photographs)), titles, SIDE)
-    page.save(PICTURES / f"{task}.jpg", quality=88)
+    page.save(IMAGES / f"{task}.jpg", quality=88)
     return f"![{task}: photographs, and what both make of them](three-tasks/{task}.jpg)"
 
 
 def page() -> None:
-    """A picture of the report over those photographs, in Debian's Chromium, for the page on comparing."""
+    """An image of the report over those photographs, in Debian's Chromium, for the page on comparing."""
     folder, out = OUT / "free photographs", OUT / "report"
     folder.mkdir(exist_ok=True)
     for name, photograph in zip(NAMES, free_photographs(SIDE), strict=True):
@@ -73,7 +73,7 @@ def page() -> None:
         shown = browser.new_page(viewport={"width": 1180, "height": 2000}, color_scheme="light")
         shown.goto((out / "index.html").resolve().as_uri())
         shown.wait_for_load_state("networkidle")
-        shown.screenshot(path=str(PICTURES / "report.png"))
+        shown.screenshot(path=str(IMAGES / "report.png"))
         browser.close()
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     words = ["study", str(STUDY), "--data-root", str(options.data_root), "--out", str(OUT)]
     assert ganvas([*words, "--seeds", *options.seeds]) == 0
-    text = without_pictures((OUT / "report.md").read_text(encoding="utf-8"))
+    text = without_images((OUT / "report.md").read_text(encoding="utf-8"))
     for task in TASKS:
         text = re.sub(rf"^(## {task}\n)", lambda found, task=task: f"{found[1]}\n{sheet(task)}\n", text, flags=re.M)
     page()

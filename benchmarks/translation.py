@@ -1,10 +1,10 @@
-"""pix2pix against autoencoder on five tasks, with the same data, minutes and held-out pictures; cyclegan for Monet.
+"""pix2pix against autoencoder on five tasks, with the same data, minutes and held-out images; cyclegan for Monet.
 
     python benchmarks/translation.py --data-root DIR                       everything, one after the other
     python benchmarks/translation.py --data-root DIR --train colorize-pix2pix cartoon-pix2pix ...     only these runs
 
 DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), monet, and MNIST/raw.
-Writes docs/results/translation.md with pictures of freely licensed photographs, and sheets of the held-out pictures
+Writes docs/results/translation.md with images of freely licensed photographs, and sheets of the held-out images
 for private eyes into runs/translation/sheets, which is not kept. Stopped, it goes on with the same command.
 """
 
@@ -22,10 +22,10 @@ from ganvas.checkpoint import Model
 from ganvas.cli import main as ganvas
 from ganvas.core.optim import evaluating
 from ganvas.data import open_for
-from ganvas.data.batch import Pairs, Source
+from ganvas.data.batch import PairBatch, Source
 from ganvas.evaluation import MEASURES, Evaluation, Mean, Measure, evaluate_pairs
-from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging import images as imaging
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator
 from ganvas.training.samples import shown
 
@@ -34,7 +34,7 @@ SIZE = 128
 RIVALS = ("pix2pix", "autoencoder")
 CPU = torch.device("cpu")
 TOLD = ("MSE", "PSNR", "SSIM")  # of the measures of pairs
-IN_ROWS = {"input": "the input as it is", "mean picture": "the mean of these targets, the same for all"}
+IN_ROWS = {"input": "the input as it is", "mean image": "the mean of these targets, the same for all"}
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,17 @@ STUDIES = {
     "facades": Study("facades, label to photo", "facades/train", "facades/val", ("--side", "ba"), 8),
 }
 CYCLEGAN_MINUTES = 14
-# residual blocks must learn to let a picture through before they can paint, which takes more minutes than these; a
+# residual blocks must learn to let an image through before they can paint, which takes more minutes than these; a
 # U-Net lets it through at once, and with the paper's weights for cycle and identity it leaves it at that
 CYCLEGAN = ("--generator", "unet", "--norm", "group", "--cycle", "3", "--identity", "0.2")
 
 WORDS = f"""# Translation: pix2pix against autoencoder
 
-The same pairs, the same minutes **on one core**, the same held-out pictures, {SIZE} pixels, `--flip --random-crop`, all
+The same pairs, the same minutes **on one core**, the same held-out images, {SIZE} pixels, `--flip --random-crop`, all
 else the defaults (colourising with `--l1 1000`; [why](../negative-results.md)); `benchmarks/translation.py`. Scores
-are of the 8-bit picture that a person gets, means over the held-out pictures with 95 % bootstrap intervals;
+are of the 8-bit image that a person gets, means over the held-out images with 95 % bootstrap intervals;
 [docs/evaluation.md](../evaluation.md) says what they mean. *Better than the input* is the difference of PSNR to
-doing nothing, picture by picture. The pictures below are freely licensed photographs (scikit-learn's and
+doing nothing, image by image. The images below are freely licensed photographs (scikit-learn's and
 scikit-image's) that no model has seen, at {2 * SIZE} pixels through `ganvas translate`; the photographs learned
 from are landscapes, so cups, cats and faces are far from what the models know.
 
@@ -78,14 +78,14 @@ so they can at best be as good as it is.
 
 What the eye sees. *Colourising*: `pix2pix` gives skies, water, rock and dusk colours that one would believe, seldom
 those that were, and PSNR cannot tell it from the paler `autoencoder`; neither comes near two decibels better than
-grey, of which even a picture's own mean colour brings hardly more. *Cartoon* and *Monet*: what passes the
+grey, of which even an image's own mean colour brings hardly more. *Cartoon* and *Monet*: what passes the
 autoencoder's 8x8 map comes back as a blur, and the skip connections of `pix2pix` keep every edge; it even leaves
 out the grain of the `cyclegan` that it learned from. That one has taken over the palette, and little of the brush.
 *Digits*: `pix2pix` finds most; the autoencoder, in doubt everywhere, answers with the median, black. *Facades*:
 `pix2pix` draws soft windows and ledges, the autoencoder a brown fog, and by MSE and PSNR **the fog scores better**:
 such is the mean of what could be. The trainings ran beside other work, so steps differ more than they need. The
 weight of 1000 for colourising was chosen by trials scored on these same held-out photographs, so its score flatters
-a little; `cyclegan`'s settings were the fifth that were tried, chosen by eye on sheets of training pictures.
+a little; `cyclegan`'s settings were the fifth that were tried, chosen by eye on sheets of training images.
 """
 
 
@@ -130,30 +130,30 @@ def monets(root: Path, part: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for start in range(0, len(photos), 16):
             some = photos[start : start + 16]
-            pictures = torch.stack([images.read_square(path, size=SIZE, channels=3) for path in some])
+            images = torch.stack([imaging.read_square(path, size=SIZE, channels=3) for path in some])
             with evaluating(model.method):
-                made = images.to_bytes(model.method.translate(images.to_signed(pictures)))
-            for path, picture in zip(some, made, strict=True):
-                images.write(folder / f"{path.stem}.png", picture)
+                made = imaging.to_bytes(model.method.translate(imaging.to_signed(images)))
+            for path, image in zip(some, made, strict=True):
+                imaging.write(folder / f"{path.stem}.png", image)
     return folder
 
 
 # --- looking --------------------------------------------------------------------------------------------------------
 
 
-def held_out(study: str, root: Path) -> Source[Pairs]:
+def held_out(study: str, root: Path) -> Source[PairBatch]:
     """The pairs that no training has seen."""
     task = STUDIES[study]
     flag, value = task.how
     where = {flag.removeprefix("--"): str(monets(root, "val")) if study == "monet" else value}
     name = str(root / task.held_out) if study != "digits" else task.held_out
-    return open_for((Pairs,), name, root=root, size=task.size, split="test", **where)
+    return open_for((PairBatch,), name, root=root, size=task.size, split="test", **where)
 
 
 def sheet(found: Evaluation) -> Image.Image:
-    """Held-out pictures, evenly taken: a row of sources, one of each model's answers, one of targets, and again."""
-    kinds, laid = list(found.shown[0].pictures), replace(found.sheets["sheet"], side=SIZE)
-    bands = len(laid.pictures) // laid.across // len(kinds)
+    """Held-out images, evenly taken: a row of sources, one of each model's answers, one of targets, and again."""
+    kinds, laid = list(found.shown[0].images), replace(found.sheets["sheet"], side=SIZE)
+    bands = len(laid.images) // laid.across // len(kinds)
     return titled(laid.drawn().expand(3, -1, -1), kinds * bands, SIZE)
 
 
@@ -162,25 +162,25 @@ def free_sheet(study: str, models: dict[str, Model]) -> Image.Image:
     photographs = free_photographs(2 * SIZE)
     rows = [photographs]
     if study == "colorize":
-        rows = [torch.stack([images.in_channels(images.in_channels(photo, 1), 3) for photo in photographs])]
+        rows = [torch.stack([imaging.in_channels(imaging.in_channels(photo, 1), 3) for photo in photographs])]
     for model in models.values():
         translator = Translator(model)
-        rows.append(torch.stack([translator(Picture(photo)).pixels for photo in rows[0]]))
+        rows.append(torch.stack([translator(DecodedImage(photo)).pixels for photo in rows[0]]))
     titles = ["input", *models]
     if study == "colorize":
         rows.append(photographs)
         titles.append("as it was")
-    return titled(images.grid(torch.cat(rows), columns=len(photographs)), titles, 2 * SIZE)
+    return titled(imaging.grid(torch.cat(rows), columns=len(photographs)), titles, 2 * SIZE)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def table(study: str, source: Source[Pairs], found: Evaluation) -> str:
-    """The rivals' scores beside those who know nothing, and what lies between the rivals, picture by picture."""
+def table(study: str, source: Source[PairBatch], found: Evaluation) -> str:
+    """The rivals' scores beside those who know nothing, and what lies between the rivals, image by image."""
     lines = [
         f"## {STUDIES[study].words.capitalize()}\n",
-        f"{STUDIES[study].minutes:g} minutes each, {found['PSNR'].n:,} held-out pictures of "
+        f"{STUDIES[study].minutes:g} minutes each, {found['PSNR'].n:,} held-out images of "
         f"{STUDIES[study].size}x{STUDIES[study].size}.\n",
         "| | steps | MSE | PSNR, dB | SSIM | better than the input, dB | checkerboard (targets) |",
         "|---|---|---|---|---|---|---|",
@@ -200,13 +200,13 @@ def table(study: str, source: Source[Pairs], found: Evaluation) -> str:
     return "\n".join([*lines, "", *(f"- {verdict}." for verdict in verdicts)])
 
 
-def own_mean_colour(source: Source[Pairs]) -> str:
-    """How well a picture would be coloured throughout in its own mean colour, which nobody can know."""
+def own_mean_colour(source: Source[PairBatch]) -> str:
+    """How well an image would be coloured throughout in its own mean colour, which nobody can know."""
     rows = source.some(len(source))
     mean = rows.target.float().mean((2, 3), keepdim=True).round().to(torch.uint8).expand_as(rows.target)
     wanted, made = (shown(replace(rows, target=target), "colorize")[1] for target in (rows.target, mean))
     cells = [f"{one.of(made, wanted).mean():{one.digits}}" for one in MEASURES if one.name in TOLD]
-    return f"| each picture in its own mean colour, which nobody can know | | {' | '.join(cells)} | | |"
+    return f"| each image in its own mean colour, which nobody can know | | {' | '.join(cells)} | | |"
 
 
 def with_ends(mean: Mean, measure: Measure) -> str:
@@ -218,8 +218,8 @@ def write(root: Path) -> None:
     """Score every run, keep the sheets, write the page."""
     sheets = RUNS / "sheets"
     sheets.mkdir(exist_ok=True)
-    pictures = report.RESULTS / "translation"
-    pictures.mkdir(parents=True, exist_ok=True)
+    images = report.RESULTS / "translation"
+    images.mkdir(parents=True, exist_ok=True)
     parts = []
     for study in STUDIES:
         models = {rival: checkpoint.load(RUNS / f"{study}-{rival}", CPU) for rival in RIVALS}
@@ -230,13 +230,13 @@ def write(root: Path) -> None:
         held_out_sheet = sheet(found)
         held_out_sheet.save(sheets / f"{study}.png")
         if study == "digits":  # which may be shown
-            held_out_sheet.save(pictures / f"{study}.png", optimize=True)
+            held_out_sheet.save(images / f"{study}.png", optimize=True)
             parts.append(f"![{STUDIES[study].words}](translation/{study}.png)")
         elif study != "facades":  # nobody has a label map of these photographs
             shown_models = models
             if study == "monet":
                 shown_models = {"cyclegan": checkpoint.load(RUNS / "monet-cyclegan", CPU), **models}
-            free_sheet(study, shown_models).save(pictures / f"{study}.jpg", quality=90, subsampling=0)
+            free_sheet(study, shown_models).save(images / f"{study}.jpg", quality=90, subsampling=0)
             parts.append(f"![{STUDIES[study].words}](translation/{study}.jpg)")
     report.write("translation.md", WORDS + "\n\n" + "\n\n".join(parts))
 

@@ -1,4 +1,4 @@
-"""What several tests need: real picture files, a small source, a run that has learned for a few steps."""
+"""What several tests need: real image files, a small source, a run that has learned for a few steps."""
 
 import functools
 import os
@@ -19,7 +19,7 @@ from ganvas import methods, training
 from ganvas.checkpoint.manifest import Facts
 from ganvas.core.options import TrainOptions
 from ganvas.data import builtin
-from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
+from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec, UnpairedBatch
 from ganvas.data.unpaired import unpaired
 from ganvas.methods._base import teach
 from ganvas.nets.vgg import VGG19, WIDTH
@@ -44,14 +44,14 @@ def small_config(name, **changes):
 
 
 def noise_source(*, n=32, size=16, channels=1, classes=(), seed=0):
-    """A source of random pictures, in memory."""
-    pixels = noise_pictures(n, size=size, channels=channels, seed=seed)
+    """A source of random images, in memory."""
+    pixels = noise_images(n, size=size, channels=channels, seed=seed)
     labels = torch.arange(n) % len(classes) if classes else None
-    return Source("noise", Spec(size, channels, classes), Images(pixels, labels))
+    return Source("noise", Spec(size, channels, classes), ImageBatch(pixels, labels))
 
 
-def noise_pictures(n, *, size=16, channels=1, seed=0):
-    """Random pictures (n, channels, size, size), uint8."""
+def noise_images(n, *, size=16, channels=1, seed=0):
+    """Random images (n, channels, size, size), uint8."""
     chance = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, channels, size, size), generator=chance, dtype=torch.uint8)
 
@@ -62,22 +62,22 @@ def labelled_source(**shape):
 
 
 def pairs_source(*, n=32, size=16, channels=1, target_channels=0):
-    """A source of random pictures, each with its negative for a target."""
-    source = noise_pictures(n, size=size, channels=channels)
+    """A source of random images, each with its negative for a target."""
+    source = noise_images(n, size=size, channels=channels)
     target = 255 - (source.expand(-1, target_channels, -1, -1) if channels == 1 and target_channels else source)
     spec = Spec(size, channels, target_channels=target_channels or channels)
-    return Source("pairs", spec, Pairs(source, target[:, : spec.target_channels]))
+    return Source("pairs", spec, PairBatch(source, target[:, : spec.target_channels]))
 
 
 def unpaired_source(*, n=32, size=16, channels=1):
-    """A source of two sets of random pictures, the second a little smaller."""
+    """A source of two sets of random images, the second a little smaller."""
     sides = (noise_source(n=m, size=size, channels=channels, seed=seed) for seed, m in enumerate((n, n - 3)))
     return unpaired(*sides)
 
 
 def source_for(name, **shape):
-    """A source of what a method usually learns from: pictures in three classes, pairs, or two sets."""
-    made = {Images: labelled_source, Pairs: pairs_source, Unpaired: unpaired_source}
+    """A source of what a method usually learns from: images in three classes, pairs, or two sets."""
+    made = {ImageBatch: labelled_source, PairBatch: pairs_source, UnpairedBatch: unpaired_source}
     return made[methods.get(name).batches[0]](**shape)
 
 
@@ -85,7 +85,7 @@ def facts_of(source, name="gan", **changes):
     """The facts of a run over `source`."""
     config = changes.pop("config", None) or small_config(name)
     known = {"seed": 0, "flip": False, "precision": "fp32", **changes}
-    return Facts(method=name, config=config, spec=source.spec, data=source.name, pictures=len(source), **known)
+    return Facts(method=name, config=config, spec=source.spec, data=source.name, images=len(source), **known)
 
 
 @functools.cache
@@ -99,7 +99,7 @@ def lessons(name):
     """What a method of style is given before its first step, as `training.start` takes it; nothing for others."""
     method = methods.get(name)
     given = {"vgg": vgg_of_chance(method.deepest, width=WIDTH if name == "adain" else 2)} if method.deepest else {}
-    return given | ({"paintings": [noise_pictures(1, size=40, channels=3)[0]]} if name == "fast_style" else {})
+    return given | ({"paintings": [noise_images(1, size=40, channels=3)[0]]} if name == "fast_style" else {})
 
 
 def taught(method):
@@ -172,6 +172,6 @@ def photos(tmp_path):
 
 
 def photograph(*, seed, width, height):
-    """A smooth colour picture: low frequencies, as in a photograph, so that lossy formats keep it."""
+    """A smooth colour image: low frequencies, as in a photograph, so that lossy formats keep it."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)

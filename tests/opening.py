@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ganvas.core.options import Data
 from ganvas.data import open_data
-from ganvas.data.batch import Images
+from ganvas.data.batch import ImageBatch
 
 
 def open_for(batches, name, *, split="train", like=None, least=2, **data):
@@ -14,4 +14,4 @@ def open_for(batches, name, *, split="train", like=None, least=2, **data):
 
 def open_source(name, *, root=Path("/nowhere"), size=None, split="train"):
     """Single images."""
-    return open_for((Images,), name, root=root, size=size, split=split)
+    return open_for((ImageBatch,), name, root=root, size=size, split=split)

@@ -13,18 +13,18 @@ SIZE, N = 24, 12
 
 
 def texture(chance):
-    """A picture of blurred noise with a colour of its own."""
+    """An image of blurred noise with a colour of its own."""
     coarse = chance.integers(0, 256, (SIZE // 4, SIZE // 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
 
 
-def write_picture(path, chance):
+def write_image(path, chance):
     path.parent.mkdir(parents=True, exist_ok=True)
     texture(chance).save(path)
 
 
 def score(name, each, *, better="higher", unit="", digits=".4f", reference=MODELS):
-    """A score over pictures, from the values of each answer."""
+    """A score over images, from the values of each answer."""
     values = {}
     for answer, row in each.items():
         mean, half = float(np.mean(row)), 1.96 * float(np.std(row)) / len(row) ** 0.5
@@ -49,7 +49,7 @@ def score(name, each, *, better="higher", unit="", digits=".4f", reference=MODEL
 
 
 def write_pairs(folder, *, n=N):
-    """A comparison of two models and a baseline on pictures with targets; returns what metrics.json holds."""
+    """A comparison of two models and a baseline on images with targets; returns what metrics.json holds."""
     chance = np.random.default_rng(0)
     answers = (*MODELS, BASELINE)
     ssim = {answer: chance.normal(0.8 - 0.1 * place, 0.05, n) for place, answer in enumerate(answers)}
@@ -75,7 +75,7 @@ def write_pairs(folder, *, n=N):
             "each": False,
         }
     )
-    names = [SCRIPT, PIPES, "lake at night.jpg", *(f"picture-{number:03d}.jpg" for number in range(3, n))]
+    names = [SCRIPT, PIPES, "lake at night.jpg", *(f"image-{number:03d}.jpg" for number in range(3, n))]
     why = {
         0: ["evenly taken", "best for pix2pix by SSIM"],
         3: ["evenly taken"],
@@ -85,16 +85,16 @@ def write_pairs(folder, *, n=N):
         2: ["best for auto|<b>$en$coder by PSNR"],
         5: ["where they disagree most in SSIM"],
     }
-    pictures = []
+    images = []
     for number, reasons in why.items():
         files = {}
         for place, column in enumerate((BASELINE, *MODELS, "target")):
-            files[column] = f"pictures/{number:05d}-answer {place}#.png"
-            write_picture(folder / files[column], chance)
-        pictures.append({"number": number, "name": names[number], "why": reasons, "files": files})
-    write_picture(folder / "sheet.png", chance)
+            files[column] = f"images/{number:05d}-answer {place}#.png"
+            write_image(folder / files[column], chance)
+        images.append({"number": number, "name": names[number], "why": reasons, "files": files})
+    write_image(folder / "sheet.png", chance)
     metrics = {
-        "version": 1,
+        "version": 2,
         "kind": "pairs",
         "title": "pix2pix and <i>autoencoder</i> on photos (held out)",
         "models": [
@@ -117,16 +117,16 @@ def write_pairs(folder, *, n=N):
         ],
         "baselines": {BASELINE: "the input as its own answer: what doing nothing scores"},
         "protocol": {
-            "pictures": f"{n} of photos & more",
+            "images": f"{n} of photos & more",
             "n": n,
             "rounding": "8 bits",
             "dropout": False,
             "share": 0.125,
             "versions": {"ganvas": "0.1.0", "torch": "2.6 <x>"},
         },
-        "notes": [f"2 of {n + 2} pictures left out: autoencoder learned from them ({SCRIPT}, b.jpg)"],
+        "notes": [f"2 of {n + 2} images left out: autoencoder learned from them ({SCRIPT}, b.jpg)"],
         "scores": scores,
-        "pictures": pictures,
+        "images": images,
         "columns": [BASELINE, *MODELS, "target"],
         "sheets": {"sheet": "sheet.png"},
     }
@@ -135,7 +135,7 @@ def write_pairs(folder, *, n=N):
 
 
 def write_numbers(folder, metrics, each, names):
-    """The files of numbers: all, picture by picture, and how long it took."""
+    """The files of numbers: all, image by image, and how long it took."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     timing = {"device": "cpu", "threads": 2, "milliseconds": {model["name"]: 41.26 for model in metrics["models"]}}
@@ -143,7 +143,7 @@ def write_numbers(folder, metrics, each, names):
     heads = [(answer, name) for name, answers in each.items() for answer in answers]
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(["picture", "name", *(" ".join(head) for head in heads)])
+    rows.writerow(["image", "name", *(" ".join(head) for head in heads)])
     for number, name in enumerate(names):
         rows.writerow([number, name, *(f"{each[score][answer][number]:.6f}" for answer, score in heads)])
     (folder / "metrics.csv").write_text(table.getvalue(), encoding="utf-8", newline="")
@@ -153,24 +153,24 @@ def write_drawn(folder):
     """An evaluation of one model that draws, with intervals known in part and counts of classes."""
     chance = np.random.default_rng(1)
     for name in ("samples.png", "nearest.png"):
-        write_picture(folder / name, chance)
+        write_image(folder / name, chance)
     value = {
         "cgan": {"value": 12.3456, "low": 11.9, "high": 12.8},
-        "training pictures": {"value": 1.5, "low": None, "high": None},
+        "training images": {"value": 1.5, "low": None, "high": None},
     }
     asked = {"cgan": {"value": 0.9712, "low": None, "high": None}}
     common = {"winner": None, "differences": [], "each": False, "n": 10000}
     metrics = {
-        "version": 1,
+        "version": 2,
         "kind": "drawn",
         "title": "cgan on mnist",
         "models": [
             {"name": "cgan", "method": "cgan", "step": 900, "parameters": 3200000, "megabytes": 12.8, "size": 28}
         ],
-        "baselines": {"training pictures": "as good as can be, for they are real"},
+        "baselines": {"training images": "as good as can be, for they are real"},
         "protocol": {"drawn": 10000, "features": "digits"},
         "notes": [],
-        "pictures": [],
+        "images": [],
         "columns": [],
         "scores": [
             {
@@ -213,7 +213,7 @@ def write_study(folder):
         for place, answer in enumerate((*MODELS, BASELINE))
     }
     study = {
-        "version": 1,
+        "version": 2,
         "title": "Two methods, <b>two</b> tasks",
         "description": ["What is better, and how sure is that?"],
         "notes": ["targets of monet are made"],

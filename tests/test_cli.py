@@ -177,7 +177,7 @@ sys.exit(main(["train", "dcgan", "--data", {str(photos)!r}, "--run", {str(tmp_pa
     process = subprocess.Popen(
         [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while len(checkpoint.saves(tmp_path / "run")) < 2:  # by then every worker has been asked for pictures
+    while len(checkpoint.saves(tmp_path / "run")) < 2:  # by then every worker has been asked for images
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     os.killpg(process.pid, number)  # as a terminal does: to the whole group
@@ -235,14 +235,14 @@ GENERATE = "generate {}/digits-run --out {}/"
         ("train gan --preset nosuch --data digits", "no such preset; there are blog, lecture, book"),
         ("describe gan --preset=nosuch", "no such preset"),
         (TRAIN + "nosuch", "no folder of that name"),
-        (TRAIN + "{}/empty", "no pictures"),
-        (TRAIN + "{}/texts", "no pictures"),
-        (TRAIN + "{}/single", "holds 1 picture"),
+        (TRAIN + "{}/empty", "no images"),
+        (TRAIN + "{}/texts", "no images"),
+        (TRAIN + "{}/single", "holds 1 image"),
         (TRAIN + "{}/photos --size 64", "--batch"),
         (TRAIN + "digits --size 17", "--size 17"),
         (TRAIN + "digits --size 0", "--size"),
         (TRAIN + "digits --batch 100000", "65536"),
-        (TRAIN + "digits --batch 2000", "1545 pictures"),
+        (TRAIN + "digits --batch 2000", "1545 images"),
         (TRAIN + "digits --batch 1", "--batch"),
         (TRAIN + "digits --epochs inf", "--epochs"),
         (TRAIN + "digits --seed 99999999999999999999", "--seed"),
@@ -289,15 +289,15 @@ GENERATE = "generate {}/digits-run --out {}/"
         ("train cgan --run {}/new --steps 1 --data {}/photos", "one folder per class"),
         ("train pix2pix --run {}/new --data digits", "learns from pairs: add --side ab"),
         ("train cyclegan --run {}/new --data {}/photos", "--target FOLDER"),
-        (TRAIN + "{}/photos --task denoise", "--task denoise:0.1: this method learns from single pictures"),
-        (TRAIN + "{}/photos --target {}/single", "this method learns from single pictures"),
+        (TRAIN + "{}/photos --task denoise", "--task denoise:0.1: this method learns from single images"),
+        (TRAIN + "{}/photos --target {}/single", "this method learns from single images"),
         (PAIRS + "--task nosuch", "no task of that name; there are"),
         (PAIRS + "--task denoise:9", "denoise:SIGMA"),
         (PAIRS + "--side left", "--side"),
         (PAIRS + "--side ab --task edges", "--side and --task are two ways"),
         (PAIRS + "--target {}/photos", "is the same folder as --data"),
         (PAIRS + "--target {}/nosuch", "no folder of that name"),
-        (PAIRS + "--target {}/empty", "empty: no pictures"),
+        (PAIRS + "--target {}/empty", "empty: no images"),
         (PAIRS + "--target {}/single", "have no partner"),
         (PAIRS + "--task denoise --holdout 1", "--holdout"),
         (PAIRS + "--task denoise --holdout 0.001", "leaves none to test"),
@@ -308,8 +308,8 @@ GENERATE = "generate {}/digits-run --out {}/"
         ("train cyclegan --run {}/new --data {}/photos --size 16 --task colorize --batch 2", "give --identity 0"),
         ("train vae --run {}/new --data digits --denoise 0.3", "--denoise"),
         ("translate {}/digits-run {}/photos/0.png --out {}/x", "draws from noise alone"),
-        ("translate {}/digits-run {}/nosuch.png --out {}/x", "no such picture"),
-        ("translate {}/digits-run {}/empty --out {}/x", "no pictures to translate"),
+        ("translate {}/digits-run {}/nosuch.png --out {}/x", "no such image"),
+        ("translate {}/digits-run {}/empty --out {}/x", "no images to translate"),
         ("evaluate {}/digits-run --data digits --out {}/x --count 10", "take 50 or more"),
         ("evaluate {}/digits-run --data {}/nosuch --out {}/x", "no folder of that name"),
         ("evaluate {}/digits-run --data digits --out {}/file", "is a file"),
@@ -441,9 +441,9 @@ SMALL_TRANSLATORS = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """Photographs, partners of theirs, twos in one, other things, and the same without colour."""
-    place = tmp_path_factory.mktemp("pictures")
+    place = tmp_path_factory.mktemp("images")
     for i in range(8):
         for name, seed, width in (
             ("photos", i, 40),
@@ -459,11 +459,11 @@ def pictures(tmp_path_factory):
     return place
 
 
-def translator(method, pictures, run, *more, steps=2, data="photos"):
+def translator(method, images, run, *more, steps=2, data="photos"):
     """Train a small one for a moment; returns the exit status."""
     words = ["--size", 16, "--batch", 2, "--steps", steps, "--device", "cpu", "--precision", "fp32"]
     words += [*SMALL_TRANSLATORS[method], *more]
-    return main(["train", method, "--data", str(pictures / data), "--run", str(run), *map(str, words)])
+    return main(["train", method, "--data", str(images / data), "--run", str(run), *map(str, words)])
 
 
 @pytest.mark.parametrize(
@@ -482,11 +482,11 @@ def translator(method, pictures, run, *more, steps=2, data="photos"):
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
 )
 def test_a_translator_is_trained_and_goes_on_by_the_same_command(
-    pictures, tmp_path, capsys, method, words, data, rows
+    images, tmp_path, capsys, method, words, data, rows
 ):  # fmt: skip
     run = tmp_path / "a run"
-    words = [str(word).replace("{}", str(pictures)) for word in words]
-    assert translator(method, pictures, run, *words, data=data) == 0
+    words = [str(word).replace("{}", str(images)) for word in words]
+    assert translator(method, images, run, *words, data=data) == 0
     said = capsys.readouterr().out
     assert "2 steps, 4 images" in said
     assert f"ganvas translate '{run}'" in said
@@ -494,21 +494,21 @@ def test_a_translator_is_trained_and_goes_on_by_the_same_command(
     with Image.open(run / "samples/step-00000002.png") as sheet:
         assert sheet.size == (8 * 66 + 2, rows * 66 + 2)
     assert (run / "samples/data.png").exists()
-    assert translator(method, pictures, run, *words, data=data) == 0
+    assert translator(method, images, run, *words, data=data) == 0
     assert "nothing was trained" in capsys.readouterr().out
-    assert translator(method, pictures, run, *words, data=data, steps=3) == 0
+    assert translator(method, images, run, *words, data=data, steps=3) == 0
     model = checkpoint.load(run, torch.device("cpu"))
     assert model.step == 3
     out = model.method.translate(torch.zeros(1, model.facts.spec.channels, 16, 16))
     assert out.shape == (1, model.facts.spec.outputs, 16, 16)
 
 
-def test_a_run_that_learns_from_other_pairs_is_another_run(pictures, tmp_path, capsys):
+def test_a_run_that_learns_from_other_pairs_is_another_run(images, tmp_path, capsys):
     run = tmp_path / "run"
-    assert translator("pix2pix", pictures, run, "--task", "denoise") == 0
-    assert translator("pix2pix", pictures, run, "--task", "denoise:0.1", steps=3) == 0  # the same, written out
+    assert translator("pix2pix", images, run, "--task", "denoise") == 0
+    assert translator("pix2pix", images, run, "--task", "denoise:0.1", steps=3) == 0  # the same, written out
     capsys.readouterr()
-    target = pictures / "partners"
+    target = images / "partners"
     for words, said in (
         (["--task", "denoise:0.2"], "task is denoise:0.1, not denoise:0.2"),
         (["--side", "ab"], "side is none, not ab"),
@@ -517,39 +517,39 @@ def test_a_run_that_learns_from_other_pairs_is_another_run(pictures, tmp_path, c
         (["--task", "denoise", "--holdout", 0.5], "holdout is 0.0, not 0.5"),
         (["--task", "denoise", "--flip"], "flip is False, not True"),
     ):
-        assert translator("pix2pix", pictures, run, *words, steps=4) == 2
+        assert translator("pix2pix", images, run, *words, steps=4) == 2
         assert said in capsys.readouterr().err
     other = tmp_path / "other"
-    assert translator("pix2pix", pictures, other, "--target", target) == 0
+    assert translator("pix2pix", images, other, "--target", target) == 0
     capsys.readouterr()
     for words, said in (
-        (["--target", pictures / "others" / ".." / "grey"], f"target is {target.resolve()}, not"),
+        (["--target", images / "others" / ".." / "grey"], f"target is {target.resolve()}, not"),
         (["--task", "denoise"], "task is none, not denoise:0.1"),
     ):
-        assert translator("pix2pix", pictures, other, *words, steps=4) == 2
+        assert translator("pix2pix", images, other, *words, steps=4) == 2
         assert said in capsys.readouterr().err
     assert checkpoint.load(other, torch.device("cpu")).step == 2
 
 
-def test_what_is_done_to_pairs_and_what_is_wrong_with_them_is_said(pictures, tmp_path, capsys):
-    assert translator("pix2pix", pictures, tmp_path / "a", "--side", "ab", "--flip", data="halves") == 0
+def test_what_is_done_to_pairs_and_what_is_wrong_with_them_is_said(images, tmp_path, capsys):
+    assert translator("pix2pix", images, tmp_path / "a", "--side", "ab", "--flip", data="halves") == 0
     assert "mirrored left to right, source and target alike" in capsys.readouterr().err
-    assert translator("autoencoder", pictures, tmp_path / "b", "--task", "colorize", data="grey") == 0
-    assert "8 of the 8 pictures of" in capsys.readouterr().err
-    assert translator("autoencoder", pictures, tmp_path / "c") == 0
+    assert translator("autoencoder", images, tmp_path / "b", "--task", "colorize", data="grey") == 0
+    assert "8 of the 8 images of" in capsys.readouterr().err
+    assert translator("autoencoder", images, tmp_path / "c") == 0
     quiet = capsys.readouterr().err
     assert "mirrored" not in quiet
     assert "are grey" not in quiet
 
 
-def test_what_is_held_out_is_not_learned_from_and_is_what_the_sheets_show(pictures, tmp_path):
+def test_what_is_held_out_is_not_learned_from_and_is_what_the_sheets_show(images, tmp_path):
     run = tmp_path / "run"
-    assert translator("pix2pix", pictures, run, "--target", pictures / "partners", "--holdout", 0.4) == 0
+    assert translator("pix2pix", images, run, "--target", images / "partners", "--holdout", 0.4) == 0
     facts = checkpoint.read_run(run)
     assert facts.holdout == 0.4
-    assert 2 <= facts.pictures < 8
-    held = [path for path in sorted((pictures / "photos").iterdir()) if held_out(path, 0.4)]
-    assert facts.pictures == 8 - len(held)
+    assert 2 <= facts.images < 8
+    held = [path for path in sorted((images / "photos").iterdir()) if held_out(path, 0.4)]
+    assert facts.images == 8 - len(held)
     with Image.open(run / "samples/step-00000002.png") as sheet:
         shown = np.array(sheet)[2:66:4, 2 : 8 * 66 : 4]
     first = read_square(held[0], size=16, channels=3).permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""Models side by side: who is better, how surely, by which pictures; and what is refused, named or left out."""
+"""Models side by side: who is better, how surely, by which images; and what is refused, named or left out."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ import torch
 from conftest import (
     facts_of,
     labelled_source,
-    noise_pictures,
+    noise_images,
     noise_source,
     pairs_source,
     photograph,
@@ -33,7 +33,7 @@ from torch.nn import functional
 from ganvas import checkpoint, evaluation, metrics
 from ganvas.checkpoint import Model
 from ganvas.cli import main
-from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.progress import silently
 from ganvas.errors import ModelError
 from ganvas.evaluation.judging import models as judging
@@ -43,16 +43,16 @@ from ganvas.metrics.features import Features
 from ganvas.nets.vgg import LAYERS
 
 CPU = torch.device("cpu")
-TINY = Features("tiny", "the means of rows", 16, lambda pictures: pictures.float().mean((1, 3)))  # (N, H)
+TINY = Features("tiny", "the means of rows", 16, lambda images: images.float().mean((1, 3)))  # (N, H)
 
 
 def off_by(levels, source):
-    """A model of this source that is off by so many grey levels, picture by picture (N,)."""
-    given = [picture.numpy().tobytes() for picture in source.pictures.source]
+    """A model of this source that is off by so many grey levels, image by image (N,)."""
+    given = [image.numpy().tobytes() for image in source.images.source]
     amounts = dict(zip(given, torch.as_tensor(levels, dtype=torch.float32).tolist(), strict=True))
 
     def turn(images):
-        off = [amounts.get(picture.numpy().tobytes(), 0.0) for picture in bytes_of(images)]
+        off = [amounts.get(image.numpy().tobytes(), 0.0) for image in bytes_of(images)]
         return images + torch.tensor(off)[:, None, None, None] * 2 / 255
 
     return model_of(source, turn)
@@ -63,7 +63,7 @@ def bytes_of(images):
 
 
 def breaking(source, broken):
-    """A model that makes no numbers of the pictures with these numbers."""
+    """A model that makes no numbers of the images with these numbers."""
     levels = torch.zeros(len(source))
     levels[list(broken)] = torch.nan
     return off_by(levels, source)
@@ -135,18 +135,18 @@ def test_only_who_is_surely_better_than_each_other_wins():
     assert score.winner(["b", "worst"]) == "b"
     assert score.winner(["worst", "a", "b"]) is None
     assert score.winner(["a"]) is None
-    assert len(score.differences) == 3 + 3 * 2  # each to each, and each to input and mean picture
+    assert len(score.differences) == 3 + 3 * 2  # each to each, and each to input and mean image
 
 
-def test_chance_alone_looks_sure_in_about_one_case_of_twenty_even_of_few_pictures():
+def test_chance_alone_looks_sure_in_about_one_case_of_twenty_even_of_few_images():
     lot = torch.Generator().manual_seed(0)
     for n, most in ((6, 0.11), (10, 0.09), (30, 0.08)):
         low, high = metrics.bootstrap(torch.randn(n, 1000, generator=lot))
         assert 0.02 < float(((low > 0) | (high < 0)).double().mean()) < most
 
 
-@pytest.mark.parametrize(("n", "words"), [(1, "of one picture nobody can say"), (5, "of 5 pictures nobody can say")])
-def test_of_a_few_pictures_nobody_can_say_how_surely_and_nobody_wins(n, words):
+@pytest.mark.parametrize(("n", "words"), [(1, "of one image nobody can say"), (5, "of 5 images nobody can say")])
+def test_of_a_few_images_nobody_can_say_how_surely_and_nobody_wins(n, words):
     source = middling(n=n)
     found = compared(source, {"a": [1] * n, "b": [9] * n})
     score = found["MAE"]
@@ -163,14 +163,14 @@ def test_of_a_few_pictures_nobody_can_say_how_surely_and_nobody_wins(n, words):
 # --- beside the models ----------------------------------------------------------------------------------------------
 
 
-def test_the_mean_picture_answers_the_mean_of_all_targets():
+def test_the_mean_image_answers_the_mean_of_all_targets():
     source = pairs_source(n=20, size=32, channels=1, target_channels=3)
     found = evaluation.evaluate_pairs({"a": model_of(source, lambda x: x.expand(-1, 3, -1, -1))}, source)
-    targets = source.pictures.target.numpy().astype(float)
+    targets = source.images.target.numpy().astype(float)
     mean = np.round(targets.mean(0))
-    assert found.values["mean picture MAE"].tolist() == pytest.approx(np.abs(targets - mean).mean((1, 2, 3)))
+    assert found.values["mean image MAE"].tolist() == pytest.approx(np.abs(targets - mean).mean((1, 2, 3)))
     assert found.values["input MAE"].tolist() == pytest.approx(
-        np.abs(targets - source.pictures.source.numpy()).mean((1, 2, 3))
+        np.abs(targets - source.images.source.numpy()).mean((1, 2, 3))
     )
 
 
@@ -181,7 +181,7 @@ def test_similarity_over_scales_is_measured_from_176_pixels_on():
     assert names[256] - names[128] == {"MS-SSIM"}
 
 
-def test_sets_are_compared_from_fifty_pictures_on_each_left_out_once(monkeypatch):
+def test_sets_are_compared_from_fifty_images_on_each_left_out_once(monkeypatch):
     asked = []
     distance = metrics.frechet_distance
     monkeypatch.setattr(metrics, "frechet_distance", lambda a, b: (asked.append(len(b)), distance(a, b))[1])
@@ -196,14 +196,14 @@ def test_sets_are_compared_from_fifty_pictures_on_each_left_out_once(monkeypatch
     for name, way in (("FID (tiny)", metrics.frechet_difference), ("KID (tiny)", metrics.kernel_difference)):
         score = found[name]
         seen = {model: TINY.see(bytes_of_answer(found, source, levels[model])) for model in levels}
-        value, half = way(TINY.see(source.pictures.target), seen["a"], seen["b"])
+        value, half = way(TINY.see(source.images.target), seen["a"], seen["b"])
         mean = score.between("a", "b").mean
         assert (mean.value, mean.low, mean.high) == pytest.approx((value, value - half, value + half))
         assert score.winner(list(levels)) == "a"
 
 
 def bytes_of_answer(found, source, levels):
-    return (source.pictures.source + torch.as_tensor(levels).to(torch.uint8)[:, None, None, None]).to(torch.uint8)
+    return (source.images.source + torch.as_tensor(levels).to(torch.uint8)[:, None, None, None]).to(torch.uint8)
 
 
 def blurred(images, pixels):
@@ -213,7 +213,7 @@ def blurred(images, pixels):
 
 def test_who_keeps_the_finest_details_wins_by_patches():
     images = smooth(60, size=32)
-    source = Source("smooth", Spec(32, 3, target_channels=3), Pairs(images, images))
+    source = Source("smooth", Spec(32, 3, target_channels=3), PairBatch(images, images))
     models = {
         "right": model_of(source, lambda x: x),
         "soft": model_of(source, lambda x: blurred(x, 3)),
@@ -228,7 +228,7 @@ def test_who_keeps_the_finest_details_wins_by_patches():
         assert score.winner(["soft", "softer"]) == "soft"
         assert "soft is better than softer in SWD" in score.verdict(score.between("soft", "softer"))
         assert (score.n, score.each) == (60, False)
-        assert set(score.values) == {*models, "input", "mean picture"}
+        assert set(score.values) == {*models, "input", "mean image"}
     assert found["SWD"].values["softer"].value > found["SWD all levels"].values["softer"].value
     assert "7x7 patches" in found.protocol["SWD"]
 
@@ -243,7 +243,7 @@ def test_patches_are_compared_from_fifty_images_on():
     assert "SWD" not in {score.name for score in compared(source, {"a": [1] * 60}, wanted=False).scores}
 
 
-# --- what is no picture ---------------------------------------------------------------------------------------------
+# --- what is no image ---------------------------------------------------------------------------------------------
 
 
 def test_what_is_no_number_is_counted_named_and_left_out_of_every_answer():
@@ -251,7 +251,7 @@ def test_what_is_no_number_is_counted_named_and_left_out_of_every_answer():
     good = off_by(range(10), source)
     found = evaluation.evaluate_pairs({"broken": breaking(source, [2, 5]), "good": good}, source)
     (note,) = found.notes
-    assert note.startswith("2 of the 10 pictures of broken hold what is no number (2.png, 5.png)")
+    assert note.startswith("2 of the 10 images of broken hold what is no number (2.png, 5.png)")
     assert found.numbers == [0, 1, 3, 4, 6, 7, 8, 9]
     assert {score.n for score in found.scores} == {8}
     assert found.values["good MAE"].tolist() == found.numbers
@@ -259,7 +259,7 @@ def test_what_is_no_number_is_counted_named_and_left_out_of_every_answer():
     assert not {2, 5} & {one.number for one in found.shown}
 
 
-def test_where_hardly_any_picture_is_one_the_rest_is_judged_as_few_are():
+def test_where_hardly_any_image_is_one_the_rest_is_judged_as_few_are():
     source = middling(n=55)
     found = evaluation.evaluate_pairs({"a": breaking(source, range(51))}, source, features=TINY)
     assert "FID (tiny)" not in {score.name for score in found.scores}
@@ -267,7 +267,7 @@ def test_where_hardly_any_picture_is_one_the_rest_is_judged_as_few_are():
     assert found.protocol["intervals"].startswith("none")
     assert json.dumps(found.to_json(), allow_nan=False)
     halves = {"a": breaking(source, range(30)), "b": breaking(source, range(25, 55))}
-    with pytest.raises(ModelError, match="a and b: of every picture one of them makes what holds no number"):
+    with pytest.raises(ModelError, match="a and b: of every image one of them makes what holds no number"):
         evaluation.evaluate_pairs(halves, source)
 
 
@@ -277,7 +277,7 @@ def test_where_hardly_any_picture_is_one_the_rest_is_judged_as_few_are():
 class Counted:
     """Pairs that are decoded when asked for; counts how often."""
 
-    batch = Pairs
+    batch = PairBatch
 
     def __init__(self, pairs):
         self.pairs, self.asked = pairs, []
@@ -293,8 +293,8 @@ class Counted:
 def test_each_pair_is_read_once_for_the_mean_and_once_for_all_models_whatever_their_number(monkeypatch):
     monkeypatch.setattr(evaluation.outputs, "_PIXELS_AT_ONCE", 2**13)
     whole = middling(n=200)
-    counted = Counted(whole.pictures)
-    source = replace(whole, pictures=counted)
+    counted = Counted(whole.images)
+    source = replace(whole, images=counted)
     models = {f"m{k}": model_of(whole, shifted(k)) for k in range(4)}
     alive = []
     rows = Source.rows
@@ -309,16 +309,16 @@ def test_each_pair_is_read_once_for_the_mean_and_once_for_all_models_whatever_th
 def test_some_rows_of_a_set_are_the_same_in_memory_or_not():
     whole = replace(middling(n=20), names=tuple(f"{i}.png" for i in range(20)))
     kept = [19, 3, 4, 7]
-    for source in (whole, replace(whole, pictures=Counted(whole.pictures))):
+    for source in (whole, replace(whole, images=Counted(whole.images))):
         some = source.only(kept)
-        assert (len(some), some.batch) == (4, Pairs)
+        assert (len(some), some.batch) == (4, PairBatch)
         assert [some.name_of(row) for row in range(4)] == ["19.png", "3.png", "4.png", "7.png"]
-        assert torch.equal(some.rows(range(4)).source, whole.pictures.source[kept])
-        assert torch.equal(some.only([1]).rows([0]).target, whole.pictures.target[[3]])
+        assert torch.equal(some.rows(range(4)).source, whole.images.source[kept])
+        assert torch.equal(some.only([1]).rows([0]).target, whole.images.target[[3]])
     assert replace(whole, names=()).only(kept).name_of(0) == ""
 
 
-def test_times_are_those_of_the_batches_not_of_single_pictures_that_are_shown():
+def test_times_are_those_of_the_batches_not_of_single_images_that_are_shown():
     source = middling(n=32)
     model = model_of(source, lambda images: (time.sleep(0.02), images)[1])
     assert evaluation.evaluate_pairs({"a": model}, source).milliseconds["a"] < 10
@@ -355,7 +355,7 @@ def test_names_that_no_file_can_have_stay_in_the_folder(tmp_path):
     out.mkdir(parents=True)
     evaluation.write(out, found)
     kept = json.loads((out / "metrics.json").read_text())
-    files = [file for one in kept["pictures"] for file in one["files"].values()]
+    files = [file for one in kept["images"] for file in one["files"].values()]
     assert len({*files, *kept["sheets"].values()}) == len(files) + len(names)
     for file in (*files, *kept["sheets"].values()):
         assert (out / file).resolve().is_relative_to(out)
@@ -365,18 +365,18 @@ def test_names_that_no_file_can_have_stay_in_the_folder(tmp_path):
     assert [float(row[f"{name} MAE"]) for name in names] == pytest.approx(range(8))
 
 
-def test_both_ways_keep_each_its_own_pictures(tmp_path):
+def test_both_ways_keep_each_its_own_images(tmp_path):
     a, b = sides()
     spec = Spec(16, 1, target_channels=1)
     model = Model(TurnsBothWays(spec, lambda x, way: x).eval(), replace(facts_of(a), spec=spec), 3)
     evaluation.write(tmp_path, evaluation.evaluate_unpaired({"a": model}, a, b))
     kept = json.loads((tmp_path / "metrics.json").read_text())
-    given = {"ab": a.pictures.images, "ba": b.pictures.images}
-    assert {way for one in kept["pictures"] for way in given if f"evenly taken, {way}" in one["why"]} == {"ab", "ba"}
-    for one in kept["pictures"]:
+    given = {"ab": a.images.images, "ba": b.images.images}
+    assert {way for one in kept["images"] for way in given if f"evenly taken, {way}" in one["why"]} == {"ab", "ba"}
+    for one in kept["images"]:
         way = one["why"][0].rpartition(", ")[2]
-        with Image.open(tmp_path / one["files"]["input"]) as picture:
-            assert np.array_equal(np.asarray(picture), given[way][one["number"], 0])
+        with Image.open(tmp_path / one["files"]["input"]) as image:
+            assert np.array_equal(np.asarray(image), given[way][one["number"], 0])
 
 
 def test_what_an_earlier_evaluation_left_is_not_taken_for_the_new_one(tmp_path, monkeypatch):
@@ -397,7 +397,7 @@ def test_what_an_earlier_evaluation_left_is_not_taken_for_the_new_one(tmp_path, 
 
 def test_models_that_draw_are_compared_by_the_same_tenths_and_blocks():
     real, other = labelled_source(n=120, seed=1), labelled_source(n=120, seed=2)
-    darker = replace(other, pictures=Images(other.pictures.images // 2, other.pictures.labels))
+    darker = replace(other, images=ImageBatch(other.images.images // 2, other.images.labels))
     near, far = (Model(Repeats(one).eval(), facts_of(one), 7) for one in (other, darker))
     by_class = Model(RepeatsByClass(other).eval(), facts_of(other), 7)
     found = evaluation.evaluate_drawn({"near": near, "far": far, "a/b": by_class}, real, features=TINY, count=120)
@@ -414,9 +414,9 @@ def test_models_that_draw_are_compared_by_the_same_tenths_and_blocks():
 
 def test_diversity_is_of_a_class_only_where_the_classes_of_all_models_are_known():
     real, plain = labelled_source(n=120, seed=1), labelled_source(n=120, seed=2)
-    labels = real.pictures.labels
-    lighter = (real.pictures.images // 4 + 64 * labels[:, None, None, None]).to(torch.uint8)  # class by class
-    real = replace(real, pictures=Images(lighter, labels))
+    labels = real.images.labels
+    lighter = (real.images.images // 4 + 64 * labels[:, None, None, None]).to(torch.uint8)  # class by class
+    real = replace(real, images=ImageBatch(lighter, labels))
     told = Model(RepeatsByClass(plain).eval(), facts_of(plain), 7)
     silent = Model(Repeats(plain).eval(), facts_of(plain), 7)
     alone, both = (
@@ -453,7 +453,7 @@ def saved(folder, seeds, *, size=40):
 
 
 def run_of(place, method, data, *, steps=1, source=None, **facts):
-    """A run that has learned from noise, and says that it learned from the pictures of a folder."""
+    """A run that has learned from noise, and says that it learned from the images of a folder."""
     source = source or pairs_source(n=8, channels=3)
     known = facts_of(source, method, **facts)
     train_to(place, steps, source=source, facts=replace(known, data=str(data)))
@@ -467,8 +467,8 @@ def _place(tmp_path_factory):
     learned_from = saved(place / "learned", range(5))
     held = saved(place / "held", range(100, 107))
     shutil.copy(learned_from / "1.png", held / "copied.png")
-    with Image.open(learned_from / "3.png") as picture:
-        picture.resize((32, 32)).save(held / "again.jpg", quality=90)
+    with Image.open(learned_from / "3.png") as image:
+        image.resize((32, 32)).save(held / "again.jpg", quality=90)
     for method in ("pix2pix", "autoencoder"):
         run_of(place / method, method, learned_from, task="denoise:0.1")
     return place
@@ -495,7 +495,7 @@ def test_compare_leaves_out_what_was_learned_from_and_tells_it_all(place, tmp_pa
     assert [model["name"] for model in kept["models"]] == ["pix2pix", "autoencoder"]
     (note,) = kept["notes"]
     who, which = "pix2pix and autoencoder", "copied.png (as 1.png), again.jpg (as 3.png)"
-    assert note == f"2 of 9 pictures left out, for {who} learned from them: {which}"
+    assert note == f"2 of 9 images left out, for {who} learned from them: {which}"
     assert f"NOTE: {note}" in said
     rows = list(csv.DictReader((tmp_path / "one/metrics.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == [f"{seed}.png" for seed in range(100, 107)]
@@ -507,7 +507,7 @@ def test_compare_leaves_out_what_was_learned_from_and_tells_it_all(place, tmp_pa
             )
             assert one["value"] == pytest.approx(np.mean(first) - np.mean(second), abs=1e-9)
         assert score["winner"] is None or f"best in {score['name']}: {score['winner']}" in said
-    assert {"input", "mean picture"} < set(kept["baselines"])
+    assert {"input", "mean image"} < set(kept["baselines"])
 
     assert run("compare", *models, "--data", place / "held", "--out", tmp_path / "two") == 0
     names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
@@ -529,7 +529,7 @@ def test_compare_leaves_out_what_was_learned_from_and_tells_it_all(place, tmp_pa
         (["{}/pix2pix", "{}/pix2pix/step-00000001/weights.safetensors"], "is the same model as"),
         (["{}/pix2pix", "{digits}"], "pix2pix translates; gan generates; compare those that do the same"),
         (["{}/pix2pix", "{}/nosuch"], "no such run or model file"),
-        (["{}/pix2pix", "{}/autoencoder", "--data", "{}/empty"], "no pictures"),
+        (["{}/pix2pix", "{}/autoencoder", "--data", "{}/empty"], "no images"),
         (["{}/pix2pix", "{}/autoencoder", "--target", "{}/learned"], "have no partner"),
         (["{}/pix2pix", "{}/autoencoder", "--paired"], "--paired: is for models that learned without pairs"),
         (["{}/pix2pix", "{}/autoencoder", "--images-only", "--lpips"], "--images-only: measures nothing"),
@@ -558,17 +558,17 @@ def test_models_of_other_sizes_colours_and_tasks_are_told_apart(place, tmp_path,
     cartoon = run_of(tmp_path / "cartoon", "autoencoder", place / "learned", task="cartoon")
     for model, words in (
         (other, "different sizes (pix2pix 16, autoencoder 32 pixels): add --size"),
-        (grey, "pictures of different kinds (grey, colour"),
+        (grey, "images of different kinds (grey, colour"),
         (cartoon, "the models learned different things (pix2pix by --task denoise:0.1; autoencoder by --task cartoon)"),
     ):
         assert run("compare", place / "pix2pix", model, "--data", place / "held", "--out", tmp_path / "no") == 2
         assert words in capsys.readouterr().err
     words = ["--data", place / "held", "--out", tmp_path / "out", "--size", 16]
     assert run("compare", place / "pix2pix", other, *words) == 0
-    assert "autoencoder learned from pictures of 32 pixels, and these have 16" in kept_in(tmp_path / "out")["notes"]
+    assert "autoencoder learned from images of 32 pixels, and these have 16" in kept_in(tmp_path / "out")["notes"]
 
 
-def test_pictures_stay_where_none_would_be_left_and_it_is_not_said_that_they_were_left_out(place, tmp_path):
+def test_images_stay_where_none_would_be_left_and_it_is_not_said_that_they_were_left_out(place, tmp_path):
     data = saved(tmp_path / "data", range(200, 204))
     for half, seeds in (("a", (200, 201)), ("b", (202, 203))):
         (tmp_path / half).mkdir()
@@ -584,7 +584,7 @@ def test_pictures_stay_where_none_would_be_left_and_it_is_not_said_that_they_wer
     kept, (note,), knowing = judging.without_known(models, source, track=silently)
     assert list(kept.names) == ["202.png", "203.png"]
     assert not knowing
-    assert note == "2 of 4 pictures left out, for a learned from them: 200.png, 201.png"
+    assert note == "2 of 4 images left out, for a learned from them: 200.png, 201.png"
 
 
 def test_a_copy_of_what_was_learned_from_is_found_out_whatever_its_folder_is_called(place, tmp_path):
@@ -592,7 +592,7 @@ def test_a_copy_of_what_was_learned_from_is_found_out_whatever_its_folder_is_cal
     models = contenders_of(place / "pix2pix", {"a": place / "learned"})
     kept, (note,), knowing = judging.without_known(models, opened(copied), track=silently)
     assert len(kept) == 5
-    assert note.startswith("a learned from these very pictures")
+    assert note.startswith("a learned from these very images")
     assert judging.learned_from(models, str(copied), knowing)["a"].startswith("YES")
     assert judging.learned_from(models, str(copied), [])["a"].startswith("no")
 
@@ -607,8 +607,8 @@ def contenders_of(run, folders):
 
 def opened(folder):
     files = sorted(folder.iterdir())
-    pictures = Images(noise_pictures(len(files), channels=3))
-    return Source(str(folder), Spec(16, 3), pictures, names=tuple(file.name for file in files))
+    images = ImageBatch(noise_images(len(files), channels=3))
+    return Source(str(folder), Spec(16, 3), images, names=tuple(file.name for file in files))
 
 
 def test_names_of_models_are_short_and_never_those_of_the_other_answers(place, tmp_path):
@@ -646,28 +646,28 @@ def test_every_save_of_a_run_is_judged_in_its_order(place, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
-def test_what_drawn_pictures_are_held_against_was_not_learned_from_either(tmp_path):
+def test_what_drawn_images_are_held_against_was_not_learned_from_either(tmp_path):
     for name, n in (("learned", 4), ("held", 60)):
         (tmp_path / name).mkdir()
-        for i, picture in enumerate(noise_pictures(n, seed=n)):
-            Image.fromarray(picture[0].numpy()).save(tmp_path / name / f"{i}.png")
+        for i, image in enumerate(noise_images(n, seed=n)):
+            Image.fromarray(image[0].numpy()).save(tmp_path / name / f"{i}.png")
     shutil.copy(tmp_path / "learned/2.png", tmp_path / "held/copied.png")
     model = run_of(tmp_path / "gan", "gan", tmp_path / "learned", source=noise_source(n=8))
     words = ["--data", tmp_path / "held", "--count", 50, "--features", "digits", "--out", tmp_path / "out"]
     assert run("evaluate", model, *words) == 0
     kept = kept_in(tmp_path / "out")
-    assert kept["notes"] == ["1 of 61 pictures left out, for gan learned from them: copied.png (as 2.png)"]
-    assert kept["protocol"]["reference"].startswith("60 pictures of ")
+    assert kept["notes"] == ["1 of 61 images left out, for gan learned from them: copied.png (as 2.png)"]
+    assert kept["protocol"]["reference"].startswith("60 images of ")
 
 
 @pytest.fixture
 def pairs(tmp_path):
-    """Two folders of pictures that belong together by their names."""
+    """Two folders of images that belong together by their names."""
     data, target = saved(tmp_path / "as", range(300, 304)), tmp_path / "bs"
     target.mkdir()
     for file in data.iterdir():
-        with Image.open(file) as picture:
-            picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(target / file.name)
+        with Image.open(file) as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(target / file.name)
     return data, target
 
 
@@ -678,7 +678,7 @@ def test_who_learned_without_pairs_is_judged_by_true_ones_beside_who_learned_wit
     assert run("compare", cyclegan, place / "pix2pix", *words, "--out", tmp_path / "out") == 0
     kept = kept_in(tmp_path / "out")
     assert kept["kind"] == "pairs"
-    assert set(kept["scores"][2]["values"]) == {"cyclegan", "pix2pix", "input", "mean picture"}
+    assert set(kept["scores"][2]["values"]) == {"cyclegan", "pix2pix", "input", "mean image"}
     assert run("evaluate", cyclegan, *words, "--paired", "--direction", "ba", "--out", tmp_path / "back") == 0
     back = kept_in(tmp_path / "back")
     assert (back["kind"], back["protocol"]["direction"]) == ("pairs", "ba")
@@ -687,7 +687,7 @@ def test_who_learned_without_pairs_is_judged_by_true_ones_beside_who_learned_wit
 
 
 @pytest.mark.parametrize(("channels", "target_channels"), [(1, 3), (3, 1)])
-def test_without_partners_there_are_pictures_of_whatever_the_model_takes(
+def test_without_partners_there_are_images_of_whatever_the_model_takes(
     channels, target_channels, place, tmp_path, capsys
 ):
     source = pairs_source(n=8, channels=channels, target_channels=target_channels)
@@ -696,19 +696,19 @@ def test_without_partners_there_are_pictures_of_whatever_the_model_takes(
         out = tmp_path / f"out {number}"
         assert run("evaluate", model, "--data", place / "held", "--out", out, *words) == 0
         kept = kept_in(out)
-        assert (kept["kind"], [score["name"] for score in kept["scores"]]) == ("pictures", ["checkerboard"])
+        assert (kept["kind"], [score["name"] for score in kept["scores"]]) == ("images", ["checkerboard"])
         assert kept["columns"] == ["input", "pix2pix"]
         assert any("no scores" in note for note in kept["notes"]) is not bool(words)
         assert not (out / "metrics.csv").exists()
         assert (out / "index.html").exists()
     capsys.readouterr()
     assert run("evaluate", model, "--data", place / "held", "--out", tmp_path / "no", "--lpips") == 2
-    assert "--features, --lpips and --paired are for pictures with partners; no scores" in capsys.readouterr().err
+    assert "--features, --lpips and --paired are for images with partners; no scores" in capsys.readouterr().err
 
 
 def test_models_of_style_are_compared_by_one_painting_whatever_it_is_called(place, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(features, "open_vgg", lambda *_, **__: vgg_of_chance(LAYERS[-1], width=2))
-    noise = Source("noise", Spec(16, 3), Images(noise_pictures(8, channels=3)))
+    noise = Source("noise", Spec(16, 3), ImageBatch(noise_images(8, channels=3)))
     for name, seed in (("a", 500), ("b", 501), ("c", 500)):
         painting = saved(tmp_path / "paintings" / name, [seed]) / f"{seed}.png"
         painting = painting.rename(painting.with_name("painting.png"))
@@ -732,4 +732,4 @@ def test_names_that_are_no_text_are_told_as_far_as_they_are(place, tmp_path):
     assert run("evaluate", place / "pix2pix", "--data", data, "--out", tmp_path / "out") == 0
     rows = csv.DictReader((tmp_path / "out/metrics.csv").read_text(encoding="utf-8").splitlines())
     assert [row["name"] for row in rows] == ["601.png", "caf??.png"]
-    assert [one["name"] for one in kept_in(tmp_path / "out")["pictures"]] == ["601.png", "caf??.png"]
+    assert [one["name"] for one in kept_in(tmp_path / "out")["images"]] == ["601.png", "caf??.png"]

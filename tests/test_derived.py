@@ -1,4 +1,4 @@
-"""Tasks make pairs of single pictures, show users' pictures in the same way, and give back what they promise."""
+"""Tasks make pairs of single images, show users' images in the same way, and give back what they promise."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from conftest import photograph
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ganvas.data.batch import Pairs
+from ganvas.data.batch import PairBatch
 from ganvas.data.tasks import base, filters, textures
 from ganvas.errors import DataError, SettingError
 from ganvas.imaging import lab
@@ -17,7 +17,7 @@ NAMES = base.names()
 SIZE = 32
 
 
-def picture_of(size=SIZE, *, channels=3, seed=0):
+def image_of(size=SIZE, *, channels=3, seed=0):
     image = np.array(photograph(seed=seed, width=size, height=size).convert("RGB" if channels == 3 else "L"))
     return torch.from_numpy(image.reshape(size, size, channels)).permute(2, 0, 1).contiguous()
 
@@ -30,9 +30,9 @@ def digits(n, *, size):
 
 def batch_of(task, n=6, *, size=SIZE, grey=False):
     if task.name == "hidden-digit":
-        return Pairs.together([task.pair(digit) for digit in digits(n, size=size)])
+        return PairBatch.together([task.pair(digit) for digit in digits(n, size=size)])
     channels = task.read_channels(grey)
-    return Pairs.together([task.pair(picture_of(size, channels=channels, seed=i)) for i in range(n)])
+    return PairBatch.together([task.pair(image_of(size, channels=channels, seed=i)) for i in range(n)])
 
 
 def chance(seed=0):
@@ -70,16 +70,16 @@ def test_all_chance_comes_from_the_generator(name):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_picture_of_any_shape_goes_through(name, channels):
+def test_a_image_of_any_shape_goes_through(name, channels):
     task = base.task(name)
-    picture = picture_of(40, channels=channels)[:, :29, :]
-    alpha = torch.full(picture.shape[1:], 200, dtype=torch.uint8)
+    image = image_of(40, channels=channels)[:, :29, :]
+    alpha = torch.full(image.shape[1:], 200, dtype=torch.uint8)
     alpha[5:9, 5:20] = 0
-    shown = task.enter(picture, alpha)
+    shown = task.enter(image, alpha)
     assert shown.dtype == torch.uint8
     assert len(shown) == (task.channels or channels)
     output = to_signed(shown[:1]).expand(task.target_channels or channels, -1, -1)
-    result, see_through = task.leave(picture, alpha, output)
+    result, see_through = task.leave(image, alpha, output)
     assert result.dtype == torch.uint8
     assert len(result) in (1, 3)
     assert result.shape[1:] == shown.shape[1:]
@@ -88,7 +88,7 @@ def test_a_picture_of_any_shape_goes_through(name, channels):
     else:
         assert see_through.shape == result.shape[1:]
         assert see_through.dtype == torch.uint8
-        assert task.leave(picture, None, output)[1] is None
+        assert task.leave(image, None, output)[1] is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,42 +120,42 @@ def test_a_task_that_there_is_not_is_refused_in_one_line(given, said):
 # --- one by one -----------------------------------------------------------------------------------------------------
 
 
-def test_colorize_gives_back_the_picture_from_its_own_pair():
-    task, picture = base.task("colorize"), picture_of()
-    pairs = task.pair(picture).signed()
-    back, _ = task.leave(picture, None, pairs.target[0])
-    error = (back.float() - picture.float()).square().mean()
+def test_colorize_gives_back_the_image_from_its_own_pair():
+    task, image = base.task("colorize"), image_of()
+    pairs = task.pair(image).signed()
+    back, _ = task.leave(image, None, pairs.target[0])
+    error = (back.float() - image.float()).square().mean()
     assert 10 * torch.log10(255**2 / error) > 44  # decibels; a byte of a or b is 0.86, which dark reds show most
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colorize_keeps_the_lightness_whatever_the_colours(channels):
-    task, picture = base.task("colorize"), picture_of(channels=channels)
+    task, image = base.task("colorize"), image_of(channels=channels)
     colours = torch.rand(2, SIZE, SIZE, generator=chance()) * 2 - 1
-    result, _ = task.leave(picture, None, colours)
-    assert (lab.lightness(result) - lab.lightness(picture)).abs().max() < 0.3
+    result, _ = task.leave(image, None, colours)
+    assert (lab.lightness(result) - lab.lightness(image)).abs().max() < 0.3
     assert result.float().std(0).mean() > 10  # in colour it is
 
 
-def test_a_large_picture_is_coloured_in_strips_without_seams(monkeypatch):
-    task, picture = base.task("colorize"), picture_of()
+def test_a_large_image_is_coloured_in_strips_without_seams(monkeypatch):
+    task, image = base.task("colorize"), image_of()
     colours = torch.rand(2, SIZE, SIZE, generator=chance()) * 2 - 1
-    whole = task.enter(picture, None), task.leave(picture, None, colours)[0]
+    whole = task.enter(image, None), task.leave(image, None, colours)[0]
     monkeypatch.setattr(base, "_STRIP", 5 * SIZE)
-    assert torch.equal(task.enter(picture, None), whole[0])
-    assert torch.equal(task.leave(picture, None, colours)[0], whole[1])
+    assert torch.equal(task.enter(image, None), whole[0])
+    assert torch.equal(task.leave(image, None, colours)[0], whole[1])
 
 
 def test_grey_is_as_pillow_reads_it():
-    picture = torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
-    read = np.array(Image.fromarray(picture.permute(1, 2, 0).numpy()).convert("L"))
-    assert torch.equal(base.task("colorize-rgb").enter(picture, None)[0], torch.from_numpy(read))
+    image = torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
+    read = np.array(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L"))
+    assert torch.equal(base.task("colorize-rgb").enter(image, None)[0], torch.from_numpy(read))
 
 
 @pytest.mark.parametrize(("sigma", "decibels"), [(0.05, 26.0), (0.1, 20.0)])
 def test_noise_is_as_strong_as_it_says(sigma, decibels):
     grey = torch.full((4, 3, 64, 64), 128, dtype=torch.uint8)
-    noisy = base.task(f"denoise:{sigma}").afresh(Pairs(grey, grey), chance()).source
+    noisy = base.task(f"denoise:{sigma}").afresh(PairBatch(grey, grey), chance()).source
     error = (noisy.float() - grey.float()).square().mean()
     assert 10 * torch.log10(255**2 / error) == pytest.approx(decibels, abs=0.1)
 
@@ -170,13 +170,13 @@ def test_a_blur_has_the_width_that_it_says():
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_superres_makes_pictures_as_much_larger(factor):
-    task, picture = base.task(f"superres:{factor}"), picture_of()[:, :20]
+def test_superres_makes_images_as_much_larger(factor):
+    task, image = base.task(f"superres:{factor}"), image_of()[:, :20]
     alpha = torch.full((20, SIZE), 255, dtype=torch.uint8)
     alpha[:, : SIZE // 2] = 0
-    shown = task.enter(picture, alpha)
+    shown = task.enter(image, alpha)
     assert shown.shape == (3, 20 * factor, SIZE * factor)
-    result, larger = task.leave(picture, alpha, to_signed(shown))
+    result, larger = task.leave(image, alpha, to_signed(shown))
     assert torch.equal(result, shown)
     assert larger[0, 0] == 0
     assert larger[-1, -1] == 255
@@ -184,7 +184,7 @@ def test_superres_makes_pictures_as_much_larger(factor):
 
 
 def test_superres_learns_from_what_lost_its_detail_and_nothing_else():
-    smooth, rough = picture_of(64), torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
+    smooth, rough = image_of(64), torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
     task = base.task("superres:4")
     loss = [(pairs.source.float() - pairs.target.float()).abs().mean() for pairs in map(task.pair, (smooth, rough))]
     assert loss[0] < 3  # and it did not move
@@ -202,7 +202,7 @@ def test_holes_cover_a_tenth_to_three_tenths(size):
     assert holes.float().mean(0).min() > 0.02  # and everywhere
 
 
-def test_inpaint_shows_grey_in_the_holes_and_the_picture_around_them():
+def test_inpaint_shows_grey_in_the_holes_and_the_image_around_them():
     task = base.task("inpaint")
     pairs = task.afresh(batch_of(task), chance())
     changed = (pairs.source != pairs.target).any(1, keepdim=True).expand_as(pairs.source)
@@ -212,28 +212,28 @@ def test_inpaint_shows_grey_in_the_holes_and_the_picture_around_them():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_inpaint_leaves_every_other_byte_alone(channels):
-    task, picture = base.task("inpaint"), picture_of()
+    task, image = base.task("inpaint"), image_of()
     alpha = torch.full((SIZE, SIZE), 255, dtype=torch.uint8)
     alpha[4:12, 6:20], alpha[20:, 20:] = 0, 128  # transparent, and just there
     hole = (alpha < 128).expand(3, -1, -1)
-    shown = task.enter(picture, alpha)
+    shown = task.enter(image, alpha)
     assert (shown[hole] == base.GREY_HOLE).all()
-    result, see_through = task.leave(picture, alpha, torch.ones(channels, SIZE, SIZE))
+    result, see_through = task.leave(image, alpha, torch.ones(channels, SIZE, SIZE))
     assert see_through is None
-    assert torch.equal(result[~hole], picture[~hole])
+    assert torch.equal(result[~hole], image[~hole])
     assert (result[hole] == 255).all()
 
 
 @pytest.mark.parametrize("alpha", [None, torch.full((SIZE, SIZE), 255, dtype=torch.uint8)])
 def test_inpaint_says_how_to_mark_what_is_to_be_filled(alpha):
     with pytest.raises(DataError, match="make the area transparent"):
-        base.task("inpaint").enter(picture_of(), alpha)
+        base.task("inpaint").enter(image_of(), alpha)
 
 
 def test_edges_are_thin_black_lines_where_the_edges_are():
-    picture = torch.full((3, 64, 64), 200, dtype=torch.uint8)
-    picture[:, 20:44, 20:44] = 60
-    lines = base.task("edges").pair(picture).source[0]
+    image = torch.full((3, 64, 64), 200, dtype=torch.uint8)
+    image[:, 20:44, 20:44] = 60
+    lines = base.task("edges").pair(image).source[0]
     assert set(lines.unique().tolist()) == {0, 255}
     drawn = (lines[0] == 0).nonzero()
     near = torch.minimum((drawn - 19.5).abs(), (drawn - 43.5).abs()).amin(1)
@@ -244,24 +244,24 @@ def test_edges_are_thin_black_lines_where_the_edges_are():
 
 def test_a_drawing_is_taken_as_it_is():
     task = base.task("edges")
-    lines = task.pair(picture_of(64)).source[0]
+    lines = task.pair(image_of(64)).source[0]
     assert torch.equal(task.enter(lines, None), lines)
     assert torch.equal(task.enter(lines.expand(3, -1, -1), None), lines)
-    photo = picture_of(64)
+    photo = image_of(64)
     assert not torch.equal(task.enter(photo, None), base.task("colorize-rgb").enter(photo, None))
     night = torch.full((1, 64, 64), 5, dtype=torch.uint8)
     assert task.enter(night, None).float().mean() == 255  # dark is not drawn
 
 
 def test_a_cartoon_is_flatter_and_has_ink_at_outlines():
-    picture = torch.full((3, 128, 128), 190, dtype=torch.uint8)
-    picture[:, 32:96, 32:96] = 110
-    picture = (picture + torch.randint(0, 8, picture.shape, generator=chance())).to(torch.uint8)
-    drawn = filters.cartoon(picture)
+    image = torch.full((3, 128, 128), 190, dtype=torch.uint8)
+    image[:, 32:96, 32:96] = 110
+    image = (image + torch.randint(0, 8, image.shape, generator=chance())).to(torch.uint8)
+    drawn = filters.cartoon(image)
     inside = np.s_[:, 50:78, 50:78]
-    assert drawn[inside].float().std((1, 2)).mean() < 0.6 * picture[inside].float().std((1, 2)).mean()
-    assert drawn[:, 32:38, 64].amin() < picture[:, 32:38, 64].amin() - 30
-    assert (filters.cartoon(picture[:1]).shape, drawn.shape) == ((1, 128, 128), (3, 128, 128))
+    assert drawn[inside].float().std((1, 2)).mean() < 0.6 * image[inside].float().std((1, 2)).mean()
+    assert drawn[:, 32:38, 64].amin() < image[:, 32:38, 64].amin() - 30
+    assert (filters.cartoon(image[:1]).shape, drawn.shape) == ((1, 128, 128), (3, 128, 128))
 
 
 # --- hidden digits --------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def shown(value):
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_a_method_has_a_page_with_its_source_pictures_and_settings(name):
+def test_a_method_has_a_page_with_its_source_images_and_settings(name):
     """`GANVAS_KEEP_HELP=1 pytest -k page` writes the tables anew."""
     page = PAGES / f"{name}.md"
     text = page.read_text(encoding="utf-8")

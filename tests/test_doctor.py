@@ -22,7 +22,7 @@ from ganvas.errors import DataError, UsageError
 
 
 def scene(seed, *, width=64, height=64):
-    """A picture with edges: rectangles of random colours."""
+    """An image with edges: rectangles of random colours."""
     chance = np.random.default_rng(seed)
     pixels = np.full((height, width, 3), chance.integers(0, 256, 3), np.uint8)
     for _ in range(12):
@@ -32,12 +32,12 @@ def scene(seed, *, width=64, height=64):
     return Image.fromarray(pixels)
 
 
-def edges(picture):
-    return picture.convert("L").filter(ImageFilter.FIND_EDGES)
+def edges(image):
+    return image.convert("L").filter(ImageFilter.FIND_EDGES)
 
 
-def negative(picture):
-    return ImageOps.invert(picture).filter(ImageFilter.GaussianBlur(1))
+def negative(image):
+    return ImageOps.invert(image).filter(ImageFilter.GaussianBlur(1))
 
 
 def side_by_side(left, right):
@@ -49,20 +49,20 @@ def side_by_side(left, right):
 
 @pytest.fixture
 def clean(tmp_path):
-    """Sixty different pictures."""
+    """Sixty different images."""
     return fill(tmp_path / "clean", {f"{i:02}.png": scene(i) for i in range(60)})
 
 
-def fill(folder, pictures):
+def fill(folder, images):
     folder.mkdir(exist_ok=True, parents=True)
-    for name, picture in pictures.items():
+    for name, image in images.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        picture.save(folder / name)
+        image.save(folder / name)
     return folder
 
 
 def found(folder, **plan):
-    """The findings by kind, without the hint that noise takes more pictures."""
+    """The findings by kind, without the hint that noise takes more images."""
     return {f.kind: f for f in check(Plan(folder, **plan)).findings if (f.kind, f.severity) != ("too-few", "note")}
 
 
@@ -75,9 +75,9 @@ def only(kind, folder, **plan):
 
 def test_a_clean_folder_has_no_faults(clean):
     report = check(Plan(clean, size=64))
-    assert (report.ready, report.count, report.what) == (True, 60, "pictures")
+    assert (report.ready, report.count, report.what) == (True, 60, "images")
     assert [finding.kind for finding in report.findings] == ["too-few"]
-    assert report.verdict == "ready: 60 pictures; 1 note"
+    assert report.verdict == "ready: 60 images; 1 note"
     assert report.tables == {"size": [("64x64", 60)], "pixels": [("colour", 60)]}
 
 
@@ -98,7 +98,7 @@ def bomb(path):
 FAULTS = {
     "empty": lambda path: path.write_bytes(b""),
     "broken": cut,
-    "no-picture": lambda path: path.write_bytes(b"hello, I am no picture"),
+    "no-image": lambda path: path.write_bytes(b"hello, I am no image"),
     "too-small": lambda path: Image.new("RGB", (7, 64)).save(path),
     "too-large": bomb,
 }
@@ -130,7 +130,7 @@ def test_ten_thousand_files_take_seconds(tmp_path):
     for i in (5, 50, 500):
         (folder / f"{i}.png").write_bytes(b"\x89PNG\r\n")
     start = time.perf_counter()
-    fault = only("no-picture", folder)
+    fault = only("no-image", folder)
     assert time.perf_counter() - start < 20  # 1 s on a quiet machine
     assert (fault.count, fault.severity, fault.examples) == (3, "warning", ("5.png", "50.png", "500.png"))
 
@@ -173,17 +173,17 @@ def test_folders_of_one_name_are_told_apart(two, monkeypatch):
     assert told["no-target"].examples == ("a/train/07.png",)
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "severity"), [(1, "error"), (49, "warning"), (499, "note"), (500, None)])
-def test_too_few_pictures(n, severity, tmp_path):
+def test_too_few_images(n, severity, tmp_path):
     folder = fill(tmp_path / "few", {f"{i}.png": scene(i, width=16, height=16) for i in range(n)})
     faults = [finding for finding in check(Plan(folder)).findings if finding.kind == "too-few"]
     assert [(fault.severity, fault.count) for fault in faults] == ([(severity, n)] if severity else [])
 
 
-def test_a_blank_picture(clean):
+def test_a_blank_image(clean):
     Image.new("RGB", (64, 64), "teal").save(clean / "07.png")
     assert only("blank", clean).examples == ("07.png",)
 
@@ -195,13 +195,13 @@ def test_what_is_white_but_for_its_transparency_is_not_blank(clean):
     assert only("modes", clean).examples == ("59 colour", "1 colour, transparency")
 
 
-def test_a_grey_picture_among_colour_ones(clean):
+def test_a_grey_image_among_colour_ones(clean):
     scene(7).convert("L").convert("RGB").save(clean / "07.jpg")
     (clean / "07.png").unlink()
     assert only("grey", clean).examples == ("07.jpg",)
 
 
-def test_grey_pictures_by_themselves_are_no_fault(tmp_path):
+def test_grey_images_by_themselves_are_no_fault(tmp_path):
     assert not found(fill(tmp_path / "grey", {f"{i}.png": scene(i).convert("L") for i in range(60)}))
 
 
@@ -210,12 +210,12 @@ def test_grey_pictures_by_themselves_are_no_fault(tmp_path):
     [("RGBA", "colour, transparency"), ("P", "palette"), ("CMYK", "CMYK"), ("I;16", "grey, 16 bit"), ("L", "grey")],
 )
 def test_mixed_kinds_of_pixels(mode, told, clean):
-    picture = scene(7)
+    image = scene(7)
     if mode == "I;16":
-        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     path = (clean / "07.png").with_suffix(".tif" if mode == "CMYK" else ".png")
     (clean / "07.png").unlink()
-    (picture if mode == "I;16" else picture.convert(mode)).save(path)
+    (image if mode == "I;16" else image.convert(mode)).save(path)
     faults = found(clean)
     assert faults["modes"].examples == ("59 colour", f"1 {told}")
     assert faults.keys() - {"modes"} <= {"grey"}
@@ -229,7 +229,7 @@ def test_mixed_sizes(clean):
     assert check(Plan(clean)).tables["size"][-1] == ("55 others", 55)
 
 
-def test_pictures_that_would_be_enlarged(clean):
+def test_images_that_would_be_enlarged(clean):
     assert not found(clean, size=64)
     fault = only("enlarged", clean, size=128)
     assert (fault.count, fault.examples[0]) == (60, "00.png (64x64)")
@@ -276,9 +276,9 @@ def test_exact_duplicates_whatever_the_format(clean):
 
 
 NEARLY = {
-    "saved anew.jpg": lambda picture: picture,
-    "smaller.png": lambda picture: picture.resize((40, 40), Image.Resampling.LANCZOS),
-    "darker.jpg": lambda picture: picture.point(lambda value: int(value * 0.95)),
+    "saved anew.jpg": lambda image: image,
+    "smaller.png": lambda image: image.resize((40, 40), Image.Resampling.LANCZOS),
+    "darker.jpg": lambda image: image.point(lambda value: int(value * 0.95)),
 }
 
 
@@ -290,7 +290,7 @@ def test_near_duplicates(way, clean):
 
 
 def test_alike_hashes_alone_are_no_alarm(clean):
-    """Two pictures whose brightness runs alike from left to right, but which are not the same."""
+    """Two images whose brightness runs alike from left to right, but which are not the same."""
     ramp = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 1, 3))
     Image.fromarray(ramp).save(clean / "ramp.png")
     Image.fromarray(ramp // 3 + np.linspace(0, 180, 64).astype(np.uint8)[:, None, None]).save(clean / "other.png")
@@ -340,7 +340,7 @@ def test_twins_are_those_that_each_with_each_would_find():
 # --- held out -------------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_held_out_and_in_training(clean, tmp_path):
+def test_a_image_held_out_and_in_training(clean, tmp_path):
     held = fill(tmp_path / "held", {f"{i}.png": scene(100 + i) for i in range(20)})
     assert not found(clean, held_out=held)
     scene(7).save(held / "seen.png")
@@ -348,7 +348,7 @@ def test_a_picture_held_out_and_in_training(clean, tmp_path):
     assert (fault.severity, fault.count, fault.examples) == ("error", 1, ("held/seen.png = clean/07.png",))
 
 
-def test_a_picture_held_out_that_is_nearly_in_training(clean, tmp_path):
+def test_a_image_held_out_that_is_nearly_in_training(clean, tmp_path):
     held = fill(tmp_path / "held", {f"{i}.png": scene(100 + i) for i in range(20)})
     scene(7).save(held / "seen.jpg", quality=80)
     fault = only("near-leak", clean, held_out=held)
@@ -376,7 +376,7 @@ def test_a_share_that_leaves_little(clean):
     first, second, *_, last = (digest_share(path) for path in sorted(clean.iterdir(), key=digest_share))
     fault = only("small-split", clean, holdout=(first + second) / 2)
     assert (fault.severity, fault.count) == ("warning", 1)
-    fault = only("empty-split", clean, holdout=last)  # whose picture alone is left to train on
+    fault = only("empty-split", clean, holdout=last)  # whose image alone is left to train on
     assert (fault.severity, fault.count) == ("error", 1)
 
 
@@ -394,8 +394,8 @@ def digest_share(path):
 
 @pytest.fixture
 def halves(tmp_path):
-    pictures = [scene(i) for i in range(60)]
-    return fill(tmp_path / "halves", {f"{i:02}.png": side_by_side(p, edges(p)) for i, p in enumerate(pictures)})
+    images = [scene(i) for i in range(60)]
+    return fill(tmp_path / "halves", {f"{i:02}.png": side_by_side(p, edges(p)) for i, p in enumerate(images)})
 
 
 def test_pairs_side_by_side(halves):
@@ -540,14 +540,14 @@ def test_a_turned_partner(way, told, two):
     assert only("turned-partner", source, target=target).examples == (f"photos/07.png (target {told})",)
 
 
-def test_a_partner_of_another_picture(two):
+def test_a_partner_of_another_image(two):
     source, target = two
     negative(scene(100, width=96, height=96)).save(target / "07.bmp")
     fault = only("strangers", source, target=target)
     assert (fault.severity, fault.examples) == ("note", ("photos/07.png",))
 
 
-def test_pictures_without_edges_have_no_relation():
+def test_images_without_edges_have_no_relation():
     blank = np.full((3, 32, 32), 7, np.uint8)
     relation = relate(blank, np.arange(3 * 32 * 32).astype(np.uint8).reshape(3, 32, 32))
     assert (relation.same, relation.shift, relation.turned) == (False, (0.0, 0.0), "")
@@ -555,7 +555,7 @@ def test_pictures_without_edges_have_no_relation():
 
 def test_two_folders_of_different_things(clean, tmp_path):
     paintings = fill(tmp_path / "paintings", {f"{i}.png": scene(100 + i) for i in range(50)})
-    assert check(Plan(clean, target=paintings, unpaired=True)).verdict == "ready: 110 pictures; nothing to mend"
+    assert check(Plan(clean, target=paintings, unpaired=True)).verdict == "ready: 110 images; nothing to mend"
     scene(7).save(paintings / "7.png")
     assert only("on-both-sides", clean, target=paintings, unpaired=True).examples == ("paintings/7.png = clean/07.png",)
 
@@ -571,20 +571,20 @@ def test_one_side_far_larger(tmp_path):
 
 def test_the_command_tells_people(clean, capsys):
     assert main(["doctor", str(clean)]) == 0
-    assert "ready: 60 pictures; 1 note" in capsys.readouterr().out
+    assert "ready: 60 images; 1 note" in capsys.readouterr().out
     scene(7).save(clean / "again.png")
     cut(clean / "08.png")
     assert main(["doctor", str(clean)]) == 1
     shown = capsys.readouterr()
     assert "07.png = again.png" in shown.out
-    assert shown.err.strip() == "ganvas: not ready: 60 pictures; 1 error, 1 warning, 1 note"
+    assert shown.err.strip() == "ganvas: not ready: 60 images; 1 error, 1 warning, 1 note"
 
 
 def test_the_command_tells_machines(clean, capsys):
     cut(clean / "08.png")
     assert main(["doctor", str(clean), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert (told["ready"], told["pictures"]) == (False, 59)
+    assert (told["ready"], told["images"]) == (False, 59)
     assert told["findings"][0].keys() == {"severity", "kind", "count", "sentence", "advice", "examples"}
     assert told["findings"][0]["kind"] == "broken"
     assert told["tables"]["size"] == {"64x64": 59}

@@ -1,4 +1,4 @@
-"""What a model's pictures are worth: known models get the scores they must, and the best save of a run is kept."""
+"""What a model's images are worth: known models get the scores they must, and the best save of a run is kept."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from ganvas.checkpoint import Model
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
 from ganvas.core.options import Data, TrainOptions
-from ganvas.data.batch import Images, Spec
+from ganvas.data.batch import ImageBatch, Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import DataError, UsageError
 from ganvas.evaluation.judging import Request, contender, generators
@@ -29,10 +29,10 @@ CPU = torch.device("cpu")
 
 
 class Repeats(Method):
-    """Draws the pictures of a source: of seed k the k-th."""
+    """Draws the images of a source: of seed k the k-th."""
 
     Config = BaseConfig
-    batch = Images
+    batch = ImageBatch
 
     def __init__(self, source):
         super().__init__(BaseConfig(), source.spec)
@@ -43,7 +43,7 @@ class Repeats(Method):
 
 
 class RepeatsByClass(Repeats):
-    """Draws pictures of the class asked for, or `beside` classes further."""
+    """Draws images of the class asked for, or `beside` classes further."""
 
     by_class = True
 
@@ -54,7 +54,7 @@ class RepeatsByClass(Repeats):
     def generate(self, seeds, labels=None):
         classes = len(self.spec.classes)
         labels = torch.tensor(seeds) % classes if labels is None else labels
-        of = [(self.source.pictures.labels == k).nonzero()[:, 0] for k in range(classes)]
+        of = [(self.source.images.labels == k).nonzero()[:, 0] for k in range(classes)]
         chosen = [
             (seed // classes, of[(int(k) + self.beside) % classes]) for seed, k in zip(seeds, labels, strict=True)
         ]
@@ -87,7 +87,7 @@ def untrained(source):
 
 @pytest.fixture(scope="module")
 def of_copies(digits, training_part, test_part):
-    some = dataclasses.replace(training_part, pictures=training_part.some(252))
+    some = dataclasses.replace(training_part, images=training_part.some(252))
     model = model_of(Repeats(some), training_part)
     return judged(model, test_part, features=digits, count=252, training=training_part)
 
@@ -113,14 +113,14 @@ def interval(found, name):
 
 
 def floors(found):
-    """The values of training pictures, by score."""
-    known = {score.name: score.values.get("training pictures") for score in found.scores}
+    """The values of training images, by score."""
+    known = {score.name: score.values.get("training images") for score in found.scores}
     return {name: None if mean is None else mean.value for name, mean in known.items()}
 
 
 def rows_of(found):
-    """The drawn pictures that are shown, and the training pictures that stand below them."""
-    rows = found.sheets["nearest"].pictures.split(evaluation.NEIGHBOURS_SHOWN)
+    """The drawn images that are shown, and the training images that stand below them."""
+    rows = found.sheets["nearest"].images.split(evaluation.NEIGHBOURS_SHOWN)
     return torch.cat(rows[::2]), torch.cat(rows[1::2])
 
 
@@ -130,11 +130,11 @@ def rows_of(found):
 @pytest.mark.parametrize(
     "name", [*(f"{score} (digits)" for score in ("FID", "KID", "precision", "recall", "diversity")), "SWD"]
 )
-def test_a_model_that_draws_the_training_pictures_of_the_floor_scores_as_they_do(name, of_copies):
+def test_a_model_that_draws_the_training_images_of_the_floor_scores_as_they_do(name, of_copies):
     assert value(of_copies, name) == pytest.approx(floors(of_copies)[name], rel=1e-4)
 
 
-def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_untrained):
+def test_real_images_score_well_and_an_untrained_model_badly(of_copies, of_untrained):
     for name, times in (("FID (digits)", 10), ("KID (digits)", 10), ("SWD", 5)):
         assert value(of_untrained, name) - interval(of_untrained, name) > times * value(of_copies, name)
     for name in ("precision (digits)", "recall (digits)"):
@@ -143,32 +143,32 @@ def test_real_pictures_score_well_and_an_untrained_model_badly(of_copies, of_unt
     assert value(of_untrained, "diversity (digits)") < 0.8 * value(of_copies, "diversity (digits)")
 
 
-def test_copies_of_training_pictures_are_found_out_and_shown(of_copies, of_untrained):
+def test_copies_of_training_images_are_found_out_and_shown(of_copies, of_untrained):
     assert value(of_copies, "copies") > 0.99
     assert value(of_untrained, "copies") < 0.02
     drawn, nearest = rows_of(of_copies)
     assert torch.equal(drawn, nearest)
-    assert torch.equal(drawn[-8:], of_copies.sheets["samples"].pictures[:8])
+    assert torch.equal(drawn[-8:], of_copies.sheets["samples"].images[:8])
     drawn, nearest = rows_of(of_untrained)
     assert not torch.equal(drawn, nearest)
 
 
-def test_new_real_pictures_are_no_copies(digits, training_part, test_part):
+def test_new_real_images_are_no_copies(digits, training_part, test_part):
     new, unseen = (
-        dataclasses.replace(test_part, pictures=test_part.rows(range(start, 252, 2)), part=f"half {start}")
+        dataclasses.replace(test_part, images=test_part.rows(range(start, 252, 2)), part=f"half {start}")
         for start in (0, 1)
     )
     found = judged(model_of(Repeats(new), training_part), unseen, features=digits, count=126, training=training_part)
     assert value(found, "copies") < 0.1
 
 
-def test_against_its_own_training_pictures_nothing_is_said_of_copies(digits, training_part):
+def test_against_its_own_training_images_nothing_is_said_of_copies(digits, training_part):
     model = untrained(training_part)
     found = judged(model, training_part, features=digits, count=50, training=training_part)
     assert "copies" not in [score.name for score in found.scores]
     assert set(floors(found).values()) == {None}
     assert "is what was learned from" in found.protocol["floor"]
-    assert torch.equal(rows_of(found)[0][-8:], found.sheets["samples"].pictures[:8])
+    assert torch.equal(rows_of(found)[0][-8:], found.sheets["samples"].images[:8])
 
 
 def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, training_part, test_part):
@@ -192,7 +192,7 @@ def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, 
 
 def test_a_model_that_draws_one_digit_is_found_out_by_its_classes(digits, training_part, test_part):
     ones = dataclasses.replace(
-        training_part, pictures=training_part.rows((training_part.pictures.labels == 0).nonzero()[:, 0])
+        training_part, images=training_part.rows((training_part.images.labels == 0).nonzero()[:, 0])
     )
     found = judged(model_of(Repeats(ones), training_part), test_part, features=digits, count=100)
     assert value(found, "commonest class") > 0.9
@@ -207,19 +207,19 @@ def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, trainin
     text = json.dumps(of_untrained.to_json(), allow_nan=False)
     assert json.dumps(again.to_json(), allow_nan=False) == text
     assert json.loads(text)["models"][0]["step"] == 7
-    assert torch.equal(again.sheets["nearest"].pictures, of_untrained.sheets["nearest"].pictures)
+    assert torch.equal(again.sheets["nearest"].images, of_untrained.sheets["nearest"].images)
 
 
 @pytest.mark.parametrize("name", ["KID (digits)", "diversity (digits)"])
-def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_part, test_part, monkeypatch):
+def test_the_order_of_the_real_images_does_not_matter(name, digits, training_part, test_part, monkeypatch):
     """Folders with a folder for each class come class by class."""
     monkeypatch.setattr("ganvas.metrics.distribution.SPREAD_OVER", 50)  # as 2,000 are of a set of thousands
     flat = dataclasses.replace(training_part, spec=Spec(28, 1))  # a model that knows no classes
     model = model_of(Repeats(flat), flat)
-    labels = test_part.pictures.labels
+    labels = test_part.images.labels
     torch.manual_seed(0)
     one, other, by_class = (
-        judged(model, dataclasses.replace(test_part, pictures=test_part.rows(order)), features=digits, count=100)
+        judged(model, dataclasses.replace(test_part, images=test_part.rows(order)), features=digits, count=100)
         for order in (torch.randperm(len(labels)), torch.randperm(len(labels)), labels.argsort(stable=True))
     )
     near = interval(one, name) + interval(other, name) + 0.1 if interval(one, name) else 0.12
@@ -227,23 +227,23 @@ def test_the_order_of_the_real_pictures_does_not_matter(name, digits, training_p
     assert value(by_class, name) == pytest.approx(value(one, name), abs=near)
 
 
-def test_a_handful_of_training_pictures_is_no_floor(digits, training_part, test_part):
-    few = dataclasses.replace(training_part, pictures=training_part.some(12))
+def test_a_handful_of_training_images_is_no_floor(digits, training_part, test_part):
+    few = dataclasses.replace(training_part, images=training_part.some(12))
     found = judged(untrained(training_part), test_part, features=digits, count=60, training=few)
     assert set(floors(found).values()) == {None}
-    assert found.protocol["floor"] == "none: what was learned from are 12 pictures"
-    assert found.sheets["nearest"].pictures.shape == (32, 1, 28, 28)
+    assert found.protocol["floor"] == "none: what was learned from are 12 images"
+    assert found.sheets["nearest"].images.shape == (32, 1, 28, 28)
 
 
-def test_large_pictures_are_kept_small_and_looked_at_whole(digits, training_part, test_part, monkeypatch):
-    few = dataclasses.replace(training_part, pictures=training_part.some(12))
+def test_large_images_are_kept_small_and_looked_at_whole(digits, training_part, test_part, monkeypatch):
+    few = dataclasses.replace(training_part, images=training_part.some(12))
     model = untrained(training_part)
     whole = judged(model, test_part, features=digits, count=60, training=few)
     monkeypatch.setattr(evaluation.generation.images, "ON_A_SHEET", 14)
     monkeypatch.setattr(evaluation.generation, "_BYTES_AT_ONCE", 7 * 28**2)
     found = judged(model, test_part, features=digits, count=60, training=few)
-    assert found.sheets["samples"].pictures.shape == (60, 1, 14, 14)
-    assert found.sheets["nearest"].pictures.shape == (32, 1, 14, 14)
+    assert found.sheets["samples"].images.shape == (60, 1, 14, 14)
+    assert found.sheets["nearest"].images.shape == (32, 1, 14, 14)
     for name in ("FID (digits)", "SWD"):
         assert value(found, name) == pytest.approx(value(whole, name), rel=1e-4)
 
@@ -251,12 +251,12 @@ def test_large_pictures_are_kept_small_and_looked_at_whole(digits, training_part
 # --- what it refuses ------------------------------------------------------------------------------------------------
 
 
-def test_too_few_pictures_are_refused(digits, training_part, test_part):
+def test_too_few_images_are_refused(digits, training_part, test_part):
     model = untrained(training_part)
-    with pytest.raises(DataError, match=r"49 drawn pictures and 252 of digits.*50 or more"):
+    with pytest.raises(DataError, match=r"49 drawn images and 252 of digits.*50 or more"):
         judged(model, test_part, features=digits, count=49)
-    few = dataclasses.replace(test_part, pictures=test_part.some(49))
-    with pytest.raises(DataError, match=r"100 drawn pictures and 49 of digits.*50 or more"):
+    few = dataclasses.replace(test_part, images=test_part.some(49))
+    with pytest.raises(DataError, match=r"100 drawn images and 49 of digits.*50 or more"):
         judged(model, few, features=digits, count=100)
 
 
@@ -279,13 +279,13 @@ def test_what_is_written_can_be_read_back(of_untrained, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths.values()}
     assert json.loads(paths["numbers"].read_text()) == of_untrained.to_json()
     with Image.open(paths["samples"]) as sheet, Image.open(paths["nearest"]) as pairs:
-        side = images.enlarge(of_untrained.sheets["samples"].pictures).shape[-1] + 2
+        side = images.enlarge(of_untrained.sheets["samples"].images).shape[-1] + 2
         assert sheet.size == (10 * side + 2,) * 2
         assert sheet.getextrema()[0] < sheet.getextrema()[1]
         assert (pairs.width - 2) / (pairs.height - 2) == 8 / 4
 
 
-def test_without_the_training_pictures_there_is_no_floor_and_no_nearest(digits, training_part, test_part, tmp_path):
+def test_without_the_training_images_there_is_no_floor_and_no_nearest(digits, training_part, test_part, tmp_path):
     found = judged(untrained(training_part), test_part, features=digits, count=60)
     assert set(floors(found).values()) == {None}
     assert not evaluation.write(tmp_path, found).keys() & {"nearest"}
@@ -304,8 +304,8 @@ def test_evaluate_shows_its_scores_and_keeps_them(digits_run, tmp_path, capsys):
     assert evaluate(digits_run, tmp_path / "out") == 0
     said = capsys.readouterr().out
     kept = json.loads((tmp_path / "out/metrics.json").read_text())
-    assert kept["protocol"]["reference"].startswith("252 pictures of digits (test), scaled to 16x16")
-    assert kept["protocol"]["floor"].startswith("60 pictures of digits (train)")
+    assert kept["protocol"]["reference"].startswith("252 images of digits (test), scaled to 16x16")
+    assert kept["protocol"]["floor"].startswith("60 images of digits (train)")
     assert "FID (digits)" in said
     for score in kept["scores"]:
         assert f"{score['values']['gan']['value']:.4g}" in said
@@ -321,7 +321,7 @@ def test_evaluate_speaks_json_and_judges_a_single_file_as_its_run(digits_run, tm
     assert json.loads(capsys.readouterr().out) == told
 
 
-def test_evaluate_without_the_training_pictures_says_so(tmp_path, capsys):
+def test_evaluate_without_the_training_images_says_so(tmp_path, capsys):
     source = dataclasses.replace(noise_source(), name=str(tmp_path / "gone"))
     train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
     assert evaluate(tmp_path / "run", tmp_path / "out", "--json") == 0
@@ -394,7 +394,7 @@ def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
 ):
     monkeypatch.setattr(evaluation.generation, "MOST", 100)
     found = judged(untrained(training_part), test_part, features=digits, count=60)
-    assert found.protocol["reference"].startswith("100 pictures of digits (test)")
+    assert found.protocol["reference"].startswith("100 images of digits (test)")
     assert found["SWD"].n == 60
     assert "random ones of the larger" in found.protocol["SWD"]
 
@@ -503,9 +503,9 @@ def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkey
         train_to(tmp_path / name, 6, source=source, facts=facts, **options)
         path = samples.draw_curves(tmp_path / name)
         assert path == tmp_path / name / "losses.png"
-        with Image.open(path) as picture:
-            picture.load()
-            heights.append(picture.height)
+        with Image.open(path) as image:
+            image.load()
+            heights.append(image.height)
     assert heights[1] > 1.3 * heights[0]
 
 

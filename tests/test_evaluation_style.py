@@ -1,4 +1,4 @@
-"""What a network sees in pictures: VGG distance, LPIPS and style, against other hands and in known cases."""
+"""What a network sees in images: VGG distance, LPIPS and style, against other hands and in known cases."""
 
 import copy
 import json
@@ -12,14 +12,14 @@ import pytest
 import skimage.data
 import torch
 import torchvision
-from conftest import facts_of, noise_pictures, pairs_source, photograph, train_to, unpaired_source, vgg_of_chance
+from conftest import facts_of, noise_images, pairs_source, photograph, train_to, unpaired_source, vgg_of_chance
 from torch import nn
 from torch.nn import functional as F
 
 from ganvas import evaluation, metrics
 from ganvas.checkpoint import Model
 from ganvas.cli import main
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.errors import UsageError
 from ganvas.evaluation import Style
 from ganvas.imaging import images
@@ -53,14 +53,14 @@ def without_weights(monkeypatch):
 
 
 def smooth(n, *, size=32, seed=0):
-    """Smooth colour pictures (n, 3, size, size)."""
-    pictures = [photograph(seed=seed + i, width=size, height=size) for i in range(n)]
-    return torch.stack([torch.from_numpy(np.array(picture)).permute(2, 0, 1) for picture in pictures])
+    """Smooth colour images (n, 3, size, size)."""
+    images = [photograph(seed=seed + i, width=size, height=size) for i in range(n)]
+    return torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images])
 
 
-def noisy(pictures, levels):
+def noisy(images, levels):
     chance = torch.Generator().manual_seed(1)
-    return (pictures + levels * torch.randn(pictures.shape, generator=chance)).round().clamp(0, 255).to(torch.uint8)
+    return (images + levels * torch.randn(images.shape, generator=chance)).round().clamp(0, 255).to(torch.uint8)
 
 
 # --- the VGG distance -----------------------------------------------------------------------------------------------
@@ -70,8 +70,8 @@ def by_hand(vgg, one, other):
     """The formula in double precision, place by place."""
     exact = copy.deepcopy(vgg).double()
     layers = {}
-    for name, picture in (("one", one), ("other", other)):
-        signed = picture.double() / 127.5 - 1
+    for name, image in (("one", one), ("other", other)):
+        signed = image.double() / 127.5 - 1
         layers[name] = [exact(signed[None], [layer])[layer][0].numpy() for layer in metrics.VGG_LAYERS]
     total = 0.0
     for ours, theirs in zip(layers["one"], layers["other"], strict=True):  # (C, H, W)
@@ -93,14 +93,14 @@ def test_the_distance_is_the_formula(vgg):
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
 
 
-def test_it_is_nothing_of_a_picture_to_itself_the_same_both_ways_and_grows_with_noise(vgg):
-    pictures = smooth(4)
-    assert metrics.vgg_distance(vgg, pictures, pictures).tolist() == [0] * 4
+def test_it_is_nothing_of_a_image_to_itself_the_same_both_ways_and_grows_with_noise(vgg):
+    images = smooth(4)
+    assert metrics.vgg_distance(vgg, images, images).tolist() == [0] * 4
     there, back = (
-        metrics.vgg_distance(vgg, *pair) for pair in ((pictures, noisy(pictures, 20)), (noisy(pictures, 20), pictures))
+        metrics.vgg_distance(vgg, *pair) for pair in ((images, noisy(images, 20)), (noisy(images, 20), images))
     )
     assert torch.equal(there, back)
-    growing = torch.stack([metrics.vgg_distance(vgg, noisy(pictures, levels), pictures) for levels in (2, 8, 32)])
+    growing = torch.stack([metrics.vgg_distance(vgg, noisy(images, levels), images) for levels in (2, 8, 32)])
     assert (growing.diff(dim=0) > 0).all()
     assert (growing <= 2).all()
 
@@ -114,8 +114,8 @@ def test_how_many_are_seen_at_once_changes_nothing(vgg, monkeypatch):
     torch.testing.assert_close(metrics.vgg_distance(vgg, one, other), together, rtol=1e-4, atol=0)
 
 
-def test_small_pictures_are_enlarged_and_grey_is_colour_without_any(vgg):
-    one, other = noise_pictures(2, size=16), noise_pictures(2, size=16, seed=1)
+def test_small_images_are_enlarged_and_grey_is_colour_without_any(vgg):
+    one, other = noise_images(2, size=16), noise_images(2, size=16, seed=1)
     small = metrics.vgg_distance(vgg, one, other)
     assert (small > 0).all()
     torch.testing.assert_close(
@@ -135,7 +135,7 @@ def test_no_gradient_is_left_and_autocast_changes_nothing(vgg):
 
 @pytest.mark.skipif(not os.environ.get("GANVAS_WEIGHTS"), reason="needs VGG-19's weights, named by GANVAS_WEIGHTS")
 def test_what_has_learned_to_see_finds_a_blurred_cat_worse_than_a_moved_one():
-    """Of two pictures with the same squared error, people take the sharp one; so do trained features."""
+    """Of two images with the same squared error, people take the sharp one; so do trained features."""
     vgg = features.open_vgg(Path(os.environ["GANVAS_WEIGHTS"]))
     cat = torch.from_numpy(skimage.data.chelsea()).permute(2, 0, 1)[None, :, :256, 100:356]
     moved = cat.roll(2, 3)
@@ -151,7 +151,7 @@ def test_what_has_learned_to_see_finds_a_blurred_cat_worse_than_a_moved_one():
 # --- the style distance ---------------------------------------------------------------------------------------------
 
 
-def test_style_distance_is_the_loss_of_gram_matrices_picture_by_picture(vgg):
+def test_style_distance_is_the_loss_of_gram_matrices_image_by_image(vgg):
     made, painting = smooth(3), smooth(1, size=64, seed=9)
     found = metrics.style_distance(vgg, made, metrics.style_of(vgg, painting))
     for i in range(3):
@@ -176,7 +176,7 @@ def alexnet_of_chance(monkeypatch):
     monkeypatch.setattr(torchvision.models, "alexnet", alexnet)
 
 
-def test_lpips_is_torchmetrics_of_each_picture(alexnet_of_chance):
+def test_lpips_is_torchmetrics_of_each_image(alexnet_of_chance):
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as theirs
 
     measure = evaluation.lpips_measure(torch.device("cpu"))
@@ -185,7 +185,7 @@ def test_lpips_is_torchmetrics_of_each_picture(alexnet_of_chance):
     expected = [float(theirs(to_signed(one[i : i + 1]), to_signed(other[i : i + 1]))) for i in range(3)]
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
     assert measure.of(one, one).tolist() == [0, 0, 0]
-    assert measure.of(noise_pictures(2), noise_pictures(2, seed=1)).shape == (2,)  # grey, and small
+    assert measure.of(noise_images(2), noise_images(2, seed=1)).shape == (2,)  # grey, and small
     assert measure.name == "LPIPS"
     assert "AlexNet" in measure.formula
 
@@ -203,10 +203,10 @@ def test_without_its_weights_lpips_says_what_to_fetch(monkeypatch):
 
 
 class Paints(Method):
-    """Makes of a picture what a function makes of it; knows the style of a painting by its mean colour."""
+    """Makes of an image what a function makes of it; knows the style of a painting by its mean colour."""
 
     Config = BaseConfig
-    batches = (Images,)
+    batches = (ImageBatch,)
     directions = ("ab",)
     any_size = True
     multiple = 1
@@ -219,8 +219,8 @@ class Paints(Method):
     def translate(self, images, direction="ab"):
         return self.paint(images, self.usual_style.expand(len(images), -1))
 
-    def style_of(self, pictures):
-        return pictures.mean((2, 3))
+    def style_of(self, images):
+        return images.mean((2, 3))
 
     def restyle(self, images, style, *, strength=1.0):
         return self.paint(images, style)
@@ -250,7 +250,7 @@ def test_pairs_are_held_against_each_other_by_further_measures_beside_the_input(
 
 
 def photographs(n=6, size=32):
-    return Source("photographs", Spec(size, 3), Images(smooth(n, size=size)))
+    return Source("photographs", Spec(size, 3), ImageBatch(smooth(n, size=size)))
 
 
 def test_who_does_nothing_keeps_the_content_and_has_no_more_style_than_the_photograph(vgg):
@@ -265,8 +265,8 @@ def test_who_does_nothing_keeps_the_content_and_has_no_more_style_than_the_photo
         "model is not surely better or worse than the input"
     )
     for one in found.shown:
-        assert list(one.pictures) == ["input", "model", "painting"]
-        assert torch.equal(one.pictures["input"], one.pictures["model"])
+        assert list(one.images) == ["input", "model", "painting"]
+        assert torch.equal(one.images["input"], one.images["model"])
 
 
 def test_who_hangs_the_painting_has_all_its_style_and_nothing_of_the_content(vgg):
@@ -287,9 +287,9 @@ def test_who_hangs_the_painting_has_all_its_style_and_nothing_of_the_content(vgg
     assert found["style distance"].between("model", "input").mean.high < 0
     assert [one.number for one in found.shown] == list(range(6))
     for one in found.shown:
-        assert torch.equal(one.pictures["model"], one.pictures["painting"])
-        assert torch.equal(one.pictures["painting"], paintings[one.number % 4])
-        assert torch.equal(one.pictures["input"], source.pictures.images[one.number])
+        assert torch.equal(one.images["model"], one.images["painting"])
+        assert torch.equal(one.images["painting"], paintings[one.number % 4])
+        assert torch.equal(one.images["input"], source.images.images[one.number])
 
 
 def test_of_several_paintings_at_once_the_mean_is_wanted_and_told(vgg):
@@ -297,10 +297,10 @@ def test_of_several_paintings_at_once_the_mean_is_wanted_and_told(vgg):
     told = []
     model = model_of(source, lambda images, style: (told.append(style), images)[1])
     found = evaluation.evaluate_style({"model": model}, source, [Style([a, b])], vgg=vgg)
-    told = [style for style in told if len(style) == 2]  # before, one picture went through to count the numbers
+    told = [style for style in told if len(style) == 2]  # before, one image went through to count the numbers
     torch.testing.assert_close(told[0], ((to_signed(a) + to_signed(b)) / 2).mean((1, 2)).expand(2, -1))
     wanted = [grams.mean(0) for grams in metrics.style_of(vgg, torch.stack([a, b]))]
-    expected = metrics.style_distance(vgg, source.pictures.images, wanted)
+    expected = metrics.style_distance(vgg, source.images.images, wanted)
     torch.testing.assert_close(found.values["model style distance"], expected, rtol=1e-4, atol=0)
 
 
@@ -333,7 +333,7 @@ def _style_runs(tmp_path_factory):
     place = tmp_path_factory.mktemp("style")
     data, target = saved(place / "photos", 4, seed=0), saved(place / "paintings", 3, seed=50)
     painting = place / "paintings" / "0.png"
-    source = Source("photos", Spec(16, 3), Images(noise_pictures(8, channels=3)))
+    source = Source("photos", Spec(16, 3), ImageBatch(noise_images(8, channels=3)))
     facts = {"style": (str(painting),)}, {"target": str(target)}
     for name, known in zip(("fast_style", "adain"), facts, strict=True):
         kind = source if name == "fast_style" else unpaired_source(n=8, channels=3)
@@ -360,8 +360,8 @@ def test_a_run_of_style_knows_its_paintings(method, style_runs, tmp_path, capsys
     assert [score["name"] for score in kept["scores"]] == ["style distance", "content distance", "checkerboard"]
     assert kept["scores"][0]["differences"][0]["verdict"] in said
     assert kept["protocol"]["paintings"].startswith("0.png" if method == "fast_style" else "3 of ")
-    assert "YES: it learned from these very pictures" in said
-    assert " ms a picture in the network, on cpu" in said
+    assert "YES: it learned from these very images" in said
+    assert " ms an image in the network, on cpu" in said
     assert images.read(out / "sheet.png").pixels.shape[0] == 3
     assert without_weights == [None]
 
@@ -395,11 +395,11 @@ def test_a_model_file_alone_knows_no_paintings(style_runs, tmp_path, capsys):
     ("method", "more", "words"),
     [
         ("fast_style", ["--target", "{}/paintings"], "paints in the style of its own painting"),
-        ("fast_style", ["--style", "{}/nosuch.png"], "no such picture"),
-        ("fast_style", ["--style", "{}/paintings"], "is a folder; name the pictures themselves"),
-        ("fast_style", ["--task", "denoise"], "--task denoise: is for pictures with partners"),
+        ("fast_style", ["--style", "{}/nosuch.png"], "no such image"),
+        ("fast_style", ["--style", "{}/paintings"], "is a folder; name the images themselves"),
+        ("fast_style", ["--task", "denoise"], "--task denoise: is for images with partners"),
         ("fast_style", ["--count", "9"], "--count 9: is for models that draw"),
-        ("fast_style", ["--lpips"], "--lpips: is for pictures with partners"),
+        ("fast_style", ["--lpips"], "--lpips: is for images with partners"),
         ("fast_style", ["--features", "digits"], "--features digits: is for models that draw"),
         ("fast_style", ["--features", "nosuch"], "--features nosuch: expected auto, none, vgg, digits, inception"),
         ("adain", ["--target", "{}/paintings", "--style", "{}/paintings/0.png"], "two ways to say which paintings"),

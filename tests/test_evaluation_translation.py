@@ -1,4 +1,4 @@
-"""What translated pictures are worth: known models get the scores they must, beside those of doing nothing."""
+"""What translated images are worth: known models get the scores they must, beside those of doing nothing."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from ganvas import checkpoint, evaluation
 from ganvas.checkpoint import Model
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
-from ganvas.data.batch import Images, Pairs, Source, Spec
+from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.tasks import base
 from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, ModelError, SettingError
@@ -27,10 +27,10 @@ from ganvas.methods._base import BaseConfig, Method
 
 
 class Turns(Method):
-    """Makes of a picture what a function makes of it."""
+    """Makes of an image what a function makes of it."""
 
     Config = BaseConfig
-    batches = (Pairs,)
+    batches = (PairBatch,)
     directions = ("ab",)
     any_size = True
     multiple = 1
@@ -57,7 +57,7 @@ def model_of(source, turn, kind=Turns):
 
 
 def shifted(levels):
-    """A function that makes pictures in -1..1 lighter by so many grey levels."""
+    """A function that makes images in -1..1 lighter by so many grey levels."""
     return lambda images: images + levels * 2 / 255
 
 
@@ -71,20 +71,20 @@ def told(score):
 
 
 def each(found):
-    """The scores that are means over pictures."""
+    """The scores that are means over images."""
     return [score for score in found.scores if score.each]
 
 
 def kept(source):
     """The same pairs with the source as the target."""
-    return replace(source, pictures=Pairs(source.pictures.source, source.pictures.source))
+    return replace(source, images=PairBatch(source.images.source, source.images.source))
 
 
 def middling(n=12, *, size=16, channels=1):
-    """Pairs of equal pictures of middle greys, which nothing clips."""
-    pictures = 60 + pairs_source(n=n, size=size, channels=channels).pictures.source // 2
+    """Pairs of equal images of middle greys, which nothing clips."""
+    images = 60 + pairs_source(n=n, size=size, channels=channels).images.source // 2
     spec = Spec(size, channels, target_channels=channels)
-    return Source("middling", spec, Pairs(pictures, pictures))
+    return Source("middling", spec, PairBatch(images, images))
 
 
 # --- the scores -----------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_model_that_does_nothing_is_not_surely_better_or_worse_than_nothing():
     assert told(found["PSNR"]).endswith("0.00 dB (95 %: 0.00 to 0.00), n = 32")
 
 
-def test_intervals_are_those_of_the_pictures_and_differences_are_paired():
+def test_intervals_are_those_of_the_images_and_differences_are_paired():
     source = pairs_source(n=40)
     chance = torch.Generator().manual_seed(1)
     noise = torch.randn(40, 1, 1, 1, generator=chance) * torch.randn(40, 1, 16, 16, generator=chance) / 4
@@ -151,7 +151,7 @@ def test_the_same_again_gives_the_same_files(tmp_path):
         evaluation.write(tmp_path / name, evaluation.evaluate_pairs({"model": model}, source))
     files = sorted(str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*"))
     files.remove("timing.json")
-    assert {"metrics.csv", "metrics.json", "sheet.png", "pictures/00000-2-target.png"} < set(files)
+    assert {"metrics.csv", "metrics.json", "sheet.png", "images/00000-2-target.png"} < set(files)
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
 
 
@@ -161,7 +161,7 @@ def test_how_many_go_through_at_a_time_changes_nothing(monkeypatch):
     monkeypatch.setattr(evaluation.outputs, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
     parts = of_model(shifted(40), source)
     assert [(one.number, one.why) for one in parts.shown] == [(one.number, one.why) for one in whole.shown]
-    assert torch.equal(parts.sheets["sheet"].pictures, whole.sheets["sheet"].pictures)
+    assert torch.equal(parts.sheets["sheet"].images, whole.sheets["sheet"].images)
     for column, values in whole.values.items():
         assert torch.allclose(parts.values[column], values, rtol=1e-6)
     assert parts.checkerboards["model"] == pytest.approx(whole.checkerboards["model"])
@@ -190,11 +190,11 @@ def test_checkerboards_are_told_of_outputs_and_of_targets():
     assert score.values["target"].value < 1.5
 
 
-def test_of_one_picture_there_is_no_interval_and_the_verdict_says_so():
+def test_of_one_image_there_is_no_interval_and_the_verdict_says_so():
     source = pairs_source(n=1)
     found = of_model(lambda images: -images, source)
     assert found["PSNR"].values["model"].low is None
-    assert "of one picture nobody can say how surely" in told(found["PSNR"])
+    assert "of one image nobody can say how surely" in told(found["PSNR"])
     assert found.protocol["intervals"].startswith("none")
     assert json.dumps(found.to_json(), allow_nan=False)
 
@@ -204,7 +204,7 @@ def test_of_one_picture_there_is_no_interval_and_the_verdict_says_so():
 
 def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
     source = middling(n=40)
-    worse = (torch.arange(40) * 7 % 40)[:, None, None, None] * 2 / 255  # picture i is off by 7 i mod 40 levels
+    worse = (torch.arange(40) * 7 % 40)[:, None, None, None] * 2 / 255  # image i is off by 7 i mod 40 levels
     found = of_model(lambda images: images + worse[: len(images)], source)
     why = {one.number: one.why for one in found.shown}
     best, worst = (
@@ -213,20 +213,20 @@ def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
     assert (sorted(best), sorted(worst)) == ([0, 23], [17, 34])  # off by 0 and 1, and by 38 and 39
     assert [number for number, said in why.items() if "evenly taken" in said] == [i * 5 for i in range(8)]
     for one in found.shown:
-        assert list(one.pictures) == ["input", "model", "target"]
-        assert torch.equal(one.pictures["target"], source.pictures.target[one.number])
-        assert torch.equal(one.pictures["input"], source.pictures.source[one.number])
+        assert list(one.images) == ["input", "model", "target"]
+        assert torch.equal(one.images["target"], source.images.target[one.number])
+        assert torch.equal(one.images["input"], source.images.source[one.number])
 
     paths = evaluation.write(tmp_path, found)
     with Image.open(paths["sheet"]) as sheet:
         assert sheet.size == (8 * 66 + 2, 6 * 66 + 2)
     rows = list(csv.DictReader(paths["table"].read_text(encoding="utf-8").splitlines()))
     assert [float(row["model MAE"]) for row in rows] == pytest.approx([i * 7 % 40 for i in range(40)])
-    assert [int(row["picture"]) for row in rows] == list(range(40))
+    assert [int(row["image"]) for row in rows] == list(range(40))
     assert float(rows[3]["input PSNR"]) == 100
     kept = json.loads(paths["numbers"].read_text())
     assert kept == found.to_json()
-    for one in kept["pictures"]:
+    for one in kept["images"]:
         with Image.open(tmp_path / one["files"]["model"]) as made:
             assert made.size == (16, 16)
 
@@ -237,7 +237,7 @@ def colours(photos):
     return pairs_from(open_source(str(photos), root=photos, size=32), base.task("colorize"))
 
 
-def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_picture(colours):
+def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_image(colours):
     rows = colours.rows(range(len(colours)))
     assert len(rows) < 16  # one part
     found = of_model(lambda images: to_signed(rows.target)[: len(images)], colours, task="colorize")
@@ -247,7 +247,7 @@ def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_picture(colour
     grey = [skimage.metrics.peak_signal_noise_ratio(b.numpy(), a.numpy(), data_range=255) for a, b in shown]
     assert found.values["input PSNR"].tolist() == pytest.approx(grey)
     assert 5 < found["PSNR"].values["input"].value < 40
-    assert found.shown[0].pictures["input"].shape == (3, 32, 32)
+    assert found.shown[0].images["input"].shape == (3, 32, 32)
     assert "Lab" in found.protocol["colour"]
 
 
@@ -261,7 +261,7 @@ def test_a_grey_input_is_held_against_a_target_in_colour():
 
 def test_the_way_back_is_held_against_the_sources():
     source = middling()
-    lighter = replace(source, pictures=Pairs(source.pictures.source, source.pictures.source + 20))
+    lighter = replace(source, images=PairBatch(source.images.source, source.images.source + 20))
     model = model_of(lighter, lambda x, way: shifted(20 if way == "ab" else -17)(x), TurnsBothWays)
     there, back = (evaluation.evaluate_pairs({"model": model}, lighter, direction=way) for way in ("ab", "ba"))
     assert there["MAE"].values["model"].value == 0
@@ -300,8 +300,8 @@ def test_models_that_cannot_do_it_are_refused():
 
 def sides(n=10, m=7):
     spec = Spec(16, 1)
-    pictures = middling(n=n + m).pictures.source
-    return Source("as", spec, Images(pictures[:n])), Source("bs", spec, Images(pictures[n:]))
+    images = middling(n=n + m).images.source
+    return Source("as", spec, ImageBatch(images[:n])), Source("bs", spec, ImageBatch(images[n:]))
 
 
 def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not_change():
@@ -317,7 +317,7 @@ def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not
     }  # fmt: skip
     assert {"checkerboard ab", "checkerboard ba"} <= {score.name for score in found.scores}
     assert found.protocol["paired scores"].startswith("none")
-    there = found.shown[0].pictures
+    there = found.shown[0].images
     assert list(there) == ["input", "model", "model and back"]
     assert torch.equal(there["model"], there["input"] + 20)
     assert torch.equal(there["model and back"], there["input"] + 2)
@@ -326,9 +326,9 @@ def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not
 
 def test_without_pairs_patches_are_held_against_those_of_the_wanted_kind():
     a, b = sides(60, 55)
-    noise, plain = a.pictures.images, torch.zeros_like(b.pictures.images)
+    noise, plain = a.images.images, torch.zeros_like(b.images.images)
     plain[:, :, 8:] = 200  # one kind is noise, the other has an edge
-    b = replace(b, pictures=Images(plain))
+    b = replace(b, images=ImageBatch(plain))
     spec = Spec(16, 1, target_channels=1)
 
     def turn(images, way):
@@ -359,7 +359,7 @@ def test_without_pairs_a_model_must_go_both_ways():
 
 @pytest.fixture
 def halves(tmp_path):
-    """A folder of pictures that hold two each: a photograph, and its negative."""
+    """A folder of images that hold two each: a photograph, and its negative."""
     folder = tmp_path / "halves"
     folder.mkdir()
     for i in range(24):
@@ -393,9 +393,9 @@ def test_evaluate_takes_what_was_held_out_as_the_model_learned_it(tmp_path, halv
     kept = json.loads((tmp_path / "out/metrics.json").read_text())
     protocol = kept["protocol"]
     assert (protocol["part"], protocol["size"], protocol["direction"]) == ("test", 16, "ab")
-    assert protocol["n"] + checkpoint.read_run(run).pictures == 24
+    assert protocol["n"] + checkpoint.read_run(run).images == 24
     assert kept["models"][0]["learned"].startswith(
-        "no: of the folder that it learned from only the pictures that were held out"
+        "no: of the folder that it learned from only the images that were held out"
     )
     for score in kept["scores"]:
         assert all(one["verdict"] in said for one in score["differences"] if one["second"] == "input")
@@ -414,10 +414,10 @@ def test_evaluate_takes_what_was_held_out_as_the_model_learned_it(tmp_path, halv
     assert "of the name of that it learned from" in of_file["models"][0]["learned"]
 
 
-def test_evaluate_says_plainly_that_pictures_were_learned_from(tmp_path, halves, capsys):
+def test_evaluate_says_plainly_that_images_were_learned_from(tmp_path, halves, capsys):
     run = train(tmp_path, "pix2pix", "--data", halves, "--side", "ab", *SMALL_PIX2PIX)
     assert evaluate(run, halves, tmp_path / "out") == 0
-    assert "YES: it learned from these very pictures" in capsys.readouterr().out
+    assert "YES: it learned from these very images" in capsys.readouterr().out
     other = halves.rename(tmp_path / "others")
     assert evaluate(run, other, tmp_path / "other") == 0
     assert "no: another folder than it learned from" in capsys.readouterr().out
@@ -426,7 +426,7 @@ def test_evaluate_says_plainly_that_pictures_were_learned_from(tmp_path, halves,
     assert json.loads((tmp_path / "larger/metrics.json").read_text())["protocol"]["size"] == 32
 
 
-def test_evaluate_of_an_autoencoder_of_single_pictures_is_of_what_comes_back(tmp_path, photos, capsys):
+def test_evaluate_of_an_autoencoder_of_single_images_is_of_what_comes_back(tmp_path, photos, capsys):
     run = train(tmp_path, "autoencoder", "--data", photos, *SMALL)
     assert evaluate(run, photos, tmp_path / "out") == 0
     said = capsys.readouterr().out
@@ -484,7 +484,7 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
         (["--count", "10"], "--count 10: is for models that draw"),
         (["--features", "digits"], "--features digits: is for models that draw"),
         (["--inception-weights", "file"], "--inception-weights file: are Inception's"),
-        (["--data", "{}/empty"], "no pictures"),
+        (["--data", "{}/empty"], "no images"),
         (["--data", "{}/nosuch"], "no folder of that name"),
         (["--target", "{}/partners"], "no partner"),
         (["--target", "{}/halves"], "the same folder"),

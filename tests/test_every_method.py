@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ganvas import checkpoint, methods, training
 from ganvas.core.options import Data, TrainOptions
-from ganvas.data.batch import SIZES, Images, Pairs, Spec, Unpaired
+from ganvas.data.batch import SIZES, ImageBatch, PairBatch, Spec, UnpairedBatch
 from ganvas.errors import DataError, SettingError
 from ganvas.methods._base import BaseConfig, Generates, Method, Translates
 
@@ -33,7 +33,7 @@ every_preset = pytest.mark.parametrize(
 
 
 translators = pytest.mark.parametrize("name", [n for n in methods.names() if hasattr(methods.get(n), "translate")])
-SOURCES = {Images: labelled_source, Pairs: pairs_source, Unpaired: unpaired_source}
+SOURCES = {ImageBatch: labelled_source, PairBatch: pairs_source, UnpairedBatch: unpaired_source}
 
 
 def small(name, source=None, **settings):
@@ -155,9 +155,9 @@ def test_every_size_grey_and_colour(name, size, channels):
     with torch.no_grad():
         if isinstance(method, Translates):
             made += [method.translate(torch.zeros(2, channels, size, size), way) for way in method.directions]
-    for pictures in made:
-        assert pictures.shape == (2, channels, size, size)
-        assert pictures.abs().max() <= 1
+    for images in made:
+        assert images.shape == (2, channels, size, size)
+        assert images.abs().max() <= 1
     if size <= 64:
         assert step(method.train(), source)
 
@@ -174,8 +174,8 @@ def test_at_its_full_width_every_large_size_has_the_right_shapes(name, size):
         made = [method.generate([0, 1])] if isinstance(method, Generates) else []
         if isinstance(method, Translates):
             made += [method.translate(torch.empty(2, 3, size, size), way) for way in method.directions]
-    for pictures in made:
-        assert pictures.shape == (2, 3, size, size)
+    for images in made:
+        assert images.shape == (2, 3, size, size)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "wgan_gp", "vae", "pix2pix"])
@@ -194,7 +194,7 @@ def test_a_step_at_512_pixels_teaches(name):
 
 
 @every_method
-def test_a_picture_is_its_seed_whatever_stands_beside_it(name):
+def test_a_image_is_its_seed_whatever_stands_beside_it(name):
     method = small(name)
     if not isinstance(method, Generates):
         pytest.skip("does not draw from noise")
@@ -248,25 +248,25 @@ def test_what_translates_says_how_and_keeps_the_rows_apart(name):
     assert type(method.multiple) is int
     assert method.multiple > 0
     assert method.directions in (("ab",), ("ab", "ba"))
-    pictures = noise_source(channels=3, size=16).some(4).signed().images
+    images = noise_source(channels=3, size=16).some(4).signed().images
     for direction in method.directions:
-        out = method.translate(pictures, direction)
-        assert out.shape == pictures.shape
+        out = method.translate(images, direction)
+        assert out.shape == images.shape
         assert out.dtype == torch.float32
         assert out.abs().max() <= 1
-        torch.testing.assert_close(method.translate(pictures[2:3], direction)[0], out[2], atol=1e-5, rtol=0)
+        torch.testing.assert_close(method.translate(images[2:3], direction)[0], out[2], atol=1e-5, rtol=0)
     if "ba" in method.directions:
-        assert not torch.allclose(out, method.translate(pictures), atol=1e-3)
+        assert not torch.allclose(out, method.translate(images), atol=1e-3)
 
 
 @translators
 def test_what_translates_asks_for_ab_where_nobody_says_and_refuses_a_way_it_cannot_go(name):
     method = small(name).eval()
-    pictures = noise_source().some(2).signed().images
-    assert torch.equal(method.translate(pictures), method.translate(pictures, "ab"))
+    images = noise_source().some(2).signed().images
+    assert torch.equal(method.translate(images), method.translate(images, "ab"))
     for direction in {"ba", "nowhere"} - set(method.directions):
         with pytest.raises(AssertionError):
-            method.translate(pictures, direction)
+            method.translate(images, direction)
 
 
 @translators
@@ -278,10 +278,10 @@ def test_what_takes_any_size_gives_back_that_size(name, size):
         pytest.skip("takes squares of the size it learned")
     with torch.no_grad():
         for height, width in [(8, 8), (37, 53), (100, 20), (size, size + 1)]:
-            pictures = torch.rand(1, 3, height, width) * 2 - 1
+            images = torch.rand(1, 3, height, width) * 2 - 1
             for direction in method.directions:
-                out = method.translate(pictures, direction)
-                assert out.shape == pictures.shape
+                out = method.translate(images, direction)
+                assert out.shape == images.shape
                 assert out.isfinite().all()
                 assert out.abs().max() <= 1
 
@@ -289,7 +289,7 @@ def test_what_takes_any_size_gives_back_that_size(name, size):
 @translators
 @pytest.mark.parametrize(("channels", "target_channels"), [(1, 3), (1, 2), (3, 1)])
 def test_pairs_may_have_sides_of_different_channels(name, channels, target_channels):
-    if Pairs not in methods.get(name).batches:
+    if PairBatch not in methods.get(name).batches:
         pytest.skip("does not learn from pairs")
     source = pairs_source(n=8, channels=channels, target_channels=target_channels)
     method = small(name, source, **({"identity": 0.0} if name == "cyclegan" else {}))
@@ -321,4 +321,4 @@ def test_no_setting_is_called_like_a_flag_of_the_command_or_a_fact_of_the_data()
     flags |= {"steps", "minutes", "run", "preset", "callbacks", "progress", "options"}  # epochs: the flag's default
     for name in methods.names():
         fields = {field.name for field in dataclasses.fields(methods.get(name).Config)}
-        assert not fields & (flags | {field.name for field in dataclasses.fields(Spec)} | {"pictures", "command"})
+        assert not fields & (flags | {field.name for field in dataclasses.fields(Spec)} | {"images", "command"})

@@ -1,4 +1,4 @@
-"""Every source: its length, shapes and range, the same each time, and the error for a folder without pictures."""
+"""Every source: its length, shapes and range, the same each time, and the error for a folder without images."""
 
 import struct
 from pathlib import Path
@@ -11,7 +11,7 @@ from opening import open_source
 from PIL import Image
 
 from ganvas.data import builtin, decode
-from ganvas.data.batch import Images
+from ganvas.data.batch import ImageBatch
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import open_folder
 from ganvas.errors import DataError, SettingError
@@ -26,7 +26,7 @@ def write_idx(path, array):
 
 @pytest.fixture
 def data_root(tmp_path):
-    """A local copy of mnist, fashion-mnist and kmnist: sixty random pictures to learn from, and sixty to test with."""
+    """A local copy of mnist, fashion-mnist and kmnist: sixty random images to learn from, and sixty to test with."""
     chance = np.random.default_rng(0)
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         raw = tmp_path / "root" / name / "raw"
@@ -61,10 +61,10 @@ def test_a_named_set_too_large_for_the_memory_is_scaled_when_asked_for(data_root
     resident = open_source("mnist", root=data_root, size=64)
     monkeypatch.setattr(builtin, "RESIDENT_BYTES", 0)
     streamed = open_source("mnist", root=data_root, size=64)
-    assert not isinstance(streamed.pictures, Images)
-    row, complaint = streamed.pictures[3]
+    assert not isinstance(streamed.images, ImageBatch)
+    row, complaint = streamed.images[3]
     assert complaint is None
-    assert torch.equal(row.images[0], resident.pictures.images[3])
+    assert torch.equal(row.images[0], resident.images.images[3])
     assert row.labels.tolist() == [3]
 
 
@@ -74,37 +74,37 @@ def everything(source):
 
 def test_a_source_is_what_it_says(opened):
     source, again, length, channels, classes = opened
-    pictures = everything(source)
-    assert len(source) == len(pictures) == length
-    assert source.batch is Images
+    images = everything(source)
+    assert len(source) == len(images) == length
+    assert source.batch is ImageBatch
     assert (source.spec.size, source.spec.channels, len(source.spec.classes)) == (32, channels, classes)
-    assert pictures.images.shape == (length, channels, 32, 32)
-    assert pictures.images.dtype == torch.uint8
-    assert pictures.images.max() > 128 > pictures.images.min()
-    assert torch.equal(everything(again).images, pictures.images)
+    assert images.images.shape == (length, channels, 32, 32)
+    assert images.images.dtype == torch.uint8
+    assert images.images.max() > 128 > images.images.min()
+    assert torch.equal(everything(again).images, images.images)
 
 
 def test_labels_are_indices_of_class_names(opened):
     source, _, length, _, classes = opened
     if not classes:
-        assert source.pictures.labels is None
-    elif isinstance(source.pictures, Images):
-        assert source.pictures.labels.shape == (length,)
-        assert set(source.pictures.labels.tolist()) == set(range(classes))
+        assert source.images.labels is None
+    elif isinstance(source.images, ImageBatch):
+        assert source.images.labels.shape == (length,)
+        assert set(source.images.labels.tolist()) == set(range(classes))
 
 
 def test_digits_are_the_digits_they_are_labelled(tmp_path):
     train, test = (builtin.open_named("digits", root=NOWHERE, split=split) for split in ("train", "test"))
     assert (len(train), len(test), train.spec.size) == (1545, 252, 16)
-    means = torch.stack([train.pictures.images[train.pictures.labels == k].float().mean(0) for k in range(10)])
-    nearest = (test.pictures.images.float()[:, None] - means).square().sum((2, 3, 4)).argmin(1)
-    assert (nearest == test.pictures.labels).float().mean() > 0.8
+    means = torch.stack([train.images.images[train.images.labels == k].float().mean(0) for k in range(10)])
+    nearest = (test.images.images.float()[:, None] - means).square().sum((2, 3, 4)).argmin(1)
+    assert (nearest == test.images.labels).float().mean() > 0.8
 
 
 def test_classes_of_a_folder_are_its_folders(tmp_path):
     source = open_folder(class_folders(tmp_path))
     assert source.spec.classes == ("cat", "dog")
-    assert source.pictures.labels.tolist() == [0, 0, 1, 1, 1]
+    assert source.images.labels.tolist() == [0, 0, 1, 1, 1]
 
 
 def test_cifar10_is_colour_with_named_classes(tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_cifar10_is_colour_with_named_classes(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "meta", {"filename": "meta", "key": "label_names", "md5": sums["meta"]})
     source = builtin.open_named("cifar10", root=tmp_path)
     assert (source.spec.size, source.spec.channels, source.spec.classes[5]) == (32, 3, "dog")
-    assert torch.equal(source.pictures.images.flatten(1), torch.from_numpy(rows))
+    assert torch.equal(source.images.images.flatten(1), torch.from_numpy(rows))
 
 
 def test_data_that_cannot_be_had_says_which_files_to_put_where(tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_grey_files_make_a_grey_set_and_small_ones_keep_their_size(tmp_path):
         Image.fromarray(np.full((28, 28), 80 * i, np.uint8)).save(tmp_path / f"{i}.png")
     source = open_folder(tmp_path)
     assert (source.spec.size, source.spec.channels) == (28, 1)
-    assert source.pictures.images[:, 0, 0, 0].tolist() == [0, 80, 160]
+    assert source.images.images[:, 0, 0, 0].tolist() == [0, 80, 160]
     Image.new("RGB", (28, 30)).save(tmp_path / "4.png")
     assert (open_folder(tmp_path).spec.size, open_folder(tmp_path).spec.channels) == (64, 3)
 
@@ -172,11 +172,11 @@ def empty(tmp_path):
 
 
 def text_files(tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
 
 
-def one_picture(tmp_path):
+def one_image(tmp_path):
     Image.new("L", (16, 16)).save(tmp_path / "x.png")
     return tmp_path
 
@@ -186,7 +186,7 @@ def one_pixel(tmp_path):
     return tmp_path
 
 
-def pictures_and_folders(tmp_path):
+def images_and_folders(tmp_path):
     Image.new("L", (16, 16)).save(class_folders(tmp_path) / "x.png")
     return tmp_path / "animals"
 
@@ -201,11 +201,11 @@ def parts(tmp_path):
 @pytest.mark.parametrize(
     ("fill", "words"),
     [
-        (empty, "no pictures"),
-        (text_files, "no pictures"),
-        (one_picture, "holds 1 picture"),
+        (empty, "no images"),
+        (text_files, "no images"),
+        (one_image, "holds 1 image"),
         (one_pixel, "1 of 1 files"),
-        (pictures_and_folders, "pictures and folders of pictures"),
+        (images_and_folders, "images and folders of images"),
         (parts, "holds the parts train, val"),
     ],
 )
@@ -228,9 +228,9 @@ def test_a_broken_file_among_many_is_left_out_and_named(tmp_path, monkeypatch, r
         assert len(source) == 119
         assert "060.jpg" in source.left_out[0]
     else:
-        row, complaint = source.pictures[60]
+        row, complaint = source.images[60]
         assert "060.jpg" in complaint
-        assert torch.equal(row.images, source.pictures[61][0].images)
+        assert torch.equal(row.images, source.images[61][0].images)
 
 
 def test_more_than_one_percent_broken_is_an_error(photos):
@@ -249,5 +249,5 @@ def test_a_large_set_is_decoded_when_asked_for(photos, monkeypatch):
     resident = open_folder(photos, How(size=32))
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     streamed = open_folder(photos, How(size=32))
-    assert isinstance(streamed.pictures, LazyRows)
-    assert torch.equal(streamed.pictures[3][0].images[0], resident.pictures.images[3])
+    assert isinstance(streamed.images, LazyRows)
+    assert torch.equal(streamed.images[3][0].images[0], resident.images.images[3])

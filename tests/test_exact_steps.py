@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL, noise_pictures, small_config, source_for
+from conftest import SMALL, noise_images, small_config, source_for
 from references import dcgan as reference_networks
 from references import masks
 from torch import Tensor
@@ -78,7 +78,7 @@ def begun(name, config, source):
 
 
 def paintings():
-    return list(noise_pictures(2, size=40, channels=3))
+    return list(noise_images(2, size=40, channels=3))
 
 
 def reference_of(name, method, vgg):
@@ -113,7 +113,7 @@ def learned(name, preset):
     source = source_of(name, config)
     method, vgg = begun(name, config, source)
     reference = reference_of(name, method, vgg)
-    batch = source.some(BATCH).signed().over_pictures(lambda t: t.to(torch.get_default_dtype()))
+    batch = source.some(BATCH).signed().over_images(lambda t: t.to(torch.get_default_dtype()))
     before = {key: [t.clone() for t in held(getattr(method, key))] for key in reference.expected()}
     for step in range(FIRST, FIRST + STEPS):
         rate = config.rate_at(step / TOTAL)

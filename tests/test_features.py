@@ -27,8 +27,8 @@ def digits():
     return open_features("digits", device=CPU)
 
 
-def share_right(features, pictures, labels):
-    named = torch.cat([features.classify(features.see(part)) for part in torch.split(pictures, 500)])
+def share_right(features, images, labels):
+    named = torch.cat([features.classify(features.see(part)) for part in torch.split(images, 500)])
     return float((named == labels).float().mean())
 
 
@@ -41,27 +41,27 @@ def pixels(*shape):
 
 @pytest.mark.skipif(not (SHARED / "MNIST").exists(), reason="MNIST is not beside the project")
 def test_the_digit_network_names_nearly_every_digit_of_mnist(digits):
-    test = open_source("mnist", root=SHARED, split="test").pictures
+    test = open_source("mnist", root=SHARED, split="test").images
     assert share_right(digits, test.images, test.labels) >= 0.994
 
 
 def test_the_digit_network_names_most_digits_that_others_wrote(digits):
-    test = open_named("digits", root=Path(), size=28, split="test").pictures
+    test = open_named("digits", root=Path(), size=28, split="test").images
     assert share_right(digits, test.images, test.labels) >= 0.6  # of 68 %: they fill the frame, as MNIST's do not
     framed = open_features("digits", device=CPU, framed=True)
     assert share_right(framed, test.images, test.labels) >= 0.92  # of 96 %
     assert "margin" in framed.protocol
 
 
-def test_what_the_digit_network_sees_of_a_picture_does_not_depend_on_those_beside_it(digits):
-    pictures = open_named("digits", root=Path(), size=28).some(20).images
-    together = digits.see(pictures)
+def test_what_the_digit_network_sees_of_a_image_does_not_depend_on_those_beside_it(digits):
+    images = open_named("digits", root=Path(), size=28).some(20).images
+    together = digits.see(images)
     assert together.shape == (20, 128)
-    torch.testing.assert_close(digits.see(pictures[7:8])[0], together[7], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(digits.see(images[7:8])[0], together[7], atol=1e-4, rtol=1e-4)
     assert not torch.allclose(together[6], together[7], atol=0.1)
 
 
-def test_the_digit_network_sees_pictures_of_every_size(digits):
+def test_the_digit_network_sees_images_of_every_size(digits):
     small, large = (open_named("digits", root=Path(), size=size).some(20).images for size in (28, 64))
     assert digits.see(large).shape == (20, 128)
     closeness = F.cosine_similarity(digits.see(large), digits.see(small))
@@ -112,7 +112,7 @@ def inception(tmp_path_factory):
         network = fidelity.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(file))
     for weight in network.parameters():
         if weight.dim() == 4:
-            nn.init.kaiming_normal_(weight)  # so that something of the picture comes through to the end
+            nn.init.kaiming_normal_(weight)  # so that something of the image comes through to the end
     torch.save(network.state_dict(), file)
     return network, file
 
@@ -121,10 +121,10 @@ def inception(tmp_path_factory):
 def test_inception_sees_what_torch_fidelitys_network_sees(inception, channels):
     network, file = inception
     features = open_features("inception", device=CPU, weights=file)
-    pictures = pixels(2, channels, 32, 32)
-    seen = features.see(pictures)
+    images = pixels(2, channels, 32, 32)
+    seen = features.see(images)
     assert seen.shape == (2, 2048)
-    torch.testing.assert_close(seen, network(pictures.repeat(1, 3 // channels, 1, 1))[0])
+    torch.testing.assert_close(seen, network(images.repeat(1, 3 // channels, 1, 1))[0])
     assert not torch.allclose(seen[0], seen[1], rtol=0.05)
     assert (features.classify, features.classes) == (None, ())
 

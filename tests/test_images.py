@@ -1,4 +1,4 @@
-"""Pictures are read as a person sees them, and written whole."""
+"""Images are read as a person sees them, and written whole."""
 
 import io
 import zlib
@@ -10,7 +10,7 @@ from conftest import photograph
 from PIL import Image, ImageCms
 
 from ganvas.errors import DataError, UsageError
-from ganvas.imaging import images
+from ganvas.imaging import images as imaging
 
 
 def save(tmp_path, image, name, **options):
@@ -24,25 +24,25 @@ def mean(pixels):
 
 def test_every_byte_survives_the_way_to_the_network_and_back():
     bytes_ = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    signed = images.to_signed(bytes_)
+    signed = imaging.to_signed(bytes_)
     assert signed.min() == -1
     assert signed.max() == 1
-    assert torch.equal(images.to_bytes(signed), bytes_)
+    assert torch.equal(imaging.to_bytes(signed), bytes_)
     assert torch.equal(
-        images.to_bytes(signed.bfloat16().float()).sort().values.unique()[[0, -1]], torch.tensor([0, 255])
+        imaging.to_bytes(signed.bfloat16().float()).sort().values.unique()[[0, -1]], torch.tensor([0, 255])
     )
 
 
 def test_values_out_of_range_are_clipped_and_halves_rounded():
-    assert images.to_bytes(torch.tensor([-9.0, 9.0, 0.001])).tolist() == [0, 255, 128]
+    assert imaging.to_bytes(torch.tensor([-9.0, 9.0, 0.001])).tolist() == [0, 255, 128]
 
 
-@pytest.mark.parametrize("ending", sorted(images.EXTENSIONS))
+@pytest.mark.parametrize("ending", sorted(imaging.EXTENSIONS))
 def test_every_format_is_read_as_it_was_drawn(tmp_path, ending):
-    picture = photograph(seed=1, width=48, height=48)
-    path = save(tmp_path, picture, "x" + ending)
-    read = images.read_square(path, size=48, channels=3)
-    drawn = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    image = photograph(seed=1, width=48, height=48)
+    path = save(tmp_path, image, "x" + ending)
+    read = imaging.read_square(path, size=48, channels=3)
+    drawn = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     assert (read.float() - drawn.float()).abs().mean() < 12  # gif's palette and jpeg's loss
 
 
@@ -52,7 +52,7 @@ def test_the_largest_centred_square_is_cut_out(tmp_path, width, height):
     top, left = (height - 32) // 2, (width - 32) // 2
     pixels[top : top + 32, left : left + 32] = 255
     path = save(tmp_path, Image.fromarray(pixels), "x.png")
-    assert images.read_square(path, size=32, channels=1).float().mean() > 250
+    assert imaging.read_square(path, size=32, channels=1).float().mean() > 250
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -64,7 +64,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path, stored, "x.jpg", exif=exif, quality=95)
-    read = images.read_square(path, size=32, channels=3)
+    read = imaging.read_square(path, size=32, channels=3)
     assert mean(read[0, :14, :14]) > 200
     assert mean(read[0, 18:, 18:]) < 50
 
@@ -73,36 +73,36 @@ def test_16_bit_grey_keeps_its_range(tmp_path):
     ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
     for name in ("x.png", "x.tif"):
         path = save(tmp_path, Image.fromarray(ramp), name)
-        assert images.read_header(path).grey
-        read = images.read_square(path, size=32, channels=1)[0]
+        assert imaging.read_header(path).grey
+        read = imaging.read_square(path, size=32, channels=1)[0]
         assert (read.float() - torch.from_numpy(ramp / 257).float()).abs().max() <= 0.51
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.5, 128), (120.0, 120), (32896.0, 128), (float("nan"), 0)])
 def test_floats_are_taken_for_what_they_seem_to_hold(tmp_path, value, expected):
     path = save(tmp_path, Image.fromarray(np.full((16, 16), value, np.float32)), "x.tif")
-    assert images.read_square(path, size=16, channels=1).unique().tolist() == [expected]
+    assert imaging.read_square(path, size=16, channels=1).unique().tolist() == [expected]
 
 
 def test_transparency_lies_on_white(tmp_path):
     clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
-    assert images.read_square(save(tmp_path, clear, "a.png"), size=16, channels=3).unique().tolist() == [255]
+    assert imaging.read_square(save(tmp_path, clear, "a.png"), size=16, channels=3).unique().tolist() == [255]
     half = Image.new("LA", (16, 16), (0, 128))
-    assert images.read_square(save(tmp_path, half, "b.png"), size=16, channels=1).unique().tolist() == [127]
+    assert imaging.read_square(save(tmp_path, half, "b.png"), size=16, channels=1).unique().tolist() == [127]
     palette = Image.new("P", (16, 16), 1)
     palette.putpalette([0, 0, 0, 255, 0, 0])
     path = save(tmp_path, palette, "c.png", transparency=1)
-    assert images.read_square(path, size=16, channels=3).unique().tolist() == [255]
+    assert imaging.read_square(path, size=16, channels=3).unique().tolist() == [255]
 
 
 def test_palette_1_bit_and_cmyk_are_read_right(tmp_path):
     palette = photograph(seed=2, width=32, height=32).quantize(16)
-    read = images.read_square(save(tmp_path, palette, "p.png"), size=32, channels=3)
+    read = imaging.read_square(save(tmp_path, palette, "p.png"), size=32, channels=3)
     assert torch.equal(read, torch.from_numpy(np.array(palette.convert("RGB"))).permute(2, 0, 1))
     one_bit = Image.new("1", (16, 16), 1)
-    assert images.read_square(save(tmp_path, one_bit, "1.png"), size=16, channels=1).unique().tolist() == [255]
+    assert imaging.read_square(save(tmp_path, one_bit, "1.png"), size=16, channels=1).unique().tolist() == [255]
     ink = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow: red
-    red, green, blue = mean(images.read_square(save(tmp_path, ink, "c.jpg", quality=95), size=16, channels=3))
+    red, green, blue = mean(imaging.read_square(save(tmp_path, ink, "c.jpg", quality=95), size=16, channels=3))
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
 
 
@@ -127,19 +127,19 @@ def swapped_profile():
 )
 def test_a_colour_profile_is_applied(tmp_path, profile, expected):
     path = save(tmp_path, Image.new("RGB", (16, 16), (200, 30, 30)), "x.png", icc_profile=profile)
-    assert mean(images.read_square(path, size=16, channels=3)) == pytest.approx(expected, abs=3)
+    assert mean(imaging.read_square(path, size=16, channels=3)) == pytest.approx(expected, abs=3)
 
 
 def test_a_gif_of_greys_is_grey(tmp_path):
     grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
-    assert images.read_header(save(tmp_path, grey, "grey.gif")).grey
-    assert not images.read_header(save(tmp_path, photograph(seed=0, width=16, height=16), "colour.gif")).grey
+    assert imaging.read_header(save(tmp_path, grey, "grey.gif")).grey
+    assert not imaging.read_header(save(tmp_path, photograph(seed=0, width=16, height=16), "colour.gif")).grey
 
 
 def test_a_films_first_frame_is_read(tmp_path):
     first, second = Image.new("RGB", (16, 16), "white"), Image.new("RGB", (16, 16), "black")
     path = save(tmp_path, first, "x.gif", save_all=True, append_images=[second])
-    assert images.read_square(path, size=16, channels=3).unique().tolist() == [255]
+    assert imaging.read_square(path, size=16, channels=3).unique().tolist() == [255]
 
 
 def bomb():
@@ -155,80 +155,80 @@ def bomb():
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("text.jpg", b"this is no picture", "not a picture"),
-        ("empty.png", b"", "not a picture"),
+        ("text.jpg", b"this is no image", "not an image"),
+        ("empty.png", b"", "not an image"),
         ("bomb.png", bomb(), "million pixels"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_one_line(tmp_path, name, content, words):
+def test_what_is_no_image_is_refused_in_one_line(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
-    for read in (images.read_header, lambda path: images.read_square(path, size=16, channels=3)):
+    for read in (imaging.read_header, lambda path: imaging.read_square(path, size=16, channels=3)):
         with pytest.raises(DataError, match=words) as error:
             read(tmp_path / name)
         assert name in str(error.value)
         assert "\n" not in str(error.value)
 
 
-def test_a_truncated_picture_is_broken(tmp_path):
+def test_a_truncated_image_is_broken(tmp_path):
     for ending in ("jpg", "png"):
         path = save(tmp_path, photograph(seed=0, width=64, height=64), f"x.{ending}")
         path.write_bytes(path.read_bytes()[:-200])
-        images.read_header(path)
+        imaging.read_header(path)
         with pytest.raises(DataError, match="broken"):
-            images.read_square(path, size=32, channels=3)
+            imaging.read_square(path, size=32, channels=3)
 
 
-def test_a_picture_of_one_pixel_is_too_small(tmp_path):
+def test_a_image_of_one_pixel_is_too_small(tmp_path):
     with pytest.raises(DataError, match="1x1 pixels"):
-        images.read_header(save(tmp_path, Image.new("RGB", (1, 1)), "x.png"))
+        imaging.read_header(save(tmp_path, Image.new("RGB", (1, 1)), "x.png"))
 
 
-def test_resizing_up_and_down_keeps_the_picture():
+def test_resizing_up_and_down_keeps_the_image():
     flat = torch.full((2, 3, 32, 32), 77, dtype=torch.uint8)
-    assert images.resize(flat, 16).unique().tolist() == [77]
-    assert images.resize(flat, 64).shape == (2, 3, 64, 64)
-    assert images.resize(flat, 32) is flat
+    assert imaging.resize(flat, 16).unique().tolist() == [77]
+    assert imaging.resize(flat, 64).shape == (2, 3, 64, 64)
+    assert imaging.resize(flat, 32) is flat
 
 
 def test_resizing_in_parts_is_resizing_at_once(monkeypatch):
-    pictures = torch.randint(0, 256, (5, 3, 40, 40), dtype=torch.uint8)
-    whole = images.resize(pictures, 24)
-    monkeypatch.setattr(images, "_RESIZED", 2 * 3 * 40**2)  # two at a time
-    assert torch.equal(images.resize(pictures, 24), whole)
+    images = torch.randint(0, 256, (5, 3, 40, 40), dtype=torch.uint8)
+    whole = imaging.resize(images, 24)
+    monkeypatch.setattr(imaging, "_RESIZED", 2 * 3 * 40**2)  # two at a time
+    assert torch.equal(imaging.resize(images, 24), whole)
 
 
 @pytest.mark.parametrize(("size", "shown"), [(16, 64), (64, 64), (100, 100), (256, 256), (512, 256), (1024, 256)])
-def test_on_a_sheet_small_pictures_are_enlarged_and_large_ones_reduced(size, shown):
-    pictures = torch.full((2, 3, size, size), 77, dtype=torch.uint8)
-    assert images.fitted(pictures).shape == (2, 3, shown, shown)
-    assert images.fitted(pictures).unique().tolist() == [77]
+def test_on_a_sheet_small_images_are_enlarged_and_large_ones_reduced(size, shown):
+    images = torch.full((2, 3, size, size), 77, dtype=torch.uint8)
+    assert imaging.fitted(images).shape == (2, 3, shown, shown)
+    assert imaging.fitted(images).unique().tolist() == [77]
 
 
-def test_a_grid_holds_every_picture_in_its_place():
-    pictures = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 4, 4)
-    sheet = images.grid(pictures, columns=3, gap=2)
+def test_a_grid_holds_every_image_in_its_place():
+    images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 4, 4)
+    sheet = imaging.grid(images, columns=3, gap=2)
     assert sheet.shape == (1, 2 * 6 + 2, 3 * 6 + 2)
     assert [int(sheet[0, 2 + i // 3 * 6, 2 + i % 3 * 6]) for i in range(5)] == [0, 1, 2, 3, 4]
     assert sheet[0, -3, -3] == 255  # the place that stays empty
 
 
 def test_enlarging_repeats_pixels():
-    picture = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8)
-    assert images.enlarge(picture, side=5).tolist() == [[[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]]
-    assert torch.equal(images.enlarge(picture, side=1), picture)
+    image = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8)
+    assert imaging.enlarge(image, side=5).tolist() == [[[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]]
+    assert torch.equal(imaging.enlarge(image, side=1), image)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_is_written_is_read_back(tmp_path, channels):
-    picture = torch.randint(0, 256, (channels, 20, 20), dtype=torch.uint8)
-    images.write(tmp_path / "x.png", picture)
-    assert images.read_header(tmp_path / "x.png").grey == (channels == 1)
-    assert torch.equal(images.read_square(tmp_path / "x.png", size=20, channels=channels), picture)
+    image = torch.randint(0, 256, (channels, 20, 20), dtype=torch.uint8)
+    imaging.write(tmp_path / "x.png", image)
+    assert imaging.read_header(tmp_path / "x.png").grey == (channels == 1)
+    assert torch.equal(imaging.read_square(tmp_path / "x.png", size=20, channels=channels), image)
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 def test_a_film_has_all_its_frames(tmp_path):
-    images.write_film(
+    imaging.write_film(
         tmp_path / "x.gif", [torch.full((1, 8, 8), 50 * i, dtype=torch.uint8) for i in range(4)], milliseconds=50
     )
     with Image.open(tmp_path / "x.gif") as film:
@@ -237,54 +237,54 @@ def test_a_film_has_all_its_frames(tmp_path):
 
 
 def test_unknown_endings_and_missing_folders_are_said(tmp_path):
-    picture = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    image = torch.zeros(1, 8, 8, dtype=torch.uint8)
     with pytest.raises(UsageError, match=r"\.xyz.*png"):
-        images.write(tmp_path / "x.xyz", picture)
+        imaging.write(tmp_path / "x.xyz", image)
     with pytest.raises(UsageError, match="cannot write"):
-        images.write(tmp_path / "missing" / "x.png", picture)
+        imaging.write(tmp_path / "missing" / "x.png", image)
 
 
-def test_a_picture_is_read_whole_with_its_alpha_and_resolution(tmp_path):
+def test_a_image_is_read_whole_with_its_alpha_and_resolution(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 30, 4), dtype=np.uint8)
-    picture = images.read(save(tmp_path, Image.fromarray(pixels), "x.png", dpi=(300, 150)))
-    assert torch.equal(picture.pixels, torch.from_numpy(pixels[..., :3]).permute(2, 0, 1))
-    assert torch.equal(picture.alpha, torch.from_numpy(pixels[..., 3]))
-    assert picture.dpi == pytest.approx((300, 150), abs=0.1)
-    plain = images.read(save(tmp_path, Image.new("L", (9, 8), 7), "y.png"))
+    image = imaging.read(save(tmp_path, Image.fromarray(pixels), "x.png", dpi=(300, 150)))
+    assert torch.equal(image.pixels, torch.from_numpy(pixels[..., :3]).permute(2, 0, 1))
+    assert torch.equal(image.alpha, torch.from_numpy(pixels[..., 3]))
+    assert image.dpi == pytest.approx((300, 150), abs=0.1)
+    plain = imaging.read(save(tmp_path, Image.new("L", (9, 8), 7), "y.png"))
     assert (plain.pixels.shape, plain.alpha, plain.dpi) == ((1, 8, 9), None, None)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_alpha_is_written_and_read_back(tmp_path, channels, ending):
-    picture = torch.randint(0, 256, (channels, 20, 20), dtype=torch.uint8)
+    image = torch.randint(0, 256, (channels, 20, 20), dtype=torch.uint8)
     alpha = torch.randint(0, 256, (20, 20), dtype=torch.uint8)
-    images.write(tmp_path / f"x.{ending}", picture, alpha=alpha)
-    back = images.read(tmp_path / f"x.{ending}")
-    assert torch.equal(back.pixels, picture)
+    imaging.write(tmp_path / f"x.{ending}", image, alpha=alpha)
+    back = imaging.read(tmp_path / f"x.{ending}")
+    assert torch.equal(back.pixels, image)
     assert torch.equal(back.alpha, alpha)
 
 
-def test_a_format_without_alpha_gets_the_picture_on_white(tmp_path):
-    assert [images.keeps_alpha(tmp_path / name) for name in ("x.png", "x.jpg", "x.bmp")] == [True, False, False]
+def test_a_format_without_alpha_gets_the_image_on_white(tmp_path):
+    assert [imaging.keeps_alpha(tmp_path / name) for name in ("x.png", "x.jpg", "x.bmp")] == [True, False, False]
     alpha = torch.tensor([[0, 255]], dtype=torch.uint8).repeat(8, 8)
-    images.write(tmp_path / "x.bmp", torch.full((3, 8, 16), 40, dtype=torch.uint8), alpha=alpha)
-    back = images.read(tmp_path / "x.bmp")
+    imaging.write(tmp_path / "x.bmp", torch.full((3, 8, 16), 40, dtype=torch.uint8), alpha=alpha)
+    back = imaging.read(tmp_path / "x.bmp")
     assert back.alpha is None
     assert back.pixels[0, 0, :2].tolist() == [255, 40]
 
 
 def test_grey_and_colour_become_each_other_as_pillow_does_it():
     colour = photograph(seed=4, width=30, height=20)
-    picture = images.picture_of(colour).pixels
+    image = imaging.image_of(colour).pixels
     grey = torch.from_numpy(np.array(colour.convert("L")))[None]
-    assert torch.equal(images.in_channels(picture, 1), grey)
-    assert torch.equal(images.in_channels(grey, 3), grey.repeat(3, 1, 1))
-    assert images.in_channels(picture, 3) is picture
+    assert torch.equal(imaging.in_channels(image, 1), grey)
+    assert torch.equal(imaging.in_channels(grey, 3), grey.repeat(3, 1, 1))
+    assert imaging.in_channels(image, 3) is image
 
 
 def test_a_profile_is_applied_beneath_transparency(tmp_path):
     clear = Image.new("RGBA", (16, 16), (200, 30, 30, 128))
-    picture = images.read(save(tmp_path, clear, "x.png", icc_profile=swapped_profile()))
-    assert mean(picture.pixels) == pytest.approx((30, 30, 200), abs=3)
-    assert picture.alpha.unique().tolist() == [128]
+    image = imaging.read(save(tmp_path, clear, "x.png", icc_profile=swapped_profile()))
+    assert mean(image.pixels) == pytest.approx((30, 30, 200), abs=3)
+    assert image.alpha.unique().tolist() == [128]

@@ -25,7 +25,7 @@ from ganvas.imaging.images import to_bytes
 
 
 class OldInstanceNorm(nn.InstanceNorm2d):
-    """As files before PyTorch 0.4 have it: statistics of the picture, and running ones that nobody uses."""
+    """As files before PyTorch 0.4 have it: statistics of the image, and running ones that nobody uses."""
 
     def __init__(self, channels):
         super().__init__(channels)
@@ -154,26 +154,26 @@ def noise(*shape, seed=1):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def held_together(ours, theirs, pictures):
+def held_together(ours, theirs, images):
     """That both make the same in double precision, and in single the same but for one grey level."""
     with torch.no_grad():
-        single, expected = ours.translate(pictures), theirs(pictures)
-        exact = theirs.double()(pictures.double())
+        single, expected = ours.translate(images), theirs(images)
+        exact = theirs.double()(images.double())
         ours.double()
-        assert (ours.generator(pictures.double()) - exact).abs().max() < 1e-6
-    assert expected.std() > 0.05  # a picture, and neither grey nor saturated, where nothing could be seen
+        assert (ours.generator(images.double()) - exact).abs().max() < 1e-6
+    assert expected.std() > 0.05  # an image, and neither grey nor saturated, where nothing could be seen
     assert expected.abs().median() < 0.99
     assert (single - expected).abs().max() < 1e-4
     assert (to_bytes(single).int() - to_bytes(expected).int()).abs().max() <= 1
 
 
-# --- the same pictures ----------------------------------------------------------------------------------------------
+# --- the same images ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("norm", list(NORMS))
 @pytest.mark.parametrize("blocks", [6, 9])
-def test_a_resnet_makes_the_same_pictures(blocks, norm, dropout, tmp_path):
+def test_a_resnet_makes_the_same_images(blocks, norm, dropout, tmp_path):
     gain = 0.5 if norm == "none" else 1.4  # else it grows from block to block
     theirs = random(TheirResNet(blocks=blocks, norm=norm, dropout=dropout), gain=gain)
     imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"))
@@ -187,7 +187,7 @@ def test_a_resnet_makes_the_same_pictures(blocks, norm, dropout, tmp_path):
 
 @pytest.mark.parametrize("norm", list(NORMS))
 @pytest.mark.parametrize("halvings", [5, 7, 8])
-def test_a_unet_makes_the_same_pictures(halvings, norm, tmp_path):
+def test_a_unet_makes_the_same_images(halvings, norm, tmp_path):
     theirs = random(TheirUNet(halvings=halvings, norm=norm, dropout=norm == "batch"))
     imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"))
     side = theirs.multiple
@@ -196,13 +196,13 @@ def test_a_unet_makes_the_same_pictures(halvings, norm, tmp_path):
 
 
 @pytest.mark.parametrize("network", [TheirResNet, TheirUNet])
-def test_batch_norm_by_picture_is_that_code_without_eval(network, tmp_path):
+def test_batch_norm_by_image_is_that_code_without_eval(network, tmp_path):
     theirs = random(network(norm="batch"))
-    imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"), statistics="picture")
+    imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"), statistics="image")
     running = import_weights(tmp_path / "latest_net_G.pth")
-    picture = noise(1, 3, 128, 256)
-    assert (running.method.translate(picture) - imported.method.translate(picture)).abs().max() > 0.1
-    held_together(imported.method, theirs.train(), picture)
+    image = noise(1, 3, 128, 256)
+    assert (running.method.translate(image) - imported.method.translate(image)).abs().max() > 0.1
+    held_together(imported.method, theirs.train(), image)
 
 
 @pytest.mark.parametrize(("channels", "outputs"), [(1, 3), (3, 1), (1, 1), (1, 2)])
@@ -256,32 +256,32 @@ def test_halves_become_single(tmp_path):
 
 
 @pytest.mark.parametrize("network", [TheirResNet, TheirUNet])
-def test_from_the_file_to_a_picture_of_any_shape(network, tmp_path, capsys):
+def test_from_the_file_to_a_image_of_any_shape(network, tmp_path, capsys):
     theirs = random(network(norm="batch"))
     out = tmp_path / "models" / "my model.safetensors"
     given = saved(nn.DataParallel(theirs), tmp_path / "latest_net_G.pth")
     assert main(["import", str(given), "--out", str(out)]) == 0
     said = capsys.readouterr()
     assert "4 channels wide, 3 to 3 channels, batch norm" in said.out
-    assert "--statistics picture" in said.err
+    assert "--statistics image" in said.err
     loaded = checkpoint.load(out, torch.device("cpu"))
     assert (loaded.facts.data, loaded.step) == ("latest_net_G.pth", 0)
     assert out.stat().st_size < given.stat().st_size * 1.3  # the new discriminator weighs nothing
 
-    picture = noise(1, 3, 37, 90)
+    image = noise(1, 3, 37, 90)
     multiple = getattr(theirs, "multiple", 4)
     below, right = -37 % multiple, -90 % multiple
-    padded = torch.from_numpy(np.pad(picture.numpy(), [(0, 0), (0, 0), (0, below), (0, right)], mode="reflect"))
+    padded = torch.from_numpy(np.pad(image.numpy(), [(0, 0), (0, 0), (0, below), (0, right)], mode="reflect"))
     with torch.no_grad():
-        expected, made = theirs(padded)[..., :37, :90], loaded.method.translate(picture)
+        expected, made = theirs(padded)[..., :37, :90], loaded.method.translate(image)
     assert (made - expected).abs().max() < 1e-4
     assert (to_bytes(made).int() - to_bytes(expected).int()).abs().max() <= 1
 
     before = out.read_bytes()
-    assert main(["import", str(given), "--out", str(out), "--statistics", "picture"]) == 2
+    assert main(["import", str(given), "--out", str(out), "--statistics", "image"]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert out.read_bytes() == before
-    assert main(["import", str(given), "--out", str(out), "--statistics", "picture", "--overwrite"]) == 0
+    assert main(["import", str(given), "--out", str(out), "--statistics", "image", "--overwrite"]) == 0
     assert checkpoint.load(out, torch.device("cpu")).facts.config.norm == "instance"
 
 
@@ -363,7 +363,7 @@ def test_other_weights_are_named(content, expected, tmp_path):
         (b"", "is empty"),
         (b"\x80", "cut short or damaged"),
         (b"hello", "no file of weights"),
-        (b"\x89PNG\r\n\x1a\n", "a picture"),
+        (b"\x89PNG\r\n\x1a\n", "an image"),
         (b"<!DOCTYPE html><html>", "the download has failed"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),

@@ -1,4 +1,4 @@
-"""A loaded model is the one that was saved, and soon there; many pictures take no more memory than few."""
+"""A loaded model is the one that was saved, and soon there; many images take no more memory than few."""
 
 import copy
 import subprocess
@@ -18,8 +18,8 @@ from ganvas.checkpoint.manifest import build, outline
 from ganvas.core.optim import evaluating
 from ganvas.core.threads import done_behind, made_ahead
 from ganvas.errors import DataError
-from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging import images as imaging
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator, translate_files
 from ganvas.methods._base import Generates
 
@@ -113,12 +113,12 @@ def test_the_optimisers_of_a_loaded_model_and_of_a_copy_are_over_their_own_weigh
 
 
 @pytest.mark.parametrize(
-    "words", ["generate {model} --out {out}.png --count 1", "translate {model} {picture} --out {out}"]
+    "words", ["generate {model} --out {out}.png --count 1", "translate {model} {image} --out {out}"]
 )
-def test_one_picture_loads_nothing_that_it_does_not_need(words, tmp_path):
+def test_one_image_loads_nothing_that_it_does_not_need(words, tmp_path):
     _, model = saved(tmp_path, "dcgan" if "generate" in words else "pix2pix")
     Image.fromarray(noise()).save(tmp_path / "in.png")
-    line = words.format(model=model, picture=tmp_path / "in.png", out=tmp_path / "out").split()
+    line = words.format(model=model, image=tmp_path / "in.png", out=tmp_path / "out").split()
     code = (
         f"import sys; from ganvas.cli import main; status = main({line!r}); "
         f"print(status, *(name for name in {NOT_NEEDED!r} if name in sys.modules))"
@@ -129,35 +129,35 @@ def test_one_picture_loads_nothing_that_it_does_not_need(words, tmp_path):
 
 def test_the_formats_are_those_that_pillow_has_for_these_endings():
     known = Image.registered_extensions()
-    assert {ending: images.format_of(Path(f"a{ending}")) for ending in images.EXTENSIONS} == {
-        ending: known[ending] for ending in images.EXTENSIONS
+    assert {ending: imaging.format_of(Path(f"a{ending}")) for ending in imaging.EXTENSIONS} == {
+        ending: known[ending] for ending in imaging.EXTENSIONS
     }
 
 
-# --- pictures together ----------------------------------------------------------------------------------------------
+# --- images together ----------------------------------------------------------------------------------------------
 
 
-def pictures(count, *, height=24, width=40, channels=3):
-    """Pictures of chance."""
+def images(count, *, height=24, width=40, channels=3):
+    """Images of chance."""
     chance = torch.Generator().manual_seed(0)
     return [
-        Picture(torch.randint(0, 256, (channels, height, width), generator=chance, dtype=torch.uint8))
+        DecodedImage(torch.randint(0, 256, (channels, height, width), generator=chance, dtype=torch.uint8))
         for _ in range(count)
     ]
 
 
 @pytest.mark.parametrize("name", [n for n in methods.names() if hasattr(methods.get(n), "translate")])
-def test_together_pictures_come_out_as_alone_to_a_step_of_255(name, tmp_path):
+def test_together_images_come_out_as_alone_to_a_step_of_255(name, tmp_path):
     _, file = saved(tmp_path, name, channels=3)
     translator = Translator(checkpoint.load(file, CPU))
-    given = pictures(5)
+    given = images(5)
     for together, one in zip(translator.each(given), given, strict=True):
         apart = together.pixels.int() - translator(one).pixels.int()
         assert apart.abs().max() <= 1
         assert (apart != 0).float().mean() < 0.01
 
 
-def test_small_pictures_of_one_size_go_through_the_network_together(tmp_path):
+def test_small_images_of_one_size_go_through_the_network_together(tmp_path):
     model, places = negative(), {}
     for number in range(20):
         Image.fromarray(noise(20, 30 if number == 18 else 24)).save(tmp_path / f"{number:02d}.png")
@@ -166,11 +166,11 @@ def test_small_pictures_of_one_size_go_through_the_network_together(tmp_path):
     assert [event.file for event in done] == list(places)
     assert [shape[0] for shape, _ in model.method.seen] == [16, 2, 1, 1]
     for file, place in places.items():
-        assert torch.equal(images.read(place).pixels, 255 - images.read(file).pixels)
+        assert torch.equal(imaging.read(place).pixels, 255 - imaging.read(file).pixels)
 
 
-def test_large_pictures_and_those_in_tiles_go_alone():
-    small, large = pictures(1)[0], pictures(1, height=600, width=600)[0]
+def test_large_images_and_those_in_tiles_go_alone():
+    small, large = images(1)[0], images(1, height=600, width=600)[0]
     assert Translator(negative()).together(small, small) == 16
     assert Translator(negative()).together(large, large) == 1
     assert Translator(negative()).together(small, large) == 1
@@ -179,22 +179,22 @@ def test_large_pictures_and_those_in_tiles_go_alone():
 
 def test_what_a_task_enlarges_is_not_too_much_at_once():
     model = negative(task="superres:4")
-    made = Translator(model).each(pictures(8, height=128, width=128))
-    assert {picture.pixels.shape for picture in made} == {(3, 512, 512)}
+    made = Translator(model).each(images(8, height=128, width=128))
+    assert {image.pixels.shape for image in made} == {(3, 512, 512)}
     assert {shape[0] for shape, _ in model.method.seen} == {1}
 
 
 def test_one_of_a_group_that_cannot_be_translated_leaves_the_others():
-    given = pictures(3)
+    given = images(3)
     alpha = torch.full((24, 40), 255, dtype=torch.uint8)
     alpha[:4, :4] = 0
-    with_holes = [Picture(one.pixels, alpha if number != 1 else None) for number, one in enumerate(given)]
+    with_holes = [DecodedImage(one.pixels, alpha if number != 1 else None) for number, one in enumerate(given)]
     made = Translator(negative(task="inpaint")).each(with_holes)
     assert [isinstance(one, DataError) for one in made] == [False, True, False]
 
 
 def test_where_memory_does_not_suffice_for_a_group_each_is_tried_alone():
-    made = Translator(with_memory_for(24 * 40)).each(given := pictures(4))
+    made = Translator(with_memory_for(24 * 40)).each(given := images(4))
     assert all(torch.equal(one.pixels, 255 - other.pixels) for one, other in zip(made, given, strict=True))
 
 

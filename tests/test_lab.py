@@ -67,10 +67,10 @@ def test_a_colour_that_there_is_not_becomes_paler_and_keeps_its_hue():
     assert (more.int() - lab.to_srgb(wanted).int()).abs().max() <= 2
 
 
-def test_batches_are_converted_as_their_pictures_are():
-    pictures = random_pixels().reshape(2, 3, 40, 50)
-    together = lab.from_srgb(pictures)
-    torch.testing.assert_close(together[1], lab.from_srgb(pictures[1]), atol=1e-3, rtol=0)
+def test_batches_are_converted_as_their_images_are():
+    images = random_pixels().reshape(2, 3, 40, 50)
+    together = lab.from_srgb(images)
+    torch.testing.assert_close(together[1], lab.from_srgb(images[1]), atol=1e-3, rtol=0)
     colourful = together * torch.tensor([1.0, 2.0, 2.0])[:, None, None]
     apart = lab.to_srgb(colourful)[1].int() - lab.to_srgb(colourful[1]).int()
     assert apart.abs().max() <= 1

@@ -64,7 +64,7 @@ def test_r1_of_a_linear_discriminator_is_half_its_squared_slope():
     torch.testing.assert_close(r1_penalty(discriminator, torch.randn(5, 3, 2, 2)), weight.square().sum() / 2)
 
 
-def test_r1_is_the_gradient_by_finite_differences_averaged_over_pictures():
+def test_r1_is_the_gradient_by_finite_differences_averaged_over_images():
     torch.manual_seed(0)
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
     x, h = torch.randn(3, 1, 2, 2, dtype=torch.float64), 1e-6
@@ -78,7 +78,7 @@ def test_r1_is_the_gradient_by_finite_differences_averaged_over_pictures():
     torch.testing.assert_close(r1_penalty(discriminator.float(), x).double(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_r1_teaches_the_discriminator_and_not_the_pictures():
+def test_r1_teaches_the_discriminator_and_not_the_images():
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     x = torch.randn(3, 1, 2, 2, requires_grad=True)
     r1_penalty(discriminator, x).backward()
@@ -115,7 +115,7 @@ def test_gradient_penalty_is_by_finite_differences_at_one_point_between_each_pai
     torch.testing.assert_close(penalty, torch.stack(squares).mean(), rtol=1e-4, atol=0)
 
 
-def test_gradient_penalty_mixes_each_pair_of_pictures_by_one_weight_of_its_own():
+def test_gradient_penalty_mixes_each_pair_of_images_by_one_weight_of_its_own():
     torch.manual_seed(0)
     seen = []
 
@@ -147,7 +147,7 @@ def test_gradient_penalty_stays_in_fp32_where_the_step_is_in_bf16():
     assert torch.equal(penalty, gradient_penalty(critic, real, fake.float()))
 
 
-def test_gradient_penalty_teaches_the_critic_and_not_the_pictures():
+def test_gradient_penalty_teaches_the_critic_and_not_the_images():
     critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     real, fake = (torch.randn(3, 1, 2, 2, requires_grad=True) for _ in range(2))
     gradient_penalty(critic, real, fake).backward()
@@ -159,7 +159,7 @@ def test_gradient_penalty_teaches_the_critic_and_not_the_pictures():
 # --- evidence bound -------------------------------------------------------------------------------------------------
 
 
-def test_kl_is_torchs_summed_over_the_latent_numbers_and_averaged_over_pictures():
+def test_kl_is_torchs_summed_over_the_latent_numbers_and_averaged_over_images():
     torch.manual_seed(0)
     mean, log_variance = torch.randn(2, 7, 5, dtype=torch.float64)
     expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1).mean()
@@ -178,13 +178,13 @@ def test_kl_is_the_integral_that_defines_it(mean, variance):
     torch.testing.assert_close(found.item(), expected, atol=1e-8, rtol=1e-8)
 
 
-def test_bernoulli_surprise_is_torchs_summed_over_a_picture_and_averaged_over_pictures():
+def test_bernoulli_surprise_is_torchs_summed_over_a_image_and_averaged_over_images():
     torch.manual_seed(0)
     logits = torch.randn(4, 3, 5, 5, dtype=torch.float64) * 3
     grey = torch.rand(4, 3, 5, 5, dtype=torch.float64) * 2 - 1
-    for pictures in (grey.sign(), grey):
-        log_p = Bernoulli(logits=logits, validate_args=False).log_prob((pictures + 1) / 2)
-        torch.testing.assert_close(bernoulli_surprise(logits, pictures), -log_p.sum((1, 2, 3)).mean())
+    for images in (grey.sign(), grey):
+        log_p = Bernoulli(logits=logits, validate_args=False).log_prob((images + 1) / 2)
+        torch.testing.assert_close(bernoulli_surprise(logits, images), -log_p.sum((1, 2, 3)).mean())
 
 
 def test_bernoulli_surprise_of_a_sure_and_wrong_pixel_is_its_logit():
@@ -193,22 +193,22 @@ def test_bernoulli_surprise_of_a_sure_and_wrong_pixel_is_its_logit():
     assert bernoulli_surprise(logits, logits.sign()).item() == 0
 
 
-def test_gaussian_surprise_is_torchs_summed_over_a_picture_and_averaged_over_pictures():
+def test_gaussian_surprise_is_torchs_summed_over_a_image_and_averaged_over_images():
     torch.manual_seed(0)
-    means, pictures = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
+    means, images = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
     for log_variance in torch.tensor([-3.0, 0.0, 1.2], dtype=torch.float64):
-        log_p = Normal(means, (log_variance / 2).exp()).log_prob(pictures)
-        torch.testing.assert_close(gaussian_surprise(means, pictures, log_variance), -log_p.sum((1, 2, 3)).mean())
+        log_p = Normal(means, (log_variance / 2).exp()).log_prob(images)
+        torch.testing.assert_close(gaussian_surprise(means, images, log_variance), -log_p.sum((1, 2, 3)).mean())
 
 
 def test_gaussian_surprise_is_least_where_the_variance_is_the_mean_squared_error():
     torch.manual_seed(0)
-    means, pictures = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
-    best = (means - pictures).square().mean().log()
+    means, images = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
+    best = (means - images).square().mean().log()
 
     def slope(log_variance):
         log_variance = log_variance.detach().requires_grad_()
-        return torch.autograd.grad(gaussian_surprise(means, pictures, log_variance), log_variance)[0].item()
+        return torch.autograd.grad(gaussian_surprise(means, images, log_variance), log_variance)[0].item()
 
     assert abs(slope(best)) < 1e-9
     assert slope(best - 0.1) < -1
@@ -256,15 +256,15 @@ def test_gram_distance_is_the_squared_error_as_a_share_of_the_style():
     assert gram_distance(seen, wanted).item() == pytest.approx(expected)
     assert gram_distance(7 * seen, 7 * wanted).item() == pytest.approx(expected)
     assert gram_distance(wanted, wanted) == 0
-    assert gram_distance(torch.zeros_like(wanted), wanted) == 1  # a picture without any style
+    assert gram_distance(torch.zeros_like(wanted), wanted) == 1  # an image without any style
     one_style = gram_distance(seen, wanted[0])
     assert one_style.item() == pytest.approx(gram_distance(seen, wanted[:1].expand(3, -1, -1)).item())
 
 
 def test_total_variation_is_the_mean_squared_step():
     torch.manual_seed(0)
-    pictures = torch.randn(2, 3, 5, 4, dtype=torch.float64)
-    values = pictures.numpy()
+    images = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    values = images.numpy()
     down = [
         (values[n, c, y + 1, x] - values[n, c, y, x]) ** 2
         for n in range(2) for c in range(3) for y in range(4) for x in range(4)
@@ -274,7 +274,7 @@ def test_total_variation_is_the_mean_squared_step():
         for n in range(2) for c in range(3) for y in range(5) for x in range(3)
     ]  # fmt: skip
     expected = sum(down) / len(down) + sum(across) / len(across)
-    assert total_variation(pictures).item() == pytest.approx(expected)
+    assert total_variation(images).item() == pytest.approx(expected)
     assert total_variation(torch.ones(1, 3, 5, 4)) == 0
 
 

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from ganvas.core.options import Data
 from ganvas.data import open_data
-from ganvas.data.batch import Images, Pairs
+from ganvas.data.batch import ImageBatch, PairBatch
 from ganvas.data.decode import LazyRows
 from ganvas.errors import DataError, UsageError
 
@@ -31,7 +31,7 @@ class Listed(Dataset):
         return self.items[index]
 
 
-def opened(source, batches=(Images,), **data):
+def opened(source, batches=(ImageBatch,), **data):
     return open_data(Data(source, **data), batches)
 
 
@@ -81,22 +81,22 @@ def test_images_of_any_shape_become_squares_of_the_size_asked_for():
 
 
 def test_pairs_are_for_methods_that_learn_from_pairs():
-    found = opened(TensorDataset(PIXELS[:, :1], PIXELS), (Pairs,))
+    found = opened(TensorDataset(PIXELS[:, :1], PIXELS), (PairBatch,))
     assert (found.spec.channels, found.spec.target_channels) == (1, 3)
     assert torch.equal(found.rows(range(6)).target, PIXELS)
-    made = opened(PIXELS, (Pairs,), task="colorize")
+    made = opened(PIXELS, (PairBatch,), task="colorize")
     assert (made.spec.channels, made.spec.target_channels) == (1, 2)
     with pytest.raises(UsageError, match=r"holds pairs.*single images"):
         opened(TensorDataset(PIXELS, PIXELS))
     with pytest.raises(UsageError, match=r"single images.*`task`"):
-        opened(PIXELS, (Pairs,))
+        opened(PIXELS, (PairBatch,))
     with pytest.raises(UsageError, match="`side`"):
-        opened(PIXELS, (Pairs,), side="ab")
+        opened(PIXELS, (PairBatch,), side="ab")
 
 
 def test_what_is_held_out_is_no_part_of_what_is_learned():
     many = PIXELS.repeat(20, 1, 1, 1)
-    train, test = (open_data(Data(many, holdout=0.25), (Images,), split=part) for part in ("train", "test"))
+    train, test = (open_data(Data(many, holdout=0.25), (ImageBatch,), split=part) for part in ("train", "test"))
     assert len(train) + len(test) == 120
     assert 10 < len(test) < 50
     assert not set(train.names) & set(test.names)
@@ -106,7 +106,7 @@ def test_a_large_set_is_read_item_by_item(monkeypatch):
     whole = opened(PIXELS)
     monkeypatch.setattr("ganvas.data.memory.RESIDENT_BYTES", 0)
     found = opened(PIXELS)
-    assert isinstance(found.pictures, LazyRows)
+    assert isinstance(found.images, LazyRows)
     assert torch.equal(found.rows([3, 1]).images, whole.rows([3, 1]).images)
 
 
@@ -131,5 +131,5 @@ def test_a_large_set_is_read_item_by_item(monkeypatch):
 )
 def test_what_is_no_image_is_one_sentence(source, words):
     with pytest.raises(DataError, match=words) as error:
-        opened(source, (Images, Pairs))
+        opened(source, (ImageBatch, PairBatch))
     assert str(error.value).startswith("`data`")

@@ -46,7 +46,7 @@ def test_frechet_distance_is_that_of_two_gaussians_as_scipy_computes_it():
 
 
 @pytest.mark.parametrize(("n", "m"), [(20, 30), (20, 400), (400, 30)])
-def test_frechet_distance_holds_for_fewer_pictures_than_features(n, m):
+def test_frechet_distance_holds_for_fewer_images_than_features(n, m):
     real, fake = correlated(n, d=50), correlated(m, d=50, seed=1, shift=0.5)
     a, b = real.double().numpy(), fake.double().numpy()
     s, t = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -114,8 +114,8 @@ def test_kernel_distance_of_one_distribution_is_zero_within_its_interval(monkeyp
     assert 0.88 < kernel_covers(20) < 1  # 95 %, give or take what 300 repeats leave open
 
 
-def test_kernel_distance_of_few_pictures_is_zero_within_its_interval_as_often():
-    assert kernel_covers(6) > 0.88  # 60 pictures, so two blocks of 30
+def test_kernel_distance_of_few_images_is_zero_within_its_interval_as_often():
+    assert kernel_covers(6) > 0.88  # 60 images, so two blocks of 30
 
 
 def test_kernel_distance_of_two_distributions_is_outside_its_interval():
@@ -132,7 +132,7 @@ def test_the_jackknife_of_a_mean_difference_is_the_textbooks_interval():
     assert math.sqrt(np.mean(squares)) == pytest.approx(2.262 * math.sqrt(4 / 200 + 1 / 300), rel=0.1)
 
 
-def test_the_jackknife_leaves_no_class_out_where_the_pictures_come_class_by_class():
+def test_the_jackknife_leaves_no_class_out_where_the_images_come_class_by_class():
     """As `cgan` draws them: ten classes in turn, which were just the tenths."""
     means = torch.eye(10) * 20
     real, fake = (torch.randn(1000, 10, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
@@ -174,7 +174,7 @@ def test_a_set_is_surely_as_near_as_itself(difference):
     ids=["frechet", "kernel"],
 )
 def test_chance_that_moves_both_distances_alike_is_not_in_the_interval(difference, alone):
-    """Two models make of the same pictures almost the same, the second a little worse."""
+    """Two models make of the same images almost the same, the second a little worse."""
     real, first = correlated(800).split(400)
     first = first + 0.5
     second = first + 0.02
@@ -220,7 +220,7 @@ def test_precision_and_recall_are_the_shares_within_three_neighbours(n, m):
     assert metrics.precision_and_recall(real, fake) == pytest.approx(expected, abs=2 / m)  # a point on the border
 
 
-def test_missing_kinds_cost_recall_and_odd_pictures_cost_precision():
+def test_missing_kinds_cost_recall_and_odd_images_cost_precision():
     real, all_kinds = clusters(range(4), 100, seed=0), clusters(range(4), 100, seed=1)
     precision, recall = metrics.precision_and_recall(real, all_kinds)
     assert min(precision, recall) > 0.8
@@ -264,29 +264,29 @@ def test_of_equally_near_ones_the_first_is_named():
     assert (float(found), int(numbers)) == (1, 1)
 
 
-# --- two pictures ---------------------------------------------------------------------------------------------------
+# --- two images ---------------------------------------------------------------------------------------------------
 
 
 def photographs(size):
     """Free photographs that come with scikit-image, (N, 3, size, size) uint8."""
-    pictures = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
-    return torch.stack([square(picture, size) for picture in pictures])
+    images = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
+    return torch.stack([square(image, size) for image in images])
 
 
-def square(picture, size):
-    pillow = ImageOps.fit(Image.fromarray(picture), (size, size), Image.Resampling.LANCZOS)
+def square(image, size):
+    pillow = ImageOps.fit(Image.fromarray(image), (size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(pillow)).permute(2, 0, 1)
 
 
-def blemished(pictures, amount):
-    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0)) * amount
-    return (pictures + noise).round().clamp(0, 255).to(torch.uint8)
+def blemished(images, amount):
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)) * amount
+    return (images + noise).round().clamp(0, 255).to(torch.uint8)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [16, 28, 128])
 @pytest.mark.parametrize("amount", [1, 30])
-def test_errors_of_pictures_are_those_of_scikit_image(size, channels, amount):
+def test_errors_of_images_are_those_of_scikit_image(size, channels, amount):
     wanted = photographs(size)[:, :channels]
     made = blemished(wanted, amount)
     pairs = [(a.numpy(), b.numpy()) for a, b in zip(wanted, made, strict=True)]
@@ -306,11 +306,11 @@ def test_errors_of_pictures_are_those_of_scikit_image(size, channels, amount):
     np.testing.assert_allclose(metrics.absolute_error(made, wanted), mae, rtol=1e-9)
 
 
-def test_equal_pictures_are_as_like_as_can_be():
-    pictures = photographs(32)
-    assert metrics.signal_to_noise(pictures, pictures).tolist() == [100] * 4
-    assert metrics.structural_similarity(pictures, pictures).tolist() == pytest.approx([1] * 4)
-    assert metrics.squared_error(pictures, pictures).tolist() == [0] * 4
+def test_equal_images_are_as_like_as_can_be():
+    images = photographs(32)
+    assert metrics.signal_to_noise(images, images).tolist() == [100] * 4
+    assert metrics.structural_similarity(images, images).tolist() == pytest.approx([1] * 4)
+    assert metrics.squared_error(images, images).tolist() == [0] * 4
     larger = photographs(176)
     assert metrics.multi_scale_similarity(larger, larger).tolist() == pytest.approx([1] * 4)
 
@@ -349,11 +349,11 @@ def test_multi_scale_similarity_is_that_of_double_precision(channels, height, wi
 
 
 def test_multi_scale_similarity_of_opposite_structures_is_nothing():
-    pictures = photographs(176)
-    assert metrics.multi_scale_similarity(255 - pictures, pictures).tolist() == [0] * 4
-    assert metrics.structural_similarity(255 - pictures, pictures).min() < 0
+    images = photographs(176)
+    assert metrics.multi_scale_similarity(255 - images, images).tolist() == [0] * 4
+    assert metrics.structural_similarity(255 - images, images).min() < 0
 
-    plain = (pictures // 8) + 100
+    plain = (images // 8) + 100
     black, white = (checkered(plain, period=2, amount=amount) for amount in (-60, 60))  # alike but at the finest scale
     assert metrics.multi_scale_similarity(black, white).tolist() == [0] * 4
 
@@ -368,7 +368,7 @@ def test_where_no_window_fits_similarity_is_not_measured():
 
 
 @pytest.mark.parametrize("measure", [metrics.structural_similarity, metrics.multi_scale_similarity])
-def test_similarity_of_a_picture_is_the_same_whatever_stands_beside_it(measure):
+def test_similarity_of_a_image_is_the_same_whatever_stands_beside_it(measure):
     wanted = photographs(176)
     made = blemished(wanted, 20)
     alone = torch.cat([measure(made[i : i + 1], wanted[i : i + 1]) for i in range(4)])
@@ -378,14 +378,14 @@ def test_similarity_of_a_picture_is_the_same_whatever_stands_beside_it(measure):
 # --- checkerboards --------------------------------------------------------------------------------------------------
 
 
-def score_of(pictures):
-    return metrics.checkerboard(metrics.power_spectrum(pictures))
+def score_of(images):
+    return metrics.checkerboard(metrics.power_spectrum(images))
 
 
-def checkered(pictures, *, period, amount):
-    """The pictures with a pattern of up to `amount` grey levels over them."""
-    wave = torch.cos(2 * math.pi * torch.arange(pictures.shape[-1]) / period)
-    return (pictures + amount * wave[:, None] * wave).round().clamp(0, 255).to(torch.uint8)
+def checkered(images, *, period, amount):
+    """The images with a pattern of up to `amount` grey levels over them."""
+    wave = torch.cos(2 * math.pi * torch.arange(images.shape[-1]) / period)
+    return (images + amount * wave[:, None] * wave).round().clamp(0, 255).to(torch.uint8)
 
 
 @pytest.mark.parametrize("size", [64, 128, 256])
@@ -396,16 +396,16 @@ def test_photographs_and_noise_have_no_checkerboard(size):
     assert all(0.4 < score < 1.4 for score in score_of(photographs(size)).values())
 
 
-def test_plain_pictures_have_none_and_small_ones_no_long_periods():
+def test_plain_images_have_none_and_small_ones_no_long_periods():
     assert score_of(torch.full((2, 3, 28, 28), 255, dtype=torch.uint8)) == {2: pytest.approx(1), 4: pytest.approx(1)}
     assert score_of(torch.zeros(2, 1, 16, 16, dtype=torch.uint8)) == {2: pytest.approx(1), 4: pytest.approx(1)}
 
 
 @pytest.mark.parametrize(("period", "least"), [(2, 50), (4, 1.5)])
 def test_a_faint_checkerboard_is_found_at_its_period_and_grows_with_its_strength(period, least):
-    pictures = photographs(128) // 2 + 60  # so that nothing is clipped, which would double frequencies
-    before = score_of(pictures)
-    scores = [score_of(checkered(pictures, period=period, amount=amount)) for amount in (1, 2, 4, 8)]
+    images = photographs(128) // 2 + 60  # so that nothing is clipped, which would double frequencies
+    before = score_of(images)
+    scores = [score_of(checkered(images, period=period, amount=amount)) for amount in (1, 2, 4, 8)]
     at_period = [before[period], *(score[period] for score in scores)]
     assert at_period == sorted(at_period)
     assert at_period[1] > least > 1.25 > at_period[0]
@@ -414,10 +414,10 @@ def test_a_faint_checkerboard_is_found_at_its_period_and_grows_with_its_strength
 
 
 def test_brightness_changes_nothing_and_contrast_little():
-    pictures = checkered(photographs(128) // 2 + 10, period=4, amount=6)
-    assert score_of(pictures + 100) == pytest.approx(score_of(pictures))
+    images = checkered(photographs(128) // 2 + 10, period=4, amount=6)
+    assert score_of(images + 100) == pytest.approx(score_of(images))
     halved = checkered(photographs(128) // 4 + 10, period=4, amount=3)
-    assert score_of(halved)[4] == pytest.approx(score_of(pictures)[4], rel=0.35)
+    assert score_of(halved)[4] == pytest.approx(score_of(images)[4], rel=0.35)
 
 
 def test_a_pattern_in_a_plain_part_is_found_beside_a_busy_one():

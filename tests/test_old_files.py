@@ -9,14 +9,14 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_pictures, noise_source, pairs_source, train_to
+from conftest import facts_of, noise_images, noise_source, pairs_source, train_to
 from PIL import Image
 
 from ganvas import checkpoint, methods, training
 from ganvas.checkpoint.manifest import FORMAT
 from ganvas.errors import ModelError
 from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference import generate
 from ganvas.inference.translate import Translator
 
@@ -37,7 +37,7 @@ def test_a_model_of_an_earlier_version_draws_what_it_drew(file):
     if hasattr(model.method, "generate"):
         made = list(generate.draw(model.method, range(4)))
     else:
-        made = [Translator(model)(Picture(image)).pixels for image in noise_pictures(4, channels=3, seed=9)]
+        made = [Translator(model)(DecodedImage(image)).pixels for image in noise_images(4, channels=3, seed=9)]
     found = np.moveaxis(images.grid(torch.stack(made), columns=4).numpy(), 0, -1)
     kept = np.asarray(Image.open(file.with_name(file.stem.removesuffix("-run") + ".png")))
     assert np.abs(found.astype(int) - kept).max() <= 1

@@ -1,4 +1,4 @@
-"""Where pairs come from: two in one picture, two folders, two sets, or a task; and what is held out of training."""
+"""Where pairs come from: two in one image, two folders, two sets, or a task; and what is held out of training."""
 
 import unicodedata
 from pathlib import Path
@@ -11,7 +11,7 @@ from opening import open_for, open_source
 from PIL import Image
 
 from ganvas.data import decode, paired
-from ganvas.data.batch import Images, Pairs, Spec, Unpaired
+from ganvas.data.batch import ImageBatch, PairBatch, Spec, UnpairedBatch
 from ganvas.data.decode import How
 from ganvas.data.folder import held_out, open_folder
 from ganvas.data.tasks import base, pairs
@@ -19,17 +19,17 @@ from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, SettingError, UsageError
 
 NOWHERE = Path("nowhere")
-SINGLE, PAIRED, TWO_SETS = (Images,), (Pairs,), (Unpaired, Pairs)
+SINGLE, PAIRED, TWO_SETS = (ImageBatch,), (PairBatch,), (UnpairedBatch, PairBatch)
 
 
 def plain(path, value, *, width=16, height=16, mode="L"):
-    """Write a picture of one grey value, which says which it is."""
+    """Write an image of one grey value, which says which it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, (width, height), value if mode == "L" else (value,) * 3).save(path)
 
 
-def values(pictures):
-    return pictures[:, 0, 0, 0].tolist()
+def values(images):
+    return images[:, 0, 0, 0].tolist()
 
 
 def refused(error):
@@ -40,7 +40,7 @@ def refused(error):
 
 @pytest.fixture
 def halves(tmp_path):
-    """Pictures side by side, the left one of value 10 i and the right one of value 10 i + 5."""
+    """Images side by side, the left one of value 10 i and the right one of value 10 i + 5."""
     for i in range(6):
         sheet = np.full((16, 32), 10 * i, np.uint8)
         sheet[:, 16:] += 5
@@ -73,10 +73,10 @@ def many(tmp_path):
 @pytest.mark.parametrize(("side", "source", "target"), [("ab", 0, 5), ("ba", 5, 0)])
 def test_halves_go_from_left_to_right_or_back(halves, side, source, target):
     opened = open_for(PAIRED, str(halves), root=NOWHERE, side=side)
-    assert opened.batch is Pairs
+    assert opened.batch is PairBatch
     assert (opened.spec.size, opened.spec.channels, opened.spec.target_channels) == (16, 1, 1)
-    assert values(opened.pictures.source) == [10 * i + source for i in range(6)]
-    assert values(opened.pictures.target) == [10 * i + target for i in range(6)]
+    assert values(opened.images.source) == [10 * i + source for i in range(6)]
+    assert values(opened.images.target) == [10 * i + target for i in range(6)]
 
 
 def test_halves_in_colour_keep_each_its_own_side(tmp_path):
@@ -86,8 +86,8 @@ def test_halves_in_colour_keep_each_its_own_side(tmp_path):
         sheet.save(tmp_path / f"{i}.png")
     opened = open_for(PAIRED, str(tmp_path), root=NOWHERE, side="ab", size=32)
     assert opened.spec.channels == opened.spec.target_channels == 3
-    assert opened.pictures.source[0, :, 5, 31].tolist() == [255, 0, 0]
-    assert opened.pictures.target[0, :, 5, 0].tolist() == [0, 0, 255]
+    assert opened.images.source[0, :, 5, 31].tolist() == [255, 0, 0]
+    assert opened.images.target[0, :, 5, 0].tolist() == [0, 0, 255]
 
 
 def test_an_odd_width_cannot_be_halved(tmp_path):
@@ -105,14 +105,14 @@ def test_partners_are_those_of_the_same_name(folders):
     one, two = folders
     opened = paired.open_two_folders(one, two)
     assert len(opened) == 4
-    assert [v + 100 for v in values(opened.pictures.source)] == values(opened.pictures.target)
+    assert [v + 100 for v in values(opened.images.source)] == values(opened.images.target)
     assert {(a.stem, b.stem) for a, b in paired.match(one, two)} == {(s, s) for s in ("b", "a 1", "사진", "c.d")}
 
 
 def test_a_missing_partner_is_named_and_nothing_is_matched_by_position(folders):
     one, two = folders
     (two / "사진.bmp").rename(two / "그림.bmp")  # as many files as before
-    with pytest.raises(DataError, match=r"1 of 5 pictures have no partner.*two holds nothing named like 사진") as error:
+    with pytest.raises(DataError, match=r"1 of 5 images have no partner.*two holds nothing named like 사진") as error:
         paired.open_two_folders(one, two)
     refused(error)
     (one / "사진.png").unlink()
@@ -135,7 +135,7 @@ def test_names_written_by_another_system_are_the_same_names(tmp_path):
         plain(tmp_path / "one" / f"{unicodedata.normalize('NFC', stem)}.png", i)
         plain(tmp_path / "two" / f"{unicodedata.normalize('NFD', stem)}.png", i)
     opened = paired.open_two_folders(tmp_path / "one", tmp_path / "two")
-    assert values(opened.pictures.source) == values(opened.pictures.target)
+    assert values(opened.images.source) == values(opened.images.target)
     composed, apart = (Path(unicodedata.normalize(form, "사진.png")) for form in ("NFC", "NFD"))
     assert [held_out(composed, share / 50) for share in range(50)] == [
         held_out(apart, share / 50) for share in range(50)
@@ -163,7 +163,7 @@ def test_partners_of_another_shape_are_refused_and_of_another_scale_accepted(fol
     one, two = folders
     plain(two / "b.bmp", 100, width=32, height=32)
     opened = paired.open_two_folders(one, two)
-    assert [v + 100 for v in values(opened.pictures.source)] == values(opened.pictures.target)
+    assert [v + 100 for v in values(opened.images.source)] == values(opened.images.target)
     plain(two / "b.bmp", 100, width=32, height=24)
     with pytest.raises(DataError, match=r"b\.png has 16x16 pixels and its partner .*32x24") as error:
         paired.open_two_folders(one, two)
@@ -182,7 +182,7 @@ def test_class_folders_are_matched_by_folder_and_name(tmp_path):
         plain(tmp_path / "one" / f"{name}.png", i)
         plain(tmp_path / "two" / f"{name}.png", i)
     opened = paired.open_two_folders(tmp_path / "one", tmp_path / "two")
-    assert values(opened.pictures.source) == values(opened.pictures.target) == [0, 1, 2]
+    assert values(opened.images.source) == values(opened.images.target) == [0, 1, 2]
     assert opened.spec.classes == ()
 
 
@@ -213,7 +213,7 @@ def test_a_broken_partner_is_left_out_and_no_pair_is_shifted(many, monkeypatch, 
         assert "060.bmp" in opened.left_out[0]
     else:
         assert values(rows.source)[60] == 61  # the next one in its place
-        assert "060.bmp" in opened.pictures[60][1]
+        assert "060.bmp" in opened.images[60][1]
     (one / "061.bmp").write_bytes(b"broken")
     (one / "062.bmp").write_bytes(b"broken")
     with pytest.raises(DataError, match="cannot be read"):
@@ -229,8 +229,8 @@ def test_pairs_too_many_for_the_memory_are_read_when_asked_for(folders, halves, 
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     for name, make in opened.items():
         streamed = make()
-        assert streamed.batch is Pairs
-        assert not isinstance(streamed.pictures, Pairs)
+        assert streamed.batch is PairBatch
+        assert not isinstance(streamed.images, PairBatch)
         assert streamed.margin == resident[name].margin == 4
         for i in range(len(streamed)):
             ours, theirs = streamed.raw([i]), resident[name].raw([i])
@@ -248,7 +248,7 @@ def test_two_sets_need_no_partners_and_take_the_colour_of_both(tmp_path):
     for i in range(3):
         plain(tmp_path / "two" / f"x{i}.png", 200 + i, width=28, height=28, mode="RGB")
     opened = open_for(TWO_SETS, str(tmp_path / "one"), root=NOWHERE, target=str(tmp_path / "two"))
-    assert opened.batch is Unpaired
+    assert opened.batch is UnpairedBatch
     assert len(opened) == 5
     assert (opened.spec.size, opened.spec.channels, opened.spec.target_channels) == (28, 3, 3)
     rows = opened.some(5)
@@ -296,13 +296,13 @@ def test_parts_share_nothing_and_leave_nothing_and_stay_when_files_are_added(man
         for i in range(120):
             plain(one / f"{i:03d}.bmp", i, width=32)
     way = {name: str(two) if name == "target" else value for name, value in way.items()}
-    kinds = (Images, Pairs)
+    kinds = (ImageBatch, PairBatch)
 
     def parts():
         opened = {p: open_for(kinds, str(one), root=NOWHERE, holdout=0.25, split=p, **way) for p in ("train", "test")}
         assert {source.part for source in opened.values()} == {"train", "test"}
-        rows = {part: source.pictures for part, source in opened.items()}
-        return {p: set(values(r.source if isinstance(r, Pairs) else r.images)) for p, r in rows.items()}
+        rows = {part: source.images for part, source in opened.items()}
+        return {p: set(values(r.source if isinstance(r, PairBatch) else r.images)) for p, r in rows.items()}
 
     before = parts()
     assert not before["train"] & before["test"]
@@ -321,13 +321,13 @@ def test_an_empty_part_is_said(folders):
     refused(error)
 
 
-def test_a_single_picture_may_be_held_out(tmp_path):
+def test_a_single_image_may_be_held_out(tmp_path):
     for i in range(4):
         plain(tmp_path / f"{i}.png", i)
     share = next(k / 100 for k in range(100) if any(held_out(path, k / 100) for path in tmp_path.iterdir()))
     test = open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=share, split="test", least=1)
     assert len(test) == 1
-    with pytest.raises(DataError, match="holds 1 picture"):
+    with pytest.raises(DataError, match="holds 1 image"):
         open_for(SINGLE, str(tmp_path), root=NOWHERE, holdout=0.8, split="train")
 
 
@@ -345,10 +345,10 @@ def test_a_named_set_has_a_test_part_of_its_own():
 def test_every_task_makes_pairs_of_a_folder(photos, monkeypatch, name, jitter, resident):
     if not resident:
         monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
-    source = open_for((Pairs,), str(photos), root=NOWHERE, size=32, task=name, random_crop=jitter)
+    source = open_for((PairBatch,), str(photos), root=NOWHERE, size=32, task=name, random_crop=jitter)
     task = base.task(name)
-    assert source.batch is Pairs
-    assert isinstance(source.pictures, Pairs) == resident
+    assert source.batch is PairBatch
+    assert isinstance(source.images, PairBatch) == resident
     assert source.margin == (4 if jitter else 0)
     rows = source.some(3)
     assert rows.source.shape == (3, source.spec.channels, 32, 32)
@@ -365,45 +365,45 @@ def test_every_task_makes_pairs_of_a_folder(photos, monkeypatch, name, jitter, r
 
 
 def test_a_named_set_makes_pairs_by_a_task_too(monkeypatch):
-    resident = open_for((Pairs,), "digits", root=NOWHERE, task="hidden-digit")
+    resident = open_for((PairBatch,), "digits", root=NOWHERE, task="hidden-digit")
     assert (len(resident), resident.spec.channels, resident.spec.target_channels) == (1545, 3, 1)
     assert resident.spec.classes == ()
-    test = open_for((Pairs,), "digits", root=NOWHERE, task="hidden-digit", split="test")
+    test = open_for((PairBatch,), "digits", root=NOWHERE, task="hidden-digit", split="test")
     assert (len(test), test.part) == (252, "test")
     monkeypatch.setattr(pairs, "RESIDENT_BYTES", 0)
-    streamed = open_for((Pairs,), "digits", root=NOWHERE, task="hidden-digit")
-    assert not isinstance(streamed.pictures, Pairs)
+    streamed = open_for((PairBatch,), "digits", root=NOWHERE, task="hidden-digit")
+    assert not isinstance(streamed.images, PairBatch)
     ours, theirs = streamed.rows([3, 700]), resident.rows([3, 700])
     assert torch.equal(ours.source, theirs.source)
     assert torch.equal(ours.target, theirs.target)
 
 
-def test_single_pictures_are_made_colour_where_the_task_wants_it():
+def test_single_images_are_made_colour_where_the_task_wants_it():
     made = pairs_from(noise_source(n=4), base.task("colorize-rgb"))
     assert (made.spec.channels, made.spec.target_channels) == (1, 3)
-    assert torch.equal(made.pictures.target[:, 0], made.pictures.target[:, 2])
+    assert torch.equal(made.images.target[:, 0], made.images.target[:, 2])
 
 
-def test_pictures_in_colour_are_refused_where_grey_is_wanted():
-    with pytest.raises(DataError, match="hidden-digit takes grey pictures, and noise is in colour") as error:
+def test_images_in_colour_are_refused_where_grey_is_wanted():
+    with pytest.raises(DataError, match="hidden-digit takes grey images, and noise is in colour") as error:
         pairs_from(noise_source(channels=3), base.task("hidden-digit"))
     refused(error)
 
 
 @pytest.mark.parametrize("task", ["colorize", "colorize-rgb"])
-def test_grey_pictures_are_counted_where_colours_are_to_be_learned(photos, task):
-    assert not open_for((Pairs,), str(photos), root=NOWHERE, task=task, size=32).notes
+def test_grey_images_are_counted_where_colours_are_to_be_learned(photos, task):
+    assert not open_for((PairBatch,), str(photos), root=NOWHERE, task=task, size=32).notes
     for i in range(2):
         photograph(seed=i, width=40, height=40).convert("L").save(photos / f"grey{i}.png")
     photograph(seed=9, width=40, height=40).convert("L").convert("RGB").save(photos / "grey-in-colour.jpg")
-    (note,) = open_for((Pairs,), str(photos), root=NOWHERE, task=task, size=32).notes
-    assert note.startswith(f"3 of the 15 pictures of {photos} are grey")
-    assert not open_for((Pairs,), str(photos), root=NOWHERE, task="denoise", size=32).notes
+    (note,) = open_for((PairBatch,), str(photos), root=NOWHERE, task=task, size=32).notes
+    assert note.startswith(f"3 of the 15 images of {photos} are grey")
+    assert not open_for((PairBatch,), str(photos), root=NOWHERE, task="denoise", size=32).notes
 
 
-def test_pairs_are_larger_than_single_pictures_where_nobody_says(photos):
+def test_pairs_are_larger_than_single_images_where_nobody_says(photos):
     assert open_source(str(photos), root=NOWHERE).spec.size == 64
-    assert open_for((Pairs,), str(photos), root=NOWHERE, task="denoise").spec.size == 128
+    assert open_for((PairBatch,), str(photos), root=NOWHERE, task="denoise").spec.size == 128
 
 
 # --- what a method takes, and what is said --------------------------------------------------------------------------
@@ -412,11 +412,11 @@ def test_pairs_are_larger_than_single_pictures_where_nobody_says(photos):
 def test_what_is_opened_is_what_the_method_and_the_words_say(folders):
     one, two = map(str, folders)
     options = {"root": NOWHERE}
-    assert open_for((Pairs, Images), one, **options).batch is Images
-    assert open_for((Pairs, Images), one, task="reconstruct", **options).batch is Pairs
-    assert open_for((Pairs, Images), one, target=two, **options).batch is Pairs
-    assert open_for(TWO_SETS, one, target=two, **options).batch is Unpaired
-    assert open_for(TWO_SETS, one, task="denoise", **options).batch is Pairs
+    assert open_for((PairBatch, ImageBatch), one, **options).batch is ImageBatch
+    assert open_for((PairBatch, ImageBatch), one, task="reconstruct", **options).batch is PairBatch
+    assert open_for((PairBatch, ImageBatch), one, target=two, **options).batch is PairBatch
+    assert open_for(TWO_SETS, one, target=two, **options).batch is UnpairedBatch
+    assert open_for(TWO_SETS, one, task="denoise", **options).batch is PairBatch
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_what_is_opened_is_what_the_method_and_the_words_say(folders):
     [
         (PAIRED, {}, UsageError, "learns from pairs: add `side` ab"),
         (TWO_SETS, {}, UsageError, "`target` FOLDER"),
-        (SINGLE, {"task": "denoise"}, UsageError, "`task` denoise: this method learns from single pictures"),
+        (SINGLE, {"task": "denoise"}, UsageError, "`task` denoise: this method learns from single images"),
         (SINGLE, {"side": "ab"}, UsageError, "`side` ab: this method"),
         (SINGLE, {"target": "two"}, UsageError, "`target` two: this method"),
         (PAIRED, {"side": "ab", "task": "denoise"}, UsageError, "`side` and `task` are two ways"),
@@ -452,37 +452,37 @@ def test_a_data_folder_that_is_not_there_is_named_as_such(folders):
 def test_an_empty_target_is_said(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     for kind in (PAIRED, TWO_SETS):
-        with pytest.raises(DataError, match="empty: no pictures"):
+        with pytest.raises(DataError, match="empty: no images"):
             open_for(kind, str(folders[0]), root=NOWHERE, target=str(tmp_path / "empty"))
 
 
 def test_both_parts_of_a_folder_have_one_shape_whatever_is_held_out(tmp_path):
-    """Colour is learned, and by chance only grey pictures are held out."""
+    """Colour is learned, and by chance only grey images are held out."""
     for i in range(30):
-        picture = photograph(seed=i, width=32, height=32)
+        image = photograph(seed=i, width=32, height=32)
         name = f"{i}.png"
-        (picture.convert("L") if held_out(Path(name), 0.3) else picture).save(tmp_path / name)
+        (image.convert("L") if held_out(Path(name), 0.3) else image).save(tmp_path / name)
     options = {"root": Path(), "task": "denoise", "holdout": 0.3}
-    learned = open_for((Pairs,), str(tmp_path), **options)
-    kept = open_for((Pairs,), str(tmp_path), split="test", least=1, **options)
+    learned = open_for((PairBatch,), str(tmp_path), **options)
+    kept = open_for((PairBatch,), str(tmp_path), split="test", least=1, **options)
     assert learned.spec == kept.spec
     assert (kept.spec.channels, len(learned) + len(kept)) == (3, 30)
 
 
 @pytest.mark.parametrize("task", ["colorize", "edges", "denoise:0.1", "hidden-digit"])
-def test_other_pictures_are_read_in_the_shape_that_a_model_knows(task, tmp_path):
-    """One grey picture of another size, for a model of colour pictures."""
+def test_other_images_are_read_in_the_shape_that_a_model_knows(task, tmp_path):
+    """One grey image of another size, for a model of colour images."""
     photograph(seed=0, width=40, height=50).convert("L").save(tmp_path / "one.png")
     made = base.task(task)
     like = Spec(32, made.channels or 3, target_channels=made.target_channels or 3)
-    assert open_for((Pairs,), str(tmp_path), root=Path(), task=task, like=like, least=1).spec == like
+    assert open_for((PairBatch,), str(tmp_path), root=Path(), task=task, like=like, least=1).spec == like
 
 
-def test_grey_pictures_are_counted_for_colour_also_where_they_are_decoded_later(tmp_path, monkeypatch):
+def test_grey_images_are_counted_for_colour_also_where_they_are_decoded_later(tmp_path, monkeypatch):
     for i in range(5):
-        picture = photograph(seed=i, width=32, height=32)
-        (picture.convert("L") if i < 2 else picture).save(tmp_path / f"{i}.png")
+        image = photograph(seed=i, width=32, height=32)
+        (image.convert("L") if i < 2 else image).save(tmp_path / f"{i}.png")
     for limit in (2**30, 0):
         monkeypatch.setattr("ganvas.data.decode.RESIDENT_BYTES", limit)
-        (note,) = open_for((Pairs,), str(tmp_path), root=Path(), task="colorize").notes
-        assert note.startswith("2 of the 5 pictures")
+        (note,) = open_for((PairBatch,), str(tmp_path), root=Path(), task="colorize").notes
+        assert note.startswith("2 of the 5 images")

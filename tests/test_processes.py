@@ -133,7 +133,7 @@ def test_a_step_of_two_processes_in_parts_is_that_of_one_on_the_whole_batch(of_t
     all_hold(of_two, "in parts", learned(make("pix2pix", source), whole_batch(source)))
 
 
-POOL_STEPS = 1  # eight pictures through a pool of three: most meet it full
+POOL_STEPS = 1  # eight images through a pool of three: most meet it full
 
 
 def test_all_keep_the_same_pool_of_what_all_have_made(of_two):
@@ -162,15 +162,15 @@ def test_what_they_tell_each_other(of_two):
         assert said == "`batch` 7: cannot be shared evenly by 2 processes; give a multiple of 2: 8"
     first, second = (bytes(found["refused data"].int().tolist()).decode() for found in of_two[1])
     assert not first
-    assert "holds 9 pictures in process 1, 8 in the first" in second
+    assert "holds 9 images in process 1, 8 in the first" in second
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
+def images(tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
     chance = np.random.default_rng(0)
     for i in range(24):
@@ -178,19 +178,19 @@ def pictures(tmp_path):
     return folder
 
 
-def words_for(pictures, run, *more):
+def words_for(images, run, *more):
     small = ("--width", 4, "--hidden", 32, "--batch", 8, "--size", 16, "--device", "cpu", "--precision", "fp32")
-    return ["-m", "--", "ganvas", "train", "dcgan", "--data", pictures, "--run", run, *small, *more]
+    return ["-m", "--", "ganvas", "train", "dcgan", "--data", images, "--run", run, *small, *more]
 
 
-def test_a_run_of_two_is_a_run_of_one_and_may_go_on_as_one(pictures, tmp_path):
+def test_a_run_of_two_is_a_run_of_one_and_may_go_on_as_one(images, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    assert main([*map(str, words_for(pictures, one, "--steps", 5)[3:])]) == 0
-    status, out, err = finish(start(*words_for(pictures, two, "--steps", 3)))
+    assert main([*map(str, words_for(images, one, "--steps", 5)[3:])]) == 0
+    status, out, err = finish(start(*words_for(images, two, "--steps", 3)))
     assert status == 0, err
     assert out.count("3 steps") == 1  # one of them speaks
     assert not list(two.glob("*.tmp"))
-    assert main([*map(str, words_for(pictures, two, "--steps", 5)[3:])]) == 0
+    assert main([*map(str, words_for(images, two, "--steps", 5)[3:])]) == 0
     a, b = (checkpoint.load(run, CPU) for run in (one, two))
     assert (a.step, b.step) == (5, 5)
     assert a.facts.config == b.facts.config
@@ -224,9 +224,9 @@ def workers(run):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds its processes in /proc")
-def test_a_killed_process_ends_the_others_with_a_clear_line(pictures, tmp_path):
+def test_a_killed_process_ends_the_others_with_a_clear_line(images, tmp_path):
     run = tmp_path / "run"
-    process = start(*words_for(pictures, run, "--steps", 10**7, "--save-every", 5))
+    process = start(*words_for(images, run, "--steps", 10**7, "--save-every", 5))
     try:
         wait_for(lambda: checkpoint.saves(run))
         os.kill(workers(run)[1], signal.SIGKILL)

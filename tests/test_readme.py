@@ -42,9 +42,9 @@ def folders_of_a_user(place):
     """Photographs by class, paintings, drawings of the photographs, and facades beside their labels."""
     for i in range(8):
         photo = photograph(seed=i, width=40, height=32)
-        for folder, picture in (("photos", photo), ("drawings", ImageOps.posterize(photo, 2))):
+        for folder, image in (("photos", photo), ("drawings", ImageOps.posterize(photo, 2))):
             (place / folder / ("cat" if i % 2 else "dog")).mkdir(parents=True, exist_ok=True)
-            picture.save(place / folder / ("cat" if i % 2 else "dog") / f"{i}.jpg")
+            image.save(place / folder / ("cat" if i % 2 else "dog") / f"{i}.jpg")
         of_their_own = {"monet": 32, "paintings": 32, "my-photos": 32, "train": 32, "val": 32}
         of_their_own |= {"facades": 64, "pairs": 64}
         for number, (folder, width) in enumerate(of_their_own.items(), 1):
@@ -99,7 +99,7 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
             words += ["--steps", "2", "--size", "32", "--seeds", "0"]
         if words[0] in ("evaluate", "compare") and "mnist" in words:
             words += ["--count", "60"]
-        if "--holdout" in words:  # of so few pictures a tenth is none
+        if "--holdout" in words:  # of so few images a tenth is none
             words[words.index("--holdout") + 1] = "0.5"
         if "--grad-accumulate" in words:
             words[words.index("--grad-accumulate") + 1] = "2"

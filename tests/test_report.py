@@ -75,8 +75,8 @@ def test_the_rest_is_told_too(pairs):
     _, metrics, page, text = pairs
     for words in (metrics["title"], *metrics["baselines"].values(), "rounding", "8 bits", "2.6 <x>", *metrics["notes"]):
         assert words in page.words
-    for picture in metrics["pictures"]:
-        for why in picture["why"]:
+    for image in metrics["images"]:
+        for why in image["why"]:
             assert why in page.words
             assert re.sub(r"([|<>$])", r"\\\1", why) in text
 
@@ -111,7 +111,7 @@ def page_data(folder):
 def test_names_that_are_no_text(tmp_path):
     metrics = made.write_pairs(tmp_path)
     strange = "bell\x07 \udcff"  # as Python reads a file's name that is not UTF-8
-    metrics["pictures"][0]["name"] = strange
+    metrics["images"][0]["name"] = strange
     metrics["models"][0]["name"] = strange
     metrics["scores"] = [metrics["scores"][3]]
     metrics["scores"][0]["values"] = {strange: {"value": 4.5}}
@@ -121,13 +121,13 @@ def test_names_that_are_no_text(tmp_path):
     assert "bell\ufffd \ufffd" in "".join(ET.fromstring(drawing).itertext())
 
 
-def test_every_picture_has_its_own_scores(pairs):
+def test_every_image_has_its_own_scores(pairs):
     folder, metrics, _, _ = pairs
-    each = json.loads(page_data(folder))["pictures"]
+    each = json.loads(page_data(folder))["images"]
     rows = (folder / "metrics.csv").read_text().splitlines()
-    first = dict(zip(rows[0].split(","), rows[4].split(","), strict=True))  # picture 3
+    first = dict(zip(rows[0].split(","), rows[4].split(","), strict=True))  # image 3
     assert each["3"]["pix2pix"][:2] == [f"{float(first['pix2pix SSIM']):.4f}", f"{float(first['pix2pix PSNR']):.2f} dB"]
-    assert set(each) == {str(picture["number"]) for picture in metrics["pictures"]}
+    assert set(each) == {str(image["number"]) for image in metrics["images"]}
 
 
 def test_nothing_comes_from_elsewhere(pairs):
@@ -171,14 +171,14 @@ def test_the_same_bytes_each_time(pairs):
     assert [path.read_bytes() for path in write_report(folder)] == before
 
 
-def test_a_page_with_its_pictures_inside_goes_alone(pairs, tmp_path):
+def test_a_page_with_its_images_inside_goes_alone(pairs, tmp_path):
     folder, metrics, _, _ = pairs
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     write_report(copy, inside=True)
     page = Page(copy / "index.html")
     sources = [image["src"] for image in page.all("img") if "src" in image]
-    assert len(sources) == 4 * len(metrics["pictures"])
+    assert len(sources) == 4 * len(metrics["images"])
     links = [link["href"] for link in page.all("a")]
     assert all(at.startswith(("data:", "#")) for at in sources + links)
 
@@ -219,7 +219,7 @@ def test_saves_of_a_run_are_a_curve(tmp_path):
     score = metrics["scores"][0] | {"winner": None, "differences": []}
     score["values"] = {f"step {step:,}": {"value": value} for step, value in ((500, 0.5), (1000, 0.9), (2000, 0.8))}
     score["values"]["input"] = {"value": 0.4}
-    metrics |= {"scores": [score], "pictures": []}
+    metrics |= {"scores": [score], "images": []}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     write_report(tmp_path)
     page = (tmp_path / "index.html").read_text()
@@ -247,9 +247,9 @@ def test_what_is_known_of_models_and_checkerboards_is_told(tmp_path):
 
 def test_verdicts_between_models_come_first(tmp_path):
     metrics = made.write_pairs(tmp_path)
-    score, names = metrics["scores"][0], [*made.MODELS, "input", "mean picture"]
-    metrics["baselines"]["mean picture"] = "the same answer to all"
-    metrics["scores"][0]["values"]["mean picture"] = {"value": -99.0}
+    score, names = metrics["scores"][0], [*made.MODELS, "input", "mean image"]
+    metrics["baselines"]["mean image"] = "the same answer to all"
+    metrics["scores"][0]["values"]["mean image"] = {"value": -99.0}
     known = score["differences"][0]
     score["differences"] = [
         known | {"first": first, "second": second, "verdict": f"{first} against {second}"}
@@ -262,9 +262,9 @@ def test_verdicts_between_models_come_first(tmp_path):
     top, below = page.words.split("Score by score")
     assert f"pix2pix against {made.MODELS[1]}" in top
     assert "pix2pix against input" in top
-    assert "mean picture against" not in top + below
-    assert "against mean picture" not in top
-    assert f"{made.MODELS[1]} against mean picture" in below
+    assert "mean image against" not in top + below
+    assert "against mean image" not in top
+    assert f"{made.MODELS[1]} against mean image" in below
     assert "-99.0" in top
     assert "−80" not in below  # nor does it squeeze the figure
 
@@ -280,7 +280,7 @@ def test_many_verdicts_are_folded_away(tmp_path):
     assert words.index("verdict 3") > words.index("Score by score")
 
 
-def test_a_thousand_pictures_make_a_small_figure():
+def test_a_thousand_images_make_a_small_figure():
     each = {"pix2pix": [0.5 + number / 4000 for number in range(1000)]}
     score = Score("SSIM", {"pix2pix": Value(0.62)})
     few = figures.distribution(score, {"pix2pix": each["pix2pix"][:200]}, {"pix2pix": "model-0"}, name="a")
@@ -288,7 +288,7 @@ def test_a_thousand_pictures_make_a_small_figure():
     assert len(many) < 1.1 * len(few)
 
 
-def test_a_figure_shows_each_picture_where_its_score_is():
+def test_a_figure_shows_each_image_where_its_score_is():
     score = Score("SSIM", {"pix2pix": Value(0.5)})
     values = [(number / 99) ** 2 for number in range(100)]
     drawing = figures.distribution(score, {"pix2pix": values}, {"pix2pix": "model-0"}, name="a")
@@ -310,7 +310,7 @@ DAMAGE = {
     ),
     "digits": (lambda metrics: json.dumps(metrics).replace('".4f"', '".999999999f"'), "digits are"),
     "elsewhere": (lambda metrics: json.dumps(metrics).replace("sheet.png", "../../sheet.png"), "within the folder"),
-    "no picture": (lambda metrics: json.dumps(metrics).replace("sheet.png", "else.png"), "else.png: is missing"),
+    "no image": (lambda metrics: json.dumps(metrics).replace("sheet.png", "else.png"), "else.png: is missing"),
     "no name": (
         lambda metrics: json.dumps({key: metrics[key] for key in metrics if key != "title"}),
         "title is missing",
@@ -335,11 +335,11 @@ def test_missing_and_broken_files_are_one_line(pairs, tmp_path):
     with pytest.raises(DataError, match=r"metrics\.json: cannot be read"):
         write_report(tmp_path)
     shutil.copytree(folder, tmp_path / "copy")
-    (tmp_path / "copy" / "sheet.png").write_bytes(b"no picture")
+    (tmp_path / "copy" / "sheet.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"sheet\.png: is no PNG"):
         write_report(tmp_path / "copy")
     shutil.copy(folder / "sheet.png", tmp_path / "copy")
-    (tmp_path / "copy" / "metrics.csv").write_text("picture,name,pix2pix SSIM\n1,a,much\n")
+    (tmp_path / "copy" / "metrics.csv").write_text("image,name,pix2pix SSIM\n1,a,much\n")
     with pytest.raises(GanvasError, match=r"metrics\.csv: is damaged"):
         write_report(tmp_path / "copy")
     (tmp_path / "copy" / "metrics.csv").unlink()

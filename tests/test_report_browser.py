@@ -1,4 +1,4 @@
-"""The report in a real browser: pictures load, the slider moves, the table sorts, and the console is clean."""
+"""The report in a real browser: images load, the slider moves, the table sorts, and the console is clean."""
 
 import shutil
 from pathlib import Path
@@ -71,7 +71,7 @@ def look(browser, folder):
 
 
 def loaded(page):
-    """The widths of all pictures of the page, once each was scrolled to."""
+    """The widths of all images of the page, once each was scrolled to."""
     return page.evaluate("""async () => {
         const images = [...document.querySelectorAll("main img")].filter((image) => image.offsetParent);
         for (const image of images) {
@@ -83,7 +83,7 @@ def loaded(page):
 
 
 @pytest.mark.parametrize("name", ["pairs", "alone", "study", "drawn"])
-def test_pictures_load_and_a_phone_need_not_scroll_sideways(name, look):
+def test_images_load_and_a_phone_need_not_scroll_sideways(name, look):
     page = look(name, viewport=PHONE)
     if page.locator("#group").count():
         page.locator("#group").select_option("")
@@ -121,11 +121,11 @@ def test_the_comparer_shows_any_two_answers_with_their_scores(look):
     before = page.locator(".under").get_attribute("src")
     page.locator("#right").select_option(made.MODELS[1])
     assert page.locator(".under").get_attribute("src") != before
-    shown = page.evaluate("JSON.parse(document.querySelector('#each').textContent).pictures['0']")
+    shown = page.evaluate("JSON.parse(document.querySelector('#each').textContent).images['0']")
     assert dialog.locator("tbody td").all_text_contents()[:2] == [shown["pix2pix"][0], shown[made.MODELS[1]][0]]
     assert dialog.locator("h2").text_content() == made.SCRIPT
-    page.get_by_role("button", name="next picture").click()
-    assert dialog.locator("h2").text_content() == "picture-003.jpg"
+    page.get_by_role("button", name="next image").click()
+    assert dialog.locator("h2").text_content() == "image-003.jpg"
     assert page.locator("#right").input_value() == made.MODELS[1]
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
@@ -153,12 +153,12 @@ def test_the_table_sorts_by_click_and_by_key(look):
     assert names() == original
 
 
-def test_pictures_are_chosen_by_reason_and_score(look):
+def test_images_are_chosen_by_reason_and_score(look):
     page = look("pairs")
     rows, score = page.locator("article.row:visible"), page.locator("figure[data-column=pix2pix] .score").first
     assert rows.count() == 4  # those evenly taken
     page.locator("#group").select_option("where they disagree most in SSIM")
-    assert rows.locator("h3").all_text_contents() == ["picture-005.jpg"]
+    assert rows.locator("h3").all_text_contents() == ["image-005.jpg"]
     before = score.text_content()
     page.locator("#measure").select_option("PSNR")
     assert score.text_content() != before

@@ -23,7 +23,7 @@ from PIL import Image
 from ganvas.cli import main
 from ganvas.core.accumulation import Share
 from ganvas.data import decode
-from ganvas.data.batch import Images, Pairs
+from ganvas.data.batch import ImageBatch, PairBatch
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import open_folder
 from ganvas.data.loader import batches
@@ -51,7 +51,7 @@ def write_tar(path, files, *, form=tarfile.PAX_FORMAT):
     os.utime(path, (0, next(WRITTEN)))  # tests are quicker than the seconds that archives keep
 
 
-def opened(name, tmp_path, *, batches=(Images,), **options):
+def opened(name, tmp_path, *, batches=(ImageBatch,), **options):
     return open_for(batches, str(name), root=tmp_path / "root", **{"size": 16, **options})
 
 
@@ -92,11 +92,11 @@ def by_name(source):
 
 
 @pytest.mark.parametrize("resident", [True, False])
-def test_shards_hold_the_pictures_and_the_classes_of_the_folder(animals, packed, tmp_path, monkeypatch, resident):
+def test_shards_hold_the_images_and_the_classes_of_the_folder(animals, packed, tmp_path, monkeypatch, resident):
     if not resident:
         monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     folder, shards = open_folder(animals, How(size=16)), opened(packed, tmp_path)
-    assert isinstance(shards.pictures, Images if resident else LazyRows)
+    assert isinstance(shards.images, ImageBatch if resident else LazyRows)
     assert (shards.spec, len(shards)) == (folder.spec, 40)
     assert by_name(shards) == by_name(folder)
     assert shards.name == str(packed.resolve())
@@ -128,7 +128,7 @@ def test_packing_again_writes_the_same_bytes(animals, packed, tmp_path):
             assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
-def test_size_makes_large_pictures_smaller_and_leaves_small_ones(tmp_path):
+def test_size_makes_large_images_smaller_and_leaves_small_ones(tmp_path):
     for name, width, height in (("large", 128, 64), ("small", 20, 24)):
         (tmp_path / "mixed").mkdir(exist_ok=True)
         photograph(seed=1, width=width, height=height).save(tmp_path / "mixed" / f"{name}.png")
@@ -150,12 +150,12 @@ def test_what_cannot_be_read_is_left_out_and_too_much_of_it_leaves_nothing_behin
     folder.mkdir()
     for i in range(150):
         (folder / f"{i}.jpg").write_bytes(jpeg(i % 3))
-    (folder / "150.jpg").write_bytes(b"no picture")
+    (folder / "150.jpg").write_bytes(b"no image")
     packed = pack.pack_folder(folder, tmp_path / "out")
-    assert (packed.pictures, packed.shards) == (150, 1)
+    assert (packed.images, packed.shards) == (150, 1)
     assert "150.jpg" in packed.left_out[0]
     for i in range(3):
-        (folder / f"{i}.jpg").write_bytes(b"no picture")
+        (folder / f"{i}.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match="cannot be read"):
         pack.pack_folder(folder, tmp_path / "other")
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "out"}
@@ -188,24 +188,24 @@ def test_however_many_processes_and_workers_read_the_batches_are_the_same(packed
     monkeypatch.setattr("ganvas.data.loader.cores", lambda: 1)
     parts = [take(4, source, flip=True, first=2, share=Share(index, of)) for index in range(of)]
     for batch, pieces in zip(whole[2:], zip(*parts, strict=True), strict=True):
-        again = Images.together(pieces)
+        again = ImageBatch.together(pieces)
         assert torch.equal(again.images, batch.images)
         assert torch.equal(again.labels, batch.labels)
 
 
-def test_every_picture_comes_once_an_epoch_and_in_another_order_in_the_next(packed, tmp_path, streaming):
+def test_every_image_comes_once_an_epoch_and_in_another_order_in_the_next(packed, tmp_path, streaming):
     source = opened(packed, tmp_path)
-    pictures = [row.numpy().tobytes() for batch in take(10, source) for row in batch.images]
+    images = [row.numpy().tobytes() for batch in take(10, source) for row in batch.images]
     wanted = sorted((row.float() / 127.5 - 1).numpy().tobytes() for row in source.rows(range(40)).images)
-    signed = [sorted(pictures[:40]), sorted(pictures[40:])]
+    signed = [sorted(images[:40]), sorted(images[40:])]
     assert (
         signed[0]
         == signed[1]
         == sorted(row.numpy().tobytes() for row in source.rows(range(40)).signed().images)
         != wanted[:0]
     )
-    assert pictures[:40] != pictures[40:]
-    assert len(set(pictures)) == 40
+    assert images[:40] != images[40:]
+    assert len(set(images)) == 40
 
 
 def test_what_is_held_out_of_shards_is_what_is_held_out_of_the_folder(animals, packed, tmp_path, streaming):
@@ -220,34 +220,34 @@ def test_what_is_held_out_of_shards_is_what_is_held_out_of_the_folder(animals, p
     assert len(take(9, opened(packed, tmp_path, holdout=0.3, split="train"))) == 9
 
 
-def test_a_folder_of_side_by_side_pictures_and_a_task_work_in_shards(tmp_path, streaming):
+def test_a_folder_of_side_by_side_images_and_a_task_work_in_shards(tmp_path, streaming):
     folder = tmp_path / "pairs"
     folder.mkdir()
     for i in range(12):
         (folder / f"{i}.jpg").write_bytes(jpeg(i, width=64))
     pack.pack_folder(folder, tmp_path / "packed", per_shard=5)
     for options in ({"side": "ba"}, {"task": "colorize"}, {"task": "denoise:0.1"}):
-        ways = [opened(name, tmp_path, batches=(Pairs,), **options) for name in (folder, tmp_path / "packed")]
+        ways = [opened(name, tmp_path, batches=(PairBatch,), **options) for name in (folder, tmp_path / "packed")]
         assert ways[0].spec == ways[1].spec
-        assert ways[0].batch is ways[1].batch is Pairs
+        assert ways[0].batch is ways[1].batch is PairBatch
         rows = [source.raw(range(12)) for source in ways]
         orders = [sorted(range(12), key=lambda i, s=source: s.name_of(i)) for source in ways]
         for side in ("source", "target"):
             assert torch.equal(*(getattr(row, side)[order] for row, order in zip(rows, orders, strict=True)))
         (batch,) = take(1, ways[1])
-        assert isinstance(batch, Pairs)
+        assert isinstance(batch, PairBatch)
     with pytest.raises(UsageError, match="folders of files, not with shards"):
-        opened(tmp_path / "packed", tmp_path, batches=(Pairs,), target=str(folder))
+        opened(tmp_path / "packed", tmp_path, batches=(PairBatch,), target=str(folder))
 
 
-def test_grey_pictures_are_counted_from_the_index(tmp_path, streaming):
+def test_grey_images_are_counted_from_the_index(tmp_path, streaming):
     files = [("a.jpg", jpeg(1)), ("b.jpg", jpeg(2))]
     grey = io.BytesIO()
     photograph(seed=3, width=40, height=40).convert("L").save(grey, "PNG")
     (tmp_path / "shards").mkdir()
     write_tar(tmp_path / "shards/0.tar", [*files, ("c.png", grey.getvalue())])
-    source = opened(tmp_path / "shards", tmp_path, batches=(Pairs,), task="colorize")
-    assert source.notes[0].startswith("1 of the 3 pictures")
+    source = opened(tmp_path / "shards", tmp_path, batches=(PairBatch,), task="colorize")
+    assert source.notes[0].startswith("1 of the 3 images")
 
 
 # --- other people's shards ------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_shards_of_others_are_read_by_their_convention(tmp_path):
     source = opened(folder, tmp_path)
     assert not source.left_out
     assert list(source.names) == ["./deep/000.JPG", "x" * 120 + ".jpg", "0.webp"]
-    assert source.pictures.labels.tolist() == [2, 0, 1]
+    assert source.images.labels.tolist() == [2, 0, 1]
     assert source.spec.classes == ("0", "1", "2")
     (folder / "classes.json").write_text(json.dumps(["ant", "bee", "cow"]))
     assert opened(folder, tmp_path).spec.classes == ("ant", "bee", "cow")
@@ -315,11 +315,11 @@ def test_a_shard_of_the_same_length_with_other_classes_is_noticed(tmp_path):
     (tmp_path / "shards").mkdir()
     path = tmp_path / "shards/0.tar"
     write_tar(path, [("a.jpg", jpeg(0)), ("a.cls", b"0"), ("b.jpg", jpeg(1)), ("b.cls", b"1")])
-    assert opened(tmp_path / "shards", tmp_path).pictures.labels.tolist() == [0, 1]
+    assert opened(tmp_path / "shards", tmp_path).images.labels.tolist() == [0, 1]
     size = path.stat().st_size
     write_tar(path, [("a.jpg", jpeg(0)), ("a.cls", b"1"), ("b.jpg", jpeg(1)), ("b.cls", b"0")])
     assert path.stat().st_size == size
-    assert opened(tmp_path / "shards", tmp_path).pictures.labels.tolist() == [1, 0]
+    assert opened(tmp_path / "shards", tmp_path).images.labels.tolist() == [1, 0]
 
 
 def test_where_nothing_can_be_written_the_index_is_kept_elsewhere(packed, tmp_path, monkeypatch):
@@ -350,24 +350,24 @@ def test_a_shard_cut_short_gives_what_is_whole(tmp_path):
     assert len(source) == 149
     assert len(source.left_out) == 1
     assert source.left_out[0].startswith("0.tar: cut short: 0149.jpg ends behind the end")
-    path.write_bytes(whole[: len(whole) // 2])  # 76 pictures, and who knows how many are lost
+    path.write_bytes(whole[: len(whole) // 2])  # 76 images, and who knows how many are lost
     with pytest.raises(DataError, match="1 of 77 files"):
         opened(tmp_path / "shards", tmp_path)
 
 
-def test_samples_without_a_picture_or_a_broken_one_are_left_out_up_to_a_hundredth(tmp_path):
+def test_samples_without_a_image_or_a_broken_one_are_left_out_up_to_a_hundredth(tmp_path):
     (tmp_path / "shards").mkdir()
     path = tmp_path / "shards/0.tar"
-    write_tar(path, [*many(220), ("x.txt", b"no picture"), ("y.jpg", jpeg(0)[:50])])
+    write_tar(path, [*many(220), ("x.txt", b"no image"), ("y.jpg", jpeg(0)[:50])])
     source = opened(tmp_path / "shards", tmp_path)
     assert len(source) == 220
     assert [line.split(": ")[0:2] for line in source.left_out] == [["0.tar", "x"], ["0.tar", "y.jpg"]]
-    write_tar(path, [*many(220), *((f"x{i}.txt", b"no picture") for i in range(4))])
+    write_tar(path, [*many(220), *((f"x{i}.txt", b"no image") for i in range(4))])
     with pytest.raises(DataError, match="4 of 224 files cannot be read"):
         opened(tmp_path / "shards", tmp_path)
 
 
-def test_a_picture_that_breaks_on_the_way_is_replaced_and_named(tmp_path, streaming, caplog):
+def test_a_image_that_breaks_on_the_way_is_replaced_and_named(tmp_path, streaming, caplog):
     (tmp_path / "shards").mkdir()
     write_tar(tmp_path / "shards/0.tar", [*many(220), ("y.jpg", jpeg(0)[:-40])])
     source = opened(tmp_path / "shards", tmp_path)
@@ -389,9 +389,9 @@ def test_a_shard_that_disappears_is_one_clear_line(packed, tmp_path, streaming):
 
 def opened_again(source):
     """The same source with no shard open."""
-    shelf = source.pictures.read.shelf
-    read = dataclasses.replace(source.pictures.read, shelf=type(shelf)(shelf.urls, shelf.sizes))
-    return dataclasses.replace(source, pictures=dataclasses.replace(source.pictures, read=read))
+    shelf = source.images.read.shelf
+    read = dataclasses.replace(source.images.read, shelf=type(shelf)(shelf.urls, shelf.sizes))
+    return dataclasses.replace(source, images=dataclasses.replace(source.images, read=read))
 
 
 def test_hostile_archives_harm_nobody(tmp_path):
@@ -436,7 +436,7 @@ def test_an_archive_that_is_none_and_an_empty_one(tmp_path):
     with pytest.raises(DataError, match="1 of 1 files cannot be read"):
         opened(tmp_path / "shards", tmp_path)
     write_tar(tmp_path / "shards/0.tar", [])
-    with pytest.raises(DataError, match="no pictures; expected samples"):
+    with pytest.raises(DataError, match="no images; expected samples"):
         opened(tmp_path / "shards", tmp_path)
 
 
@@ -480,7 +480,7 @@ def test_what_lies_behind_a_url_or_a_command_gives_the_batches_of_the_same_files
     assert max(map(asked.count, asked)) <= 2  # the end of a shard may be another lane's
 
 
-def test_a_few_pictures_of_what_is_far_take_one_shard(server, tmp_path):
+def test_a_few_images_of_what_is_far_take_one_shard(server, tmp_path):
     url, asked = server
     source = opened(url, tmp_path)
     assert source.some(8).images.shape == (8, 3, 16, 16)
@@ -494,7 +494,7 @@ def test_what_is_far_and_has_no_index_is_told_how_to_get_one(packed, tmp_path, c
     with pytest.raises(DataError, match="`ganvas shards` fetches them all once"):
         opened(name, tmp_path)
     assert main(["shards", name]) == 0
-    assert "the index of 40 pictures in 5 shards" in capsys.readouterr().out
+    assert "the index of 40 images in 5 shards" in capsys.readouterr().out
     assert len(opened(name, tmp_path)) == 40
 
 
@@ -522,10 +522,10 @@ def test_urls_that_nobody_can_open_are_told(tmp_path):
 def test_the_command_writes_shards_and_doctor_looks_at_them(animals, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["shards", "animals", "--out", "packed", "--per-shard", "10"]) == 0
-    assert "packed: 40 pictures in 4 shards" in capsys.readouterr().out
+    assert "packed: 40 images in 4 shards" in capsys.readouterr().out
     (tmp_path / "packed/index.safetensors").unlink()
     assert main(["shards", "packed"]) == 0
-    assert "packed/index.safetensors: the index of 40 pictures in 4 shards" in capsys.readouterr().out
+    assert "packed/index.safetensors: the index of 40 images in 4 shards" in capsys.readouterr().out
     assert main(["doctor", "packed"]) == 0
     assert re.search(r"cat +20", capsys.readouterr().out)
 
@@ -553,7 +553,7 @@ def test_doctor_looks_into_shards(packed, tmp_path):
     report = check(Plan(packed, holdout=0.3))
     train, test = (len(opened(packed, tmp_path, holdout=0.3, split=part)) for part in ("train", "test"))
     assert dict(report.tables["part"]) == {"train": train, "held out": test}
-    write_tar(packed / "x.tar", [("50.jpg", jpeg(3)), ("50.cls", b"0"), ("51.txt", b"no picture")])
+    write_tar(packed / "x.tar", [("50.jpg", jpeg(3)), ("50.cls", b"0"), ("51.txt", b"no image")])
     report = check(Plan(packed))
     kinds = {finding.kind: finding for finding in report.findings}
     assert kinds["duplicates"].count == 1

@@ -5,12 +5,12 @@ import itertools
 
 import pytest
 import torch
-from conftest import labelled_source, noise_pictures, noise_source, pairs_source, unpaired_source
+from conftest import labelled_source, noise_images, noise_source, pairs_source, unpaired_source
 from PIL import Image
 
 from ganvas.core.accumulation import Share
 from ganvas.data import decode, folder
-from ganvas.data.batch import Images, Pairs, Source, Spec, Unpaired
+from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec, UnpairedBatch
 from ganvas.data.decode import How
 from ganvas.data.loader import batches, indices
 from ganvas.data.tasks import base
@@ -27,21 +27,21 @@ def take(n, source, **options):
 
 
 def twins(n=12, *, size=16, margin=0):
-    """A source of pairs that are the same picture twice: what is done to one side only shows at once."""
-    pictures = noise_pictures(n, size=size + margin)
-    return Source("twins", Spec(size, 1, target_channels=1), Pairs(pictures, pictures.clone()), margin=margin)
+    """A source of pairs that are the same image twice: what is done to one side only shows at once."""
+    images = noise_images(n, size=size + margin)
+    return Source("twins", Spec(size, 1, target_channels=1), PairBatch(images, images.clone()), margin=margin)
 
 
-def numbers(pictures):
-    """The upper left bytes of pictures in -1..1."""
-    return ((pictures[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+def numbers(images):
+    """The upper left bytes of images in -1..1."""
+    return ((images[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
 
 
 # --- batches --------------------------------------------------------------------------------------------------------
 
 
 def test_windows_are_slices_of_both_sides():
-    pairs = Pairs(noise_pictures(4, size=12, channels=3), noise_pictures(4, size=12, seed=1))
+    pairs = PairBatch(noise_images(4, size=12, channels=3), noise_images(4, size=12, seed=1))
     top, left = torch.tensor([0, 4, 1, 2]), torch.tensor([4, 0, 3, 2])
     cut = pairs.windows(top, left, 8)
     for ours, whole in ((cut.source, pairs.source), (cut.target, pairs.target)):
@@ -52,18 +52,18 @@ def test_windows_are_slices_of_both_sides():
 
 def test_both_sides_are_mirrored_where_it_says_so_and_labels_are_left_alone():
     which = torch.tensor([True, False, True])
-    pairs = Pairs(noise_pictures(3), noise_pictures(3, channels=3, seed=1))
+    pairs = PairBatch(noise_images(3), noise_images(3, channels=3, seed=1))
     turned = pairs.mirrored(which)
     for ours, whole in ((turned.source, pairs.source), (turned.target, pairs.target)):
         assert torch.equal(ours[0], whole[0].flip(-1))
         assert torch.equal(ours[1], whole[1])
-    labelled = Images(noise_pictures(3), torch.tensor([5, 6, 7]))
+    labelled = ImageBatch(noise_images(3), torch.tensor([5, 6, 7]))
     assert torch.equal(labelled.mirrored(which).labels, labelled.labels)
 
 
-def test_pictures_are_changed_and_labels_are_not():
+def test_images_are_changed_and_labels_are_not():
     batch = labelled_source().some(4)
-    changed = batch.over_pictures(lambda t: t.float() + 1)
+    changed = batch.over_images(lambda t: t.float() + 1)
     assert torch.equal(changed.images, batch.images.float() + 1)
     assert torch.equal(changed.labels, batch.labels)
     assert changed.over(lambda t: t[:2]).labels.tolist() == batch.labels[:2].tolist()
@@ -81,19 +81,19 @@ def test_rows_put_together_are_the_batch(source):
 
 
 @pytest.mark.parametrize(("make", "wanted"), [(noise_source, "images"), (pairs_source, "target")])
-def test_what_is_to_be_made_is_the_picture_or_the_target(make, wanted):
+def test_what_is_to_be_made_is_the_image_or_the_target(make, wanted):
     rows = make().some(3)
-    assert torch.equal(rows.pictures, getattr(rows, wanted))
+    assert torch.equal(rows.images, getattr(rows, wanted))
     assert len(rows) == 3
-    signed = rows.signed().pictures
-    torch.testing.assert_close(signed, rows.pictures.float() / 127.5 - 1)
+    signed = rows.signed().images
+    torch.testing.assert_close(signed, rows.images.float() / 127.5 - 1)
 
 
 # --- streams --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "batch"), [(12, 5), (12, 12), (7, 3), (64, 8)])
-def test_every_picture_comes_once_an_epoch(n, batch):
+def test_every_image_comes_once_an_epoch(n, batch):
     rows = torch.cat([indices(k, n=n, batch=batch, seed=1) for k in range(n * 3 // batch)])
     for epoch in rows[: len(rows) // n * n].split(n):
         assert sorted(epoch.tolist()) == list(range(n))
@@ -157,7 +157,7 @@ def test_a_streamed_set_with_too_many_broken_files_stops(tmp_path, monkeypatch):
 @pytest.mark.parametrize("margin", [0, 4])
 def test_both_sides_of_a_pair_are_cut_and_mirrored_alike(options, margin):
     for batch in take(6, twins(margin=margin), **options):
-        assert isinstance(batch, Pairs)
+        assert isinstance(batch, PairBatch)
         assert batch.source.shape == (5, 1, 16, 16)
         assert torch.equal(batch.source, batch.target)
 
@@ -167,30 +167,30 @@ def test_windows_are_taken_by_chance_of_seed_and_number_alone_and_reach_every_pl
         return list(itertools.chain(*[numbers(batch.images) for batch in take(n, source, **options)]))
 
     ramp = (torch.arange(20 * 20) % 256).to(torch.uint8).view(1, 1, 20, 20)  # a corner says where its window began
-    pictures = Images(ramp.expand(12, -1, -1, -1).clone())
-    source = Source("ramp", Spec(16, 1), pictures, margin=4)
+    images = ImageBatch(ramp.expand(12, -1, -1, -1).clone())
+    source = Source("ramp", Spec(16, 1), images, margin=4)
     places = corners(source)
     assert places == corners(source)
     assert places[5 * 7 :] == corners(source, 33, first=7)
     assert places != corners(source, seed=4)
-    other = Source("other", Spec(16, 1), Images(pictures.images.clone()[:7]), margin=4)
-    assert places == corners(other)  # whatever the pictures are
+    other = Source("other", Spec(16, 1), ImageBatch(images.images.clone()[:7]), margin=4)
+    assert places == corners(other)  # whatever the images are
     assert set(places) == {20 * y + x for y in range(5) for x in range(5)}
 
 
 def test_rows_are_the_middle_window_every_time():
     source = twins(margin=4)
-    assert torch.equal(source.rows([3, 5]).source, source.pictures.source[[3, 5], :, 2:18, 2:18])
+    assert torch.equal(source.rows([3, 5]).source, source.images.source[[3, 5], :, 2:18, 2:18])
 
 
 @pytest.mark.parametrize("name", ["denoise:0.2", "inpaint", "hidden-digit"])
 def test_chance_is_anew_in_every_batch_and_the_same_every_time_for_a_row(name):
     source = pairs_from(noise_source(n=5), base.task(name))
     rows = source.rows([0, 1, 2, 3, 4])
-    for again in (source.rows([0, 1, 2, 3, 4]), Pairs.together([source.rows([i]) for i in range(5)])):
+    for again in (source.rows([0, 1, 2, 3, 4]), PairBatch.together([source.rows([i]) for i in range(5)])):
         assert torch.equal(rows.source, again.source)
         assert torch.equal(rows.target, again.target)
-    assert torch.equal(Pairs.together(list(source.parts(2))).source, rows.source)
+    assert torch.equal(PairBatch.together(list(source.parts(2))).source, rows.source)
     assert not torch.equal(rows.source[:1], source.rows([1, 0]).source[:1])
 
     first, second = (sorted(map(tuple, batch.source.flatten(1).tolist())) for batch in take(2, source))
@@ -213,21 +213,21 @@ def test_noise_is_added_after_a_window_is_cut_and_mirrored():
 
 
 def numbered(n, size=16):
-    """Pictures (n, 1, size, size), each of its number throughout."""
+    """Images (n, 1, size, size), each of its number throughout."""
     return torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, size, size).contiguous()
 
 
 def two_sets(n, m):
-    sides = (Source(name, Spec(16, 1), Images(numbered(k))) for name, k in (("a", n), ("b", m)))
+    sides = (Source(name, Spec(16, 1), ImageBatch(numbered(k))) for name, k in (("a", n), ("b", m)))
     return unpaired(*sides)
 
 
 def test_each_set_has_its_own_order_and_the_shorter_one_begins_anew():
     source = two_sets(12, 5)
     assert len(source) == 12
-    assert source.batch is Unpaired
+    assert source.batch is UnpairedBatch
     taken = take(12, source)  # five of each kind in each: five times through the one, twelve times through the other
-    assert all(type(batch) is Unpaired for batch in taken)
+    assert all(type(batch) is UnpairedBatch for batch in taken)
     ours, theirs = (list(itertools.chain(*[numbers(getattr(b, side)) for b in taken])) for side in ("source", "target"))
     for order, n in ((ours, 12), (theirs, 5)):
         for start in range(0, 60, n):
@@ -246,9 +246,9 @@ def test_two_sets_entered_later_give_what_they_would_have_given():
 
 def test_two_sets_are_mirrored_each_by_its_own_chance():
     ramp = torch.arange(16, dtype=torch.uint8).expand(12, 1, 16, 16).contiguous()
-    sides = [Source(name, Spec(16, 1), Images(ramp)) for name in "ab"]
+    sides = [Source(name, Spec(16, 1), ImageBatch(ramp)) for name in "ab"]
     turned = [
-        [picture[0, 0, 0] > picture[0, 0, 1] for picture in torch.cat([getattr(b, side) for b in taken])]
+        [image[0, 0, 0] > image[0, 0, 1] for image in torch.cat([getattr(b, side) for b in taken])]
         for taken in [take(8, unpaired(*sides), flip=True)]
         for side in ("source", "target")
     ]
@@ -267,17 +267,17 @@ def test_rows_of_two_sets_go_round_the_shorter_one():
 
 def noisy(task):
     """A source larger than what it shows, and changed by chance."""
-    pictures = dataclasses.replace(noise_source(n=90, size=32), spec=Spec(28, 1), margin=4)
-    return pairs_from(pictures, base.task(task))
+    images = dataclasses.replace(noise_source(n=90, size=32), spec=Spec(28, 1), margin=4)
+    return pairs_from(images, base.task(task))
 
 
 class OneByOne:
     """Rows that are there, handed out as those are that are not."""
 
-    batch = Images
+    batch = ImageBatch
 
     def __init__(self, n):
-        self.rows = Images(numbered(n), torch.arange(n))
+        self.rows = ImageBatch(numbered(n), torch.arange(n))
 
     def __len__(self):
         return len(self.rows)
@@ -321,7 +321,7 @@ def test_the_shares_of_a_batch_are_the_batch_to_the_bit(kind, photos, monkeypatc
 
 
 def test_no_two_rows_of_a_batch_meet_the_same_chance():
-    grey = Source("grey", Spec(16, 1), Images(torch.full((72, 1, 16, 16), 128, dtype=torch.uint8)))
+    grey = Source("grey", Spec(16, 1), ImageBatch(torch.full((72, 1, 16, 16), 128, dtype=torch.uint8)))
     (batch,) = take(1, pairs_from(grey, base.task("denoise:0.2")), batch=72)
     assert len(batch.source.unique(dim=0)) == 72
 
@@ -339,12 +339,12 @@ def test_a_share_decodes_its_own_rows_only(monkeypatch):
 class ReadNumber:
     """Reads a number, in place of a file; odd ones are broken."""
 
-    batch = Images
+    batch = ImageBatch
 
     def __call__(self, number):
         if number % 2:
             raise DataError(f"{number}: broken")
-        return Images(torch.tensor([[[[number]]]]))
+        return ImageBatch(torch.tensor([[[[number]]]]))
 
 
 def test_a_row_costs_the_same_however_many_there_are():

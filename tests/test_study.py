@@ -174,7 +174,7 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
         ("task: colorize-rgb", "side: left", "tasks.grey.side: is left; expected ab"),
         ("task: colorize-rgb", "task: colorize-rgb\n    side: ab", "side and task are two ways"),
         ("task: colorize-rgb", "target: x", "held_out_target: missing"),
-        ("task: colorize-rgb", "", "pix2pix turns pictures into others: say where partners come from"),
+        ("task: colorize-rgb", "", "pix2pix turns images into others: say where partners come from"),
         ("task: colorize-rgb", "settings: {pix: {}}\n    task: edges", "settings.pix: unknown; did you mean pix2pix?"),
         ("task: colorize-rgb", "settings: {pix2pix: {l11: 3}}\n    task: edges", "l11: no such setting; did you mean"),
         ("task: colorize-rgb", "settings: {pix2pix: {l1: a}}\n    task: edges", "--l1 is 'a'; expected a number"),
@@ -205,7 +205,7 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
         ("held_out: unseen", "holdout: 1", "holdout: is 1; expected a share"),
         ("held_out: unseen", "holdout: 0.5\n    held_out: unseen", "are two ways to say what is judged on"),
         ("held_out: unseen", "held_out: photos", "is what is learned from"),
-        ("held_out: unseen", "", "tasks.grey.held_out: missing: pictures that no training sees"),
+        ("held_out: unseen", "", "tasks.grey.held_out: missing: images that no training sees"),
         ("data: photos", "", "tasks.grey.data: missing"),
         ("tasks:", "tusks:", "tusks: unknown; did you mean tasks?"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nseeds: [2]", "not YAML: seeds is given twice"),
@@ -256,8 +256,8 @@ def test_folders_lie_beside_the_file_or_below_the_root(place):
         ("held_out: unseen", "held_out: empty", "tasks.grey: "),
         ("task: colorize-rgb", "target: photos-drawn\n    held_out_target: paintings", "have no partner"),
         ("task: colorize-rgb", "target: unseen-drawn\n    held_out_target: unseen-drawn", "have no partner"),
-        ("batch: 2}", "batch: 9}", "--batch 9 is more than the 8 pictures"),
-        ("task: colorize-rgb", "made_by: {method: cyclegan, target: empty}", "no pictures"),
+        ("batch: 2}", "batch: 9}", "--batch 9 is more than the 8 images"),
+        ("task: colorize-rgb", "made_by: {method: cyclegan, target: empty}", "no images"),
         ("task: colorize-rgb", "made_by: {method: cyclegan, target: paintings, settings: {batch: 9}}", "--batch 9"),
     ],
 )  # fmt: skip
@@ -409,13 +409,13 @@ def test_what_goes_wrong_for_now_is_tried_again(place, told, monkeypatch, capsys
             raise MemoryError
         return train(job, **options)
 
-    def without_pictures(*_, **__):
+    def without_images(*_, **__):
         raise DataError("the disk is gone")
 
     train = api.train_job
     with monkeypatch.context() as patch:
         patch.setattr(api, "train_job", without_memory)
-        patch.setattr(study_work, "compare", without_pictures)
+        patch.setattr(study_work, "compare", without_images)
         assert go("--seeds", 0) == 1
     said = capsys.readouterr().err
     assert "grey, pix2pix, seed 0: takes more memory than there is" in said
@@ -473,7 +473,7 @@ def test_targets_are_made_once_by_a_translator_that_needs_no_pairs(place, told, 
     translator = Translator(checkpoint.load(Path("out/runs/grey/targets"), CPU))
     with Image.open("unseen/50.png") as whole:
         small = whole.resize((19, 16), Image.Resampling.BICUBIC)  # 24x20, the shorter side as it is learned
-    wanted = translator(images.Picture(torch.from_numpy(np.array(small)).permute(2, 0, 1)))
+    wanted = translator(images.DecodedImage(torch.from_numpy(np.array(small)).permute(2, 0, 1)))
     monkeypatch.setattr(api, "compare", lambda *_, **__: api.Report(Evaluation(kind="pairs", data="", models=[])))
     monkeypatch.setattr(api.Report, "save", lambda report, folder: noted.extend(report.notes))
     noted = []

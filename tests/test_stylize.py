@@ -16,7 +16,7 @@ from ganvas.cli import main
 from ganvas.cli import stylize as command
 from ganvas.errors import DataError, DivergedError, SaveError, SettingError
 from ganvas.imaging import images, lab
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.metrics.features import open_vgg
 from ganvas.nets.vgg import VGG19
 from ganvas.style import PRESETS, Scale, StylizeConfig, Stylizer, recipe_named
@@ -24,7 +24,7 @@ from ganvas.style.colors import grey_of, match_colours
 from ganvas.style.optimise import by_lbfgs
 from ganvas.style.scale import masked_gram
 
-STEPS = 4  # of each picture on the command line
+STEPS = 4  # of each image on the command line
 
 
 def tiny(**options):
@@ -34,10 +34,10 @@ def tiny(**options):
         return VGG19(width=2, **options)
 
 
-def picture(*, seed=0, width=48, height=40, alpha=False, channels=3):
+def image(*, seed=0, width=48, height=40, alpha=False, channels=3):
     pixels = torch.from_numpy(np.array(photograph(seed=seed, width=width, height=height))).permute(2, 0, 1)
     pixels = images.in_channels(pixels.contiguous(), channels)
-    return Picture(pixels, torch.arange(height * width).reshape(height, width).to(torch.uint8) if alpha else None)
+    return DecodedImage(pixels, torch.arange(height * width).reshape(height, width).to(torch.uint8) if alpha else None)
 
 
 def quick(**changes):
@@ -46,8 +46,8 @@ def quick(**changes):
 
 def stylized(content=None, *styles, config=None, **options):
     """The result, and the losses of every step."""
-    content = content or picture()
-    stylizer = Stylizer(config or quick(), tiny(), styles or [picture(seed=9)], **options)
+    content = content or image()
+    stylizer = Stylizer(config or quick(), tiny(), styles or [image(seed=9)], **options)
     events = list(stylizer(content))
     return stylizer.finish(content, events[-1].made), [event.losses for event in events]
 
@@ -65,12 +65,12 @@ def test_style_comes_and_content_stays(changes):
     assert 0 < losses[-1]["content"] < 1
 
 
-def test_only_the_picture_has_gradients_and_only_the_picture_changes():
+def test_only_the_image_has_gradients_and_only_the_image_changes():
     network = tiny()
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    content = picture()
+    content = image()
     given = content.pixels.clone()
-    for event in Stylizer(quick(), network, [picture(seed=9)])(content):
+    for event in Stylizer(quick(), network, [image(seed=9)])(content):
         assert not event.made.requires_grad
     assert not list(network.parameters())
     for name, buffer in network.named_buffers():
@@ -125,14 +125,14 @@ def test_lbfgs_changes_coarse_things_before_fine_ones_and_comes_to_the_least_squ
     chance = torch.Generator().manual_seed(0)
     start, wanted = (torch.rand(1, 3, *size, generator=chance) - 0.5 for _ in range(2))
 
-    def look(picture):
-        return float((picture - wanted).square().sum() / 2), picture - wanted
+    def look(image):
+        return float((image - wanted).square().sum() / 2), image - wanted
 
-    pictures = list(itertools.islice(by_lbfgs(look, start), 60))
-    first = torch.fft.rfft2(pictures[0] - start).abs() / torch.fft.rfft2(start - wanted).abs()  # how far on the way
+    images = list(itertools.islice(by_lbfgs(look, start), 60))
+    first = torch.fft.rfft2(images[0] - start).abs() / torch.fft.rfft2(start - wanted).abs()  # how far on the way
     coarse, fine = first[..., :3, :3].mean(), first[..., size[0] // 2 - 2 : size[0] // 2, -3:].mean()
     assert coarse > 10 * fine
-    torch.testing.assert_close(pictures[-1], wanted, atol=1e-3, rtol=0)
+    torch.testing.assert_close(images[-1], wanted, atol=1e-3, rtol=0)
 
 
 def test_the_second_half_of_the_last_steps_is_exact_where_the_network_is_quick(monkeypatch):
@@ -144,15 +144,15 @@ def test_the_second_half_of_the_last_steps_is_exact_where_the_network_is_quick(m
         return forward(network, *given, **how)
 
     monkeypatch.setattr(VGG19, "forward", look)
-    stylizer = Stylizer(quick(iterations=12, scales=2), tiny(), [picture(seed=9)], "bf16")
-    list(stylizer(picture()))
+    stylizer = Stylizer(quick(iterations=12, scales=2), tiny(), [image(seed=9)], "bf16")
+    list(stylizer(image()))
     assert formats == [torch.bfloat16] * (6 + 3) + [torch.float32] * 3
-    monkeypatch.setattr("ganvas.style.stylizer._EXACT", 100)  # pixels: this picture is large now
-    list(Stylizer(quick(scales=1), tiny(), [picture(seed=9)], "bf16")(picture()))
+    monkeypatch.setattr("ganvas.style.stylizer._EXACT", 100)  # pixels: this image is large now
+    list(Stylizer(quick(scales=1), tiny(), [image(seed=9)], "bf16")(image()))
     assert formats[12:] == [torch.bfloat16] * 6
 
 
-def test_large_pictures_give_the_same_in_less_memory(monkeypatch):
+def test_large_images_give_the_same_in_less_memory(monkeypatch):
     mask = torch.arange(40 * 48).reshape(1, 40, 48).div(8).to(torch.uint8)
     plain, _ = stylized(mask=mask)
     monkeypatch.setattr("ganvas.style.scale._WHOLE", 100)
@@ -164,10 +164,10 @@ def test_a_loss_that_is_no_number_is_said():
     network = tiny()
     network.relu1_1_weight.mul_(float("nan"))
     with pytest.raises(DivergedError, match="smaller weights"):
-        list(Stylizer(quick(), network, [picture(seed=9)])(picture()))
+        list(Stylizer(quick(), network, [image(seed=9)])(image()))
 
 
-def test_the_same_seed_is_the_same_picture_to_the_bit():
+def test_the_same_seed_is_the_same_image_to_the_bit():
     config = quick(init="noise")
     one, again, other = (stylized(config=config, seed=seed)[0].pixels for seed in (3, 3, 4))
     assert torch.equal(one, again)
@@ -176,11 +176,11 @@ def test_the_same_seed_is_the_same_picture_to_the_bit():
 
 def test_averaging_takes_less_of_the_last_step():
     plain, averaged = (
-        list(Stylizer(quick(optimizer="adam", average=decay, scales=1), tiny(), [picture(seed=9)])(picture()))
+        list(Stylizer(quick(optimizer="adam", average=decay, scales=1), tiny(), [image(seed=9)])(image()))
         for decay in (0.0, 0.9)
     )
     assert torch.equal(plain[0].losses["style"] * torch.ones(1), averaged[0].losses["style"] * torch.ones(1))
-    start = images.to_signed(picture().pixels)
+    start = images.to_signed(image().pixels)
     assert (averaged[-1].made - start).abs().mean() < (plain[-1].made - start).abs().mean()
 
 
@@ -188,7 +188,7 @@ def test_averaging_takes_less_of_the_last_step():
 
 
 def test_a_style_of_weight_nought_does_nothing():
-    one, two = picture(seed=9), picture(seed=8, width=70)
+    one, two = image(seed=9), image(seed=8, width=70)
     alone, _ = stylized(None, one)
     weighed, _ = stylized(None, one, two, config=quick(style_weights=(1.0, 0.0)))
     alike, _ = stylized(None, one, two)
@@ -217,17 +217,17 @@ def test_what_is_wanted_of_the_style_is_computed_once_for_a_folder(monkeypatch):
         return forward(*given, **how)
 
     monkeypatch.setattr(VGG19, "forward", look)
-    stylizer = Stylizer(quick(scales=1), tiny(), [picture(seed=9)])
-    list(stylizer(picture()))
+    stylizer = Stylizer(quick(scales=1), tiny(), [image(seed=9)])
+    list(stylizer(image()))
     assert len(targets) == 2  # the content and the style
-    list(stylizer(picture(seed=3)))
+    list(stylizer(image(seed=3)))
     assert len(targets) == 3
 
 
 def test_of_a_folder_with_many_sizes_the_last_few_are_kept():
-    stylizer = Stylizer(quick(scales=1, iterations=1), tiny(), [picture(seed=9)])
+    stylizer = Stylizer(quick(scales=1, iterations=1), tiny(), [image(seed=9)])
     for width in range(41, 51):
-        list(stylizer(picture(width=width, height=20)))
+        list(stylizer(image(width=width, height=20)))
     assert list(stylizer._known) == [*range(43, 51)]
 
 
@@ -242,8 +242,8 @@ def test_a_style_is_looked_at_no_larger_than_it_may_be(monkeypatch):
     monkeypatch.setattr("ganvas.style.stylizer.LARGEST_STYLE", 150)
     monkeypatch.setattr(VGG19, "forward", look)
     for longer, expected in ((48, 96), (100, 150), (200, 200)):
-        stylizer = Stylizer(quick(size=longer, scales=1, style_scale=2.0), tiny(), [picture(seed=9, width=500)])
-        next(stylizer(picture(width=longer)))
+        stylizer = Stylizer(quick(size=longer, scales=1, style_scale=2.0), tiny(), [image(seed=9, width=500)])
+        next(stylizer(image(width=longer)))
         assert expected in sizes
         assert max(sizes) == max(expected, longer)
         assert max(max(style.pixels.shape) for style in stylizer._prepared) == expected  # in bytes already
@@ -264,7 +264,7 @@ def test_the_network_ends_where_nothing_deeper_counts():
     assert StylizeConfig().deepest == "relu5_1"
     config = quick(layer_weights=(1.0, 1.0, 1.0, 1.0, 0.0))
     assert config.deepest == "relu4_2"
-    made = list(Stylizer(config, tiny(deepest="relu4_2"), [picture(seed=9)])(picture()))
+    made = list(Stylizer(config, tiny(deepest="relu4_2"), [image(seed=9)])(image()))
     assert len(made) == 6
 
 
@@ -272,9 +272,9 @@ def test_the_network_ends_where_nothing_deeper_counts():
 
 
 def test_luminance_keeps_hue_and_chroma():
-    content = picture()
+    content = image()
     muted = lab.from_srgb(content.pixels) * 0.2 + torch.tensor([40, 0, 0])[:, None, None]
-    content = Picture(lab.to_srgb(muted))
+    content = DecodedImage(lab.to_srgb(muted))
     changing = {"optimizer": "adam", "learning_rate": 0.1, "iterations": 20}
     result, _ = stylized(content, config=quick(keep_colors="luminance", **changing))
     before, after = lab.from_srgb(content.pixels), lab.from_srgb(result.pixels)
@@ -318,16 +318,16 @@ def test_the_grey_of_a_colour_is_as_light():
 @pytest.mark.parametrize(("height", "width"), [(33, 47), (64, 64), (8, 40), (20, 151), (301, 77)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_size_comes_back_in_colour(height, width, channels):
-    content = picture(width=width, height=height, channels=channels, alpha=True)
-    result, _ = stylized(content, picture(seed=9, width=37, height=90), config=quick(iterations=2))
+    content = image(width=width, height=height, channels=channels, alpha=True)
+    result, _ = stylized(content, image(seed=9, width=37, height=90), config=quick(iterations=2))
     assert result.pixels.shape == (3, height, width)
     assert torch.equal(result.alpha, content.alpha)
 
 
-def test_it_goes_from_coarse_to_fine_and_no_further_than_the_picture():
+def test_it_goes_from_coarse_to_fine_and_no_further_than_the_image():
     def sizes(width, height, **changes):
-        stylizer = Stylizer(quick(iterations=9, **changes), tiny(), [picture(seed=9)])
-        return list(dict.fromkeys(tuple(e.made.shape[-2:]) for e in stylizer(picture(width=width, height=height))))
+        stylizer = Stylizer(quick(iterations=9, **changes), tiny(), [image(seed=9)])
+        return list(dict.fromkeys(tuple(e.made.shape[-2:]) for e in stylizer(image(width=width, height=height))))
 
     assert sizes(600, 300, size=560) == [(140, 280), (280, 560)]
     assert sizes(400, 200, size=300) == [(150, 300)]
@@ -337,15 +337,15 @@ def test_it_goes_from_coarse_to_fine_and_no_further_than_the_picture():
 
 
 def test_progress_counts_every_step_and_ends_at_one():
-    events = list(Stylizer(quick(iterations=7, scales=2), tiny(), [picture(seed=9)])(picture(width=80, height=64)))
+    events = list(Stylizer(quick(iterations=7, scales=2), tiny(), [image(seed=9)])(image(width=80, height=64)))
     assert [event.step for event in events] == [*range(1, 8)]
     assert {event.steps for event in events} == {7}
     assert events[-1].spent == 1
     assert events[2].spent < 0.3  # the coarse steps are the cheap ones
 
 
-def test_where_the_mask_is_black_the_picture_stays():
-    content = picture(width=80, height=60)
+def test_where_the_mask_is_black_the_image_stays():
+    content = image(width=80, height=60)
     mask = torch.zeros(1, 60, 80, dtype=torch.uint8)
     mask[..., 40:] = 255
     result, _ = stylized(content, mask=mask, config=quick(size=48))
@@ -356,17 +356,17 @@ def test_where_the_mask_is_black_the_picture_stays():
     assert (everywhere.pixels.int() - white.pixels.int()).abs().max() <= 2  # a mask that hides nothing
 
 
-def test_it_starts_from_a_given_picture():
+def test_it_starts_from_a_given_image():
     config = quick(iterations=1, scales=1, style_weight=0.0, optimizer="adam", learning_rate=1e-6)
-    given = picture(seed=5)
+    given = image(seed=5)
     result, _ = stylized(config=config, start=given.pixels)
     assert (result.pixels.int() - given.pixels.int()).abs().max() <= 1
 
 
-def test_large_pictures_are_laid_over_in_strips(monkeypatch):
-    content = picture(width=90, height=70)
+def test_large_images_are_laid_over_in_strips(monkeypatch):
+    content = image(width=90, height=70)
     mask = torch.arange(70 * 90).reshape(1, 70, 90).div(25).to(torch.uint8)
-    stylizer = Stylizer(quick(keep_colors="luminance"), tiny(), [picture(seed=9)], mask=mask)
+    stylizer = Stylizer(quick(keep_colors="luminance"), tiny(), [image(seed=9)], mask=mask)
     made = torch.rand(1, 35, 45) * 2 - 1
     whole = stylizer.finish(content, made).pixels
     monkeypatch.setattr("ganvas.style.stylizer._STRIP", 500)
@@ -376,15 +376,15 @@ def test_large_pictures_are_laid_over_in_strips(monkeypatch):
 @pytest.mark.parametrize(
     ("mistake", "error", "words"),
     [
-        (lambda: Stylizer(quick(), tiny(), [picture(width=31)]), DataError, "31x40 pixels, too few"),
+        (lambda: Stylizer(quick(), tiny(), [image(width=31)]), DataError, "31x40 pixels, too few"),
         (
-            lambda: Stylizer(quick(), tiny(), [Picture(picture().pixels, torch.zeros(40, 48, dtype=torch.uint8))]),
+            lambda: Stylizer(quick(), tiny(), [DecodedImage(image().pixels, torch.zeros(40, 48, dtype=torch.uint8))]),
             DataError,
             "transparent all over",
         ),
         (lambda: stylized(mask=torch.zeros(1, 40, 48, dtype=torch.uint8)), DataError, "black all over"),
         (lambda: stylized(mask=torch.ones(1, 48, 40, dtype=torch.uint8)), DataError, "40x48 pixels.*48x40"),
-        (lambda: stylized(start=picture(width=90).pixels), DataError, "`init_from` has 90x40"),
+        (lambda: stylized(start=image(width=90).pixels), DataError, "`init_from` has 90x40"),
         (lambda: stylized(config=quick(style_weights=(1.0, 2.0))), SettingError, "2 for 1 styles"),
         (lambda: quick(style_weights=(0.0, 0.0)), SettingError, "not 0"),
         (lambda: quick(layer_weights=(1.0,)), SettingError, "expected 5 numbers"),
@@ -414,7 +414,7 @@ def test_the_preset_is_the_papers():
 
 @pytest.fixture
 def stylize(monkeypatch, tmp_path):
-    """Run `ganvas stylize` in a folder with some pictures and a tiny network; returns the exit status."""
+    """Run `ganvas stylize` in a folder with some images and a tiny network; returns the exit status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         "ganvas.metrics.features.open_vgg", lambda weights, *, deepest, pooling: tiny(deepest=deepest, pooling=pooling)
@@ -435,7 +435,7 @@ def size_of(path):
         return image.size
 
 
-def test_a_picture_and_a_style_give_a_picture(stylize, capsys):
+def test_a_image_and_a_style_give_a_image(stylize, capsys):
     assert stylize("cat.png", "monet.jpg", "--out", "new/art.png") == 0
     said = capsys.readouterr()
     assert said.out.strip() == "new/art.png"
@@ -465,7 +465,7 @@ def test_a_mask_and_a_beginning_are_files(stylize):
     assert not torch.equal(before[:, :20], after[:, :20])
 
 
-def test_large_pictures_are_worked_at_smaller_and_it_says_so(stylize, capsys):
+def test_large_images_are_worked_at_smaller_and_it_says_so(stylize, capsys):
     photograph(seed=1, width=300, height=200).save("large.jpg")
     assert stylize("large.jpg", "monet.jpg", "--size", "64", "--out", "a.jpg") == 0
     assert "300x200 pixels; stylised at 64x43 and enlarged again" in capsys.readouterr().err
@@ -490,21 +490,21 @@ def test_transparency_stays_or_lies_on_white(stylize, capsys):
 def test_a_grey_style_is_said_and_a_grey_content_works(stylize, capsys):
     Image.open("monet.jpg").convert("L").save("grey.png")
     assert stylize("cat.png", "grey.png", "--out", "a.png") == 0
-    assert "grey.png: a grey picture" in capsys.readouterr().err
+    assert "grey.png: a grey image" in capsys.readouterr().err
     assert stylize("grey.png", "monet.jpg", "--out", "b.png") == 0
     assert images.read(Path("b.png")).pixels.shape[0] == 3
-    assert "grey picture" not in capsys.readouterr().err
+    assert "grey image" not in capsys.readouterr().err
     Image.open("grey.png").convert("RGB").save("scan.jpg")
     assert stylize("cat.png", "scan.jpg", "--out", "c.png") == 0
-    assert "scan.jpg: a grey picture" in capsys.readouterr().err
+    assert "scan.jpg: a grey image" in capsys.readouterr().err
     assert stylize("cat.png", "scan.jpg", "--keep-colors", "luminance", "--out", "d.png") == 0
-    assert "grey picture" not in capsys.readouterr().err
+    assert "grey image" not in capsys.readouterr().err
 
 
 def test_a_folder_gives_a_folder_and_what_is_broken_is_left_out(stylize, capsys, photos):
     (photos / "below").mkdir()
     photograph(seed=3, width=40, height=40).save(photos / "below" / "x.png")
-    (photos / "broken.png").write_bytes(b"no picture")
+    (photos / "broken.png").write_bytes(b"no image")
     for name in ("4.bmp", "7.png", "8.png", "9.png", "10.png", "11.png"):
         (photos / name).unlink()
     photograph(seed=5, width=40, height=40).save(photos / "style.png")
@@ -530,12 +530,12 @@ def interrupt_at(monkeypatch, number):
     monkeypatch.setattr(Scale, "steps", interrupted)
 
 
-def test_ctrl_c_keeps_the_picture_so_far(stylize, capsys, monkeypatch):
+def test_ctrl_c_keeps_the_image_so_far(stylize, capsys, monkeypatch):
     interrupt_at(monkeypatch, 3)
     words = ["cat.png", "monet.jpg", "--out", "a.png", "--scales", "1"]
     assert main(["stylize", *words, "--iterations", "1000", "--device", "cpu"]) == 130
     said = " ".join(capsys.readouterr().err.split())
-    assert re.search(r"interrupted at step 3 of 1,000; the picture so far is in a\.png", said)
+    assert re.search(r"interrupted at step 3 of 1,000; the image so far is in a\.png", said)
     assert size_of("a.png") == (48, 40)
     assert not Path("a.preview.jpg").exists()
 
@@ -551,7 +551,7 @@ def test_ctrl_c_in_a_folder_lists_what_was_left_out_and_the_last_step_of_all_is_
     stylize, capsys, monkeypatch
 ):
     Path("two").mkdir()
-    Path("two/a.png").write_bytes(b"no picture")
+    Path("two/a.png").write_bytes(b"no image")
     photograph(seed=3, width=40, height=40).save("two/b.png")
     photograph(seed=4, width=40, height=40).save("two/c.png")
     with monkeypatch.context() as patched:
@@ -621,7 +621,7 @@ def test_what_cannot_be_written_or_diverges_leaves_the_preview(stylize, capsys, 
     with monkeypatch.context() as patched:
         patched.setattr(images, "write", full)
         assert stylize("cat.png", "monet.jpg", "--out", "a.png") == 1
-    assert "a.png: no space left on the disk; the picture so far is in a.preview.jpg" in " ".join(
+    assert "a.png: no space left on the disk; the image so far is in a.preview.jpg" in " ".join(
         capsys.readouterr().err.split()
     )
     assert size_of("a.preview.jpg") == (48, 40)
@@ -633,7 +633,7 @@ def test_what_cannot_be_written_or_diverges_leaves_the_preview(stylize, capsys, 
 
     monkeypatch.setattr(VGG19, "forward", look)
     assert stylize("cat.png", "monet.jpg", "--out", "b.png", "--scales", "1") == 1
-    assert "smaller weights, or --optimizer adam; the picture so far is in b.preview.jpg" in " ".join(
+    assert "smaller weights, or --optimizer adam; the image so far is in b.preview.jpg" in " ".join(
         capsys.readouterr().err.split()
     )
     assert size_of("b.preview.jpg") == (48, 40)
@@ -684,18 +684,18 @@ def test_too_little_memory_is_one_line(stylize, capsys, monkeypatch):
         (["cat.png", "--out", "a.png"], "there is no style"),
         (["cat.png", "monet.jpg", "--out", "a.psd"], "cannot write .psd"),
         (["cat.png", "monet.jpg", "--out", "manet.png"], "manet.png is already there"),
-        (["cat.png", "monet.jpg", "--out", "cat.png", "--overwrite"], "would replace a picture that it is made of"),
+        (["cat.png", "monet.jpg", "--out", "cat.png", "--overwrite"], "would replace an image that it is made of"),
         (["cat.png", "cat.png", "--out", "a.png"], "content and style are one file"),
-        (["cat.png", "dog.png", "--out", "a.png"], "dog.png: no such picture"),
-        (["dog.png", "monet.jpg", "--out", "a.png"], "dog.png: no such picture"),
-        (["only", "only/a.png", "--out", "out"], "holds no picture but the style"),
-        (["cat.png", ".", "--out", "a.png"], "a folder; name the pictures"),
+        (["cat.png", "dog.png", "--out", "a.png"], "dog.png: no such image"),
+        (["dog.png", "monet.jpg", "--out", "a.png"], "dog.png: no such image"),
+        (["only", "only/a.png", "--out", "out"], "holds no image but the style"),
+        (["cat.png", ".", "--out", "a.png"], "a folder; name the images"),
         (["cat.png", "monet.jpg", "--out", "."], "a folder; name a file in it"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--style-weight", "-1"], "the smallest is 0"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--style-weights", "1", "1"], "give one for each"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--mask", "monet.jpg"], "--mask has 50x60 pixels"),
-        (["cat.png", "monet.jpg", "--out", "a.png", "--mask", "dog.png"], "--mask dog.png: no such picture"),
-        (["cat.png", "monet.jpg", "--out", "a.png", "--init-from", "dog.png"], "--init-from dog.png: no such picture"),
+        (["cat.png", "monet.jpg", "--out", "a.png", "--mask", "dog.png"], "--mask dog.png: no such image"),
+        (["cat.png", "monet.jpg", "--out", "a.png", "--init-from", "dog.png"], "--init-from dog.png: no such image"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--init-from", "cat.png", "--init", "noise"], "starts from noise"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--learning-rate", "0.1"], "add --optimizer adam"),
         (["only", "monet.jpg", "--out", "a.png"], "name a folder for the results"),
@@ -703,8 +703,8 @@ def test_too_little_memory_is_one_line(stylize, capsys, monkeypatch):
         (["cat.png", "monet.jpg", "--out", "a.png", "--preset", "mine"], "there is paper"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--keep-colors", "all"], "luminance"),
         (["cat.png", "small.png", "--out", "a.png"], "too few to show a style"),
-        (["film.gif", "monet.jpg", "--out", "a.gif"], "single pictures are stylised"),
-        (["words.png", "monet.jpg", "--out", "a.png"], "not a picture"),
+        (["film.gif", "monet.jpg", "--out", "a.gif"], "single images are stylised"),
+        (["words.png", "monet.jpg", "--out", "a.png"], "not an image"),
     ],
 )
 def test_bad_input_is_one_line(stylize, capsys, words, expected):
@@ -730,7 +730,7 @@ def test_bad_input_is_one_line(stylize, capsys, words, expected):
 def test_the_real_network_brings_the_style_and_keeps_the_content():
     data = pytest.importorskip("skimage.data")
     content, style = (
-        Picture(torch.from_numpy(each()).permute(2, 0, 1).contiguous()) for each in (data.chelsea, data.coffee)
+        DecodedImage(torch.from_numpy(each()).permute(2, 0, 1).contiguous()) for each in (data.chelsea, data.coffee)
     )
     config = StylizeConfig(size=96, iterations=30)
     network = open_vgg(Path(os.environ["GANVAS_WEIGHTS"]), deepest=config.deepest)
@@ -739,9 +739,9 @@ def test_the_real_network_brings_the_style_and_keeps_the_content():
     assert losses[-1]["content"] < 0.8
 
 
-def test_a_line_of_a_picture_takes_no_more_work_than_others_and_keeps_its_size():
-    thin = picture(width=3000, height=8)
-    stylizer = Stylizer(quick(size=64), tiny(), [picture(seed=9, width=400, height=33)])
+def test_a_line_of_a_image_takes_no_more_work_than_others_and_keeps_its_size():
+    thin = image(width=3000, height=8)
+    stylizer = Stylizer(quick(size=64), tiny(), [image(seed=9, width=400, height=33)])
     assert stylizer.working_size(thin) == (32, 64)
     made = None
     for event in stylizer(thin):

@@ -1,4 +1,4 @@
-"""A picture in tiles is the picture as a whole, whatever its norm layers do, and nothing stays changed."""
+"""An image in tiles is the image as a whole, whatever its norm layers do, and nothing stays changed."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from torch import nn
 from ganvas import checkpoint
 from ganvas.data.batch import Spec
 from ganvas.imaging import tiling
-from ganvas.imaging.images import Picture, to_bytes, to_signed
+from ganvas.imaging.images import DecodedImage, to_bytes, to_signed
 from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix, Pix2pixConfig
 from ganvas.nets.translators import ResNet, UNet
@@ -29,7 +29,7 @@ def photograph(side):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Patches small enough for small pictures."""
+    """Patches small enough for small images."""
     monkeypatch.setattr(tiling, "PATCH", (64, 64))
 
 
@@ -43,12 +43,12 @@ def resnet(norm):
     return ResNet(3, 3, width=8, blocks=2, norm=norm, upsample="resize").eval()
 
 
-def both(network, picture, *, tile):
-    """The picture as a whole and in tiles, in grey levels."""
+def both(network, image, *, tile):
+    """The image as a whole and in tiles, in grey levels."""
     with torch.inference_mode():
-        whole = to_bytes(network(to_signed(picture)[None])[0])
+        whole = to_bytes(network(to_signed(image)[None])[0])
         tiled = tiling.translate_in_tiles(
-            lambda x: network(to_signed(x)), picture, network=network, tile=tile, multiple=network.multiple
+            lambda x: network(to_signed(x)), image, network=network, tile=tile, multiple=network.multiple
         )
     return whole.float(), to_bytes(tiled).float()
 
@@ -79,11 +79,11 @@ def test_where_no_layer_looks_at_all_tiles_change_next_to_nothing(network, norm,
 @pytest.mark.parametrize("norm", ["instance", "group"])
 @pytest.mark.parametrize("network", [unet, resnet])
 def test_tiles_agree_in_brightness(network, norm, monkeypatch):
-    picture, made = photograph(640), network(norm)
-    whole, tiled = both(made, picture, tile=192)
+    image, made = photograph(640), network(norm)
+    whole, tiled = both(made, image, tile=192)
     assert (whole - tiled).abs().mean() < 4  # with patches this small; 20 without
     monkeypatch.setattr(tiling, "looks_at_all", lambda layer: False)  # each tile by its own statistics
-    _, apart = both(made, picture, tile=192)
+    _, apart = both(made, image, tile=192)
     assert (whole - apart).abs().mean() > 2 * (whole - tiled).abs().mean()
 
 
@@ -92,9 +92,9 @@ def test_batch_norm_without_averages_counts_as_looking_at_all():
     assert tiling.looks_at_all(network[0])
     assert not tiling.looks_at_all(nn.BatchNorm2d(3).eval())
     assert not tiling.looks_at_all(nn.InstanceNorm2d(3, track_running_stats=True).eval())
-    picture = to_signed(photograph(512))
-    made = tiling.translate_in_tiles(network, picture, network=network, tile=128, multiple=1)
-    torch.testing.assert_close(made, network(picture[None])[0], atol=1e-4, rtol=0)  # one layer, and patches cover all
+    image = to_signed(photograph(512))
+    made = tiling.translate_in_tiles(network, image, network=network, tile=128, multiple=1)
+    torch.testing.assert_close(made, network(image[None])[0], atol=1e-4, rtol=0)  # one layer, and patches cover all
 
 
 @pytest.mark.parametrize(
@@ -126,17 +126,17 @@ def test_a_translator_takes_tiles_where_it_should(monkeypatch):
     sizes = []
     whole_translate = method.translate
     monkeypatch.setattr(method, "translate", lambda x, d: (sizes.append(x.shape[-2:]), whole_translate(x, d))[1])
-    picture = Picture(photograph(400)[:, :300, :200])
-    whole = Translator(model)(picture).pixels
+    image = DecodedImage(photograph(400)[:, :300, :200])
+    whole = Translator(model)(image).pixels
     assert sizes == [(300, 200)]
     sizes.clear()
-    tiled = Translator(model, tile=100)(picture).pixels
+    tiled = Translator(model, tile=100)(image).pixels
     assert max(max(size) for size in sizes) <= 104
     assert (whole.float() - tiled.float()).abs().mean() < 2
     sizes.clear()
     monkeypatch.setattr(tiling, "WHOLE", 59_999)
     monkeypatch.setattr(tiling, "TILE", 128)
-    assert Translator(model)(picture).pixels.shape == (3, 300, 200)
+    assert Translator(model)(image).pixels.shape == (3, 300, 200)
     assert max(max(size) for size in sizes) <= 128
 
 

@@ -25,7 +25,7 @@ from ganvas.core.options import Budget, TrainOptions
 from ganvas.data.tasks import base
 from ganvas.data.tasks.pairs import pairs_from
 from ganvas.errors import DataError, DivergedError, SettingError
-from ganvas.imaging import images
+from ganvas.imaging import images as imaging
 from ganvas.inference.generate import draw
 from ganvas.training import metrics_log, samples
 
@@ -53,7 +53,7 @@ def test_epochs_become_steps_and_the_recipe_says_how_many_where_nobody_does():
 
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(tmp_path):
     source = noise_source(n=4)
-    with pytest.raises(DataError, match="`batch` 8 is more than the 4 pictures"):
+    with pytest.raises(DataError, match="`batch` 8 is more than the 4 images"):
         training.start(tmp_path / "run", source, facts_of(source))
     assert not (tmp_path / "run").exists()
 
@@ -167,33 +167,33 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
 def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
     source = noise_source(classes=("a", "b", "c"))
     method = build(facts_of(source, "cgan"))
-    sheet = samples.take_sheet(tmp_path, method, 0, pictures=samples.to_show(source))
+    sheet = samples.take_sheet(tmp_path, method, 0, real=samples.to_show(source))
     across = samples.columns(16)
     labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
     expected = torch.stack(list(draw(method, range(3 * across), labels)))
-    with Image.open(sheet) as picture:
-        shown = torch.from_numpy(np.array(picture))[None]
-    assert torch.equal(shown, images.grid(images.enlarge(expected), columns=across))
+    with Image.open(sheet) as image:
+        shown = torch.from_numpy(np.array(image))[None]
+    assert torch.equal(shown, imaging.grid(imaging.enlarge(expected), columns=across))
 
 
 @pytest.mark.parametrize(("size", "shown"), [(64, 64), (128, 128), (512, 256)])
-def test_a_sheet_of_large_pictures_is_no_larger_than_one_of_256_pixels(size, shown, tmp_path):
+def test_a_sheet_of_large_images_is_no_larger_than_one_of_256_pixels(size, shown, tmp_path):
     source = noise_source(n=16, size=size)
     method = build(facts_of(source, "vae"))
     method.generate = lambda seeds, labels: torch.zeros(len(seeds), 1, size, size)
     across = samples.columns(size)
-    for path in (samples.show_data(tmp_path, source), samples.take_sheet(tmp_path, method, 0, pictures=source.some(8))):
-        with Image.open(path) as picture:
-            assert picture.width == across * (shown + 2) + 2
+    for path in (samples.show_data(tmp_path, source), samples.take_sheet(tmp_path, method, 0, real=source.some(8))):
+        with Image.open(path) as image:
+            assert image.width == across * (shown + 2) + 2
 
 
 # --- the sheets of translators --------------------------------------------------------------------------------------
 
 
 def rows_of(path):
-    """The rows of a sheet of 16x16 pictures, each as a tuple of bytes, without the gaps; white ones are left out."""
-    with Image.open(path) as picture:
-        sheet = np.array(picture.convert("RGB"))
+    """The rows of a sheet of 16x16 images, each as a tuple of bytes, without the gaps; white ones are left out."""
+    with Image.open(path) as image:
+        sheet = np.array(image.convert("RGB"))
     tiles = [
         [sheet[y : y + 64 : 4, x : x + 64 : 4] for x in range(2, sheet.shape[1] - 64, 66)]
         for y in range(2, sheet.shape[0] - 64, 66)
@@ -201,23 +201,23 @@ def rows_of(path):
     return [[tile for tile in row if tile.min() < 255] for row in tiles]
 
 
-def same(row, pictures):
-    return len(row) == len(pictures) and all(
-        np.array_equal(tile, picture.expand(3, -1, -1).permute(1, 2, 0).numpy())
-        for tile, picture in zip(row, pictures, strict=True)
+def same(row, images):
+    return len(row) == len(images) and all(
+        np.array_equal(tile, image.expand(3, -1, -1).permute(1, 2, 0).numpy())
+        for tile, image in zip(row, images, strict=True)
     )
 
 
 def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
     source = pairs_source(n=32, channels=1, target_channels=3)
     method = build(facts_of(source, "pix2pix")).eval()
-    pictures = samples.to_show(source)
-    assert len(pictures) == 16
-    rows = rows_of(samples.take_sheet(tmp_path, method, 5, pictures=pictures))
+    images = samples.to_show(source)
+    assert len(images) == 16
+    rows = rows_of(samples.take_sheet(tmp_path, method, 5, real=images))
     assert len(rows) == 6
     with torch.no_grad():
-        made = images.to_bytes(method.translate(pictures.signed().source))
-    for k, kind in enumerate((pictures.source, made, pictures.target)):
+        made = imaging.to_bytes(method.translate(images.signed().source))
+    for k, kind in enumerate((images.source, made, images.target)):
         assert same(rows[k], kind[:8])
         assert same(rows[3 + k], kind[8:])
 
@@ -225,22 +225,22 @@ def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_
 def test_a_sheet_of_two_directions_shows_both(tmp_path):
     source = unpaired_source(n=32, channels=3)
     method = build(facts_of(source, "cyclegan")).eval()
-    pictures = samples.to_show(source)
-    rows = rows_of(samples.take_sheet(tmp_path, method, 5, pictures=pictures))
+    images = samples.to_show(source)
+    rows = rows_of(samples.take_sheet(tmp_path, method, 5, real=images))
     with torch.no_grad():
         there, back = (
-            images.to_bytes(method.translate(t, way))
-            for t, way in ((pictures.signed().source, "ab"), (pictures.signed().target, "ba"))
+            imaging.to_bytes(method.translate(t, way))
+            for t, way in ((images.signed().source, "ab"), (images.signed().target, "ba"))
         )
     assert len(rows) == 8
-    for k, kind in enumerate((pictures.source, there, pictures.target, back)):
+    for k, kind in enumerate((images.source, there, images.target, back)):
         assert same(rows[k], kind[:8])
 
 
 def test_a_sheet_of_few_pairs_is_filled_with_white(tmp_path):
     source = pairs_source(n=10)
     method = build(facts_of(source, "pix2pix"))
-    rows = rows_of(samples.take_sheet(tmp_path, method, 0, pictures=samples.to_show(source)))
+    rows = rows_of(samples.take_sheet(tmp_path, method, 0, real=samples.to_show(source)))
     assert [len(row) for row in rows] == [8, 8, 8, 2, 2, 2]
 
 
@@ -249,10 +249,10 @@ def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, n
     source = pairs_from(noise_source(n=16, channels=3), base.task("colorize"))
     config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
     method = build(facts_of(source, name, config=config, task="colorize"))
-    pictures = samples.to_show(source)
-    rows = rows_of(samples.take_sheet(tmp_path, method, 0, pictures=pictures, task="colorize"))
+    images = samples.to_show(source)
+    rows = rows_of(samples.take_sheet(tmp_path, method, 0, real=images, task="colorize"))
     data = rows_of(samples.show_data(tmp_path, source, task="colorize"))
-    grey, colour = samples.shown(pictures, "colorize")
+    grey, colour = samples.shown(images, "colorize")
     assert grey.shape == colour.shape == (16, 3, 16, 16)
     assert same(rows[0], grey[:8])
     assert same(rows[2], colour[:8])
@@ -261,10 +261,10 @@ def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, n
 
 
 @pytest.mark.parametrize(("name", "shown"), [("vae", 8), ("autoencoder", 6)])
-def test_of_single_pictures_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
+def test_of_single_images_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
     source = noise_source(n=32)
     method = build(facts_of(source, name))
-    rows = rows_of(samples.take_sheet(tmp_path, method, 0, pictures=samples.to_show(source)))
+    rows = rows_of(samples.take_sheet(tmp_path, method, 0, real=samples.to_show(source)))
     assert len(rows) == shown
     if name == "autoencoder":
         assert same(rows[0], samples.to_show(source).images[:8])

@@ -24,13 +24,13 @@ from ganvas.cli import main
 from ganvas.data.batch import Spec
 from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.imaging import images, tiling, video
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator
 from ganvas.methods.adain import Adain
 
 
 class Negative(nn.Module):
-    """Black for white: what it makes of any picture is known to the byte."""
+    """Black for white: what it makes of any image is known to the byte."""
 
     def __init__(self, spec, *, any_size=True, directions=("ab",)):
         super().__init__()
@@ -38,11 +38,11 @@ class Negative(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
         self.seen = []
 
-    def translate(self, pictures, direction="ab"):
-        self.seen.append((tuple(pictures.shape), direction))
+    def translate(self, images, direction="ab"):
+        self.seen.append((tuple(images.shape), direction))
         outputs = self.spec.outputs if direction == "ab" else self.spec.channels
-        grey = pictures.mean(1, keepdim=True)
-        return -(pictures if pictures.shape[1] == outputs else grey.expand(-1, outputs, -1, -1)) * self.weight
+        grey = images.mean(1, keepdim=True)
+        return -(images if images.shape[1] == outputs else grey.expand(-1, outputs, -1, -1)) * self.weight
 
 
 def negative(*, size=64, channels=3, target_channels=0, task="", **abilities):
@@ -90,17 +90,17 @@ def noise(height=20, width=24, channels=3):
 )
 @pytest.mark.parametrize("size", [(53, 37), (9, 90), (64, 64)])
 def test_name_size_and_format_stay(folder, tmp_path, translate, ending, close, size):
-    photograph(seed=1, width=size[0], height=size[1]).save(folder / f"a picture.{ending}", quality=100)
+    photograph(seed=1, width=size[0], height=size[1]).save(folder / f"an image.{ending}", quality=100)
     assert translate(folder) == 0
     (made,) = (tmp_path / "out").iterdir()
-    assert made.name == f"a picture.{ending}"
+    assert made.name == f"an image.{ending}"
     assert opened(made).format == opened(folder / made.name).format
     before, after = (np.asarray(opened(path).convert("RGB")).astype(int) for path in (folder / made.name, made))
     assert before.shape == (size[1], size[0], 3)
     assert np.abs(255 - before - after).mean() <= close
 
 
-def test_exif_turns_the_picture_once(folder, tmp_path, translate):
+def test_exif_turns_the_image_once(folder, tmp_path, translate):
     upright = Image.fromarray(noise(20, 30))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -213,19 +213,19 @@ def test_colorize_keeps_the_lightness_and_works_at_the_size_of_the_training(tmp_
     from ganvas.imaging import lab
 
     model = negative(size=32, channels=1, target_channels=2, task="colorize")
-    picture = images.picture_of(photograph(seed=3, width=90, height=70))
-    made = Translator(model)(picture)
+    image = images.image_of(photograph(seed=3, width=90, height=70))
+    made = Translator(model)(image)
     assert made.pixels.shape == (3, 70, 90)
     assert model.method.seen == [((1, 1, 32, 41), "ab")]
-    assert (lab.lightness(made.pixels) - lab.lightness(picture.pixels)).abs().max() < 1
-    Translator(model, size=64)(picture)
+    assert (lab.lightness(made.pixels) - lab.lightness(image.pixels)).abs().max() < 1
+    Translator(model, size=64)(image)
     assert model.method.seen[-1][0] == (1, 1, 64, 82)
 
 
 def test_superres_enlarges(tmp_path):
     model = negative(task="superres:2")
     made = Translator(model)(
-        Picture(torch.zeros(3, 20, 30, dtype=torch.uint8), torch.full((20, 30), 9, dtype=torch.uint8))
+        DecodedImage(torch.zeros(3, 20, 30, dtype=torch.uint8), torch.full((20, 30), 9, dtype=torch.uint8))
     )
     assert made.pixels.shape == (3, 40, 60)
     assert made.alpha.shape == (40, 60)
@@ -246,7 +246,7 @@ def test_inpaint_needs_holes_and_fills_only_these(folder, tmp_path, translate, c
 
 def test_a_size_is_worked_at_and_undone():
     model = negative()
-    smooth = images.picture_of(photograph(seed=0, width=100, height=60))
+    smooth = images.image_of(photograph(seed=0, width=100, height=60))
     made = Translator(model, size=30)(smooth)
     assert model.method.seen == [((1, 3, 30, 50), "ab")]
     assert (255 - made.pixels.float() - smooth.pixels).abs().mean() < 3
@@ -257,11 +257,11 @@ def test_a_size_is_worked_at_and_undone():
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (60, 100), (100, 9)])
 def test_a_model_of_one_size_is_given_squares(height, width):
     model = negative(size=16, any_size=False)
-    picture = Picture(torch.from_numpy(np.array(photograph(seed=0, width=width, height=height))).permute(2, 0, 1))
-    made = Translator(model)(picture)
+    image = DecodedImage(torch.from_numpy(np.array(photograph(seed=0, width=width, height=height))).permute(2, 0, 1))
+    made = Translator(model)(image)
     assert model.method.seen == [((1, 3, 16, 16), "ab")]
-    assert made.pixels.shape == picture.pixels.shape
-    assert (255 - made.pixels.float() - picture.pixels).abs().mean() < (1 if (height, width) == (16, 16) else 36)
+    assert made.pixels.shape == image.pixels.shape
+    assert (255 - made.pixels.float() - image.pixels).abs().mean() < (1 if (height, width) == (16, 16) else 36)
 
 
 def test_reflection_leads_to_and_fro():
@@ -280,7 +280,7 @@ def test_what_is_reduced_by_a_model_of_one_size_is_said(folder, tmp_path, transl
 
 def test_the_way_back_takes_what_the_way_there_gives():
     model = negative(channels=1, target_channels=3, directions=("ab", "ba"))
-    made = Translator(model, "ba")(Picture(torch.zeros(1, 20, 20, dtype=torch.uint8)))
+    made = Translator(model, "ba")(DecodedImage(torch.zeros(1, 20, 20, dtype=torch.uint8)))
     assert model.method.seen == [((1, 3, 20, 20), "ba")]
     assert made.pixels.shape == (1, 20, 20)
 
@@ -327,10 +327,10 @@ def with_memory_for(pixels, *, kind="processor", **model):
     made = negative(**model)
     before = made.method.translate
 
-    def translate(pictures, direction="ab"):
-        if pictures[:, 0].numel() > pixels:
+    def translate(images, direction="ab"):
+        if images[:, 0].numel() > pixels:
             too_much(kind)
-        return before(pictures, direction)
+        return before(images, direction)
 
     made.method.translate = translate
     return made
@@ -347,10 +347,10 @@ def test_a_lack_of_memory_is_the_problem_of_its_file(folder, tmp_path, translate
 
 
 def test_where_the_whole_takes_too_much_memory_tiles_are_tried():
-    picture = Picture(torch.from_numpy(noise(300, 500)).permute(2, 0, 1))
+    image = DecodedImage(torch.from_numpy(noise(300, 500)).permute(2, 0, 1))
     for tile in (0, 300):
         model = with_memory_for(256 * 256)
-        assert torch.equal(Translator(model, tile=tile)(picture).pixels, 255 - picture.pixels)
+        assert torch.equal(Translator(model, tile=tile)(image).pixels, 255 - image.pixels)
         assert {shape for shape, _ in model.method.seen} == {(1, 3, 256, 256)}
 
 
@@ -359,13 +359,13 @@ def test_the_smallest_tiles_are_tried_once_and_no_larger_ones(tile):
     sizes = []
     model = negative()
 
-    def translate(pictures, _):
-        sizes.append(tuple(pictures.shape[-2:]))
+    def translate(images, _):
+        sizes.append(tuple(images.shape[-2:]))
         too_much("processor")
 
     model.method.translate = translate
     with pytest.raises(DataError, match="500x300 pixels take more memory"):
-        Translator(model, tile=tile)(Picture(torch.zeros(3, 300, 500, dtype=torch.uint8)))
+        Translator(model, tile=tile)(DecodedImage(torch.zeros(3, 300, 500, dtype=torch.uint8)))
     assert sizes == {0: [(300, 500), (256, 256)], 256: [(256, 256)], 128: [(128, 128)]}[tile]
 
 
@@ -374,30 +374,30 @@ def test_what_was_computed_in_vain_is_let_go_before_the_second_try():
     model = negative()
     before = model.method.translate
 
-    def translate(pictures, direction):
+    def translate(images, direction):
         left.append([each() is not None for each in kept])
-        much = pictures.clone()  # as the feature maps of a network
+        much = images.clone()  # as the feature maps of a network
         kept.append(weakref.ref(much))
         if much[:, 0].numel() > 256 * 256:
             too_much("processor")
-        return before(pictures, direction)
+        return before(images, direction)
 
     model.method.translate = translate
-    Translator(model)(Picture(torch.zeros(3, 300, 500, dtype=torch.uint8)))
+    Translator(model)(DecodedImage(torch.zeros(3, 300, 500, dtype=torch.uint8)))
     assert left[:2] == [[], [False]]
 
 
 def test_what_is_made_in_one_size_is_not_tried_in_tiles():
     model = with_memory_for(10 * 10, size=16, any_size=False)
     with pytest.raises(DataError, match="make it smaller first"):
-        Translator(model)(Picture(torch.zeros(3, 20, 20, dtype=torch.uint8)))
+        Translator(model)(DecodedImage(torch.zeros(3, 20, 20, dtype=torch.uint8)))
 
 
 def test_what_is_no_lack_of_memory_is_not_taken_for_one():
     model = negative()
     model.method.translate = lambda *_: torch.zeros(2) + torch.zeros(3)
     with pytest.raises(RuntimeError, match="must match"):
-        Translator(model)(Picture(torch.zeros(3, 20, 20, dtype=torch.uint8)))
+        Translator(model)(DecodedImage(torch.zeros(3, 20, 20, dtype=torch.uint8)))
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ def test_sub_folders_and_all_names_are_kept(folder, tmp_path, translate):
     assert found == {*names, "single.png"}
 
 
-def test_the_results_of_before_are_not_taken_for_pictures(folder, translate):
+def test_the_results_of_before_are_not_taken_for_images(folder, translate):
     Image.fromarray(noise()).save(folder / "a.png")
     assert translate(folder, out="in/made") == 0
     assert translate(folder, "--overwrite", out="in/made") == 0
@@ -460,7 +460,7 @@ def test_nothing_is_replaced_unless_asked_and_that_is_found_out_first(folder, tm
 def test_what_cannot_be_read_is_listed_and_the_rest_is_done(folder, tmp_path, translate, capsys):
     for i in range(60):
         Image.fromarray(noise(8, 8)).save(folder / f"{i}.png")
-    (folder / "3.png").write_bytes(b"no picture")
+    (folder / "3.png").write_bytes(b"no image")
     (folder / "7.png").write_bytes((folder / "4.png").read_bytes()[:80])
     Image.fromarray(noise(4, 30)).save(folder / "9.png")
     assert translate(folder) == 1
@@ -489,7 +489,7 @@ def test_nothing_to_translate_is_said(folder, tmp_path, translate, capsys, words
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_its_format_cannot_hold_is_listed(folder, translate, capsys):
+def test_a_image_that_its_format_cannot_hold_is_listed(folder, translate, capsys):
     Image.new("L", (16400, 8)).save(folder / "wide.png")  # WebP holds 16383
     Image.new("L", (16, 8)).save(folder / "a.png")
     assert translate(folder, "--format", "webp") == 1
@@ -639,7 +639,7 @@ def test_a_turned_video_is_turned_for_good(folder, tmp_path, translate):
 
 def test_odd_sides_get_one_pixel_more_and_that_is_said(folder, tmp_path, translate, capsys, monkeypatch):
     write_video(folder / "a.mp4", size=(48, 32), sound=False)
-    monkeypatch.setattr(video, "_picture", lambda frame, path: Picture(torch.zeros(3, 31, 47, dtype=torch.uint8)))
+    monkeypatch.setattr(video, "_image", lambda frame, path: DecodedImage(torch.zeros(3, 31, 47, dtype=torch.uint8)))
     assert translate(folder) == 0
     assert watch(tmp_path / "out/a.mp4")[0][0].shape == (32, 48, 3)
     assert "even sides" in capsys.readouterr().err
@@ -653,7 +653,7 @@ def test_a_broken_video_is_listed_and_leaves_nothing(folder, tmp_path, translate
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_without_the_package_videos_say_what_to_install_and_pictures_are_done(
+def test_without_the_package_videos_say_what_to_install_and_images_are_done(
     folder, tmp_path, translate, capsys, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "av", None)
@@ -670,14 +670,16 @@ def moving(count=6, side=64):
     """A square that moves over a textured ground; each frame's result flickers in brightness."""
     ground = np.asarray(photograph(seed=5, width=side * 2, height=side)).copy()
     ground[::4, ::4] = 0
-    return [Picture(torch.from_numpy(ground[:, 2 * i : 2 * i + side].copy()).permute(2, 0, 1)) for i in range(count)]
+    return [
+        DecodedImage(torch.from_numpy(ground[:, 2 * i : 2 * i + side].copy()).permute(2, 0, 1)) for i in range(count)
+    ]
 
 
 def test_smoothing_takes_away_flicker_and_leaves_the_motion():
     flicker = iter([0, 30, 0, 30, 0, 30])
 
     def change(frame):
-        return Picture((frame.pixels.float() * 0.6 + next(flicker)).to(torch.uint8))
+        return DecodedImage((frame.pixels.float() * 0.6 + next(flicker)).to(torch.uint8))
 
     frames = moving()
     steady = video.Steady(change, 0.8)
@@ -688,7 +690,7 @@ def test_smoothing_takes_away_flicker_and_leaves_the_motion():
 
 
 def test_nothing_of_the_scene_before_remains():
-    frames = [Picture(torch.full((3, 40, 40), value, dtype=torch.uint8)) for value in (20, 220)]
+    frames = [DecodedImage(torch.full((3, 40, 40), value, dtype=torch.uint8)) for value in (20, 220)]
     steady = video.Steady(lambda frame: frame, 0.9)
     assert [int(steady(frame).pixels.float().mean()) for frame in frames] == [20, 220]
 
@@ -696,8 +698,10 @@ def test_nothing_of_the_scene_before_remains():
 def test_frames_too_small_for_flow_and_enlarging_tasks_pass_through():
     small = video.Steady(lambda frame: frame, 0.5)
     for value in (20, 30):
-        assert small(Picture(torch.full((3, 8, 8), value, dtype=torch.uint8))).pixels.unique().tolist() == [value]
-    enlarging = video.Steady(lambda frame: Picture(frame.pixels.repeat_interleave(2, 1).repeat_interleave(2, 2)), 0.5)
+        assert small(DecodedImage(torch.full((3, 8, 8), value, dtype=torch.uint8))).pixels.unique().tolist() == [value]
+    enlarging = video.Steady(
+        lambda frame: DecodedImage(frame.pixels.repeat_interleave(2, 1).repeat_interleave(2, 2)), 0.5
+    )
     for frame in moving(count=2):
         assert enlarging(frame).pixels.shape == (3, 128, 128)
 
@@ -712,7 +716,7 @@ def test_smooth_below_one_is_held_to(folder, translate, capsys):
 @pytest.mark.parametrize("words", [[], ["--format", "tif"]])
 def test_smoothing_without_films_is_wrong_use(folder, tmp_path, translate, capsys, words):
     Image.fromarray(noise()).save(folder / "a.png")
-    (folder / "b.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes(b"no image")
     if words:  # of which only the first frame will be left
         save_film(folder / "c.gif", duration=50)
     assert translate(folder, "--smooth", "0.5", *words) == 2
@@ -724,16 +728,16 @@ def test_smoothing_without_films_is_wrong_use(folder, tmp_path, translate, capsy
 
 
 class Tints(Negative):
-    """Paints every picture in the mean colour of a painting: what it makes of any style is known to the byte."""
+    """Paints every image in the mean colour of a painting: what it makes of any style is known to the byte."""
 
     usual_style = torch.tensor([1.0, -1.0, -1.0])  # red
 
-    def style_of(self, pictures):
-        self.seen.append((tuple(pictures.shape), "style"))
-        return pictures.mean((2, 3))
+    def style_of(self, images):
+        self.seen.append((tuple(images.shape), "style"))
+        return images.mean((2, 3))
 
-    def restyle(self, pictures, style, *, strength=1.0):
-        return torch.lerp(pictures, style[:, None, None].expand_as(pictures), strength)
+    def restyle(self, images, style, *, strength=1.0):
+        return torch.lerp(images, style[:, None, None].expand_as(images), strength)
 
 
 @pytest.fixture
@@ -797,16 +801,16 @@ def test_a_transparent_painting_hangs_on_a_white_wall_and_a_grey_one_has_no_colo
         (["--strength", "1.5"], "--strength 1.5: expected 0"),
         (["--strength", "-0.1"], "--strength -0.1: expected 0"),
         (["--strength", "nan"], "--strength nan: expected 0"),
-        (["--style", "{}/nosuch.png"], "nosuch.png: no such picture"),
-        (["--style", "{}"], "is a folder; name the pictures themselves"),
-        (["--style", "{}/broken.png"], "broken.png: not a picture"),
+        (["--style", "{}/nosuch.png"], "nosuch.png: no such image"),
+        (["--style", "{}"], "is a folder; name the images themselves"),
+        (["--style", "{}/broken.png"], "broken.png: not an image"),
         (["--style", "{}/green.png", "{}/small.png"], "style 2: 40x20 pixels, too few to show a style; expected 32"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
 def test_what_is_no_style_is_one_line(more, words, folder, tmp_path, translate, tints, paintings, capsys):
     Image.fromarray(noise()).save(folder / "a.png")
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    (tmp_path / "broken.png").write_bytes(b"not an image")
     Image.new("RGB", (40, 20)).save(tmp_path / "small.png")
     assert translate(folder, *(word.replace("{}", str(tmp_path)) for word in more), model=tints) == 2
     said = capsys.readouterr().err
@@ -822,7 +826,7 @@ def test_models_with_a_way_of_their_own_take_no_style(flag, folder, translate, p
     assert f"{flag}: a pix2pix model paints in the one way that it learned" in capsys.readouterr().err
 
 
-def test_pictures_are_named_before_the_style(tmp_path, translate, tints, paintings, capsys):
+def test_images_are_named_before_the_style(tmp_path, translate, tints, paintings, capsys):
     assert translate("--style", *paintings, model=tints) == 2
     assert "name them before --style, which takes all that follow it" in capsys.readouterr().err
 
@@ -838,11 +842,11 @@ def test_tiles_agree_with_the_whole_where_the_style_is_given_by_adain(monkeypatc
         torch.from_numpy(np.array(photograph(seed=seed, width=width, height=64))).permute(2, 0, 1)
         for seed, width in ((0, 448), (1, 64))
     )
-    translator = Translator(checkpoint.Model(method, facts, 0), styles=[Picture(painting)])
+    translator = Translator(checkpoint.Model(method, facts, 0), styles=[DecodedImage(painting)])
     in_tiles = dataclasses.replace(translator, tile=256)
-    whole, tiled = (each(Picture(pixels)).pixels.float() for each in (translator, in_tiles))
+    whole, tiled = (each(DecodedImage(pixels)).pixels.float() for each in (translator, in_tiles))
     monkeypatch.setattr(tiling, "looks_at_all", lambda layer: False)  # each tile by its own statistics
-    apart = in_tiles(Picture(pixels)).pixels.float()
+    apart = in_tiles(DecodedImage(pixels)).pixels.float()
     contrast = (whole - whole.mean((1, 2), keepdim=True)).abs().mean()
     assert contrast > 10
     assert (whole - tiled).abs().mean() < 0.02 * contrast
@@ -857,8 +861,8 @@ def test_keep_colors_changes_lightness_alone(folder, tmp_path, translate):
     muted = Image.blend(colours, Image.new("RGB", colours.size, (128, 128, 128)), 0.8)  # so that sRGB has all of them
     muted.save(folder / "a.png")
     assert translate(folder, "--keep-colors") == 0
-    pictures = muted, opened(tmp_path / "out/a.png"), ImageOps.invert(muted)
-    before, made, plain = (skimage.color.rgb2lab(np.asarray(picture)) for picture in pictures)
+    images = muted, opened(tmp_path / "out/a.png"), ImageOps.invert(muted)
+    before, made, plain = (skimage.color.rgb2lab(np.asarray(image)) for image in images)
     assert np.abs(made[..., 0] - plain[..., 0]).max() < 1
     assert np.abs(made[..., 1:] - before[..., 1:]).max() < 1.5
 
@@ -875,7 +879,7 @@ def test_keep_colors_keeps_alpha_and_makes_no_colours_of_grey(folder, tmp_path, 
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (lambda: negative(channels=1), "--keep-colors: this model makes grey pictures"),
+        (lambda: negative(channels=1), "--keep-colors: this model makes grey images"),
         (lambda: negative(channels=1, target_channels=2, task="colorize"), "--keep-colors: this model makes colours"),
     ],
 )

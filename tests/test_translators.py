@@ -191,11 +191,11 @@ def test_a_u_net_takes_any_size(skips, height, width, upsample):
     assert made.abs().max() <= 1
 
 
-def test_a_picture_smaller_than_the_deepest_halving_is_taken_where_the_bottom_is_normed():
+def test_a_image_smaller_than_the_deepest_halving_is_taken_where_the_bottom_is_normed():
     assert unet(4, 4, norm_at_the_bottom=True)(torch.randn(1, 3, 8, 8)).shape == (1, 3, 8, 8)
 
 
-def test_what_is_padded_is_what_the_network_would_make_of_the_padded_picture():
+def test_what_is_padded_is_what_the_network_would_make_of_the_padded_image():
     network, x = unet(), torch.randn(1, 3, 13, 22)
     torch.testing.assert_close(network(x), network(reflected(x, network.multiple))[..., :13, :22])
 
@@ -260,7 +260,7 @@ def test_a_logit_sees_as_many_pixels_as_it_says(patch, pixels):
 
 @pytest.mark.parametrize("patch", ["pixel", "16", "70", "286"])
 @pytest.mark.parametrize("size", [16, 28, 32, 64, 128])
-def test_small_pictures_are_judged_by_a_map_too(patch, size):
+def test_small_images_are_judged_by_a_map_too(patch, size):
     logits = judge(patch, size=size, norm="instance")(torch.randn(2, 6, size, size))
     assert logits.shape[:2] == (2, 1)
     assert min(logits.shape[2:]) > 1 or math.log2(size) < 4

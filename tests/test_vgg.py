@@ -33,7 +33,7 @@ def state(theirs):
     return {f"features.{name}": value.half() for name, value in theirs.state_dict().items()}
 
 
-def pictures(n=2, height=40, width=35):
+def images(n=2, height=40, width=35):
     return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
@@ -41,8 +41,8 @@ def test_it_sees_what_torchvisions_sees_in_every_layer(theirs, state):
     ours = VGG19()
     ours.take(state, where="test")
     theirs.load_state_dict({name.removeprefix("features."): value.float() for name, value in state.items()})
-    x = ((pictures() + 1) / 2 - MEAN) / DEVIATION
-    seen, names = ours(pictures(), LAYERS), iter(LAYERS)
+    x = ((images() + 1) / 2 - MEAN) / DEVIATION
+    seen, names = ours(images(), LAYERS), iter(LAYERS)
     with torch.no_grad():
         for layer in theirs:
             x = layer(x)
@@ -55,7 +55,7 @@ def test_it_sees_what_torchvisions_sees_in_every_layer(theirs, state):
 def test_average_pooling_averages_and_halves_as_the_largest_does():
     torch.manual_seed(0)
     network = VGG19(width=2, deepest="relu2_1", pooling="average")
-    seen = network(pictures(), ["relu1_2", "relu2_1"])
+    seen = network(images(), ["relu1_2", "relu2_1"])
     pooled = nn.functional.avg_pool2d(seen["relu1_2"], 2)
     expected = nn.functional.conv2d(pooled, network.relu2_1_weight, network.relu2_1_bias, padding=1).relu()
     torch.testing.assert_close(seen["relu2_1"], expected)
@@ -66,13 +66,13 @@ def test_it_computes_no_deeper_than_asked_and_keeps_no_more_than_its_deepest():
     assert network.multiple == 4
     assert not hasattr(network, "relu3_2_weight")
     network.relu2_1_weight.fill_(torch.nan)
-    assert network(pictures(), ["relu1_2"])["relu1_2"].isfinite().all()
+    assert network(images(), ["relu1_2"])["relu1_2"].isfinite().all()
     with pytest.raises(AssertionError, match="relu3_1"):
-        network(pictures(), ["relu5_1"])
+        network(images(), ["relu5_1"])
 
 
-def test_gradients_flow_to_the_pictures_alone_and_nothing_of_it_is_saved_unless_kept():
-    network, x = VGG19(width=2), pictures().requires_grad_()
+def test_gradients_flow_to_the_images_alone_and_nothing_of_it_is_saved_unless_kept():
+    network, x = VGG19(width=2), images().requires_grad_()
     network(x, ["relu5_4"])["relu5_4"].sum().backward()
     assert x.grad.abs().sum() > 0
     assert not list(network.parameters())
@@ -81,9 +81,9 @@ def test_gradients_flow_to_the_pictures_alone_and_nothing_of_it_is_saved_unless_
     assert len(VGG19(width=2, kept=True).state_dict()) == 2 * len(LAYERS)
 
 
-def test_grey_pictures_are_seen_as_colours_that_are_all_alike():
+def test_grey_images_are_seen_as_colours_that_are_all_alike():
     torch.manual_seed(0)
-    network, grey = VGG19(width=2), pictures()[:, :1]
+    network, grey = VGG19(width=2), images()[:, :1]
     together = network(grey, ["relu2_1"])["relu2_1"]
     torch.testing.assert_close(together, network(grey.expand(-1, 3, -1, -1), ["relu2_1"])["relu2_1"])
 

@@ -14,7 +14,7 @@ from ganvas import checkpoint, methods, training
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
 from ganvas.cli.flags import with_flags
-from ganvas.data.batch import Pairs, Source, Spec
+from ganvas.data.batch import PairBatch, Source, Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import DivergedError
 from ganvas.methods._base import Method
@@ -140,7 +140,7 @@ def test_a_translator_that_turns_small_glyphs_into_white_images_is_told(tmp_path
     places = torch.randint(1, 13, (64, 2), generator=torch.Generator().manual_seed(0))
     for image, (top, left) in zip(images, places.tolist(), strict=True):
         image[:, top : top + 3, left : left + 2] = 0
-    source = Source("glyphs", Spec(16, 1, target_channels=1), Pairs(255 - images, images))
+    source = Source("glyphs", Spec(16, 1, target_channels=1), PairBatch(255 - images, images))
     without_skips = {"generator": "encoder_decoder", "levels": 4, "learning_rate": 4e-3, "ema": 0.0}
     events = events_of(tmp_path, source, 80, name="pix2pix", **without_skips)
     assert "`generator` unet" in warning_of(events[-1], "flat output").sentence
@@ -253,15 +253,15 @@ def test_one_look_is_chance_and_three_are_not():
     assert seen == [False] * 5 + [True, False]
 
 
-@pytest.mark.parametrize(("size", "pictures"), [(16, 64), (256, 64), (512, 16), (1024, 8)])
-def test_of_large_pictures_fewer_are_looked_at(size, pictures):
+@pytest.mark.parametrize(("size", "images"), [(16, 64), (256, 64), (512, 16), (1024, 8)])
+def test_of_large_images_fewer_are_looked_at(size, images):
     asked = []
     method = Draws()
     method.spec = Spec(size, 1)
     method.generate = lambda seeds: asked.append(len(seeds)) or torch.zeros(len(seeds), 1, 16, 16)
     diagnostics.Watch(method, real()).see_samples(0)
-    assert diagnostics.looked_at(size) == pictures
-    assert asked == [pictures]
+    assert diagnostics.looked_at(size) == images
+    assert asked == [images]
 
 
 def test_a_warning_names_the_step_at_which_it_was_first_seen():
@@ -355,7 +355,7 @@ def test_flat_output_is_right_where_targets_are_flat():
     for levels, told in ((0, False), (3, False), (12, True)):
         coins = torch.randint(0, 2, pairs.target.shape, generator=torch.Generator().manual_seed(0))
         target = 0.3 + (2 * coins - 1) * levels / 127.5
-        assert bool(looks(diagnostics.Watch(method, Pairs(pairs.source, target)))) == told
+        assert bool(looks(diagnostics.Watch(method, PairBatch(pairs.source, target)))) == told
     assert looks(diagnostics.Watch(method, pairs))
 
 
@@ -366,7 +366,7 @@ def test_a_few_targets_with_contrast_among_flat_ones_are_enough():
     white = torch.ones(4, 3, 16, 16)
     for first, told in ((white[:1], True), (target[4:5], False)):  # the second look sees contrast in one of four
         method.translate = lambda images, direction, first=first: torch.cat([first, white[1:]])
-        assert bool(looks(diagnostics.Watch(method, Pairs(pairs.source, target)))) == told
+        assert bool(looks(diagnostics.Watch(method, PairBatch(pairs.source, target)))) == told
 
 
 def test_of_lab_targets_the_colours_are_compared():
@@ -375,7 +375,7 @@ def test_of_lab_targets_the_colours_are_compared():
     flatten(method.generator)
     pairs = source.some(8).signed()
     assert "its output colours have 0.0% of the contrast of real targets" in looks(diagnostics.Watch(method, pairs))
-    grey = Pairs(pairs.source, torch.zeros_like(pairs.target))
+    grey = PairBatch(pairs.source, torch.zeros_like(pairs.target))
     assert looks(diagnostics.Watch(method, grey)) is None
 
 
@@ -385,8 +385,8 @@ def test_each_direction_is_looked_at_and_named(direction):
     assert looks(diagnostics.Watch(method, pairs)) is None
     flatten(method.generators[direction])
     assert f"in the direction {direction}" in looks(diagnostics.Watch(method, pairs))
-    flat_targets = {"ab": Pairs(pairs.source, torch.ones_like(pairs.target))}
-    flat_targets["ba"] = Pairs(torch.ones_like(pairs.source), pairs.target)
+    flat_targets = {"ab": PairBatch(pairs.source, torch.ones_like(pairs.target))}
+    flat_targets["ba"] = PairBatch(torch.ones_like(pairs.source), pairs.target)
     assert looks(diagnostics.Watch(method, flat_targets[direction])) is None
 
 

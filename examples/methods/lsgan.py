@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganvas.core.optim import update
 from ganvas.core.rng import Seed, noise, randn
 from ganvas.core.settings import setting
-from ganvas.data.batch import Images, Spec
+from ganvas.data.batch import ImageBatch, Spec
 from ganvas.methods import _base
 
 
@@ -28,7 +28,7 @@ class Lsgan(_base.Method):
 
     config: LsganConfig
     Config = LsganConfig
-    batches = (Images,)
+    batches = (ImageBatch,)
     guessing = 0.25  # all grades are 1/2: (1/2 - 1)^2 / 2 + (1/2)^2 / 2
 
     def __init__(self, config: LsganConfig, spec: Spec):
@@ -41,7 +41,7 @@ class Lsgan(_base.Method):
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers = _base.Adams(networks, learning_rate=config.learning_rate, betas=(0.5, 0.99))
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """One step of the discriminator and one of the generator."""
         real = batch.images  # (N, C, H, W) in -1..1
         fake = self.generator(randn(len(real), self.config.latent, device=real.device))  # (N, C, H, W)

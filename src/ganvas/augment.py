@@ -1,7 +1,7 @@
-"""Differentiable augmentation: the discriminator sees only changed pictures, real and fake alike.
+"""Differentiable augmentation: the discriminator sees only changed images, real and fake alike.
 
 Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training". A discriminator that has only a
-few hundred pictures learns them by heart; changed anew at every look they cannot be, and since the fakes are
+few hundred images learns them by heart; changed anew at every look they cannot be, and since the fakes are
 changed in the same ways, and the gradient passes through the change, the generator does not learn to draw it.
 """
 
@@ -17,16 +17,16 @@ from ganvas.core.rng import rand, randint
 Augmentation = Literal["color", "translation", "cutout"]
 
 
-def augment(pictures: Tensor, changes: Sequence[Augmentation]) -> Tensor:
-    """Pictures (N, C, H, W) in -1..1, each changed by chance in the named ways; the same tensor for none."""
+def augment(images: Tensor, changes: Sequence[Augmentation]) -> Tensor:
+    """Images (N, C, H, W) in -1..1, each changed by chance in the named ways; the same tensor for none."""
     for change in changes:
-        pictures = {"color": _color, "translation": _translation, "cutout": _cutout}[change](pictures)
-    return pictures
+        images = {"color": _color, "translation": _translation, "cutout": _cutout}[change](images)
+    return images
 
 
-def _uniform(pictures: Tensor, low: float, high: float) -> Tensor:
-    """A number for each picture, (N, 1, 1, 1)."""
-    return low + (high - low) * rand(len(pictures), 1, 1, 1, device=pictures.device)
+def _uniform(images: Tensor, low: float, high: float) -> Tensor:
+    """A number for each image, (N, 1, 1, 1)."""
+    return low + (high - low) * rand(len(images), 1, 1, 1, device=images.device)
 
 
 def _color(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganvas.core.optim import evaluating
-from ganvas.data.batch import Batch, Images, Pairs, Spec
+from ganvas.data.batch import Batch, ImageBatch, PairBatch, Spec
 from ganvas.methods._base import Method, teach
 from ganvas.nets.vgg import VGG19
 
@@ -22,9 +22,9 @@ class Layer:
 
     Attributes:
         name: its class.
-        output: the shape it puts out for one picture, without the batch.
+        output: the shape it puts out for one image, without the batch.
         parameters: trainable ones.
-        multiply_adds: of its products and convolutions, for one picture, forward.
+        multiply_adds: of its products and convolutions, for one image, forward.
     """
 
     name: str
@@ -105,9 +105,9 @@ def _parts(method: Method) -> Iterator[tuple[str, nn.Module]]:
 def _noise(kind: type[Batch], spec: Spec) -> Batch:
     """Two rows of noise in the shape of the data."""
     source = torch.rand(2, spec.channels, spec.size, spec.size) * 2 - 1
-    if issubclass(kind, Pairs):
+    if issubclass(kind, PairBatch):
         return kind(source, torch.rand(2, spec.outputs, spec.size, spec.size) * 2 - 1)
-    return Images(source, torch.zeros(2, dtype=torch.int64) if spec.classes else None)
+    return ImageBatch(source, torch.zeros(2, dtype=torch.int64) if spec.classes else None)
 
 
 def _layers(network: nn.Module, inputs: list[Tensor]) -> list[Layer]:

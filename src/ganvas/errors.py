@@ -7,7 +7,7 @@ GanvasError                something failed that is nobody's mistake            
 ├── Interrupted            stopped by Ctrl-C or SIGTERM, and saved                  exit status 130
 └── UsageError             what was asked for, or given, cannot be used             exit status 2
     ├── SettingError       a setting has a value that it cannot have
-    ├── DataError          pictures that are missing, broken or not enough
+    ├── DataError          images that are missing, broken or not enough
     └── ModelError         a run folder or a model file that cannot be used
 
 Every message names what was given, what was expected and what to do; parameters are in backticks.
@@ -57,7 +57,7 @@ class SettingError(UsageError):
 
 
 class DataError(UsageError):
-    """Pictures that are missing, broken or not enough."""
+    """Images that are missing, broken or not enough."""
 
 
 class ModelError(UsageError):

@@ -54,7 +54,7 @@ def feature_distance(seen: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Half the expected squared norm of the discriminator's gradient at real pictures (N, C, H, W), in fp32.
+    """Half the expected squared norm of the discriminator's gradient at real images (N, C, H, W), in fp32.
 
     Mescheder et al. 2018, equation 9, without its weight gamma: E |grad D(x)|^2 / 2. Zero for a discriminator
     that is flat where the data are, which is where the game must come to rest.
@@ -66,10 +66,10 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """E (|grad f(x)| - 1)^2 at pictures between real and fake ones (N, C, H, W), in fp32.
+    """E (|grad f(x)| - 1)^2 at images between real and fake ones (N, C, H, W), in fp32.
 
     Gulrajani et al. 2017, equation 3, without its weight lambda. x = e real + (1 - e) fake with one e, uniform in
-    0..1, for each pair of pictures; the norm is over all of a picture's numbers. Zero for a critic of slope one.
+    0..1, for each pair of images; the norm is over all of an image's numbers. Zero for a critic of slope one.
     """
     with torch.autocast(real.device.type, enabled=False):
         mixing = rand(len(real), *[1] * (real.dim() - 1), device=real.device)
@@ -80,37 +80,37 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)) in nats, summed over the latent numbers and averaged over pictures; both (N, L).
+    """KL(N(mean, variance) || N(0, 1)) in nats, summed over the latent numbers and averaged over images; both (N, L).
 
     Kingma and Welling 2014, appendix B.
     """
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
 
 
-def bernoulli_surprise(logits: Tensor, pictures: Tensor) -> Tensor:
-    """-log p(x) in nats, summed over a picture's numbers and averaged over pictures (N, C, H, W) in -1..1.
+def bernoulli_surprise(logits: Tensor, images: Tensor) -> Tensor:
+    """-log p(x) in nats, summed over an image's numbers and averaged over images (N, C, H, W) in -1..1.
 
     Each number is taken for the probability of white, as textbooks do (Kingma and Welling 2014, appendix C.1);
     `logits` are those of its own probability.
     """
-    return F.binary_cross_entropy_with_logits(logits, (pictures + 1) / 2, reduction="sum") / len(pictures)
+    return F.binary_cross_entropy_with_logits(logits, (images + 1) / 2, reduction="sum") / len(images)
 
 
-def gaussian_surprise(means: Tensor, pictures: Tensor, log_variance: Tensor) -> Tensor:
-    """-log p(x) in nats under N(mean, variance), summed over a picture's numbers, averaged over pictures (N, C, H, W).
+def gaussian_surprise(means: Tensor, images: Tensor, log_variance: Tensor) -> Tensor:
+    """-log p(x) in nats under N(mean, variance), summed over an image's numbers, averaged over images (N, C, H, W).
 
     One variance, a scalar, for all numbers; learned along, it weighs reconstruction against KL by itself (Rybkin et
     al. 2021, "Simple and Effective VAE Training with Calibrated Decoders").
     """
-    squares = (pictures - means).square().sum() / len(pictures)
-    surprise: Tensor = (squares / log_variance.exp() + pictures[0].numel() * (log_variance + math.log(2 * math.pi))) / 2
+    squares = (images - means).square().sum() / len(images)
+    surprise: Tensor = (squares / log_variance.exp() + images[0].numel() * (log_variance + math.log(2 * math.pi))) / 2
     return surprise
 
 
 def gram(maps: Tensor) -> Tensor:
     """How often channels see something at the same place: maps (N, C, H, W) to F F^T / (H W), (N, C, C), in fp32.
 
-    Gatys, Ecker and Bethge 2016, equation 3, divided by the number of places, so that pictures of different sizes can
+    Gatys, Ecker and Bethge 2016, equation 3, divided by the number of places, so that images of different sizes can
     be compared.
     """
     with torch.autocast(maps.device.type, enabled=False):
@@ -119,19 +119,19 @@ def gram(maps: Tensor) -> Tensor:
 
 
 def gram_distance(seen: Tensor, wanted: Tensor) -> Tensor:
-    """|G - A|^2 / |A|^2, averaged over pictures, of Gram matrices (N, C, C) and those of a style (C, C) or (N, C, C).
+    """|G - A|^2 / |A|^2, averaged over images, of Gram matrices (N, C, C) and those of a style (C, C) or (N, C, C).
 
     The E_l of Gatys et al. (equation 4) but for its constant: as a share of the style's own, every layer counts alike,
-    whatever the size of its numbers (which differ by factors of a thousand), and 1 is a picture without any style.
+    whatever the size of its numbers (which differ by factors of a thousand), and 1 is an image without any style.
     """
     squares = (seen - wanted).square().sum((-2, -1)) / wanted.square().sum((-2, -1)).clamp(min=1e-12)
     return squares.mean()
 
 
-def total_variation(pictures: Tensor) -> Tensor:
-    """The mean squared step from a pixel to the next, down and across, added; of pictures (N, C, H, W).
+def total_variation(images: Tensor) -> Tensor:
+    """The mean squared step from a pixel to the next, down and across, added; of images (N, C, H, W).
 
     Rudin, Osher and Fatemi 1992, with squares in place of their root; Mahendran and Vedaldi 2015 with beta = 2.
     """
-    down, across = pictures.diff(dim=-2), pictures.diff(dim=-1)
+    down, across = images.diff(dim=-2), images.diff(dim=-1)
     return down.square().mean() + across.square().mean()

@@ -6,7 +6,7 @@ import functools
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_pictures, small_config, taught, train_to, unpaired_source, vgg_of_chance
+from conftest import facts_of, noise_images, small_config, taught, train_to, unpaired_source, vgg_of_chance
 from torch.nn import functional as F
 
 from ganvas import checkpoint
@@ -30,8 +30,8 @@ def batch_of(n=2):
     return unpaired_source(channels=3).some(n).signed()
 
 
-def pictures(n, *, size=32, seed=0):
-    return to_signed(noise_pictures(n, size=size, channels=3, seed=seed))
+def images(n, *, size=32, seed=0):
+    return to_signed(noise_images(n, size=size, channels=3, seed=seed))
 
 
 # --- adaptive instance normalisation --------------------------------------------------------------------------------
@@ -63,8 +63,8 @@ def test_moments_are_those_of_a_textbook_and_flat_maps_have_some():
 
 @torch.no_grad()
 def test_of_no_strength_the_content_alone_is_decoded_and_in_between_it_lies_between():
-    method, content = build().eval(), pictures(1)
-    style = method.style_of(pictures(1, seed=5))[0]
+    method, content = build().eval(), images(1)
+    style = method.style_of(images(1, seed=5))[0]
     maps = method.encoder(content, [DEEPEST])[DEEPEST]
     plain = method.average(maps).clamp(-1, 1)
     torch.testing.assert_close(method.restyle(content, style, strength=0.0), plain, atol=1e-4, rtol=1e-4)
@@ -74,17 +74,17 @@ def test_of_no_strength_the_content_alone_is_decoded_and_in_between_it_lies_betw
 
 @torch.no_grad()
 def test_a_mean_of_styles_is_a_style_between():
-    method, content = build().eval(), pictures(1)
+    method, content = build().eval(), images(1)
     maps = method.encoder(content, [DEEPEST])[DEEPEST]
-    one, other = method.style_of(pictures(2, seed=5))
+    one, other = method.style_of(images(2, seed=5))
     between = method._restyled(maps, (one + other) / 2)
     torch.testing.assert_close(between, (method._restyled(maps, one) + method._restyled(maps, other)) / 2)
 
 
 @torch.no_grad()
-def test_pictures_of_a_batch_take_a_style_each():
-    method, content = build().eval(), pictures(2)
-    styles = method.style_of(pictures(2, seed=5))
+def test_images_of_a_batch_take_a_style_each():
+    method, content = build().eval(), images(2)
+    styles = method.style_of(images(2, seed=5))
     assert styles.shape == (2, 2, CHANNELS)
     together = method.restyle(content, styles)
     alone = [method.restyle(content[i : i + 1], styles[i]) for i in range(2)]
@@ -92,7 +92,7 @@ def test_pictures_of_a_batch_take_a_style_each():
 
 
 @torch.no_grad()
-def test_pictures_of_any_size_keep_it_and_a_style_may_have_another():
+def test_images_of_any_size_keep_it_and_a_style_may_have_another():
     method = build().eval()
     style = method.style_of(torch.rand(1, 3, 45, 33) * 2 - 1)[0]
     assert method.restyle(torch.rand(1, 3, 19, 50) * 2 - 1, style).shape == (1, 3, 19, 50)
@@ -142,7 +142,7 @@ def test_its_usual_style_is_the_mean_of_those_that_it_has_seen():
     torch.testing.assert_close(method.usual_style, torch.stack(seen).mean(0), atol=1e-4, rtol=1e-3)
     method.eval()
     with torch.no_grad():
-        x = pictures(1)
+        x = images(1)
         torch.testing.assert_close(method.translate(x), method.restyle(x, method.usual_style))
 
 
@@ -158,5 +158,5 @@ def test_the_encoder_travels_with_it_and_does_not_learn(tmp_path):
         assert torch.equal(held[f"encoder.{name}"], value)
     alone = checkpoint.load(file, torch.device("cpu")).method
     with torch.no_grad():
-        x = pictures(1)
+        x = images(1)
         torch.testing.assert_close(alone.translate(x), trained.eval().translate(x), atol=1e-5, rtol=1e-4)

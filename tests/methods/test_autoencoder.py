@@ -1,4 +1,4 @@
-"""What is special to the autoencoder: its narrow place, its losses, and that pictures come back."""
+"""What is special to the autoencoder: its narrow place, its losses, and that images come back."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganvas import methods
-from ganvas.data.batch import Images, Pairs, Spec
+from ganvas.data.batch import ImageBatch, PairBatch, Spec
 from ganvas.describe import networks
 from ganvas.errors import SettingError
 from ganvas.methods.autoencoder import Autoencoder
@@ -72,10 +72,10 @@ def test_mnist28_is_the_textbooks():
         ("cross_entropy", lambda made, wanted: F.binary_cross_entropy((made + 1) / 2, (wanted + 1) / 2)),
     ],
 )
-def test_the_loss_is_of_the_picture_itself_and_of_a_pair_the_target(loss, reference, source):
+def test_the_loss_is_of_the_image_itself_and_of_a_pair_the_target(loss, reference, source):
     method, batch = build(source, loss=loss), source.some(8).signed()
-    given = batch.source if isinstance(batch, Pairs) else batch.images
-    expected = reference(method.generator(given).double(), batch.pictures.double())
+    given = batch.source if isinstance(batch, PairBatch) else batch.images
+    expected = reference(method.generator(given).double(), batch.images.double())
     found = method.training_step(batch, 0)
     assert list(found) == [loss.replace("_", " ")]
     torch.testing.assert_close(found[loss.replace("_", " ")].double(), expected.detach())
@@ -91,18 +91,18 @@ def test_the_average_translates_where_there_is_one():
 
 
 def bars(n, chance):
-    """Pictures (n, 1, 16, 16) of a soft bright bar, upright, somewhere."""
+    """Images (n, 1, 16, 16) of a soft bright bar, upright, somewhere."""
     middle = torch.rand(n, 1, 1, 1, generator=chance) * 12 + 2
     return (2 * torch.exp(-(((torch.arange(16) - middle) / 3) ** 2)) - 1).expand(n, 1, 16, 16).contiguous()
 
 
 @pytest.mark.parametrize("loss", ["l1", "l2", "cross_entropy"])
-def test_it_learns_to_bring_pictures_back(loss):
+def test_it_learns_to_bring_images_back(loss):
     chance = torch.Generator().manual_seed(0)
     method, unseen = build(loss=loss, width=8, learning_rate=5e-3, ema=0.9), bars(64, chance)
     for step in range(120):
-        method.training_step(Images(bars(16, chance)), step)
+        method.training_step(ImageBatch(bars(16, chance)), step)
     method.eval()
     with torch.no_grad():
         error = (method.translate(unseen) - unseen).square().mean()
-    assert error < unseen.var(0).mean() / 10  # the error of the mean picture
+    assert error < unseen.var(0).mean() / 10  # the error of the mean image

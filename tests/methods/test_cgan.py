@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ganvas import methods
 from ganvas.core.rng import Between
-from ganvas.data.batch import Images
+from ganvas.data.batch import ImageBatch
 from ganvas.describe import networks
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, r1_penalty
 from ganvas.methods.cgan import Cgan, Maxout, ProjectionDiscriminator
@@ -54,7 +54,7 @@ def test_maxout_is_the_largest_of_its_rectified_pieces():
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_the_logit_is_the_projection_of_the_picture_on_its_class():
+def test_the_logit_is_the_projection_of_the_image_on_its_class():
     torch.manual_seed(0)
     spec = labelled_source().spec
     discriminator = ProjectionDiscriminator(small_config("cgan"), spec)
@@ -70,7 +70,7 @@ def test_the_logit_is_the_projection_of_the_picture_on_its_class():
 
 
 @pytest.mark.parametrize("layers", ["scaled", "lecture"])
-def test_both_networks_are_told_the_classes_of_the_real_pictures(layers):
+def test_both_networks_are_told_the_classes_of_the_real_images(layers):
     method, told = build(layers=layers), {"generator": [], "discriminator": []}
     for name, seen in told.items():
         getattr(method, name).register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[1]))
@@ -108,7 +108,7 @@ def test_without_labels_the_class_is_the_seed_modulo_their_number():
     assert torch.equal(method.generate([4, 5, 6, 7]), asked)
 
 
-def test_seeds_in_between_walk_from_one_picture_to_the_other_within_the_first_ones_class():
+def test_seeds_in_between_walk_from_one_image_to_the_other_within_the_first_ones_class():
     method = build().eval()
     ways = [i / 8 for i in range(9)]
     walk = method.generate([Between(4, 5, way) for way in ways])
@@ -133,7 +133,7 @@ def test_shares_of_two_classes_walk_from_one_to_the_other():
 
 @pytest.mark.parametrize("layers", ["scaled", "lecture"])
 def test_it_learns_to_draw_the_class_that_is_asked_for(layers):
-    """Dark pictures and bright ones: the same noise is either, by the class, and grey by half of each."""
+    """Dark images and bright ones: the same noise is either, by the class, and grey by half of each."""
     torch.manual_seed(0)
     method = Cgan(
         small_config("cgan", layers=layers, latent=8, ema=0.9, learning_rate=2e-3, r1=1.0),
@@ -142,7 +142,7 @@ def test_it_learns_to_draw_the_class_that_is_asked_for(layers):
     for step in range(250):
         labels = torch.randint(2, (16,))
         greys = torch.tensor([-0.6, 0.6])[labels] + 0.1 * torch.randn(16)
-        method.training_step(Images(greys[:, None, None, None].expand(16, 1, 16, 16).contiguous(), labels), step)
+        method.training_step(ImageBatch(greys[:, None, None, None].expand(16, 1, 16, 16).contiguous(), labels), step)
     method.eval()
     seeds = list(range(32))
     dark, half, bright = (

@@ -6,7 +6,7 @@ from conftest import facts_of, pairs_source, same_weights, small_config, train_t
 from torch.nn import functional as F
 
 from ganvas import checkpoint, methods
-from ganvas.data.batch import Spec, Unpaired
+from ganvas.data.batch import Spec, UnpairedBatch
 from ganvas.describe import networks
 from ganvas.errors import SettingError
 from ganvas.methods.cyclegan import Cyclegan
@@ -221,7 +221,7 @@ def test_describe_shows_both_generators_and_both_discriminators(generator):
 
 
 def shapes(n, *, brightness, chance):
-    """Smooth pictures (n, 1, 16, 16) around a brightness."""
+    """Smooth images (n, 1, 16, 16) around a brightness."""
     coarse = torch.rand(n, 1, 4, 4, generator=chance) * 0.6 - 0.3 + brightness
     return F.interpolate(coarse, size=(16, 16), mode="bilinear")
 
@@ -233,7 +233,7 @@ def test_it_learns_to_lighten_and_to_darken_without_pairs_and_keeps_what_is_show
     for step in range(80):
         a, b = (shapes(1, brightness=b, chance=chance) for b in (-0.5, 0.5))
         torch.manual_seed(step)
-        method.training_step(Unpaired(a, b), step)
+        method.training_step(UnpairedBatch(a, b), step)
     method.eval()
     with torch.no_grad():
         for direction, given, wanted in (("ab", dark, 0.5), ("ba", light, -0.5)):

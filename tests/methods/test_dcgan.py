@@ -47,7 +47,7 @@ def test_paper64_is_figure_1_of_the_paper_and_its_rules():
             assert abs(float(layer.weight.detach().std()) - 0.02) < 0.002
 
 
-def test_ours_grows_with_the_picture_up_to_its_widest():
+def test_ours_grows_with_the_image_up_to_its_widest():
     config = methods.config("dcgan")
     for size in (16, 28, 256):
         method = Dcgan(config, noise_source(n=2, size=size).spec)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, lessons, noise_pictures, noise_source, photograph, small_config, train_to, vgg_of_chance
+from conftest import facts_of, lessons, noise_images, noise_source, photograph, small_config, train_to, vgg_of_chance
 from torch import nn
 
 from ganvas import checkpoint
@@ -14,7 +14,7 @@ from ganvas.imaging.images import scaled, to_signed
 from ganvas.methods.fast_style import CONTENT, GRAIN, STYLE, FastStyle
 from ganvas.metrics import features
 
-PAINTING = noise_pictures(1, size=40, channels=3)[0]
+PAINTING = noise_images(1, size=40, channels=3)[0]
 
 
 def build(paintings=(PAINTING,), **settings):
@@ -29,19 +29,19 @@ def batch_of(n=4, *, size=16):
     return noise_source(n=n, size=size, channels=3).some(n).signed()
 
 
-def exactly(vgg, pictures, layer):
+def exactly(vgg, images, layer):
     """Maps (N, C, H W) in double precision."""
-    return copy.deepcopy(vgg).double()(pictures.double(), [layer])[layer].flatten(2)
+    return copy.deepcopy(vgg).double()(images.double(), [layer])[layer].flatten(2)
 
 
 def test_a_step_is_equations_2_to_4_as_shares_of_what_is_wanted():
     method, batch = build(content=2.0, strokes=3.0, variation=0.5), batch_of()
     x, made = batch.images, method.generator(batch.images)
-    wanted, seen = (exactly(method.vgg, pictures, CONTENT) for pictures in (x, made))
+    wanted, seen = (exactly(method.vgg, images, CONTENT) for images in (x, made))
     content = ((seen - wanted) ** 2).sum() / (wanted**2).sum()
     styles = []
     for layer in STYLE:
-        given, maps = (exactly(method.vgg, pictures, layer) for pictures in (to_signed(PAINTING)[None], made))
+        given, maps = (exactly(method.vgg, images, layer) for images in (to_signed(PAINTING)[None], made))
         a = given[0] @ given[0].T / given.shape[-1]
         g = torch.einsum("ncp,ndp->ncd", maps, maps) / maps.shape[-1]
         styles.append((((g - a) ** 2).sum((1, 2)) / (a**2).sum()).mean())
@@ -61,14 +61,14 @@ def test_a_step_is_equations_2_to_4_as_shares_of_what_is_wanted():
 
 
 def test_of_several_paintings_the_mean_is_wanted():
-    other = noise_pictures(1, size=40, channels=3, seed=5)[0]
+    other = noise_images(1, size=40, channels=3, seed=5)[0]
     both, first, second = (build(paintings).wanted for paintings in ((PAINTING, other), (PAINTING,), (other,)))
     for layer in STYLE:
         torch.testing.assert_close(both[layer], (first[layer] + second[layer]) / 2)
 
 
 def test_a_painting_is_seen_at_its_size_and_never_enlarged():
-    large = noise_pictures(1, size=80, channels=3)[0]
+    large = noise_images(1, size=80, channels=3)[0]
     small = scaled(to_signed(large)[None], 40, 40)
     method = build([large], painting_size=40)
     for layer, maps in method.vgg(small, STYLE).items():
@@ -169,7 +169,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
     [
         ("fast_style", [], "add --style PAINTING"),
         ("fast_style", ["--style", "{}/nosuch.png"], "nosuch.png"),
-        ("fast_style", ["--style", "{}/broken.png"], "not a picture"),
+        ("fast_style", ["--style", "{}/broken.png"], "not an image"),
         ("fast_style", ["--style", "{}/painting.png", "{}/tiny.png"], "tiny.png: 40x16 pixels, too few"),
         ("autoencoder", ["--style", "{}/painting.png"], "autoencoder learns no style from single paintings"),
         ("autoencoder", ["--vgg-weights", "{}/weights.pth"], "does not learn by what VGG-19 sees; leave it out"),
@@ -177,7 +177,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
 def test_what_is_missing_broken_or_of_no_use_is_one_line(method, more, words, train, tmp_path, capsys):
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    (tmp_path / "broken.png").write_bytes(b"not an image")
     photograph(seed=8, width=40, height=16).save(tmp_path / "tiny.png")
     assert train(method, *(word.replace("{}", str(tmp_path)) for word in more)) == 2
     said = capsys.readouterr().err

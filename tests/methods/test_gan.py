@@ -44,8 +44,8 @@ def test_the_averaged_generator_draws_where_there_is_one():
 
 
 def test_it_learns_a_simple_distribution():
-    """Pictures of one of two flat greys: after a little while it draws both, and little else."""
-    from ganvas.data.batch import Images
+    """Images of one of two flat greys: after a little while it draws both, and little else."""
+    from ganvas.data.batch import ImageBatch
 
     torch.manual_seed(0)
     method = Gan(
@@ -54,7 +54,7 @@ def test_it_learns_a_simple_distribution():
     )
     for step in range(400):
         greys = torch.tensor([-0.6, 0.6])[torch.randint(2, (32,))]
-        method.training_step(Images(greys[:, None, None, None].expand(32, 1, 16, 16).contiguous()), step)
+        method.training_step(ImageBatch(greys[:, None, None, None].expand(32, 1, 16, 16).contiguous()), step)
     drawn = method.eval().generate(list(range(64))).mean((1, 2, 3))
     assert ((drawn.abs() - 0.6).abs() < 0.35).float().mean() > 0.8  # none of an untaught one: it draws mid grey
     assert 0.1 < (drawn > 0).float().mean() < 0.9

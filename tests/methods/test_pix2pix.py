@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganvas import methods
-from ganvas.data.batch import Pairs, Spec
+from ganvas.data.batch import PairBatch, Spec
 from ganvas.describe import networks
 from ganvas.losses import (
     discriminator_cross_entropy,
@@ -212,7 +212,7 @@ def test_the_loop_takes_the_step_size_of_the_schedule_also_after_being_left(tmp_
 
 
 def blobs(n, *, chance, size=16):
-    """Smooth pictures (n, 1, size, size) in -1..1."""
+    """Smooth images (n, 1, size, size) in -1..1."""
     coarse = torch.rand(n, 1, 4, 4, generator=chance) * 2 - 1
     return F.interpolate(coarse, size=(size, size), mode="bilinear")
 
@@ -223,7 +223,7 @@ def test_it_learns_to_make_negatives(generator):
     method = build(width=8, generator=generator, blocks=1, learning_rate=5e-3, ema=0.9)
     unseen = blobs(32, chance=chance)
     for step in range(60):
-        method.training_step(Pairs(x := blobs(8, chance=chance), -x), step)
+        method.training_step(PairBatch(x := blobs(8, chance=chance), -x), step)
     method.eval()
     with torch.no_grad():
         error = (method.translate(unseen) + unseen).abs().mean()

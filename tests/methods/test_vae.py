@@ -1,4 +1,4 @@
-"""What is special to the variational autoencoder: its noise, its likelihoods, and that pictures come back."""
+"""What is special to the variational autoencoder: its noise, its likelihoods, and that images come back."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from conftest import noise_source, pairs_source, small_config
 
 from ganvas import methods
 from ganvas.core.rng import noise
-from ganvas.data.batch import Images, Pairs
+from ganvas.data.batch import ImageBatch, PairBatch
 from ganvas.data.tasks import base
 from ganvas.describe import networks
 from ganvas.imaging.images import to_bytes
@@ -49,17 +49,17 @@ def test_mnist28_has_the_textbooks_shapes_and_parameters():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_become_latent_numbers_and_these_become_pictures(channels):
+def test_images_become_latent_numbers_and_these_become_images(channels):
     source = noise_source(channels=channels)
     method = build(source).eval()
-    pictures = source.some(5).signed().images
-    latent = method.encode(pictures)
+    images = source.some(5).signed().images
+    latent = method.encode(images)
     assert latent.shape == (5, 4)
     decoded = method.decode(latent * 100)
-    assert decoded.shape == pictures.shape
+    assert decoded.shape == images.shape
     assert decoded.abs().max() <= 1
-    assert torch.equal(method.translate(pictures), method.decode(latent))
-    assert torch.equal(method.encode(pictures), latent)  # the mean, not a draw
+    assert torch.equal(method.translate(images), method.decode(latent))
+    assert torch.equal(method.encode(images), latent)  # the mean, not a draw
 
 
 def test_what_it_draws_is_decoded_noise():
@@ -67,13 +67,13 @@ def test_what_it_draws_is_decoded_noise():
     torch.testing.assert_close(method.generate([3, 4]), method.decode(noise([3, 4], (4,), device=torch.device("cpu"))))
 
 
-def test_every_picture_and_latent_number_gets_noise_of_its_own_as_wide_as_the_encoder_says():
+def test_every_image_and_latent_number_gets_noise_of_its_own_as_wide_as_the_encoder_says():
     method = build(latent=8)
     widths = torch.linspace(-4, 1, 8)
     method.encoder[-1].bias.data[8:] = widths
     seen = watch(method)
     same = noise_source().some(1).signed().images.expand(512, -1, -1, -1).contiguous()
-    method.training_step(Images(same), 0)
+    method.training_step(ImageBatch(same), 0)
     mean, log_variance = seen["encoder"][1].chunk(2, dim=1)
     torch.testing.assert_close(mean[1:], mean[:-1])
     standard = (seen["decoder"][0] - mean) / (log_variance / 2).exp()  # (512, 8)
@@ -83,7 +83,7 @@ def test_every_picture_and_latent_number_gets_noise_of_its_own_as_wide_as_the_en
     assert (torch.corrcoef(standard.T) - torch.eye(8)).abs().max() < 0.2
 
 
-def test_the_encoder_sees_the_picture_itself_and_of_a_pair_the_source():
+def test_the_encoder_sees_the_image_itself_and_of_a_pair_the_source():
     method, batch = build(), noise_source().some(8).signed()
     seen = watch(method)
     method.training_step(batch, 0)
@@ -95,12 +95,12 @@ def test_the_encoder_sees_the_picture_itself_and_of_a_pair_the_source():
 
 @each_likelihood
 @pytest.mark.parametrize("source", [noise_source(), pairs_source()], ids=["single", "pairs"])
-def test_it_reports_the_two_terms_of_the_evidence_bound_of_the_picture_that_is_wanted(likelihood, source):
+def test_it_reports_the_two_terms_of_the_evidence_bound_of_the_image_that_is_wanted(likelihood, source):
     method, batch = build(likelihood=likelihood, beta=0.5), source.some(8).signed()
     seen = watch(method)
     losses = method.training_step(batch, 0)
     kl = kl_to_standard_normal(*seen["encoder"][1].chunk(2, dim=1))
-    half_logits, x = seen["decoder"][1], batch.pictures
+    half_logits, x = seen["decoder"][1], batch.images
     if likelihood == "bernoulli":
         surprise = bernoulli_surprise(torch.logit((half_logits.double().tanh() + 1) / 2), x.double()).float()
     else:
@@ -141,7 +141,7 @@ def test_the_error_is_learned_where_there_is_one(likelihood):
 
 
 def bars(n):
-    """Pictures (N, 1, 16, 16) of a soft bright bar, upright, somewhere: one number says all."""
+    """Images (N, 1, 16, 16) of a soft bright bar, upright, somewhere: one number says all."""
     middle = torch.rand(n, 1, 1, 1) * 12 + 2
     return (2 * torch.exp(-(((torch.arange(16) - middle) / 3) ** 2)) - 1).expand(n, 1, 16, 16).contiguous()
 
@@ -149,13 +149,13 @@ def bars(n):
 @pytest.mark.parametrize(
     ("likelihood", "task"), [("bernoulli", "reconstruct"), ("gaussian", "reconstruct"), ("gaussian", "denoise:0.2")]
 )
-def test_it_learns_to_bring_pictures_back_and_out_of_noise(likelihood, task):
+def test_it_learns_to_bring_images_back_and_out_of_noise(likelihood, task):
     chance, given = torch.Generator().manual_seed(0), base.task(task)
     method = build(likelihood=likelihood, learning_rate=2e-3)
 
     def pairs(n):
-        pictures = to_bytes(bars(n))
-        return given.afresh(Pairs(pictures, pictures), chance).signed()
+        images = to_bytes(bars(n))
+        return given.afresh(PairBatch(images, images), chance).signed()
 
     unseen = pairs(64)
 
@@ -168,7 +168,7 @@ def test_it_learns_to_bring_pictures_back_and_out_of_noise(likelihood, task):
     method.train()
     for step in range(150):
         method.training_step(pairs(32), step)
-    assert error() < unseen.target.var(0).mean() / 3  # the error of the mean picture, which needs no latent numbers
+    assert error() < unseen.target.var(0).mean() / 3  # the error of the mean image, which needs no latent numbers
     assert error() < before / 5
     if given.fresh:
         assert error() < (unseen.source - unseen.target).square().mean() / 3

@@ -6,7 +6,7 @@ from conftest import noise_source, small_config
 from torch import nn
 
 from ganvas import methods
-from ganvas.data.batch import Images
+from ganvas.data.batch import ImageBatch
 from ganvas.losses import gradient_penalty
 from ganvas.methods.dcgan import Dcgan
 from ganvas.methods.wgan_gp import WganGp
@@ -25,7 +25,7 @@ every_recipe = pytest.mark.parametrize("preset", [None, *WganGp.presets])
 
 
 @every_recipe
-def test_the_critic_has_no_norm_and_scores_each_picture_by_itself(preset):
+def test_the_critic_has_no_norm_and_scores_each_image_by_itself(preset):
     config = methods.config("wgan_gp", preset)
     source = noise_source(n=4, size=config.sizes[0])
     critic = WganGp(config, source.spec).critic
@@ -79,13 +79,13 @@ def test_the_critic_follows_estimate_and_penalty_and_they_are_what_is_reported(s
         lambda *_: gradients.extend(weight.grad.clone() for weight in weights)
     )
     torch.manual_seed(step)
-    losses = method.training_step(Images(real), step)
+    losses = method.training_step(ImageBatch(real), step)
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-6)
     for ours, theirs in zip(gradients, slopes, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_the_generator_climbs_the_score_of_its_pictures():
+def test_the_generator_climbs_the_score_of_its_images():
     method, gradients = build(critic_steps=1), []
     weights = list(method.generator.parameters())
     for group in method.optimizers["critic"].param_groups:
@@ -104,7 +104,7 @@ def test_the_generator_climbs_the_score_of_its_pictures():
 
 @pytest.mark.parametrize("gap", [0.25, 0.5])
 def test_the_estimate_comes_to_a_distance_that_is_known(gap):
-    """Every number of every real picture lies `gap` above the fakes': a distance d of 16 times that in 256 numbers.
+    """Every number of every real image lies `gap` above the fakes': a distance d of 16 times that in 256 numbers.
 
     A critic of slope s on the way there gains s d - lambda (s - 1)^2, most of all at s = 1 + d / (2 lambda).
     """
@@ -116,7 +116,7 @@ def test_the_estimate_comes_to_a_distance_that_is_known(gap):
     found = []
     for step in range(200):
         torch.manual_seed(step)
-        found.append(method.training_step(Images(real), step % 99)["wasserstein"])  # never the generator's turn
+        found.append(method.training_step(ImageBatch(real), step % 99)["wasserstein"])  # never the generator's turn
     distance = 16 * gap
     expected = distance * (1 + distance / (2 * 50))
     torch.testing.assert_close(torch.stack(found[-20:]).mean().item(), expected, rtol=0.12, atol=0)

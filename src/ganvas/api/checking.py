@@ -36,7 +36,7 @@ def check(
     """
     asked = settings.changed(Data.of(data), keywords)
     if not isinstance(asked.source, str | Path) or (asked.name in NAMES and not Path(asked.name).is_dir()):
-        raise UsageError(f"{asked.name}: is a published data set; doctor checks folders of your own pictures")
+        raise UsageError(f"{asked.name}: is a published data set; doctor checks folders of your own images")
     plan = doctor.Plan(
         Path(asked.source), target=Path(asked.target) if asked.target else None, side=asked.side, unpaired=unpaired,
         held_out=Path(held_out) if held_out else None, holdout=asked.holdout, size=asked.size,

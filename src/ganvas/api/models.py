@@ -23,7 +23,7 @@ from ganvas.data.batch import LAB
 from ganvas.data.progress import Track, silently
 from ganvas.errors import SettingError, UsageError
 from ganvas.imaging import images as imaging
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.inference.places import Format, gives_a_video, plan, require_free
 from ganvas.methods._base import Encodes, Generates, Kind, Method, Restyles, TakesStyles, Translates, kind_of
 
@@ -101,7 +101,7 @@ class Images(Sequence[Image.Image]):
         return f"Images({count} of {width}x{height} pixels, {'grey' if channels == 1 else 'RGB'})"
 
 
-def picture_of(image: ImageLike) -> Picture:
+def image_of(image: ImageLike) -> DecodedImage:
     """An image of any of the kinds that a person has.
 
     Raises:
@@ -109,9 +109,9 @@ def picture_of(image: ImageLike) -> Picture:
     """
     if isinstance(image, str | Path):
         return imaging.read(Path(image))
-    if isinstance(image, Picture):
+    if isinstance(image, DecodedImage):
         return image
-    return imaging.picture_from(image)
+    return imaging.image_from(image)
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ class Model:
             if len(between) < 2:
                 raise SettingError(f"`between` {between[0] if between else ''}: a walk takes two images or more")
             squares = [
-                imaging.square(imaging.on_white(picture_of(image)), size=spec.size, channels=spec.channels)
+                imaging.square(imaging.on_white(image_of(image)), size=spec.size, channels=spec.channels)
                 for image in between
             ]
             drawn = inference.walk_between(self.network, torch.stack(squares), frames=frames)
@@ -332,7 +332,7 @@ class Model:
         """The model made ready to translate; the arguments are those of `translate`."""
         styles = list(style) if isinstance(style, tuple | list) else [style]
         return inference.Translator(
-            self._loaded, direction, tile=tile or 0, size=size or 0, styles=[picture_of(one) for one in styles],
+            self._loaded, direction, tile=tile or 0, size=size or 0, styles=[image_of(one) for one in styles],
             strength=strength, keep_colors=keep_colors,
         )  # fmt: skip
 
@@ -365,7 +365,7 @@ class Model:
                 raise SettingError(f"`{name}`: translate has no such argument; {settings.nearest(name, known)}")
         translator = self.translator(**how)
         several = isinstance(image, list | tuple)
-        made = [translator(picture_of(one)) for one in (image if several else [image])]
+        made = [translator(image_of(one)) for one in (image if several else [image])]
         result = [imaging.to_pillow(one.pixels, one.alpha) for one in made]
         return result if several else result[0]
 

@@ -8,13 +8,13 @@ from PIL import Image
 from torch import Tensor
 
 from ganvas import progress as bars
-from ganvas.api.models import ImageLike, picture_of
+from ganvas.api.models import ImageLike, image_of
 from ganvas.core import settings
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import File, Precision, vgg_file
 from ganvas.errors import SettingError, UsageError
 from ganvas.imaging import images as imaging
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 from ganvas.metrics import features
 from ganvas.style import StylizeConfig, Stylizer, recipe_named
 
@@ -57,24 +57,24 @@ def stylize(
         if name not in known:
             raise SettingError(f"`{name}`: stylize has no such setting; {settings.nearest(name, sorted(known))}")
     config = replace(config, **keywords)
-    styles = [picture_of(one) for one in (style if isinstance(style, list | tuple) else [style])]
+    styles = [image_of(one) for one in (style if isinstance(style, list | tuple) else [style])]
     stylizer = make_stylizer(
         config, styles, mask=mask, init_from=init_from, vgg_weights=vgg_weights, seed=seed, device=device,
         precision=precision,
     )  # fmt: skip
-    picture = picture_of(content)
-    events = stylizer(picture)
+    image = image_of(content)
+    events = stylizer(image)
     made: Tensor | None = None
     for event in bars.follow_style(events) if progress else events:
         made = event.made
     assert made is not None
-    whole = stylizer.finish(picture, made)
+    whole = stylizer.finish(image, made)
     return imaging.to_pillow(whole.pixels, whole.alpha)
 
 
 def make_stylizer(
     config: StylizeConfig,
-    styles: Sequence[Picture],
+    styles: Sequence[DecodedImage],
     *,
     mask: ImageLike | None = None,
     init_from: ImageLike | None = None,
@@ -93,8 +93,8 @@ def make_stylizer(
             f"`init_from` {init_from}: `init` noise starts from noise; leave it out, or add `init` content"
         )
     machine = find_device(device)
-    where = None if mask is None else imaging.in_channels(picture_of(mask).pixels, 1)
-    start = None if init_from is None else picture_of(init_from).pixels
+    where = None if mask is None else imaging.in_channels(image_of(mask).pixels, 1)
+    start = None if init_from is None else image_of(init_from).pixels
     network = features.open_vgg(vgg_file(vgg_weights), deepest=config.deepest, pooling=config.pooling).to(machine)
     chosen = choose_precision(machine, precision)
     return Stylizer(config, network, list(styles), precision=chosen, mask=where, start=start, seed=seed)

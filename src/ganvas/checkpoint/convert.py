@@ -25,7 +25,7 @@ from ganvas.data.batch import SIZES, Spec
 from ganvas.errors import ModelError, SettingError
 from ganvas.methods._base import Method
 
-Statistics = Literal["running", "picture"]
+Statistics = Literal["running", "image"]
 Norm = Literal["instance", "batch", "none"]
 
 THEM = "the PyTorch CycleGAN-and-pix2pix code"
@@ -59,7 +59,7 @@ def import_weights(file: Path, *, statistics: Statistics = "running") -> Importe
 
     Args:
         file: .pth or .pt, read without running what a pickle asks for, or .safetensors.
-        statistics: what a batch norm works with: those kept from training, or each picture's own.
+        statistics: what a batch norm works with: those kept from training, or each image's own.
 
     Raises:
         ModelError: for anything else, saying what it looks like.
@@ -68,7 +68,7 @@ def import_weights(file: Path, *, statistics: Statistics = "running") -> Importe
     try:
         found = recognise(weights)
         _require_plausible(weights, most=file.stat().st_size)
-        norm: Norm = "instance" if found.norm == "batch" and statistics == "picture" else found.norm
+        norm: Norm = "instance" if found.norm == "batch" and statistics == "image" else found.norm
         facts = _facts(file, found, norm)
         with torch.device("meta"):  # costs no memory, so shapes that do not fit are found out before it hurts
             _pairs(found, weights, _generator(build(facts)))
@@ -98,7 +98,7 @@ class Found:
     Attributes:
         generator: which; `depth` is the number of halvings (U-Net) or of blocks (residual).
         width: channels of the first layer.
-        channels, outputs: of the picture that goes in, and that comes out.
+        channels, outputs: of the image that goes in, and that comes out.
         norm: of its maps; `dropout` is known of a residual generator alone, and is 0 elsewhere.
         layers: in the order in which they work.
     """
@@ -236,7 +236,7 @@ def _facts(file: Path, found: Found, norm: Norm) -> Facts:
     """The facts of a pix2pix model with that generator and the smallest discriminator there is."""
     if found.channels not in (1, 3) or found.outputs not in ((1, 3) if found.channels == 3 else (1, 2, 3)):
         raise ModelError(
-            f"looks like a {found.words}; ganvas takes pictures in grey (1) and colour (3), and from 1 to 2 (lightness "
+            f"looks like a {found.words}; ganvas takes images in grey (1) and colour (3), and from 1 to 2 (lightness "
             "to the colours of Lab)"
         )
     shape: dict[str, Any] = {"levels": found.depth} if found.generator == "unet" else {"blocks": found.depth}
@@ -253,7 +253,7 @@ def _facts(file: Path, found: Found, norm: Norm) -> Facts:
         config=config,
         spec=Spec(size, found.channels, target_channels=found.outputs),
         data=file.name,
-        pictures=0,
+        images=0,
         seed=0,
         flip=False,
         precision="fp32",
@@ -320,7 +320,7 @@ def _lay_over(generator: nn.Module, weights: Mapping[str, Tensor], found: Found,
             continue
         lay(f"{ours.norm}.weight", weights.get(f"{theirs.norm}.weight", torch.ones(())))
         lay(f"{ours.norm}.bias", weights.get(f"{theirs.norm}.bias", torch.zeros(())))
-        if norm == "batch":  # a bias before it only moves the mean; a norm by picture takes it out by itself
+        if norm == "batch":  # a bias before it only moves the mean; a norm by image takes it out by itself
             lay(f"{ours.norm}.running_mean", weights[f"{theirs.norm}.running_mean"] - bias)
             lay(f"{ours.norm}.running_var", weights[f"{theirs.norm}.running_var"])
     assert put == {name for name in state if not name.endswith(_COUNTER)}

@@ -22,8 +22,8 @@ PICKLES = 5  # that stand one behind another in a file of torch before 1.6
 _SAFE = ("torch", "torch._utils", "torch._tensor", "torch.storage", "torch.nn.parameter", "collections", "_codecs")
 _BEGINNINGS = {
     b"\x89HDF": "an HDF5 file, such as Keras writes",
-    b"\x89PNG": "a picture (PNG)",
-    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"\x89PNG": "an image (PNG)",
+    b"\xff\xd8\xff": "an image (JPEG)",
     b"\x1f\x8b": "a compressed archive (gzip); unpack it first",
     b"<!DOCTYPE": "a web page: the download has failed",
     b"<!doctype": "a web page: the download has failed",

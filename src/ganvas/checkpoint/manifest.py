@@ -22,7 +22,7 @@ from ganvas.methods._base import BaseConfig, Method
 _NETWORKS_CHANGED = "0.2"
 FORMAT = 1  # of run.json and the header of model files; files without a number are of before, 0
 
-_SINCE = {"jitter": "random_crop"}  # what files of before called otherwise
+_SINCE = {"jitter": "random_crop", "pictures": "images"}  # what files of before called otherwise
 
 _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
@@ -34,10 +34,10 @@ class Facts:
     Attributes:
         method: its name, and `config` its settings.
         spec: the shape of the data.
-        data: the source's name; `pictures` says how many it held.
+        data: the source's name; `images` says how many it held.
         seed: of the first weights and of every step.
-        flip: whether half of the pictures are mirrored.
-        task, side, target: where pairs come from: made of single pictures by a task, two side by side in one, or
+        flip: whether half of the images are mirrored.
+        task, side, target: where pairs come from: made of single images by a task, two side by side in one, or
             the name of a second folder; empty where they do not.
         style: the files of the paintings that a method learns from which takes them apart from its data.
         random_crop: whether random crops are learned from; `holdout` is the fraction of files kept from training.
@@ -50,7 +50,7 @@ class Facts:
     config: BaseConfig
     spec: Spec
     data: str
-    pictures: int
+    images: int
     seed: int
     flip: bool
     precision: Precision

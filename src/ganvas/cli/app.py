@@ -58,7 +58,7 @@ def make_app(tokens: Sequence[str]) -> App:
     app = App(
         name="ganvas",
         version=__version__,
-        help="Train image generators and translators on your own pictures, and use them. Start with `ganvas demo`.",
+        help="Train image generators and translators on your own images, and use them. Start with `ganvas demo`.",
         help_format="markdown",
         suppress_keyboard_interrupt=False,
         help_epilogue="`ganvas COMMAND --help` says more; `ganvas train METHOD --help` shows its settings too.",

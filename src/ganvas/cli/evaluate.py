@@ -132,7 +132,7 @@ def _tell(report: "Report", paths: Sequence[Path], *, json: bool) -> None:
         shares = ", ".join(f"{name} {n / total:.1%}" for name, n in counts.items())
         console.tell(f"{model}, judged to be: {shares}")
     for model, milliseconds in found.milliseconds.items():
-        console.tell(f"{model}: {milliseconds:,.1f} ms a picture in the network, on {found.device}")
+        console.tell(f"{model}: {milliseconds:,.1f} ms an image in the network, on {found.device}")
     for one in found.models:
         if one.learned:
             console.tell(f"{one.name}, learned from these: {one.learned}")

@@ -54,7 +54,7 @@ def generate(
     from ganvas.inference.places import require_free
 
     if grid and interpolate:
-        raise UsageError("--grid and --interpolate are two kinds of picture; give one")
+        raise UsageError("--grid and --interpolate are two kinds of image; give one")
     if columns and not grid:
         raise UsageError(f"--columns {columns}: are those of a grid; add --grid")
     if between and not interpolate:
@@ -64,7 +64,7 @@ def generate(
     if between and label:
         raise UsageError("--between and --label are two ways to say what a film visits; give one")
     if interpolate and (visited := len(between) or count) > MOST_ON_A_WALK:
-        raise UsageError(f"a film of {visited} pictures is too long; {MOST_ON_A_WALK} are the most to visit")
+        raise UsageError(f"a film of {visited} images is too long; {MOST_ON_A_WALK} are the most to visit")
     loaded = api.load(model, device=device)
     classes = loaded.classes_of(label)
     if interpolate:
@@ -75,7 +75,7 @@ def generate(
     total = count * max(1, len(classes))
     if grid and total > MOST_ON_A_SHEET:
         raise UsageError(
-            f"{total:,} pictures, more than {MOST_ON_A_SHEET} on one sheet, are too small to see; give fewer"
+            f"{total:,} images, more than {MOST_ON_A_SHEET} on one sheet, are too small to see; give fewer"
         )
     named_as_image = out.suffix.lower() in images.EXTENSIONS
     if grid or (total == 1 and named_as_image):
@@ -88,12 +88,12 @@ def generate(
         console.tell(str(out))
         return
     if named_as_image:
-        raise UsageError(f"--out {out}: {total} pictures go into a folder; name one, or add --grid")
+        raise UsageError(f"--out {out}: {total} images go into a folder; name one, or add --grid")
     folders = api.folders_of(loaded.info.spec.classes)
     places = _Places([out / folders[k] for k in classes] or [out], range(seed, seed + count))
     require_free(places, overwrite=overwrite or not out.exists())
     loaded.generate_files(out, count, label=label, seed=seed, track=console.track)
-    console.tell(f"{total:,} pictures in {out}")
+    console.tell(f"{total:,} images in {out}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def import_weights(
     /,
     *,
     out: Path,
-    statistics: Literal["running", "picture"] = "running",
+    statistics: Literal["running", "image"] = "running",
     overwrite: Flag = False,
 ) -> None:
     """Make a model file of weights that the PyTorch CycleGAN-and-pix2pix code has saved, for `ganvas translate`.
@@ -25,7 +25,7 @@ def import_weights(
         file: its weights: latest_net_G.pth, .pt or .safetensors
         out: the model file to write, a .safetensors
         statistics: of a batch norm: running, those kept from training, as that code's test takes with --eval; or
-            picture, each picture's own, as it takes without. Other norms have but one way
+            image, each image's own, as it takes without. Other norms have but one way
         overwrite: replace what is there
     """
     from ganvas.inference.places import require_free
@@ -47,9 +47,9 @@ def import_weights(
     content = checkpoint.model_file(out.parent, imported.method, imported.facts, step=0)
     write_whole(make_folder(out.parent) / out.name, content)
     if imported.batch_norm:
-        other = "picture" if statistics == "running" else "running"
+        other = "image" if statistics == "running" else "running"
         console.say(
-            f"batch norm with {statistics} statistics; if pictures look wrong, try --statistics {other} --overwrite"
+            f"batch norm with {statistics} statistics; if images look wrong, try --statistics {other} --overwrite"
         )
     console.tell(f"{out}: {imported.words}")
-    console.tell(f"  {shlex.join(['ganvas', 'translate', str(out), 'PICTURES', '--out', 'DIR'])}")
+    console.tell(f"  {shlex.join(['ganvas', 'translate', str(out), 'IMAGES', '--out', 'DIR'])}")

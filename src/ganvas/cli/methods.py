@@ -39,21 +39,21 @@ def describe(
     Args:
         method: one of `ganvas methods`
         preset: settings of a paper or a course, by name
-        size: pictures are squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: 28, or what the preset
+        size: images are squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: 28, or what the preset
             makes]
         channels: 1 for grey, 3 for colour; of pairs, those of the source
         target_channels: of the target: 1, 3, or 2 for the colours of `--task colorize` [default: as the source]
         classes: how many there are, for a method that draws by class
         json: for machines
     """
-    from ganvas.data.batch import Pairs, Spec
+    from ganvas.data.batch import PairBatch, Spec
     from ganvas.describe import networks
 
     config = with_a_method(config)
     size = size or (28 if 28 in config.sizes else config.sizes[0])
     learner = methods.get(method)
-    if target_channels and not any(issubclass(kind, Pairs) for kind in learner.batches):
-        raise UsageError(f"--target-channels {target_channels}: {method} learns from single pictures; leave it out")
+    if target_channels and not any(issubclass(kind, PairBatch) for kind in learner.batches):
+        raise UsageError(f"--target-channels {target_channels}: {method} learns from single images; leave it out")
     built = learner(config, Spec(size, channels, tuple(map(str, range(classes))), target_channels or 0))
     shown = dict(networks(built))
     if json:

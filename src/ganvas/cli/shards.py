@@ -17,17 +17,17 @@ def shards(
     per_shard: Count = 1000,
     data_root: DataRoot = Path("~/.cache/ganvas"),
 ) -> None:
-    """Write a folder of pictures as WebDataset shards, for sets beyond memory and beyond one disk.
+    """Write a folder of images as WebDataset shards, for sets beyond memory and beyond one disk.
 
     Of shards that are there already, the index is made that training needs; those behind a URL are all fetched once for
     that.
 
     Args:
-        source: a folder of pictures, or of one folder for each class; or shards: their folder, a pattern with
+        source: a folder of images, or of one folder for each class; or shards: their folder, a pattern with
             braces, a URL, or `pipe:` and a command
         out: a new folder for the shards and their index
-        size: make pictures smaller whose shorter side has more pixels; else their files are copied as they are
-        per_shard: pictures in a shard
+        size: make images smaller whose shorter side has more pixels; else their files are copied as they are
+        per_shard: images in a shard
         data_root: where the index is kept of shards that are far, or cannot be written to
     """
     from ganvas.data.webdataset import pack, reader, shards
@@ -39,15 +39,15 @@ def shards(
         _tell_left_out(found.table.left_out)
         for note in found.notes:
             console.say(note)
-        console.tell(f"{found.index}: the index of {len(found.table):,} pictures in {len(found.starts):,} shards")
+        console.tell(f"{found.index}: the index of {len(found.table):,} images in {len(found.starts):,} shards")
         return
     if out is None:
         raise UsageError(f"{source}: where to? give --out FOLDER, a new one")
     if not Path(source).is_dir():
-        raise UsageError(f"{source}: no folder of that name; give one of pictures, or of shards")
+        raise UsageError(f"{source}: no folder of that name; give one of images, or of shards")
     packed = pack.pack_folder(Path(source), out, size=size, per_shard=per_shard, track=console.track)
     _tell_left_out(packed.left_out)
-    console.tell(f"{out}: {packed.pictures:,} pictures in {packed.shards:,} shards, and their index")
+    console.tell(f"{out}: {packed.images:,} images in {packed.shards:,} shards, and their index")
     console.tell("next:")
     console.tell(f"  ganvas train dcgan --data {out}")
 

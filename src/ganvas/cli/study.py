@@ -65,9 +65,9 @@ def study(
         holdout: or the share of --data that is kept from training for that
         target: a second folder, of partners
         held_out_target: the partners of --held-out
-        side: each picture holds two side by side: ab learns from left to right, ba from right to left
-        task: pairs are made from single pictures, as in `ganvas train`
-        flip: mirror half of the pictures left to right
+        side: each image holds two side by side: ab learns from left to right, ba from right to left
+        task: pairs are made from single images, as in `ganvas train`
+        flip: mirror half of the images left to right
         random_crop: learn from random crops
         features: the network that looks at images, as in `ganvas evaluate`
         vgg_weights: a file with VGG-19's weights, in place of the download

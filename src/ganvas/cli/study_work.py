@@ -18,13 +18,13 @@ from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import Budget, Data, Device, EvaluateOptions, Precision, Side, TrainOptions, vgg_file
 from ganvas.core.settings import nearest
 from ganvas.data import open_data
-from ganvas.data.batch import Batch, Images, Source, Spec, Unpaired
+from ganvas.data.batch import Batch, ImageBatch, Source, Spec, UnpairedBatch
 from ganvas.data.builtin import NAMES
 from ganvas.errors import DataError, DivergedError, Interrupted, SettingError, UsageError
 from ganvas.inference.translate import lacks_memory
 from ganvas.studies import Round, Run, State, Study, Task
 from ganvas.studies.plan import RUNS, keep_failure, made_targets
-from ganvas.studies.record import NUMBERS
+from ganvas.studies.record import NUMBERS, VERSION
 from ganvas.studies.targets import require_names
 from ganvas.training.session import Job, facts_of
 
@@ -61,7 +61,7 @@ class Work:
         out: where everything goes.
         root: where named data sets are.
         typed: what is kept in each run of how it came about.
-        features: what looks at pictures, as `ganvas compare` takes it.
+        features: what looks at images, as `ganvas compare` takes it.
         vgg_weights: a file with VGG-19's weights, in place of the download.
         device, precision: as in `ganvas train`; all runs have one precision.
         only: the names of the tasks to work at; empty for all.
@@ -178,7 +178,7 @@ class Work:
             size = run.config.sizes[0] if run.size is None and len(run.config.sizes) == 1 else run.size
             if size is not None:
                 method.require_size(run.config, size)
-            key = (size, Unpaired in method.batches and bool(run.target))
+            key = (size, UnpairedBatch in method.batches and bool(run.target))
             if key not in sources:  # all methods of a task read the same
                 sources[key] = self._opened(run, size=size, made=run is teacher or self._has_targets(task))
             source = sources[key]
@@ -202,7 +202,7 @@ class Work:
         return task.teacher is None or (made is not None and made.whole)
 
     def _opened(self, run: Run, *, size: int | None, made: bool) -> Source[Batch]:
-        """What a run learns from; where its targets are not `made` yet, its pictures stand in for them."""
+        """What a run learns from; where its targets are not `made` yet, its images stand in for them."""
         data = replace(self._data_of(run), size=size)
         data = data if made else replace(data, target=None, task="reconstruct")
         return open_data(data, methods.get(run.learner.method).batches, track=console.track)
@@ -223,16 +223,16 @@ class Work:
         )  # fmt: skip
 
     def _open_held_out(self, task: Task, spec: Spec) -> None:
-        batches = methods.get(task.learners[0].method).batches if task.in_pairs else (Images,)
+        batches = methods.get(task.learners[0].method).batches if task.in_pairs else (ImageBatch,)
         ways = self._ways(task)
         if not self._has_targets(task):
-            batches, ways = (Images,), {"data": task.held_out}
+            batches, ways = (ImageBatch,), {"data": task.held_out}
         like = spec if task.in_pairs and len(ways) > 1 else None
         data = _data(**ways, size=spec.size, holdout=task.holdout, root=self.root)
         open_data(data, batches, split="test", like=like, least=1, track=console.track)
 
     def _ways(self, task: Task) -> dict[str, Any]:
-        """Where the held-out pictures and their partners are."""
+        """Where the held-out images and their partners are."""
         target = str(made_targets(task, self.out)[1]) if task.teacher else task.held_out_target or task.target
         return {"data": task.held_out, "target": target, "side": task.side, "task": task.task}
 
@@ -308,7 +308,7 @@ class Work:
         steps = {name: states[run.folder].step for name, run in done.items()}
         asked = {"steps": steps, "features": self.features, **ways}
         kept = self.out / RUNS / one.task.name / f"compared-seed{one.seed}.json"  # beside the runs: it holds paths
-        if _read(kept) == asked and (one.results / NUMBERS).exists():
+        if _read(kept) == asked and (_read(one.results / NUMBERS) or {}).get("version") == VERSION:
             return
         console.say(f"comparing: {one.task.name}, seed {one.seed}")
         try:

@@ -11,14 +11,14 @@ from ganvas.cli.flags import Device, FeatureFile, Flag, Prepared, Seed
 from ganvas.errors import DataError, DivergedError, GanvasError, Interrupted, UsageError
 
 if TYPE_CHECKING:  # these load torch
-    from ganvas.imaging.images import Picture
+    from ganvas.imaging.images import DecodedImage
     from ganvas.progress import Stop
     from ganvas.style import Progress, StylizeConfig, Stylizer
 
 PREVIEW_SECONDS = 5.0  # between two previews, and all that a crash can lose
 
 _LARGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500, "GIF": 65_535}  # pixels; libjpeg's own limit is below that of JPEG
-_TINGE = 2  # of 255 between the channels of a grey picture, which JPEG's rounding may leave there
+_TINGE = 2  # of 255 between the channels of a grey image, which JPEG's rounding may leave there
 
 
 def stylize(
@@ -36,18 +36,18 @@ def stylize(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     config: Prepared = None,
 ) -> None:
-    """Paint a picture in the style of others, by changing it until VGG-19 sees its content in it, and their style.
+    """Paint an image in the style of others, by changing it until VGG-19 sees its content in it, and their style.
 
-    The result has the size of the picture, its transparency and its resolution. Beside it a preview, FILE.preview.jpg,
-    is written anew every few seconds while it works. Ctrl-C keeps the picture so far.
+    The result has the size of the image, its transparency and its resolution. Beside it a preview, FILE.preview.jpg,
+    is written anew every few seconds while it works. Ctrl-C keeps the image so far.
 
     Args:
-        content: the picture, or a folder of pictures
-        styles: one picture or several, such as paintings
-        out: a picture file for the result; a folder for those of a folder, which keep their names
+        content: the image, or a folder of images
+        styles: one image or several, such as paintings
+        out: an image file for the result; a folder for those of a folder, which keep their names
         preset: paper (Gatys, Ecker and Bethge 2016); single settings given beside it win
-        mask: a picture, white where to stylise; where it is black, the content stays as it is
-        init_from: a picture to start from, such as a result of before
+        mask: an image, white where to stylise; where it is black, the content stays as it is
+        init_from: an image to start from, such as a result of before
         vgg_weights: VGG-19's weights, .safetensors or .pth by torchvision's names [default: torchvision's, downloaded
             once]
         seed: of the noise that --init noise starts from
@@ -63,7 +63,7 @@ def stylize(
     beside = {"--mask": mask, "--init-from": init_from}
     for flag, path in beside.items():
         if path is not None and not path.is_file():
-            raise UsageError(f"{flag} {path}: no such picture")
+            raise UsageError(f"{flag} {path}: no such image")
     places = _plan(content, styles, out)
     require_free(places.values(), overwrite=overwrite or not out.exists())
     given = [*places, *styles, *(path for path in beside.values() if path is not None)]
@@ -84,7 +84,7 @@ def stylize(
     with console.stopping_gently() as stop:
         last = _stylized(stylizer, content, out, stop=stop, title="")
     if stop and last.step < last.steps:
-        raise Interrupted(f"interrupted at step {last.step:,} of {last.steps:,}; the picture so far is in {out}")
+        raise Interrupted(f"interrupted at step {last.step:,} of {last.steps:,}; the image so far is in {out}")
     console.tell(str(out))
 
 
@@ -92,7 +92,7 @@ def _stylize_folder(stylizer: "Stylizer", places: Mapping[Path, Path], out: Path
     """Each file, and at the end what was left out.
 
     Raises:
-        Interrupted: after Ctrl-C, the picture so far being written.
+        Interrupted: after Ctrl-C, the image so far being written.
         GanvasError: if some could not be done.
     """
     problems, finished, unfinished = list[str](), 0, ""
@@ -139,24 +139,24 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
 
     if not styles:
         raise UsageError(
-            f"{content}: there is no style; give a picture after it: ganvas stylize CONTENT STYLE --out FILE"
+            f"{content}: there is no style; give an image after it: ganvas stylize CONTENT STYLE --out FILE"
         )
     for path in (content, *styles):
         if not path.exists():
-            raise UsageError(f"{path}: no such picture{' or folder' if path == content else ''}")
+            raise UsageError(f"{path}: no such image{' or folder' if path == content else ''}")
     for style in styles:
         if style.is_dir():
-            raise UsageError(f"{style}: a folder; name the pictures whose style to take")
+            raise UsageError(f"{style}: a folder; name the images whose style to take")
         if style.resolve() == content.resolve():
-            raise UsageError(f"{style}: content and style are one file; give another picture as the style")
+            raise UsageError(f"{style}: content and style are one file; give another image as the style")
     given = {path.resolve() for path in styles}
     if content.is_dir():
         if out.suffix.lower() in images.EXTENSIONS and not out.is_dir():
-            raise UsageError(f"--out {out}: one picture, and {content} is a folder; name a folder for the results")
+            raise UsageError(f"--out {out}: one image, and {content} is a folder; name a folder for the results")
         places = plan([content], out, format="keep")
         places = {file: place for file, place in places.items() if file.resolve() not in given}
         if not places:
-            raise UsageError(f"{content}: holds no picture but the style; give a folder of contents")
+            raise UsageError(f"{content}: holds no image but the style; give a folder of contents")
         if place := next((place for place in places.values() if place.resolve() in given), None):
             raise UsageError(f"--out {out}: {place} is a style, and would be replaced; choose another folder")
         return places
@@ -164,12 +164,12 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
         raise UsageError(f"--out {out}: a folder; name a file in it, such as {out / content.with_suffix('.png').name}")
     images.format_of(out)
     if out.resolve() in {*given, content.resolve()}:
-        raise UsageError(f"--out {out}: would replace a picture that it is made of; choose another file")
+        raise UsageError(f"--out {out}: would replace an image that it is made of; choose another file")
     return {content: out}
 
 
 def _require_previews_free(places: Collection[Path], given: Iterable[Path], *, overwrite: bool) -> None:
-    """Raise UsageError where a preview would replace a picture that is given or made, or one of somebody else's."""
+    """Raise UsageError where a preview would replace an image that is given or made, or one of somebody else's."""
     taken = {path.resolve() for path in (*given, *places)}
     for place in places:
         preview = _preview(place)
@@ -182,23 +182,23 @@ def _require_previews_free(places: Collection[Path], given: Iterable[Path], *, o
             raise UsageError(f"{preview}: left from a run that was killed or failed; move it away, or add --overwrite")
 
 
-def _say_what_is_grey(paths: Sequence[Path], pictures: "Sequence[Picture]") -> None:
+def _say_what_is_grey(paths: Sequence[Path], images: "Sequence[DecodedImage]") -> None:
     """A line for each style without colour, whatever its file says: scans are often grey in three channels."""
-    for path, picture in zip(paths, pictures, strict=True):
-        if int((picture.pixels.amax(0) - picture.pixels.amin(0)).max()) <= _TINGE:
-            console.say(f"{path}: a grey picture, whose style is grey too; --keep-colors keeps the content's colours")
+    for path, image in zip(paths, images, strict=True):
+        if int((image.pixels.amax(0) - image.pixels.amin(0)).max()) <= _TINGE:
+            console.say(f"{path}: a grey image, whose style is grey too; --keep-colors keeps the content's colours")
 
 
-def _read(file: Path, *, place: Path) -> "Picture":
+def _read(file: Path, *, place: Path) -> "DecodedImage":
     """A content whose result the format of its place can hold.
 
     Raises:
-        DataError: if it is no single picture, or too large for that format.
+        DataError: if it is no single image, or too large for that format.
     """
     from ganvas.imaging import images, video
 
     if video.is_film(file):
-        raise DataError(f"{file}: a film, and single pictures are stylised; `ganvas train fast_style` is for films")
+        raise DataError(f"{file}: a film, and single images are stylised; `ganvas train fast_style` is for films")
     header, format = images.read_header(file), images.format_of(place)
     if max(header.width, header.height) > (largest := _LARGEST_SIDE.get(format, images.MAX_PIXELS)):
         raise DataError(
@@ -208,14 +208,14 @@ def _read(file: Path, *, place: Path) -> "Picture":
     return images.read(file)
 
 
-def _notes(stylizer: "Stylizer", picture: "Picture", place: Path) -> Iterator[str]:
+def _notes(stylizer: "Stylizer", image: "DecodedImage", place: Path) -> Iterator[str]:
     """What to know about a result, in sentences."""
     from ganvas.imaging import images
 
-    (height, width), (rows, columns) = picture.pixels.shape[-2:], stylizer.working_size(picture)
+    (height, width), (rows, columns) = image.pixels.shape[-2:], stylizer.working_size(image)
     if rows < height or columns < width:
         yield f"{width}x{height} pixels; stylised at {columns}x{rows} and enlarged again (--size takes more)"
-    if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
+    if image.alpha is not None and not images.keeps_alpha(place) and bool((image.alpha < 255).any()):
         yield "JPEG and BMP cannot be transparent; what was lies on white now (a .png keeps it)"
 
 
@@ -227,31 +227,31 @@ def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", ti
     from ganvas.imaging import images
     from ganvas.inference.translate import lacks_memory
 
-    picture = _read(file, place=place)
-    for note in _notes(stylizer, picture, place):
+    image = _read(file, place=place)
+    for note in _notes(stylizer, image, place):
         console.say(f"{file.name}: {note}")
-    preview, previewed, small = _preview(place), False, stylizer.reduced(picture)
+    preview, previewed, small = _preview(place), False, stylizer.reduced(image)
     written = time.monotonic()
     try:
-        for event in progress.follow_style(stylizer(picture), title=title):
+        for event in progress.follow_style(stylizer(image), title=title):
             if stop:
                 break
             if time.monotonic() - written >= PREVIEW_SECONDS:
                 made = stylizer.finish(small, event.made)
                 images.write(preview, made.pixels, alpha=made.alpha)
                 previewed, written = True, time.monotonic()
-        made = stylizer.finish(picture, event.made)
+        made = stylizer.finish(image, event.made)
         images.write(place, made.pixels, alpha=made.alpha, dpi=made.dpi)
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise
         size = stylizer.config.size
-        kept = f"; the picture so far is in {preview}" if previewed else ""
+        kept = f"; the image so far is in {preview}" if previewed else ""
         raise DataError(f"{file}: takes more memory than there is at --size {size}; give fewer pixels{kept}") from error
     except GanvasError as error:
         if not previewed:
             raise
-        raise type(error)(f"{error}; the picture so far is in {preview}") from error
+        raise type(error)(f"{error}; the image so far is in {preview}") from error
     if previewed:
         preview.unlink(missing_ok=True)
     return event

@@ -65,7 +65,7 @@ def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
         "dcgan", "digits", run, budget=Budget(minutes=DEMO_MINUTES), command="ganvas demo", seed=seed, r1=0.3
     )
     model = api.train_job(asked, callbacks=[Told()])
-    _tell_what_next(model, "ganvas train dcgan --data FOLDER_OF_YOUR_PICTURES --size 64 --flip --minutes 30")
+    _tell_what_next(model, "ganvas train dcgan --data FOLDER_OF_YOUR_IMAGES --size 64 --flip --minutes 30")
 
 
 class Told:
@@ -116,9 +116,9 @@ def _tell_what_next(model: "Model", *more: str) -> None:
             ("generate", str(run), "--count", "8", "--interpolate", "--out", f"{run.name}.gif"),
         ]
     if kind != "generates" or "translates" in model.abilities:
-        steps.append(("translate", str(run), "YOUR_PICTURES", "--out", f"{run.name}-translated"))
+        steps.append(("translate", str(run), "YOUR_IMAGES", "--out", f"{run.name}-translated"))
         if "ba" in model.directions:
-            steps.append(("translate", str(run), "YOUR_PICTURES", "--direction", "ba", "--out", f"{run.name}-back"))
+            steps.append(("translate", str(run), "YOUR_IMAGES", "--direction", "ba", "--out", f"{run.name}-back"))
     console.tell("next:")
     for words in steps:
         console.tell(f"  {shlex.join(['ganvas', *words])}")

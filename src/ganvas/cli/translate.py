@@ -13,7 +13,7 @@ Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
 def translate(
     model: Path,
     /,
-    *pictures: Path,
+    *images: Path,
     out: Path,
     direction: Literal["ab", "ba"] = "ab",
     style: Several = (),
@@ -26,38 +26,38 @@ def translate(
     overwrite: Flag = False,
     device: Device = "auto",
 ) -> None:
-    """Turn pictures into others with a trained model: each file gives one of the same name and the same size.
+    """Turn images into others with a trained model: each file gives one of the same name and the same size.
 
-    Pictures are turned as EXIF says, colour profiles become sRGB, and transparency is kept. Animations and videos go
+    Images are turned as EXIF says, colour profiles become sRGB, and transparency is kept. Animations and videos go
     through frame by frame. Folders keep their sub-folders. What cannot be read is listed at the end; the rest is done.
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a save)
-        pictures: picture and video files, or folders of them
+        images: image and video files, or folders of them
         out: a folder for the results
         direction: ab, or ba back, for a model that learned both ways (cyclegan)
         style: a painting in whose style to paint, or several for the mean of theirs, for a model that takes any
             (adain) [default: the mean of those that it learned from]
-        strength: how much of the style, from 0, that of the picture itself, to 1 (adain)
-        keep_colors: only the lightness changes, and the picture keeps its colours
-        format: of pictures; keep writes each as it came
-        size: pixels of the shorter side at which the network works, for pictures that are larger; the result is
-            enlarged again [default: that of the training where only colour is added, else the picture's own]
-        tile: pixels a side, at most, of the tiles that a picture goes through in; smaller ones take less memory
-            [default: 768 where a picture has more than a million pixels, fewer where memory is short]
+        strength: how much of the style, from 0, that of the image itself, to 1 (adain)
+        keep_colors: only the lightness changes, and the image keeps its colours
+        format: of images; keep writes each as it came
+        size: pixels of the shorter side at which the network works, for images that are larger; the result is
+            enlarged again [default: that of the training where only colour is added, else the image's own]
+        tile: pixels a side, at most, of the tiles that an image goes through in; smaller ones take less memory
+            [default: 768 where an image has more than a million pixels, fewer where memory is short]
         smooth: against flicker in films: how much of each frame is that before it, moved along; 0 to below 1
         overwrite: replace what is there
         device: auto takes the best there is
     """
     from ganvas import api, inference
 
-    if style and not pictures:
-        raise UsageError("no pictures to translate; name them before --style, which takes all that follow it")
-    api.plan_files(pictures, out, format=format, smooth=smooth, overwrite=overwrite)  # before anything is loaded
+    if style and not images:
+        raise UsageError("no images to translate; name them before --style, which takes all that follow it")
+    api.plan_files(images, out, format=format, smooth=smooth, overwrite=overwrite)  # before anything is loaded
     paintings = inference.read_styles(style)
     loaded = api.load(model, device=device)
     events = loaded.translate_files(
-        pictures, out, format=format, smooth=smooth, overwrite=overwrite, direction=direction,
+        images, out, format=format, smooth=smooth, overwrite=overwrite, direction=direction,
         style=paintings, strength=strength, keep_colors=keep_colors, size=size, tile=tile,
     )  # fmt: skip
     if "restyles" in loaded.abilities and not style:

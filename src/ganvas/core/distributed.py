@@ -191,7 +191,7 @@ def together(rows: Tensor) -> Tensor:
     if count() == 1:
         return rows
     everyones = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(count())]
-    with _reporting_the_lost("for the others' pictures"):
+    with _reporting_the_lost("for the others' images"):
         dist.all_gather(everyones, rows.contiguous())
     return torch.cat(everyones)
 

@@ -56,7 +56,7 @@ def seed_step(seed: int, step: int) -> None:
 def noise(seeds: Sequence[Seed], shape: Sequence[int], *, device: torch.device) -> Tensor:
     """Standard normal noise, (N, *shape), whose row i is a function of `seeds[i]` alone.
 
-    Drawn on the CPU, so that a seed is the same picture on every device. A `Between` is taken along the great
+    Drawn on the CPU, so that a seed is the same image on every device. A `Between` is taken along the great
     circle (Shoemake 1985): on a straight line the noise would be shorter than any the generator was trained on.
     """
     return torch.stack([_draw(seed, shape) for seed in seeds]).to(device)
@@ -85,7 +85,7 @@ def slerp(start: Tensor, end: Tensor, way: float) -> Tensor:
 def own_rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
     """What is drawn by chance for the `n` rows that are computed here: their rows of what `draw` makes for all.
 
-    So a picture of a batch meets the same chance however many processes share the batch.
+    So an image of a batch meets the same chance however many processes share the batch.
     """
     mine = share()
     if mine.of == 1:

@@ -8,7 +8,7 @@ from typing import Any
 from ganvas.core.options import Data
 from ganvas.core.settings import nearest
 from ganvas.data import builtin, folder, memory, paired
-from ganvas.data.batch import Batch, Images, Pairs, Source, Spec, Unpaired, check_size
+from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source, Spec, UnpairedBatch, check_size
 from ganvas.data.decode import How, headers_of
 from ganvas.data.progress import Track, silently
 from ganvas.data.tasks import base
@@ -20,7 +20,7 @@ from ganvas.errors import DataError, UsageError
 
 def open_data(
     data: Data,
-    batches: Sequence[type[Batch]] = (Images,),
+    batches: Sequence[type[Batch]] = (ImageBatch,),
     *,
     split: builtin.Split = "train",
     like: Spec | None = None,
@@ -56,14 +56,14 @@ def open_data(
     if data.target and (in_shards or shards.are_meant(str(data.target))):
         raise UsageError(
             f"`target` {data.target}: goes with folders of files, not with shards; there partners lie side by side in "
-            "one picture (`side` ab or ba)"
+            "one image (`side` ab or ba)"
         )
     root = data.folder_of_sets
     if data.side and in_shards:
         return reader.open_shards(name, how, root=root, side=data.side)
     if data.target:
         one, other = _folder(name), _folder(str(data.target), "target")
-        return _open_two_sets(one, other, how) if Unpaired in batches else paired.open_two_folders(one, other, how)
+        return _open_two_sets(one, other, how) if UnpairedBatch in batches else paired.open_two_folders(one, other, how)
     if data.side:
         return paired.open_side_by_side(_folder(name), how, side=data.side)
     made = base.task(data.task) if data.task else None
@@ -93,14 +93,14 @@ def _require_one_way(data: Data, batches: Sequence[type[Batch]]) -> None:
         raise UsageError(
             f"{' and '.join(f'`{n}`' for n in given)} are two ways to say where partners come from; give one"
         )
-    if given and not any(issubclass(kind, Pairs) for kind in batches):
-        raise UsageError(f"`{given[0]}` {ways[given[0]]}: this method learns from single pictures; leave it out")
-    if not given and batches[0] is Unpaired:
-        raise UsageError("this method learns from two sets: add `target` FOLDER, pictures of the other kind")
-    if not given and Images not in batches and isinstance(data.source, str | Path):
+    if given and not any(issubclass(kind, PairBatch) for kind in batches):
+        raise UsageError(f"`{given[0]}` {ways[given[0]]}: this method learns from single images; leave it out")
+    if not given and batches[0] is UnpairedBatch:
+        raise UsageError("this method learns from two sets: add `target` FOLDER, images of the other kind")
+    if not given and ImageBatch not in batches and isinstance(data.source, str | Path):
         raise UsageError(
-            "this method learns from pairs: add `side` ab (or ba) where each picture holds two side by side, "
-            "`target` FOLDER for a second folder, or `task` NAME to make pairs from single pictures"
+            "this method learns from pairs: add `side` ab (or ba) where each image holds two side by side, "
+            "`target` FOLDER for a second folder, or `task` NAME to make pairs from single images"
         )
 
 
@@ -115,21 +115,21 @@ def _open_memory(data: Data, batches: Sequence[type[Batch]], how: How) -> Source
     if made and how.like:
         how = replace(how, like=Spec(how.like.size, made.read_channels(how.like.outputs == 1)))
     opened = memory.open_memory(data.source, how, channels=made.read_channels if made else None, usual_size=usual_size)
-    if made and opened.batch is Pairs:
+    if made and opened.batch is PairBatch:
         raise UsageError(f"`task` {made.name}: makes pairs of single images, and these are pairs; leave it out")
     if not made and opened.batch not in batches:
-        holds = "pairs" if opened.batch is Pairs else "single images"
+        holds = "pairs" if opened.batch is PairBatch else "single images"
         wants = "pairs: give a data set of (source, target), or a `task`" if holds != "pairs" else "single images"
         raise UsageError(f"`data` {data.name}: holds {holds}, and this method learns from {wants}")
     return pairs_from(opened, made, track=how.track) if made else opened
 
 
-def _open_two_sets(source: Path, target: Path, how: How) -> Source[Unpaired]:
+def _open_two_sets(source: Path, target: Path, how: How) -> Source[UnpairedBatch]:
     if source.resolve() == target.resolve():
         raise DataError(f"`target` {target}: is the same folder as `data`; give a folder of other things")
     if how.like is None:
         headers = [
-            headers_of(folder.list_pictures(path)[0], name=str(path), track=how.track)[1] for path in (source, target)
+            headers_of(folder.list_images(path)[0], name=str(path), track=how.track)[1] for path in (source, target)
         ]
         size = how.size or max(folder.own_size(of_one, paired.DEFAULT_SIZE) for of_one in headers)
         grey = all(header.grey for of_one in headers for header in of_one)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,9 +21,9 @@ SIZES = (16, 28, 32, 64, 128, 256, 512, 1024)
 
 
 def check_size(size: int) -> None:
-    """Raise SettingError for a size that no picture here has."""
+    """Raise SettingError for a size that no image here has."""
     if size not in SIZES:
-        raise SettingError(f"`size` {size}: pictures are squares of {', '.join(map(str, SIZES))} pixels")
+        raise SettingError(f"`size` {size}: images are squares of {', '.join(map(str, SIZES))} pixels")
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Spec:
     def __post_init__(self) -> None:
         check_size(self.size)
         if self.channels not in (1, 3):
-            raise SettingError(f"`channels` {self.channels}: pictures have 1 (grey) or 3 (colour)")
+            raise SettingError(f"`channels` {self.channels}: images have 1 (grey) or 3 (colour)")
         if self.target_channels not in (0, 1, 2, 3):
-            raise SettingError(f"{self.target_channels} channels of targets; pictures have 1 (grey) or 3 (colour)")
+            raise SettingError(f"{self.target_channels} channels of targets; images have 1 (grey) or 3 (colour)")
 
     @property
     def outputs(self) -> int:
-        """Channels of what a network makes: those of the target, or of the pictures where there are no pairs."""
+        """Channels of what a network makes: those of the target, or of the images where there are no pairs."""
         return self.target_channels or self.channels
 
     @property
@@ -64,12 +64,19 @@ class Spec:
 class Batch:
     """Tensors that belong together, row by row."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def images(self) -> Tensor:
+            """What a method is to make: the images, or of pairs the targets; (N, C, H, W)."""
+            ...
+
     def over(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The batch with every tensor in it changed in the same way."""
         return replace(self, **{name: change(value) for name, value in self._tensors().items()})
 
-    def over_pictures(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """The batch with every tensor of pictures (N, C, H, W) in it changed in the same way."""
+    def over_images(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with every tensor of images (N, C, H, W) in it changed in the same way."""
         return replace(self, **{name: change(value) for name, value in self._tensors().items() if value.dim() == 4})
 
     def fill(self, other: Self) -> None:
@@ -88,22 +95,17 @@ class Batch:
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
 
-    @property
-    def pictures(self) -> Tensor:
-        """What a method is to make: the pictures, or of pairs the targets; (N, C, H, W)."""
-        raise AssertionError(f"{type(self).__name__} does not say which its pictures are")
-
     def signed(self) -> Self:
         """The batch as networks see it: float in -1..1."""
-        return self.over_pictures(to_signed)
+        return self.over_images(to_signed)
 
     def mirrored(self, which: Tensor) -> Self:
         """The batch with the rows that `which` (N,) bool names turned left to right, both sides of a pair alike."""
-        return self.over_pictures(lambda t: t.where(~which[:, None, None, None], t.flip(-1)))
+        return self.over_images(lambda t: t.where(~which[:, None, None, None], t.flip(-1)))
 
     def windows(self, top: Tensor, left: Tensor, size: int) -> Self:
         """The squares of `size` pixels whose upper left corners are (N,) `top` and `left`, alike in both sides."""
-        return self.over_pictures(lambda t: _windows(t, top, left, size))
+        return self.over_images(lambda t: _windows(t, top, left, size))
 
     @classmethod
     def together(cls, rows: "Sequence[Self]") -> Self:
@@ -113,18 +115,18 @@ class Batch:
         return cls(**{name: torch.cat(column) if column else None for name, column in columns.items()})
 
 
-def _windows(pictures: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
-    n = len(pictures)
-    rows = (top[:, None] + torch.arange(size, device=top.device)).to(pictures.device)  # (N, size)
-    columns = (left[:, None] + torch.arange(size, device=left.device)).to(pictures.device)
-    which = torch.arange(n, device=pictures.device)[:, None, None]
-    picked = pictures.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]  # (N, size, size, C)
+def _windows(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+    n = len(images)
+    rows = (top[:, None] + torch.arange(size, device=top.device)).to(images.device)  # (N, size)
+    columns = (left[:, None] + torch.arange(size, device=left.device)).to(images.device)
+    which = torch.arange(n, device=images.device)[:, None, None]
+    picked = images.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]  # (N, size, size, C)
     return picked.permute(0, 3, 1, 2).contiguous()
 
 
 @dataclass(frozen=True)
-class Images(Batch):
-    """Single pictures.
+class ImageBatch(Batch):
+    """Single images.
 
     Attributes:
         images: (N, C, H, W); uint8 in 0..255 at rest, float in -1..1 after `signed`.
@@ -134,15 +136,10 @@ class Images(Batch):
     images: Tensor
     labels: Tensor | None = None
 
-    @property
-    def pictures(self) -> Tensor:
-        """The images."""
-        return self.images
-
 
 @dataclass(frozen=True)
-class Pairs(Batch):
-    """Pictures and what is to be made of each: row i of the target belongs to row i of the source.
+class PairBatch(Batch):
+    """Images and what is to be made of each: row i of the target belongs to row i of the source.
 
     Attributes:
         source: (N, C, H, W); uint8 in 0..255 at rest, float in -1..1 after `signed`.
@@ -153,21 +150,21 @@ class Pairs(Batch):
     target: Tensor
 
     @property
-    def pictures(self) -> Tensor:
+    def images(self) -> Tensor:
         """The targets."""
         return self.target
 
 
 @dataclass(frozen=True)
-class Unpaired(Pairs):
-    """Pictures of two kinds, as many of each, that otherwise have nothing to do with each other."""
+class UnpairedBatch(PairBatch):
+    """Images of two kinds, as many of each, that otherwise have nothing to do with each other."""
 
 
 Kind = TypeVar("Kind", bound=Batch, covariant=True)
 Rows = TypeVar("Rows", bound=Batch)
 
 
-class Pictures(Protocol[Kind]):
+class LazyImages(Protocol[Kind]):
     """A set too large for the memory: decoded one by one, in worker processes."""
 
     @property
@@ -187,24 +184,24 @@ class Some(Generic[Kind]):
     """Some rows of a set too large for the memory.
 
     Attributes:
-        pictures: the whole set.
+        images: the whole set.
         numbers: of the rows.
     """
 
-    pictures: Pictures[Kind]
+    images: LazyImages[Kind]
     numbers: Sequence[int]
 
     @property
     def batch(self) -> type[Batch]:
         """The type of its rows."""
-        return self.pictures.batch
+        return self.images.batch
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> tuple[Kind, str | None]:
         """Row `index` of them, and the name of the file that turned out broken in its place."""
-        return self.pictures[self.numbers[index]]
+        return self.images[self.numbers[index]]
 
 
 Afresh = Callable[[Any, torch.Generator], Any]  # a batch (uint8) to a batch, by chance
@@ -212,15 +209,15 @@ Afresh = Callable[[Any, torch.Generator], Any]  # a batch (uint8) to a batch, by
 
 @dataclass(frozen=True)
 class Source(Generic[Kind]):
-    """A named set of pictures or pairs, opened.
+    """A named set of images or pairs, opened.
 
     Attributes:
         name: of the data set, or the full path of the folder.
-        spec: the shape of every picture in it.
-        pictures: all of them, decoded (uint8), or the means to decode them one by one.
+        spec: the shape of every image in it.
+        images: all of them, decoded (uint8), or the means to decode them one by one.
         left_out: a line for each file that could not be used.
         part: `train` or `test` of a set that is published or held in parts; empty for the whole of a folder.
-        margin: by how many pixels pictures are kept larger than `spec.size`, for windows taken by chance.
+        margin: by how many pixels images are kept larger than `spec.size`, for windows taken by chance.
         afresh: what is done to a batch each time it is seen, such as adding noise; None for nothing.
         notes: what its user should know of it, a line each.
         names: of the files that the rows are read from, below the folder; empty where there are none.
@@ -229,7 +226,7 @@ class Source(Generic[Kind]):
 
     name: str
     spec: Spec
-    pictures: Kind | Pictures[Kind]
+    images: Kind | LazyImages[Kind]
     left_out: tuple[str, ...] = ()
     part: str = ""
     margin: int = 0
@@ -239,7 +236,7 @@ class Source(Generic[Kind]):
     shards: Shards | None = None
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def name_of(self, row: int) -> str:
         """The name of the file of a row, below the folder, to be shown; empty where it has none."""
@@ -248,11 +245,11 @@ class Source(Generic[Kind]):
     def only(self, rows: Sequence[int]) -> "Source[Kind]":
         """The same with these rows alone."""
         which = torch.as_tensor(rows, dtype=torch.int64)
-        pictures: Any = (
-            self.pictures.over(lambda t: t[which]) if isinstance(self.pictures, Batch) else Some(self.pictures, rows)
+        images: Any = (
+            self.images.over(lambda t: t[which]) if isinstance(self.images, Batch) else Some(self.images, rows)
         )
         names = tuple(self.names[row] for row in rows) if self.names else ()
-        return replace(self, pictures=pictures, names=names, shards=None)
+        return replace(self, images=images, names=names, shards=None)
 
     def rows(self, numbers: Sequence[int]) -> Kind:
         """The rows (uint8) of these numbers, as they look every time: the middle window, and noise by their number."""
@@ -270,22 +267,22 @@ class Source(Generic[Kind]):
 
     def raw(self, numbers: Sequence[int]) -> Kind:
         """The rows as they are kept."""
-        if isinstance(self.pictures, Batch):
+        if isinstance(self.images, Batch):
             which = torch.as_tensor(numbers, dtype=torch.int64)
-            return self.pictures.over(lambda t: t[which])
+            return self.images.over(lambda t: t[which])
         with ThreadPoolExecutor(cores()) as pool:  # decoding is done outside the interpreter's lock
-            rows = [row for row, _ in pool.map(self.pictures.__getitem__, numbers)]
+            rows = [row for row, _ in pool.map(self.images.__getitem__, numbers)]
         return type(rows[0]).together(rows)
 
     def some(self, n: int) -> Kind:
-        """`n` pictures evenly from first to last, so that every class has its part; all where there are fewer.
+        """`n` images evenly from first to last, so that every class has its part; all where there are fewer.
 
         Of a set that has to be fetched they are the first ones, in one shard.
         """
         return self.rows(self._spaced(min(n, len(self))))
 
     def parts(self, size: int, n: int | None = None) -> Iterator[Kind]:
-        """All pictures, or `n` evenly from first to last, in their order and up to `size` at a time."""
+        """All images, or `n` evenly from first to last, in their order and up to `size` at a time."""
         numbers = self._spaced(len(self) if n is None else n)
         for start in range(0, len(numbers), size):
             yield self.rows(numbers[start : start + size])
@@ -314,4 +311,4 @@ class Source(Generic[Kind]):
     @property
     def batch(self) -> type[Batch]:
         """The type of the batches it gives."""
-        return type(self.pictures) if isinstance(self.pictures, Batch) else self.pictures.batch
+        return type(self.images) if isinstance(self.images, Batch) else self.images.batch

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganvas.data.batch import RESIDENT_BYTES, Images, Source, Spec
+from ganvas.data.batch import RESIDENT_BYTES, ImageBatch, Source, Spec
 from ganvas.data.decode import How
 from ganvas.errors import DataError
 from ganvas.imaging import images
@@ -30,7 +30,7 @@ _DIGITS_HELD_OUT = 252  # of 1797; the last two of the fourteen stretches that o
 
 def open_named(
     name: str, *, root: Path, size: int | None = None, split: Split = "train", random_crop: bool = False
-) -> Source[Images]:
+) -> Source[ImageBatch]:
     """The data set `name`, from the copy under `root`, else downloaded to there; for random crops an eighth larger.
 
     Raises:
@@ -39,34 +39,34 @@ def open_named(
     pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(name, root, split)
     spec = Spec(size or max(16, pixels.shape[-1]), pixels.shape[1], classes)
     margin = How(random_crop=random_crop).margin(spec.size)
-    scaled = LazilyScaled(Images(pixels, labels), spec.size + margin)
+    scaled = LazilyScaled(ImageBatch(pixels, labels), spec.size + margin)
     kept = scaled if spec.bytes * len(pixels) > RESIDENT_BYTES else scaled.all()
     return Source(name, spec, kept, part=split, margin=margin)
 
 
 @dataclass(frozen=True)
 class LazilyScaled:
-    """Pictures kept at their own size, and scaled to another when asked for."""
+    """Images kept at their own size, and scaled to another when asked for."""
 
-    pictures: Images
+    images: ImageBatch
     size: int
 
     @property
-    def batch(self) -> type[Images]:
+    def batch(self) -> type[ImageBatch]:
         """The type of its rows."""
-        return Images
+        return ImageBatch
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Images, None]:
+    def __getitem__(self, index: int) -> tuple[ImageBatch, None]:
         """Row `index`; none can be broken."""
-        row = self.pictures.over(lambda t: t[index : index + 1])
+        row = self.images.over(lambda t: t[index : index + 1])
         return replace(row, images=images.resize(row.images, self.size)), None
 
-    def all(self) -> Images:
+    def all(self) -> ImageBatch:
         """Every row at once."""
-        return replace(self.pictures, images=images.resize(self.pictures.images, self.size))
+        return replace(self.images, images=images.resize(self.images.images, self.size))
 
 
 def _digits(split: Split) -> tuple[Tensor, Tensor, tuple[str, ...]]:

@@ -99,7 +99,7 @@ class LazyRows(Generic[Given, Kind]):
                 return self.read(self.items[row]), complaint
             except DataError as error:
                 complaint = complaint or str(error)
-        raise DataError(f"none of the {len(self)} pictures can be read; the first: {complaint}")
+        raise DataError(f"none of the {len(self)} images can be read; the first: {complaint}")
 
 
 def open_rows(
@@ -145,7 +145,7 @@ def source_of(
         rows = LazyRows(items, read)
         return Source(name, spec, rows, tuple(left_out), part, margin, names=names, shards=shards)
     blocks, broken = list[Kind](), dict[int, str]()
-    tried = how.track(attempts(items, read), total=len(items), description="reading the pictures")
+    tried = how.track(attempts(items, read), total=len(items), description="reading the images")
     results = enumerate(tried)
     while block := list(itertools.islice(results, TOGETHER)):
         broken |= {number: str(row) for number, row in block if isinstance(row, DataError)}
@@ -154,14 +154,14 @@ def source_of(
     left_out = [*left_out, *broken.values()]
     refuse_if_many(len(left_out), n, name=name, example=left_out[0] if left_out else "")
     if (found := len(items) - len(broken)) < how.least:
-        raise DataError(f"{name}: holds {found} picture; learning takes many, so give a folder with more")
+        raise DataError(f"{name}: holds {found} image; learning takes many, so give a folder with more")
     if broken:
         names = tuple(name for number, name in enumerate(names) if number not in broken)
     return Source(name, spec, read.batch.together(blocks), tuple(left_out), part, margin, names=names)
 
 
 def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path], list[Header], list[str]]:
-    """The files that open as pictures, what they say of themselves, and a line for each that does not.
+    """The files that open as images, what they say of themselves, and a line for each that does not.
 
     Raises:
         DataError: if that is more than 1 % of them.

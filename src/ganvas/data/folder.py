@@ -1,4 +1,4 @@
-"""A folder of pictures, flat or with one folder per class."""
+"""A folder of images, flat or with one folder per class."""
 
 import hashlib
 import unicodedata
@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import torch
 
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.data.decode import How, headers_of, open_rows
 from ganvas.errors import DataError
 from ganvas.imaging.images import EXTENSIONS, File, Header, read_square
@@ -24,16 +24,16 @@ def open_folder(
     *,
     usual_size: int = DEFAULT_SIZE,
     channels: Callable[[bool], int] = lambda grey: 1 if grey else 3,
-) -> Source[Images]:
-    """Open a folder of pictures: the largest centred square of each, scaled to `how.size`.
+) -> Source[ImageBatch]:
+    """Open a folder of images: the largest centred square of each, scaled to `how.size`.
 
     Grey if every file is grey, else colour, unless `channels` says otherwise of either. Without `size`: that of the
-    pictures, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. Both parts have one shape.
+    images, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. Both parts have one shape.
 
     Raises:
-        DataError: if there are no pictures, fewer than `how.least`, or more than 1 % of them cannot be read.
+        DataError: if there are no images, fewer than `how.least`, or more than 1 % of them cannot be read.
     """
-    files, classes = list_pictures(path)
+    files, classes = list_images(path)
     files, headers, left_out = headers_of(files, name=str(path), track=how.track)
     like = how.like
     if like is None:
@@ -45,23 +45,23 @@ def open_folder(
 
 @dataclass(frozen=True)
 class ReadImage:
-    """Reads one picture, and its class from the name of the folder that it lies in."""
+    """Reads one image, and its class from the name of the folder that it lies in."""
 
     size: int
     channels: int
     classes: tuple[str, ...] = ()
-    batch: type[Images] = Images
+    batch: type[ImageBatch] = ImageBatch
 
-    def __call__(self, file: File) -> Images:
+    def __call__(self, file: File) -> ImageBatch:
         """A batch of one, uint8."""
         labels = (
             torch.tensor([self.classes.index(file.parent.name)]) if isinstance(file, Path) and self.classes else None
         )
-        return Images(read_square(file, size=self.size, channels=self.channels)[None], labels)
+        return ImageBatch(read_square(file, size=self.size, channels=self.channels)[None], labels)
 
 
-def list_pictures(path: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The picture files of a folder in a fixed order, and its classes (none where it is flat).
+def list_images(path: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The image files of a folder in a fixed order, and its classes (none where it is flat).
 
     Raises:
         DataError: if there are none, or it is not clear which are meant.
@@ -73,9 +73,9 @@ def list_pictures(path: Path) -> tuple[list[Path], tuple[str, ...]]:
             f"{path}: holds the parts {', '.join(folders)}; give one of them, such as {path / next(iter(folders))}"
         )
     if flat and folders:
-        raise DataError(f"{path}: holds pictures and folders of pictures ({', '.join(folders)}); give one or the other")
+        raise DataError(f"{path}: holds images and folders of images ({', '.join(folders)}); give one or the other")
     if not flat and not folders:
-        raise DataError(f"{path}: no pictures; expected files ending in {', '.join(sorted(EXTENSIONS))}")
+        raise DataError(f"{path}: no images; expected files ending in {', '.join(sorted(EXTENSIONS))}")
     return flat or [file for files in folders.values() for file in files], tuple(folders)
 
 
@@ -100,13 +100,13 @@ def part_of(files: list[Path], how: How, *, name: str) -> list[Path]:
     chosen = [file for file in files if held_out(file, how.holdout) == (how.part == "test")]
     if not chosen:
         raise DataError(
-            f"{name}: of its {len(files)} pictures `holdout` {how.holdout} leaves none to {how.part}; change it"
+            f"{name}: of its {len(files)} images `holdout` {how.holdout} leaves none to {how.part}; change it"
         )
     return chosen
 
 
 def own_size(headers: list[Header], usual: int) -> int:
-    """The size of pictures that are all small squares alike, else the usual one."""
+    """The size of images that are all small squares alike, else the usual one."""
     sizes = {(header.width, header.height) for header in headers}
     width, height = next(iter(sizes), (0, 0))
     own = len(sizes) == 1 and width == height and width in (16, 28, 32, 64)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ganvas.core.accumulation import Share
 from ganvas.core.device import cores, sent
 from ganvas.core.rng import Purpose, derive
-from ganvas.data.batch import Batch, Kind, Pictures, Rows, Source
+from ganvas.data.batch import Batch, Kind, LazyImages, Rows, Source
 from ganvas.data.unpaired import TwoSets
 from ganvas.data.webdataset.shard_order import Order
 from ganvas.errors import DataError, GanvasError
@@ -29,7 +29,7 @@ _log = logging.getLogger("ganvas")
 def indices(k: int, *, n: int, batch: int, seed: int) -> Tensor:
     """The rows (batch,) of batch k: consecutive pieces of one shuffled epoch after the other.
 
-    Every picture comes exactly once an epoch, and a batch may span the seam of two epochs.
+    Every image comes exactly once an epoch, and a batch may span the seam of two epochs.
     """
     positions = torch.arange(k * batch, (k + 1) * batch)
     epochs, places = positions // n, positions % n
@@ -51,7 +51,7 @@ def _coins(k: int, *, batch: int, seed: int) -> Tensor:
 
 
 def _corners(k: int, *, batch: int, seed: int, margin: int) -> tuple[Tensor, Tensor]:
-    """The upper left corners (batch,) of the windows, `margin` pixels at most from those of the pictures."""
+    """The upper left corners (batch,) of the windows, `margin` pixels at most from those of the images."""
     top, left = torch.randint(0, margin + 1, (2, batch), generator=_chance(seed, Purpose.WINDOW, k))
     return top, left
 
@@ -71,7 +71,7 @@ def batches(
     Both sides of a pair are cut and mirrored alike; of two unpaired sets each has an order and a chance of its own.
 
     Args:
-        source: of the pictures.
+        source: of the images.
         batch: how many rows a batch has.
         seed: of the order, and of all chance.
         device: where they are wanted.
@@ -84,17 +84,17 @@ def batches(
         DataError: if too many files turn out broken on the way.
         GanvasError: if a shard is not there any more.
     """
-    pictures: Any = source.pictures
-    if isinstance(pictures, TwoSets):
+    images: Any = source.images
+    if isinstance(images, TwoSets):
         sides = (
             batches(side, batch=batch, seed=side_seed, device=device, first=first, flip=flip, share=share)
-            for side, side_seed in zip(pictures.sides, (seed, derive(seed, Purpose.TARGET)), strict=True)
+            for side, side_seed in zip(images.sides, (seed, derive(seed, Purpose.TARGET)), strict=True)
         )
-        yield from map(pictures.joined, *sides)
+        yield from map(images.joined, *sides)
         return
     mine = slice(share.index * batch // share.of, (share.index + 1) * batch // share.of)
-    if isinstance(pictures, Batch):
-        raw = _resident(pictures.over(lambda t: t.to(device)), batch=batch, seed=seed, first=first, mine=mine)
+    if isinstance(images, Batch):
+        raw = _resident(images.over(lambda t: t.to(device)), batch=batch, seed=seed, first=first, mine=mine)
     else:
         raw = _streamed(source, batch=batch, seed=seed, first=first, mine=mine, pinned=device.type == "cuda")
     for k, kept in enumerate(raw, first):
@@ -106,7 +106,7 @@ def batches(
             rows = rows.mirrored(sent(_coins(k, batch=batch, seed=seed)[mine], device))
         if source.afresh is not None:
             rows = _afresh(source.afresh, rows, k, batch=batch, seed=seed, mine=mine)
-        yield rows.signed()  # type: ignore[misc]  # of the kind that `pictures` were
+        yield rows.signed()  # type: ignore[misc]  # of the kind that `images` were
 
 
 def _afresh(
@@ -130,11 +130,11 @@ def _afresh(
     return parts[0].together(parts) if len(parts) > 1 else parts[0]  # type: ignore[no-any-return]
 
 
-def _resident(pictures: Rows, *, batch: int, seed: int, first: int, mine: slice) -> Iterator[Rows]:
-    n, k = len(pictures), first
+def _resident(images: Rows, *, batch: int, seed: int, first: int, mine: slice) -> Iterator[Rows]:
+    n, k = len(images), first
     while True:
-        rows = sent(indices(k, n=n, batch=batch, seed=seed)[mine], pictures.pictures.device)
-        yield pictures.over(lambda t, rows=rows: t[rows])  # type: ignore[misc]
+        rows = sent(indices(k, n=n, batch=batch, seed=seed)[mine], images.images.device)
+        yield images.over(lambda t, rows=rows: t[rows])  # type: ignore[misc]
         k += 1
 
 
@@ -157,23 +157,23 @@ class _Numbers:
 class _Told:
     """Rows, or what went wrong: an error that is raised in a worker arrives with all of its traceback as its text."""
 
-    def __init__(self, pictures: Pictures[Any]):
-        self.pictures = pictures
+    def __init__(self, images: LazyImages[Any]):
+        self.images = images
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Batch, str | None] | GanvasError:
         try:
-            return self.pictures[index]
+            return self.images[index]
         except GanvasError as error:
             return error
 
 
 def _streamed(source: Source[Kind], *, batch: int, seed: int, first: int, mine: slice, pinned: bool) -> Iterator[Kind]:
     """The rows `mine` of every batch, read by worker processes: whole batches in turn, or of shards each its lanes."""
-    pictures: Any = source.pictures
-    n, broken, workers = len(pictures), set[str](), min(8, cores())
+    images: Any = source.images
+    n, broken, workers = len(images), set[str](), min(8, cores())
     rows: Callable[[int, slice], list[int]]
     if source.shards:
         rows = Order(source.shards, batch=batch, seed=seed).rows
@@ -182,7 +182,7 @@ def _streamed(source: Source[Kind], *, batch: int, seed: int, first: int, mine: 
     else:
         rows, pieces = functools.partial(_shuffled, n=n, batch=batch, seed=seed), [mine]
     loader: DataLoader[Any] = DataLoader(
-        _Told(pictures),  # type: ignore[arg-type]  # it is a map-style data set in all but name
+        _Told(images),  # type: ignore[arg-type]  # it is a map-style data set in all but name
         batch_sampler=_Numbers(rows, pieces, first=first),
         num_workers=workers,
         collate_fn=_collate,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganvas.data.batch import RESIDENT_BYTES, SIZES, Batch, Images, Pairs, Source, Spec
+from ganvas.data.batch import RESIDENT_BYTES, SIZES, Batch, ImageBatch, PairBatch, Source, Spec
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import DEFAULT_SIZE, held_out
 from ganvas.errors import DataError
@@ -89,7 +89,7 @@ class ReadItem:
     @property
     def batch(self) -> type[Batch]:
         """The type of its rows."""
-        return Pairs if self.paired else Images
+        return PairBatch if self.paired else ImageBatch
 
     def __call__(self, number: int) -> Any:
         """A batch of one, uint8."""
@@ -102,13 +102,13 @@ class ReadItem:
 
         if self.paired:
             target = images.square(_target(item, self.signed, where=where), size=size, channels=self.spec.outputs)[None]
-            return Pairs(row(item[0]), target)
+            return PairBatch(row(item[0]), target)
         label = None
         if self.spec.classes:
             label = torch.tensor([_label(item, where=where)])
             if not 0 <= int(label) < len(self.spec.classes):
                 raise DataError(f"{where}: has the label {int(label)}, and there are {len(self.spec.classes)} classes")
-        return Images(row(item[0]), label)
+        return ImageBatch(row(item[0]), label)
 
 
 def _items(source: Any) -> Sequence[Any]:
@@ -145,7 +145,7 @@ def _lowest(value: Any) -> float:
 def _pixels(value: Any, signed: bool, *, where: str) -> Tensor:
     """An image of any of these kinds as uint8 (1 or 3, H, W)."""
     if isinstance(value, Image.Image):
-        return images.on_white(images.picture_of(value))
+        return images.on_white(images.image_of(value))
     if not _is_image(value):
         raise DataError(
             f"{where}: {type(value).__name__} is no image; expected a PIL image, an array (H, W, C) or a tensor "

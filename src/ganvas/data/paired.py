@@ -1,13 +1,13 @@
-"""Pairs from files: two pictures side by side in one, or two folders matched by the names of their files."""
+"""Pairs from files: two images side by side in one, or two folders matched by the names of their files."""
 
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from ganvas.core.options import Side
-from ganvas.data.batch import Pairs, Source, Spec
+from ganvas.data.batch import PairBatch, Source, Spec
 from ganvas.data.decode import How, headers_of, open_rows
-from ganvas.data.folder import list_pictures, own_size, part_of
+from ganvas.data.folder import list_images, own_size, part_of
 from ganvas.errors import DataError
 from ganvas.imaging.images import File, Header, in_channels, read_halves, read_square
 
@@ -21,15 +21,15 @@ def open_side_by_side(
     how: How = How(),
     *,
     side: Side,
-) -> Source[Pairs]:
-    """Open a folder of pictures that hold two each; `ab`: the left one is the source, `ba`: the right one.
+) -> Source[PairBatch]:
+    """Open a folder of images that hold two each; `ab`: the left one is the source, `ba`: the right one.
 
     Shape and parts are those of `open_folder`.
 
     Raises:
-        DataError: if there are no pictures, or more than 1 % of them cannot be read or halved.
+        DataError: if there are no images, or more than 1 % of them cannot be read or halved.
     """
-    files, headers, left_out = headers_of(list_pictures(path)[0], name=str(path), track=how.track)
+    files, headers, left_out = headers_of(list_images(path)[0], name=str(path), track=how.track)
     channels = 1 if all(header.grey for header in headers) else 3
     halves = [Header(header.width // 2, header.height, header.grey) for header in headers]
     spec = how.like or Spec(how.size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
@@ -41,12 +41,12 @@ def open_two_folders(
     source: Path,
     target: Path,
     how: How = How(),
-) -> Source[Pairs]:
+) -> Source[PairBatch]:
     """Open two folders whose files of the same name, without its ending, belong together.
 
     Raises:
-        DataError: if a picture has no partner, or one of another shape; if it is one folder twice; if more than 1 % of
-            the pictures cannot be read.
+        DataError: if an image has no partner, or one of another shape; if it is one folder twice; if more than 1 % of
+            the images cannot be read.
     """
     partner = dict(match(source, target))
     firsts, headers, left_out = headers_of(list(partner), name=str(source), track=how.track)
@@ -78,7 +78,7 @@ def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
     for here, there, files in ((source, target, ours.keys() - theirs), (target, source, theirs.keys() - ours)):
         if files:
             raise DataError(
-                f"{len(files)} of {len(ours | theirs)} pictures have no partner: {there} holds nothing named like "
+                f"{len(files)} of {len(ours | theirs)} images have no partner: {there} holds nothing named like "
                 f"{_some(sorted(files))} of {here}; add the partners, or take these away"
             )
     return [(ours[name], theirs[name]) for name in sorted(ours)]
@@ -94,7 +94,7 @@ def name_of(file: Path, folder: Path) -> str:
 
 def _by_name(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for file in list_pictures(folder)[0]:
+    for file in list_images(folder)[0]:
         name = name_of(file, folder)
         if name in found:
             raise DataError(f"{folder}: {found[name].name} and {file.name} have one name; which is the partner?")
@@ -124,13 +124,13 @@ class ReadHalves:
     channels: int
     target_channels: int
     side: Side
-    batch: type[Pairs] = Pairs
+    batch: type[PairBatch] = PairBatch
 
-    def __call__(self, file: File) -> Pairs:
+    def __call__(self, file: File) -> PairBatch:
         """A batch of one, uint8."""
         left, right = read_halves(file, size=self.size, channels=max(self.channels, self.target_channels))
         source, target = (left, right) if self.side == "ab" else (right, left)
-        return Pairs(in_channels(source, self.channels)[None], in_channels(target, self.target_channels)[None])
+        return PairBatch(in_channels(source, self.channels)[None], in_channels(target, self.target_channels)[None])
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ class ReadTwo:
     size: int
     channels: int
     target_channels: int
-    batch: type[Pairs] = Pairs
+    batch: type[PairBatch] = PairBatch
 
-    def __call__(self, files: tuple[Path, Path]) -> Pairs:
+    def __call__(self, files: tuple[Path, Path]) -> PairBatch:
         """A batch of one, uint8."""
         source, target = files
-        return Pairs(
+        return PairBatch(
             read_square(source, size=self.size, channels=self.channels)[None],
             read_square(target, size=self.size, channels=self.target_channels)[None],
         )

@@ -1,40 +1,40 @@
-"""Two sets of pictures of different things, as a method takes them that learns without pairs."""
+"""Two sets of images of different things, as a method takes them that learns without pairs."""
 
 from dataclasses import dataclass, replace
 
-from ganvas.data.batch import Batch, Images, Source, Unpaired
+from ganvas.data.batch import Batch, ImageBatch, Source, UnpairedBatch
 
 
 @dataclass(frozen=True)
 class TwoSets:
-    """The sets side by side; row i holds picture i of each, and the shorter set begins anew where it ends.
+    """The sets side by side; row i holds image i of each, and the shorter set begins anew where it ends.
 
     Attributes:
         sides: the set of sources and the set of targets.
     """
 
-    sides: tuple[Source[Images], Source[Images]]
+    sides: tuple[Source[ImageBatch], Source[ImageBatch]]
 
     @property
     def batch(self) -> type[Batch]:
         """The type of its rows."""
-        return Unpaired
+        return UnpairedBatch
 
     def __len__(self) -> int:
         return max(map(len, self.sides))
 
-    def __getitem__(self, index: int) -> tuple[Unpaired, None]:
+    def __getitem__(self, index: int) -> tuple[UnpairedBatch, None]:
         """Row `index`; which file was broken is told by the sets themselves."""
         return self.joined(*(side.raw([index % len(side)]) for side in self.sides)), None
 
     @staticmethod
-    def joined(source: Images, target: Images) -> Unpaired:
-        """As many pictures of the one as of the other, as one batch."""
-        return Unpaired(source.images, target.images)
+    def joined(source: ImageBatch, target: ImageBatch) -> UnpairedBatch:
+        """As many images of the one as of the other, as one batch."""
+        return UnpairedBatch(source.images, target.images)
 
 
-def unpaired(source: Source[Images], target: Source[Images]) -> Source[Unpaired]:
-    """Two sets as one; grey pictures are made colour where the other side is."""
+def unpaired(source: Source[ImageBatch], target: Source[ImageBatch]) -> Source[UnpairedBatch]:
+    """Two sets as one; grey images are made colour where the other side is."""
     channels = max(source.spec.channels, target.spec.channels)
     spec = replace(source.spec, channels=channels, classes=(), target_channels=channels)
     assert source.spec.channels == target.spec.channels == channels, "open both with the channels of both"

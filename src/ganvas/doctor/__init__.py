@@ -28,7 +28,7 @@ class Plan:
         target: the folder of targets, if they are in one.
         side: which half is the source, where pairs are side by side in one file.
         unpaired: whether the two folders hold different things.
-        held_out: a folder of pictures that training is not to see.
+        held_out: a folder of images that training is not to see.
         holdout: or the share of the source that is held out.
         size: pixels at which training is to be.
     """
@@ -47,14 +47,14 @@ class Plan:
         if self.unpaired and not self.target:
             raise UsageError("`unpaired` is about two folders; name the second with `target`")
         if self.held_out and self.holdout:
-            raise UsageError("`held_out` and `holdout` are two ways to keep pictures from training; give one")
+            raise UsageError("`held_out` and `holdout` are two ways to keep images from training; give one")
         if not 0 <= self.holdout < 1:
             raise UsageError(f"`holdout` {self.holdout}: is a share; expected 0 or more, and less than 1")
         if self.size is not None:
             check_size(self.size)
         for flag, path in (("", self.source), ("`target` ", self.target), ("`held_out` ", self.held_out)):
             if path and not path.is_dir():
-                raise DataError(f"{flag}{path}: no folder of that name; doctor checks folders of pictures")
+                raise DataError(f"{flag}{path}: no folder of that name; doctor checks folders of images")
         for flag, path in (("`target`", self.target), ("`held_out`", self.held_out)):
             if path and path.samefile(self.source):
                 raise UsageError(f"{flag} {path}: is the same folder as the source; give another")
@@ -91,7 +91,7 @@ def check(plan: Plan, *, track: Track = silently) -> Report:
     """Look at every file once, and tell what was found.
 
     Raises:
-        DataError: if a folder cannot be read, holds no pictures, or holds pictures and folders of pictures.
+        DataError: if a folder cannot be read, holds no images, or holds images and folders of images.
     """
     source = list_folder(plan.source)
     target = list_folder(plan.target) if plan.target else None
@@ -108,9 +108,9 @@ def check(plan: Plan, *, track: Track = silently) -> Report:
     found = [
         *images.check_files(sight.seen, listings=listings, names=names),
         *images.check_count(min(n, len(targets)) if plan.unpaired else n, noise=not (plan.target or plan.side)),
-        *images.check_pictures([*looks, *_good(sight.held)], size=plan.size, part=2 if plan.side else 1),
+        *images.check_images([*looks, *_good(sight.held)], size=plan.size, part=2 if plan.side else 1),
         *overlap.check_twins(looks),
-        *_of_targets(images.check_pictures(targets, size=plan.size)),
+        *_of_targets(images.check_images(targets, size=plan.size)),
         *_of_targets(overlap.check_twins(targets)),
         *(pairs.check_partners(partners, names=names) if partners else []),
         *_check_pairs(plan, sight),
@@ -118,7 +118,7 @@ def check(plan: Plan, *, track: Track = silently) -> Report:
         *_check_split(plan, looks, _good(sight.held)),
         *images.check_classes(counts),
     ]
-    what = "pairs" if plan.paired or plan.side else "pictures"
+    what = "pairs" if plan.paired or plan.side else "images"
     tables = _tables(sight, split=_split(plan, looks), classes=counts)
     return Report(what, n + (len(targets) if plan.unpaired else 0), in_order(found), tables)
 
@@ -175,7 +175,7 @@ def _check_pairs(plan: Plan, sight: _Sight) -> list[Finding]:
 
 
 def _split(plan: Plan, looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
-    """The pictures to train on, and those that the share holds out."""
+    """The images to train on, and those that the share holds out."""
     held = [folder.held_out(look.path, plan.holdout) for look in looks]
     return [x for x, out in zip(looks, held, strict=True) if not out], [
         x for x, out in zip(looks, held, strict=True) if out
@@ -183,7 +183,7 @@ def _split(plan: Plan, looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
 
 
 def _check_split(plan: Plan, looks: Sequence[Look], held: Sequence[Look]) -> list[Finding]:
-    """The same picture in training and held out, by folder or by share."""
+    """The same image in training and held out, by folder or by share."""
     if plan.held_out:
         advice = "remove them from one side: a model knows by heart what it was trained on"
         return overlap.check_held_out(looks, held, advice=advice)

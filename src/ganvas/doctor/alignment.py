@@ -16,9 +16,9 @@ Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 SIDE = 128  # pixels: what edges are compared at
 LEAST = 0.015  # of the side, 4 pixels of 256: what is less, and less than 2 pixels, networks even out
 FARTHEST = SIDE * 3 // 8  # a shift beyond this leaves too little in common to be believed
-PEAK = 0.3  # of phase correlation; pictures that have nothing in common reach a third of it
+PEAK = 0.3  # of phase correlation; images that have nothing in common reach a third of it
 GAIN = 0.15  # by how much the correlation of the edges must grow where a shift is to be believed
-ALIKE = 0.4  # correlation of edges, from which on two pictures show the same thing
+ALIKE = 0.4  # correlation of edges, from which on two images show the same thing
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Relation:
 
 
 def relate(source: Pixels, target: Pixels) -> Relation:
-    """Compare two pictures (C, H, W); of different sizes, both are brought to one."""
+    """Compare two images (C, H, W); of different sizes, both are brought to one."""
     same = source.shape == target.shape and bool((source == target).all())
     one, other = _edges(source), _edges(target)
     alike = _correlation(one, other)

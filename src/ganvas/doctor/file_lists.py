@@ -1,4 +1,4 @@
-"""Which files there are: pictures, what else lies beside them, and who is whose partner."""
+"""Which files there are: images, what else lies beside them, and who is whose partner."""
 
 import functools
 import os
@@ -14,7 +14,7 @@ from ganvas.data.webdataset import reader, shards
 from ganvas.errors import DataError
 from ganvas.imaging.images import EXTENSIONS, Encoded
 
-_PICTURES_OF_OTHERS = frozenset(
+_IMAGES_OF_OTHERS = frozenset(
     {".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".ppm", ".pgm", ".exr", ".hdr"}
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".ico"}
 )
@@ -26,11 +26,11 @@ class Listing:
 
     Attributes:
         root: the folder.
-        files: the pictures that ganvas reads, in a fixed order.
+        files: the images that ganvas reads, in a fixed order.
         classes: the names of the class folders; empty where there are none.
-        foreign: pictures of formats that ganvas does not read.
-        others: what is no picture, such as notes and label files.
-        deeper: pictures in folders below, which are not looked for there.
+        foreign: images of formats that ganvas does not read.
+        others: what is no image, such as notes and label files.
+        deeper: images in folders below, which are not looked for there.
         within: how the files are read that lie in shards; these are called by shard, class and name.
         lost: a line for each sample of a shard that cannot be used.
     """
@@ -49,16 +49,16 @@ def list_folder(root: Path) -> Listing:
     """The files of a folder, flat, of classes, or of shards, as training sees them, and what it does not see.
 
     Raises:
-        DataError: if there are no pictures in it, it is not clear which are meant, or it cannot be read.
+        DataError: if there are no images in it, it is not clear which are meant, or it cannot be read.
     """
     if shards.are_meant(str(root)):
         return _list_shards(root)
-    files, classes = folder.list_pictures(root)
+    files, classes = folder.list_images(root)
     taken = set(files)
     rest = [path for path in sorted(_walk(root)) if path not in taken]
     deeper = [path for path in rest if path.suffix.lower() in EXTENSIONS]
-    foreign = [path for path in rest if path.suffix.lower() in _PICTURES_OF_OTHERS]
-    others = [path for path in rest if path.suffix.lower() not in EXTENSIONS | _PICTURES_OF_OTHERS]
+    foreign = [path for path in rest if path.suffix.lower() in _IMAGES_OF_OTHERS]
+    others = [path for path in rest if path.suffix.lower() not in EXTENSIONS | _IMAGES_OF_OTHERS]
     return Listing(root, tuple(files), classes, tuple(foreign), tuple(others), tuple(deeper))
 
 

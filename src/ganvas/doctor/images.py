@@ -1,4 +1,4 @@
-"""What can be wrong with pictures taken by themselves."""
+"""What can be wrong with images taken by themselves."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from ganvas.imaging.images import MAX_PIXELS, MIN_SIDE
 
 ERROR, WARNING, NOTE = Severity
 
-FEW = 50  # pictures, below which a network learns them by heart
-FEW_FOR_NOISE = 500  # the same where pictures are drawn from noise
-RARE = 20  # pictures of a class
+FEW = 50  # images, below which a network learns them by heart
+FEW_FOR_NOISE = 500  # the same where images are drawn from noise
+RARE = 20  # images of a class
 RARE_SHARE = 0.1  # of the middle class
 
 _BROKEN = {
     "empty": ("empty files", "copy them anew, or remove them"),
-    "no-picture": ("no pictures, whatever their names say", "remove them, or save them as PNG or JPEG"),
+    "no-image": ("no images, whatever their names say", "remove them, or save them as PNG or JPEG"),
     "broken": ("broken or cut short", "copy them anew from where they came, or remove them"),
     "too-small": (f"less than {MIN_SIDE} pixels wide or high", "remove them"),
     "too-large": (f"more than {MAX_PIXELS // 10**6} million pixels", "make them smaller first"),
@@ -52,7 +52,7 @@ def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Map
         WARNING,
         "other-format",
         foreign,
-        sentence="pictures of a format that ganvas does not read",
+        sentence="images of a format that ganvas does not read",
         advice="save them as PNG or JPEG, or training goes on without them",
     )
     others = [names[path] for listing in listings for path in listing.others]
@@ -61,10 +61,10 @@ def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Map
 
 
 def check_count(n: int, *, noise: bool) -> list[Finding]:
-    """Too few pictures; `noise` where they may be for a method that draws from noise."""
+    """Too few images; `noise` where they may be for a method that draws from noise."""
 
     def few(severity: Severity, least: int, advice: str) -> list[Finding]:
-        told = Finding(severity, "too-few", n, f"pictures or pairs that can be used, fewer than {least}", advice)
+        told = Finding(severity, "too-few", n, f"images or pairs that can be used, fewer than {least}", advice)
         return [told] if n < least else []
 
     return (
@@ -74,8 +74,8 @@ def check_count(n: int, *, noise: bool) -> list[Finding]:
     )
 
 
-def check_pictures(looks: Sequence[Look], *, size: int | None, part: int = 1) -> list[Finding]:
-    """Pictures that can be used, but are not what they seem; `part` of their width is used, 1 or (of halves) 2."""
+def check_images(looks: Sequence[Look], *, size: int | None, part: int = 1) -> list[Finding]:
+    """Images that can be used, but are not what they seem; `part` of their width is used, 1 or (of halves) 2."""
 
     def named(chosen: Sequence[Look]) -> list[str]:
         return [look.name for look in chosen]
@@ -93,7 +93,7 @@ def check_pictures(looks: Sequence[Look], *, size: int | None, part: int = 1) ->
             WARNING,
             "grey",
             named(grey),
-            sentence="without colour among pictures in colour",
+            sentence="without colour among images in colour",
             advice="for colorize remove them: grey is what it would learn from them",
         )
     found += _check_sizes(looks, size=size, part=part)
@@ -159,8 +159,8 @@ def _check_sizes(looks: Sequence[Look], *, size: int | None, part: int) -> list[
 
 
 def check_classes(counts: dict[str, int]) -> list[Finding]:
-    """Classes of which there are too few pictures to be drawn well."""
+    """Classes of which there are too few images to be drawn well."""
     middle = sorted(counts.values())[len(counts) // 2] if counts else 0
     rare = [f"{name} ({n:,})" for name, n in counts.items() if n < max(RARE, RARE_SHARE * middle)]
-    advice = "add pictures to these, or leave the folders out: what is rare is drawn badly"
-    return finding(WARNING, "rare-classes", rare, sentence="classes with few pictures", advice=advice)
+    advice = "add images to these, or leave the folders out: what is rare is drawn badly"
+    return finding(WARNING, "rare-classes", rare, sentence="classes with few images", advice=advice)

@@ -1,8 +1,8 @@
-"""Which pictures are the same, or nearly: without comparing each with each in Python.
+"""Which images are the same, or nearly: without comparing each with each in Python.
 
-Equal ones share a digest. Near ones, such as a picture saved anew or made smaller, are those whose difference hashes
+Equal ones share a digest. Near ones, such as an image saved anew or made smaller, are those whose difference hashes
 (64 bits) hardly differ and whose thumbnails are alike: the hash is cheap, the thumbnails keep it from false alarms.
-Both comparisons are matrix products in blocks, which take a fraction of a second for 10,000 pictures and,
+Both comparisons are matrix products in blocks, which take a fraction of a second for 10,000 images and,
 unlike buckets of hashes, no longer where many hashes are alike.
 """
 
@@ -25,7 +25,7 @@ BLOCK = 1024  # rows of a comparison at a time
 
 @dataclass(frozen=True)
 class Twins:
-    """Groups of pictures by their numbers; those without a twin are in none.
+    """Groups of images by their numbers; those without a twin are in none.
 
     Attributes:
         exact: equal in every pixel.
@@ -53,7 +53,7 @@ def _meeting(groups: Sequence[Sequence[int]], held: Sequence[bool]) -> list[tupl
 
 
 def find_twins(looks: Sequence[Look]) -> Twins:
-    """The groups of equal and of nearly equal pictures; blank ones are near to nothing."""
+    """The groups of equal and of nearly equal images; blank ones are near to nothing."""
     by_digest: dict[bytes, list[int]] = defaultdict(list)
     for number, look in enumerate(looks):
         by_digest[look.digest].append(number)

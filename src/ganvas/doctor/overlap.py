@@ -1,4 +1,4 @@
-"""What can be wrong between pictures: twins in one set, and pictures that are in two sets which ought to differ."""
+"""What can be wrong between images: twins in one set, and images that are in two sets which ought to differ."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from ganvas.doctor.scan import Look
 
 ERROR, WARNING, NOTE = Severity
 
-UNEVEN = 5  # times as many pictures on one side as on the other
-HANDFUL = 5  # pictures held out, below which a mean over them says little
+UNEVEN = 5  # times as many images on one side as on the other
+HANDFUL = 5  # images held out, below which a mean over them says little
 
 
 def check_twins(looks: Sequence[Look]) -> list[Finding]:
-    """Pictures that a set holds more than once."""
+    """Images that a set holds more than once."""
     twins = find_twins(looks)
     told = [
         [" = ".join(looks[number].name for number in group[:4]) for group in groups]
@@ -41,26 +41,26 @@ def check_twins(looks: Sequence[Look]) -> list[Finding]:
 
 
 def check_held_out(training: Sequence[Look], held: Sequence[Look], *, advice: str) -> list[Finding]:
-    """Pictures held out that are in training too."""
+    """Images held out that are in training too."""
     exact, near = _on_both(training, held)
     return [
-        *finding(ERROR, "leak", exact, sentence="held-out pictures that are in training too", advice=advice),
+        *finding(ERROR, "leak", exact, sentence="held-out images that are in training too", advice=advice),
         *finding(
             WARNING,
             "near-leak",
             near,
-            sentence="held-out pictures that are nearly the same as one in training",
+            sentence="held-out images that are nearly the same as one in training",
             advice=advice,
         ),
     ]
 
 
 def check_split(training: int, held: int, *, share: float) -> list[Finding]:
-    """A share that leaves too few pictures on a side: training takes two, and measuring one."""
+    """A share that leaves too few images on a side: training takes two, and measuring one."""
     found = []
     for n, what, least in ((training, "to train on", 2), (held, "held out", 1)):
         if n < least:
-            sentence = f"pictures {what} by `holdout` {share:g}"
+            sentence = f"images {what} by `holdout` {share:g}"
             found.append(Finding(ERROR, "empty-split", n, sentence, "choose another share"))
     if 1 <= held < HANDFUL:
         sentence = f"held out by `holdout` {share:g}, fewer than {HANDFUL}"
@@ -69,7 +69,7 @@ def check_split(training: int, held: int, *, share: float) -> list[Finding]:
 
 
 def check_two_sets(source: Sequence[Look], target: Sequence[Look]) -> list[Finding]:
-    """Two sets of different things that share pictures, or of which one is far larger."""
+    """Two sets of different things that share images, or of which one is far larger."""
     exact, near = _on_both(source, target)
     advice = "keep each on one side: the two sets are to show different things"
     found = [
@@ -78,7 +78,7 @@ def check_two_sets(source: Sequence[Look], target: Sequence[Look]) -> list[Findi
     ]
     few, many = sorted((len(source), len(target)))
     if few and many > UNEVEN * few:
-        sentence = f"pictures on one side, and {many:,} on the other"
+        sentence = f"images on one side, and {many:,} on the other"
         found.append(Finding(NOTE, "uneven", few, sentence, "add to the smaller side: it is seen over and over"))
     return found
 

@@ -14,9 +14,9 @@ from ganvas.imaging.images import MIN_SIDE
 
 ERROR, WARNING, NOTE = Severity
 
-STRANGERS = 0.25  # correlation of edges, below which two pictures have nothing in common ...
+STRANGERS = 0.25  # correlation of edges, below which two images have nothing in common ...
 KIN = 0.5  # ... which says something only where the pairs in the middle have this much
-TWICE = (1.9, 2.1)  # a picture of two squares is as wide for its height
+TWICE = (1.9, 2.1)  # an image of two squares is as wide for its height
 
 Related = Sequence[tuple[str, Relation]]  # the name of each pair's source, and how its sides lie
 
@@ -29,7 +29,7 @@ def check_partners(partners: Partners, *, names: Mapping[Path, str]) -> list[Fin
         if partners.nearly:
             advice += f"; {partners.nearly:,} would match but for capitals, so rename them"
         elif not partners.pairs:
-            advice += "; no name matches at all, so rename one side, or say `unpaired` for pictures of different things"
+            advice += "; no name matches at all, so rename one side, or say `unpaired` for images of different things"
         return finding(ERROR, kind, [names[path] for path in paths], sentence=sentence, advice=advice)
 
     return [
@@ -73,7 +73,7 @@ def check_sizes(pairs: Sequence[tuple[Look, Look]]) -> list[Finding]:
 
 
 def check_halves(looks: Sequence[Look], *, files: int) -> list[Finding]:
-    """Side-by-side pictures, of so many files, that do not look like it."""
+    """Side-by-side images, of so many files, that do not look like it."""
     without = [look for look in looks if not can_be_halved(look.width)]
     found = finding(
         ERROR if len(without) > MAX_BROKEN * files else WARNING,
@@ -95,7 +95,7 @@ def check_halves(looks: Sequence[Look], *, files: int) -> list[Finding]:
 
 
 def check_unsaid(looks: Sequence[Look]) -> list[Finding]:
-    """A hint where all pictures look like pairs side by side, and nobody said so."""
+    """A hint where all images look like pairs side by side, and nobody said so."""
     twice = [look.name for look in looks if look.width == 2 * look.height]
     if len(twice) < max(2, len(looks)):
         return []
@@ -114,7 +114,7 @@ def check_relations(related: Related) -> list[Finding]:
         ERROR if all_same else WARNING,
         "same-sides",
         same,
-        sentence="pairs whose sides are the same picture",
+        sentence="pairs whose sides are the same image",
         advice="there is nothing to learn from these; " + ("give other targets" if all_same else "remove them"),
     )
     shifted = [f"{name} ({_way(*relation.shift)})" for name, relation in rest if any(relation.shift)]
@@ -145,7 +145,7 @@ def _strangers(related: Related) -> list[Finding]:
         "strangers",
         [name for name, relation in straight if relation.alike < STRANGERS],
         sentence="pairs whose sides have little in common, unlike the other pairs",
-        advice="look at these: the target may belong to another picture",
+        advice="look at these: the target may belong to another image",
     )
 
 

@@ -52,7 +52,7 @@ class Report:
     """All that was found.
 
     Attributes:
-        what: what was counted, such as `pictures` or `pairs`.
+        what: what was counted, such as `images` or `pairs`.
         count: how many of these can be used.
         findings: errors first.
         tables: by title, the rows of a table: what, and how many.

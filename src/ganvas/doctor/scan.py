@@ -23,8 +23,8 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 SMALL = 64  # pixels: what colour and the hash are taken from
-THUMBNAIL = 16  # pixels: what two pictures are compared by
-COLOURLESS = 6  # grey levels between the channels: what JPEG makes of a grey picture that was saved in colour
+THUMBNAIL = 16  # pixels: what two images are compared by
+COLOURLESS = 6  # grey levels between the channels: what JPEG makes of a grey image that was saved in colour
 BLANK = 8  # grey levels between the brightest and the darkest pixel of a channel
 
 MODES = {
@@ -43,7 +43,7 @@ MODES = {
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What is remembered of a picture.
+    """What is remembered of an image.
 
     Attributes:
         path: of the file.
@@ -88,7 +88,7 @@ class Broken:
     Attributes:
         path: of the file.
         name: to show.
-        kind: `empty`, `no-picture`, `broken`, `too-small` or `too-large`.
+        kind: `empty`, `no-image`, `broken`, `too-small` or `too-large`.
         reason: in words, where the kind does not say it.
     """
 
@@ -103,7 +103,7 @@ Seen = Look | Broken
 
 @dataclass(frozen=True)
 class Case:
-    """What is looked at together: a picture, or a pair.
+    """What is looked at together: an image, or a pair.
 
     Attributes:
         paths: of one file, or of the source and its target.
@@ -138,11 +138,11 @@ def examine(
         return list(seen), None
 
     with ThreadPoolExecutor(cores()) as pool:
-        return list(track(pool.map(attempt, cases), total=len(cases), description="looking at the pictures"))
+        return list(track(pool.map(attempt, cases), total=len(cases), description="looking at the images"))
 
 
 def can_be_halved(width: int) -> bool:
-    """Whether training takes a picture of so many pixels as two side by side."""
+    """Whether training takes an image of so many pixels as two side by side."""
     return width % 2 == 0 and width >= 2 * images.MIN_SIDE
 
 
@@ -151,7 +151,7 @@ def _look(path: Path, name: str, within: Mapping[Path, Callable[[], images.Encod
     try:
         with images.opened(file) as image:
             mode, profile = _mode(image), _foreign(image.info.get("icc_profile") or b"")
-            pixels = images.on_white(images.picture_of(image)).numpy()
+            pixels = images.on_white(images.image_of(image)).numpy()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
             frames = getattr(image, "n_frames", 1)
     except DataError as error:
@@ -186,7 +186,7 @@ def _broken(path: Path, name: str, error: DataError, file: images.File) -> Broke
     if isinstance(cause, Image.DecompressionBombError):
         return Broken(path, name, "too-large")
     if isinstance(cause, UnidentifiedImageError):
-        return Broken(path, name, "no-picture")
+        return Broken(path, name, "no-image")
     if cause is None:
         return Broken(path, name, "too-small")
     return Broken(path, name, "broken", str(cause))
@@ -199,7 +199,7 @@ def _mode(image: Image.Image) -> str:
     return f"{name}, transparency" if "transparency" in image.info and "transparency" not in name else name
 
 
-@functools.lru_cache(maxsize=64)  # a folder's pictures mostly come from one camera
+@functools.lru_cache(maxsize=64)  # a folder's images mostly come from one camera
 def _foreign(profile: bytes) -> str:
     """The name of a profile that is not sRGB."""
     if not profile:

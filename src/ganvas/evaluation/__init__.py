@@ -1,7 +1,7 @@
-"""How good models are: that draw, against pictures they have not seen; that translate, against what they should make.
+"""How good models are: that draw, against images they have not seen; that translate, against what they should make.
 
 `generation`, `translation`, `unpaired` and `style` each judge one kind of models, one of them or several side by side,
-and give an `Evaluation`, which `write` keeps in a folder. A further measure of translated pictures is a function in
+and give an `Evaluation`, which `write` keeps in a folder. A further measure of translated images is a function in
 `ganvas.metrics` and a line in `scores.MEASURES`, or in `perception` where it takes a network.
 """
 
@@ -12,10 +12,10 @@ from ganvas.evaluation.results import NUMBERS, TABLE, TIMES, Evaluation, in_word
 from ganvas.evaluation.statistics import (
     MEASURES,
     Difference,
+    ImageMeasure,
     Judged,
     Mean,
     Measure,
-    PictureMeasure,
     Score,
     Sheet,
     Shown,
@@ -33,10 +33,10 @@ __all__ = [
     "TIMES",
     "Difference",
     "Evaluation",
+    "ImageMeasure",
     "Judged",
     "Mean",
     "Measure",
-    "PictureMeasure",
     "Score",
     "Sheet",
     "Shown",

@@ -1,4 +1,4 @@
-"""From numbers picture by picture to scores: means, differences between answers, and how sure they are."""
+"""From numbers image by image to scores: means, differences between answers, and how sure they are."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from ganvas import metrics
 from ganvas.evaluation.statistics import Difference, Mean, Measure, Score
 from ganvas.metrics.features import Features
 
-LEAST = 50  # pictures of either kind; of fewer no covariance can be told
+LEAST = 50  # images of either kind; of fewer no covariance can be told
 
 
 def compared(measure: Measure, columns: Mapping[str, Tensor], models: Sequence[str], *, way: str = "") -> Score:
-    """The score of a measure of all answers, (N,) each, to the same pictures.
+    """The score of a measure of all answers, (N,) each, to the same images.
 
-    Each model is held against each other, and each against those that are no models, picture by picture.
+    Each model is held against each other, and each against those that are no models, image by image.
     """
     names = [answer for answer in columns if answer in models]
     baselines = [answer for answer in columns if answer not in models]
@@ -46,15 +46,15 @@ def means(columns: Sequence[Tensor]) -> list[Mean]:
 def distances(
     features: Features, real: Tensor, answers: Mapping[str, Tensor], models: Sequence[str], *, way: str = ""
 ) -> list[Score]:
-    """FID and KID of sets of features (N, D) to those of real pictures (M, D); models of as many pictures compared."""
+    """FID and KID of sets of features (N, D) to those of real images (M, D); models of as many images compared."""
     names = [answer for answer in answers if answer in models]
     pairs = [pair for pair in itertools.combinations(names, 2) if len({len(answers[one]) for one in pair}) == 1]
     n = min(map(len, answers.values()))
     frechet, kernel = (
         Measure(name=features.title(name), better="lower", digits=".4g", meaning=meaning)
         for name, meaning in (
-            ("FID", "how far the pictures as a whole are from real ones"),
-            ("KID", "the same by kernels: without bias, so it also compares between numbers of pictures"),
+            ("FID", "how far the images as a whole are from real ones"),
+            ("KID", "the same by kernels: without bias, so it also compares between numbers of images"),
         )
     )
     fids = {

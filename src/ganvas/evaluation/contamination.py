@@ -1,4 +1,4 @@
-"""Which held-out pictures a model has learned from: the same file, the same pixels, or nearly so."""
+"""Which held-out images a model has learned from: the same file, the same pixels, or nearly so."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from ganvas.doctor.near_duplicates import find_twins
 from ganvas.doctor.scan import Case, Look, examine
 from ganvas.errors import DataError
 
-MOST = 20_000  # pictures learned from that are looked at: some minutes
+MOST = 20_000  # images learned from that are looked at: some minutes
 
 
 def files_of(source: Source[Any]) -> list[Path]:
@@ -25,7 +25,7 @@ def files_of(source: Source[Any]) -> list[Path]:
 
 
 def learned_files(facts: Facts) -> list[Path] | None:
-    """The pictures that a run learned from, as far as its folders are still there; None where they are not."""
+    """The images that a run learned from, as far as its folders are still there; None where they are not."""
     folders = [Path(name) for name in (facts.data, facts.target) if name]
     if not all(path.is_absolute() and path.is_dir() and not are_meant(str(path)) for path in folders):
         return None
@@ -34,7 +34,7 @@ def learned_files(facts: Facts) -> list[Path] | None:
             file
             for path in folders
             for file in folder.part_of(
-                folder.list_pictures(path)[0], How(holdout=facts.holdout, part="train"), name=str(path)
+                folder.list_images(path)[0], How(holdout=facts.holdout, part="train"), name=str(path)
             )
         ]
     except DataError:
@@ -44,7 +44,7 @@ def learned_files(facts: Facts) -> list[Path] | None:
 def seek(
     held_out: Sequence[Path], learned: Mapping[str, Sequence[Path]], *, track: Track = silently
 ) -> dict[str, dict[int, str]]:
-    """By model, which of the held-out pictures it learned from, and as what.
+    """By model, which of the held-out images it learned from, and as what.
 
     Args:
         held_out: the files.

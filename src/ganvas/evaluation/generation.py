@@ -1,4 +1,4 @@
-"""How good the pictures are that models draw: scores against pictures they have not seen, with how they were found."""
+"""How good the images are that models draw: scores against images they have not seen, with how they were found."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 import ganvas
 from ganvas import metrics
 from ganvas.checkpoint import Model
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
 from ganvas.evaluation.comparing import LEAST, distances
@@ -29,13 +29,13 @@ from ganvas.methods._base import Method
 from ganvas.metrics import Patches
 from ganvas.metrics.features import Features
 
-AT_ONCE = 250  # pictures of a source, of large ones fewer
+AT_ONCE = 250  # images of a source, of large ones fewer
 _BYTES_AT_ONCE = 2**27
-MOST = 10_000  # reference pictures, unless more are drawn; the distances of all to all fit no memory
-NEIGHBOURS_SOUGHT = 1000  # drawn pictures whose nearest training picture is looked for
+MOST = 10_000  # reference images, unless more are drawn; the distances of all to all fit no memory
+NEIGHBOURS_SOUGHT = 1000  # drawn images whose nearest training image is looked for
 NEIGHBOURS_SHOWN = 8
-SHOWN = 100  # drawn pictures on the sheet
-NEIGHBOUR_SIDE = 32  # pixels at which pictures are compared one by one
+SHOWN = 100  # drawn images on the sheet
+NEIGHBOUR_SIDE = 32  # pixels at which images are compared one by one
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class _Seen:
 
 def evaluate_drawn(
     models: Mapping[str, Model],
-    source: Source[Images],
+    source: Source[ImageBatch],
     *,
     features: Features,
     count: int,
-    training: Mapping[str, Source[Images]] | None = None,
+    training: Mapping[str, Source[ImageBatch]] | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Let each model draw `count` pictures, of the seeds 0 to count - 1, and hold them against those of `source`.
+    """Let each model draw `count` images, of the seeds 0 to count - 1, and hold them against those of `source`.
 
-    With `training`, what models learned from, up to as many of its pictures are scored in the same way (if it is one
+    With `training`, what models learned from, up to as many of its images are scored in the same way (if it is one
     set for all), and the nearest of them all is found for some of the drawn ones.
 
     Raises:
-        DataError: if there are too few pictures, or they are not of the models' kind.
+        DataError: if there are too few images, or they are not of the models' kind.
         ModelError: if a model does not draw from noise.
     """
     training = training or {}
@@ -84,9 +84,9 @@ def evaluate_drawn(
     seen, closeness = dict[str, Tensor](), dict[str, Mean]()
     for name, model in models.items():
         start = time.perf_counter()
-        pictures = track(draw(model.method, range(count)), total=count, description=_naming("drawing", name, models))
+        images = track(draw(model.method, range(count)), total=count, description=_naming("drawing", name, models))
         drawn_patches = Patches(count, use=referred)
-        fake, drawn, looking = _look_while_drawing(pictures, features, source.spec, drawn_patches)
+        fake, drawn, looking = _look_while_drawing(images, features, source.spec, drawn_patches)
         milliseconds[name] = 1000 * (time.perf_counter() - start - looking) / count
         apart[name] = Sliced.between(wanted, drawn_patches)
         if model.method.by_class:
@@ -116,7 +116,7 @@ def evaluate_drawn(
         kind="drawn",
         data=source.short_title,
         models=[judged(name, model) for name, model in models.items()],
-        baselines={TRAINING: "pictures that the models learned from: as good as can be"} if floor else {},
+        baselines={TRAINING: "images that the models learned from: as good as can be"} if floor else {},
         protocol=_protocol(models, source, features, count=count, referred=referred, floor=of_floor),
         scores=found,
         sheets=sheets,
@@ -130,32 +130,32 @@ def _naming(what: str, name: str, models: Mapping[str, Model]) -> str:
     return f"{what}: {name}" if len(models) > 1 else what
 
 
-def _require_kind(model: Model, source: Source[Images]) -> None:
+def _require_kind(model: Model, source: Source[ImageBatch]) -> None:
     spec = model.facts.spec
     if source.spec.channels != spec.channels:
         raise DataError(
             f"{source.name} is {KINDS[source.spec.channels]} and the model draws {KINDS[spec.channels]}; "
-            "give pictures of the kind that it learned from"
+            "give images of the kind that it learned from"
         )
     if source.spec.size != spec.size:
         raise DataError(f"{source.name} is opened at {source.spec.size} pixels; open it at the model's {spec.size}")
 
 
 def _floor(
-    training: Mapping[str, Source[Images]], models: Mapping[str, Model], source: Source[Images], count: int
-) -> tuple[Source[Images] | None, str]:
+    training: Mapping[str, Source[ImageBatch]], models: Mapping[str, Model], source: Source[ImageBatch], count: int
+) -> tuple[Source[ImageBatch] | None, str]:
     """What all models learned from, if that is one set, another than the reference, and enough; and what is said."""
     sets = {known.title: known for known in training.values()}
     if training.keys() != models.keys():
         return None, "unknown: what was learned from is not to be found"
     if len(sets) > 1:
-        return None, "none: the models learned from different pictures"
+        return None, "none: the models learned from different images"
     (known,) = sets.values()
     if known.title == source.title:
         return None, "none: the reference is what was learned from, so that learning by heart would score best"
     if len(known) < LEAST:
-        return None, f"none: what was learned from are {len(known)} pictures"
-    return known, f"{min(count, len(known))} pictures of {known.short_title}, which was learned from"
+        return None, f"none: what was learned from are {len(known)} images"
+    return known, f"{min(count, len(known))} images of {known.short_title}, which was learned from"
 
 
 @dataclass
@@ -182,15 +182,19 @@ def _row(measure: Measure, value: float, half: float | None, floor: float | None
     return _Row(measure, {"": Mean(value) if half is None else Mean.around(value, half)}, floor)
 
 
-def _require_enough(count: int, source: Source[Images]) -> None:
+def _require_enough(count: int, source: Source[ImageBatch]) -> None:
     if min(count, len(source)) < LEAST:
-        raise DataError(
-            f"{count} drawn pictures and {len(source)} of {source.name}: scores take {LEAST} or more of each"
-        )
+        raise DataError(f"{count} drawn images and {len(source)} of {source.name}: scores take {LEAST} or more of each")
 
 
 def _protocol(
-    models: Mapping[str, Model], source: Source[Images], features: Features, *, count: int, referred: int, floor: str
+    models: Mapping[str, Model],
+    source: Source[ImageBatch],
+    features: Features,
+    *,
+    count: int,
+    referred: int,
+    floor: str,
 ) -> dict[str, Any]:
     square = f"{source.spec.size}x{source.spec.size}"
     scaled = (
@@ -198,15 +202,15 @@ def _protocol(
     )
     by_class = any(model.method.by_class for model in models.values())
     return {
-        "drawn": f"{count} pictures of the seeds 0 to {count - 1}"
+        "drawn": f"{count} images of the seeds 0 to {count - 1}"
         + (", classes in turn where a model draws by class" if by_class else "")
         + f", {square}, rounded to 8 bits",
-        "reference": f"{referred} pictures of {source.short_title}, {scaled}",
+        "reference": f"{referred} images of {source.short_title}, {scaled}",
         "floor": floor,
         "features": features.name,
         "seen": features.protocol,
         **formulas([SWD]),
-        "intervals": "95 %, from the choice of pictures alone: FID and SWD by a jackknife of tenths, KID by its "
+        "intervals": "95 %, from the choice of images alone: FID and SWD by a jackknife of tenths, KID by its "
         "blocks; differences by the same tenths and blocks for both models",
         "versions": {"ganvas": ganvas.__version__, "torch": str(torch.__version__)},
     }
@@ -216,9 +220,9 @@ def _protocol(
 
 
 def _look(
-    source: Source[Images], count: int, features: Features, track: Track = silently, patches: Patches | None = None
+    source: Source[ImageBatch], count: int, features: Features, track: Track = silently, patches: Patches | None = None
 ) -> _Seen:
-    """What the network makes of `count` pictures of a source, evenly taken; their patches are added to `patches`."""
+    """What the network makes of `count` images of a source, evenly taken; their patches are added to `patches`."""
     some = _at_once(source.spec)
     parts = track(source.parts(some, count), total=math.ceil(count / some), description=f"looking at {source.title}")
     seen = list[tuple[Tensor, Tensor | None]]()
@@ -235,11 +239,11 @@ def _at_once(spec: Spec) -> int:
 
 
 def _look_while_drawing(
-    pictures: Iterable[Tensor], features: Features, spec: Spec, patches: Patches | None = None
+    images: Iterable[Tensor], features: Features, spec: Spec, patches: Patches | None = None
 ) -> tuple[_Seen, Tensor, float]:
-    """What the network makes of all pictures (C, H, W), those looked at one by one, small, and the seconds it took."""
-    seen, kept, pictures, seconds = list[Tensor](), list[Tensor](), iter(pictures), 0.0
-    while part := list(itertools.islice(pictures, _at_once(spec))):
+    """What the network makes of all images (C, H, W), those looked at one by one, small, and the seconds it took."""
+    seen, kept, images, seconds = list[Tensor](), list[Tensor](), iter(images), 0.0
+    while part := list(itertools.islice(images, _at_once(spec))):
         start = time.perf_counter()
         seen.append(seen_by(features, torch.stack(part)))
         if patches:
@@ -253,11 +257,11 @@ def _look_while_drawing(
 def _rows(
     features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None, *, within: bool
 ) -> Iterator[_Row]:
-    """What is told of one model's pictures beside the distances of the sets."""
+    """What is told of one model's images beside the distances of the sets."""
     a, b = real.features, fake.features
     both = metrics.precision_and_recall(a, b)
     floors = (None, None) if floor is None else metrics.precision_and_recall(a, floor.features)
-    meanings = ("share of drawn pictures that lie among real ones", "share of real ones that lie among drawn pictures")
+    meanings = ("share of drawn images that lie among real ones", "share of real ones that lie among drawn images")
     for name, value, bound, meaning in zip(("precision", "recall"), both, floors, meanings, strict=True):
         measure = Measure(name=features.title(name), better="higher", digits=".4g", meaning=meaning)
         yield _row(measure, value, None, bound)
@@ -279,8 +283,8 @@ def _judge_of(features: Features, spec: Spec) -> Callable[[Tensor], Tensor] | No
     return features.classify if features.classes == spec.classes else None
 
 
-def _tells_classes(features: Features, model: Model, real: _Seen, source: Source[Images]) -> bool:
-    """Whether the classes of a model's pictures and of real ones are asked for, or can be judged."""
+def _tells_classes(features: Features, model: Model, real: _Seen, source: Source[ImageBatch]) -> bool:
+    """Whether the classes of a model's images and of real ones are asked for, or can be judged."""
     if model.method.by_class:
         return real.labels is not None and source.spec.classes == model.facts.spec.classes
     return _judge_of(features, model.facts.spec) is not None
@@ -293,24 +297,24 @@ def _class_rows(
     judge = _judge_of(features, spec)
     if judge is not None:
         if method.by_class:
-            meaning = f"share of drawn pictures that the {features.name} network takes for the class that was asked for"
+            meaning = f"share of drawn images that the {features.name} network takes for the class that was asked for"
             right, n = _share_right(judge, fake), len(fake.features)
             of_floor = None if floor is None or floor.labels is None else _share_right(judge, floor)
             measure = Measure(name="asked class", better="higher", digits=".4g", meaning=meaning)
             yield _row(measure, right, _share_interval(right, n), of_floor)
         shares = torch.bincount(judge(fake.features), minlength=len(spec.classes)) / len(fake.features)
         for name, value in (("rarest class", shares.min()), ("commonest class", shares.max())):
-            even, meaning = f"{1 / len(spec.classes):.2g}", "its share, as judged, of all drawn pictures"
+            even, meaning = f"{1 / len(spec.classes):.2g}", "its share, as judged, of all drawn images"
             yield _row(
                 Measure(name=name, better=f"near {even}", digits=".4g", meaning=meaning), float(value), None, None
             )
-    if judge is not None and not method.by_class:  # nobody says which class a picture is meant to be: judge them all
+    if judge is not None and not method.by_class:  # nobody says which class an image is meant to be: judge them all
         real, fake = (_Seen(seen.features, judge(seen.features)) for seen in (real, fake))
         floor = floor and _Seen(floor.features, judge(floor.features))
     groups = len(spec.classes) if within else 0  # of all models, or of none: else their numbers would not compare
     of_real = _spread(real, groups) or math.inf
     of_class = " of a class, where it is asked for or can be judged" if within else ""
-    meaning = f"mean distance between two drawn pictures{of_class}, as a share of that of real ones"
+    meaning = f"mean distance between two drawn images{of_class}, as a share of that of real ones"
     yield _row(
         Measure(name=features.title("diversity"), better="near 1", digits=".4g", meaning=meaning),
         _spread(fake, groups) / of_real, None, None if floor is None else _spread(floor, groups) / of_real,
@@ -329,7 +333,7 @@ def _share_interval(share: float, n: int) -> float:
 
 
 def _spread(seen: _Seen, classes: int) -> float:
-    """The mean distance of two pictures of a class, each class weighing the same; of any two for no classes."""
+    """The mean distance of two images of a class, each class weighing the same; of any two for no classes."""
     if not classes or seen.labels is None:
         return metrics.spread(seen.features)
     groups = [seen.features[seen.labels == k] for k in range(classes)]
@@ -342,18 +346,18 @@ def _spread(seen: _Seen, classes: int) -> float:
 
 _COPIES = Measure(
     name="copies", better="near 0.01 or less", digits=".4g",
-    meaning="share of drawn pictures as near to a training picture as the nearest hundredth of new real ones",
+    meaning="share of drawn images as near to a training image as the nearest hundredth of new real ones",
 )  # fmt: skip
 
 
 def _memorised(
-    drawn: Tensor, source: Source[Images], training: Source[Images], track: Track
+    drawn: Tensor, source: Source[ImageBatch], training: Source[ImageBatch], track: Track
 ) -> tuple[Mean | None, Tensor]:
-    """The share of drawn pictures as near to a training picture as few new real ones are, and the nearest of some."""
+    """The share of drawn images as near to a training image as few new real ones are, and the nearest of some."""
     some = _at_once(source.spec)
     unseen = [_flat(part.images) for part in source.parts(some, min(NEIGHBOURS_SOUGHT, len(source)))]
     total = math.ceil(len(training) / some)
-    parts = track(training.parts(some), total=total, description="seeking the nearest training pictures")
+    parts = track(training.parts(some), total=total, description="seeking the nearest training images")
     distances, numbers = metrics.nearest(torch.cat([_flat(drawn), *unseen]), (_flat(part.images) for part in parts))
     closest = torch.argsort(distances[: len(drawn)])[:NEIGHBOURS_SHOWN]
     rows = []
@@ -368,13 +372,13 @@ def _memorised(
     return Mean.around(share, _share_interval(share, len(drawn))), pairs
 
 
-def _small(pictures: Tensor) -> Tensor:
-    """Pictures as they are kept and shown: a thousand of 1024 pixels would take three gigabytes."""
-    return images.resize(pictures, min(images.ON_A_SHEET, pictures.shape[-1]))
+def _small(whole: Tensor) -> Tensor:
+    """Images as they are kept and shown: a thousand of 1024 pixels would take three gigabytes."""
+    return images.resize(whole, min(images.ON_A_SHEET, whole.shape[-1]))
 
 
-def _flat(pictures: Tensor) -> Tensor:
-    small = _small(pictures)
+def _flat(whole: Tensor) -> Tensor:
+    small = _small(whole)
     return images.resize(small, min(NEIGHBOUR_SIDE, small.shape[-1])).flatten(1).float()
 
 
@@ -384,7 +388,7 @@ def _flat(pictures: Tensor) -> Tensor:
 def scorer(
     source: Source[Any], features: Features, *, count: int, by: Literal["fid", "kid"] = "fid"
 ) -> Callable[[Method], tuple[str, float]]:
-    """A function that scores a method in training: `count` drawn pictures against as many of `source`, lower is better.
+    """A function that scores a method in training: `count` drawn images against as many of `source`, lower is better.
 
     Raises:
         DataError: if there are too few.

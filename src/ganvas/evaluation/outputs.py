@@ -1,4 +1,4 @@
-"""What a model answers to pictures, as a person gets it, and what answering takes."""
+"""What a model answers to images, as a person gets it, and what answering takes."""
 
 import statistics
 import time
@@ -30,24 +30,24 @@ class Answering:
 
     Attributes:
         model: that answers.
-        seconds: for each batch, a picture.
+        seconds: for each batch, an image.
     """
 
     model: Model
     seconds: list[float] = field(default_factory=list)
 
-    def __call__(self, pictures: Tensor, direction: str, *, styles: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What the model makes of uint8 pictures (N, C, H, W), rounded to bytes; in these styles, one each, if any.
+    def __call__(self, images: Tensor, direction: str, *, styles: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What the model makes of uint8 images (N, C, H, W), rounded to bytes; in these styles, one each, if any.
 
         Returns:
-            uint8 (N, C', H, W); and (N,) whether all numbers of a picture were finite before.
+            uint8 (N, C', H, W); and (N,) whether all numbers of an image were finite before.
         """
         method = self.model.method
         assert isinstance(method, Translates)
         device = device_of(method)
         start = time.perf_counter()
         with evaluating(method):
-            signed = to_signed(pictures).to(device)
+            signed = to_signed(images).to(device)
             if styles is None:
                 made = method.translate(signed, direction)
             else:
@@ -55,12 +55,12 @@ class Answering:
                 made = method.restyle(signed, styles)
             whole = made.flatten(1).isfinite().all(1).cpu()
             made = to_bytes(made.nan_to_num()).cpu()
-        self.seconds.append((time.perf_counter() - start) / len(pictures))
+        self.seconds.append((time.perf_counter() - start) / len(images))
         return made, whole
 
     @property
     def milliseconds(self) -> float:
-        """That a picture took: the median of the batches, for the first one warms up."""
+        """That an image took: the median of the batches, for the first one warms up."""
         return 1000 * statistics.median(self.seconds)
 
 
@@ -80,7 +80,7 @@ def judged(name: str, model: Model, learned: str = "") -> Judged:
 
 
 def _parameters(method: Method) -> int:
-    """How many numbers, trained or frozen, the networks hold that make a picture: those that run when one is made."""
+    """How many numbers, trained or frozen, the networks hold that make an image: those that run when one is made."""
     spec, used = method.spec, dict[int, int]()
 
     def note(layer: nn.Module, _: Any) -> None:
@@ -88,10 +88,10 @@ def _parameters(method: Method) -> int:
         used.update((id(tensor), tensor.numel()) for tensor in own)
 
     hooks = [layer.register_forward_pre_hook(note) for layer in method.modules()]
-    picture = torch.zeros(1, spec.channels, spec.size, spec.size, device=device_of(method))
+    image = torch.zeros(1, spec.channels, spec.size, spec.size, device=device_of(method))
     with evaluating(method):
         if isinstance(method, Translates):
-            method.translate(picture)
+            method.translate(image)
         elif isinstance(method, Generates):
             method.generate([0])
     for hook in hooks:
@@ -100,7 +100,7 @@ def _parameters(method: Method) -> int:
 
 
 def require_kind(model: Model, source: Source[Any], *, wanted: bool = True) -> None:
-    """Raise DataError for pictures of other channels than the model's, or of a size that it cannot take.
+    """Raise DataError for images of other channels than the model's, or of a size that it cannot take.
 
     Args:
         model: that is to translate them.
@@ -111,7 +111,7 @@ def require_kind(model: Model, source: Source[Any], *, wanted: bool = True) -> N
     if theirs.channels != ours.channels or (wanted and theirs.outputs != ours.outputs):
         raise DataError(
             f"{source.name}: from {KINDS[theirs.channels]} to {KINDS[theirs.outputs]}, and the {model.facts.method} "
-            f"model goes from {KINDS[ours.channels]} to {KINDS[ours.outputs]}; give pictures of the kind that it "
+            f"model goes from {KINDS[ours.channels]} to {KINDS[ours.outputs]}; give images of the kind that it "
             "learned from"
         )
     assert isinstance(method, Translates)
@@ -123,33 +123,33 @@ def require_kind(model: Model, source: Source[Any], *, wanted: bool = True) -> N
 
 
 def rows_at_once(spec: Spec) -> int:
-    """How many pictures go through the network at a time: as many for every set of one size, for equal numbers."""
+    """How many images go through the network at a time: as many for every set of one size, for equal numbers."""
     return max(1, min(64, _PIXELS_AT_ONCE // spec.bytes))
 
 
 class Broken:
-    """Which pictures of which model hold what is no number, and so are no pictures."""
+    """Which images of which model hold what is no number, and so are no images."""
 
     def __init__(self, source: Source[Any]):
         """None so far."""
         self.source, self.rows = source, dict[str, list[int]]()
 
     def sort_out(self, numbers: Sequence[int], whole: Mapping[str, Tensor]) -> Tensor:
-        """Of pictures of these numbers, whether every model's is one, (N,); `whole` says it by model, (N,) each."""
+        """Of images of these numbers, whether every model's is one, (N,); `whole` says it by model, (N,) each."""
         for name, rows in whole.items():
             self.rows.setdefault(name, []).extend(numbers[row] for row in (~rows).nonzero()[:, 0].tolist())
         return torch.stack(list(whole.values())).all(0)
 
     def notes(self) -> list[str]:
-        """A line for each model some of whose pictures are none.
+        """A line for each model some of whose images are none.
 
         Raises:
-            ModelError: if all of a model's are none, or nothing is left that all models made a picture of.
+            ModelError: if all of a model's are none, or nothing is left that all models made an image of.
         """
         told = [self._told(name, rows) for name, rows in self.rows.items() if rows]
         if len(set().union(*self.rows.values())) == len(self.source):
             raise ModelError(
-                f"{' and '.join(name for name, rows in self.rows.items() if rows)}: of every picture one of them makes "
+                f"{' and '.join(name for name, rows in self.rows.items() if rows)}: of every image one of them makes "
                 "what holds no number, so none is left to compare by; judge them alone"
             )
         return told
@@ -158,12 +158,12 @@ class Broken:
         n = len(self.source)
         if len(rows) == n:
             raise ModelError(
-                f"{name}: the model makes pictures that hold what is no number; train it anew with a smaller "
+                f"{name}: the model makes images that hold what is no number; train it anew with a smaller "
                 "`learning_rate`"
             )
         files = [self.source.name_of(row) or f"number {row}" for row in rows[:_NAMED]]
         more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
         return (
-            f"{len(rows):,} of the {n:,} pictures of {name} hold what is no number ({', '.join(files)}{more}); they "
+            f"{len(rows):,} of the {n:,} images of {name} hold what is no number ({', '.join(files)}{more}); they "
             "are left out of every score, of the other answers too"
         )

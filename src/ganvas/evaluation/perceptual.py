@@ -1,4 +1,4 @@
-"""What a network sees in pictures: in two of them, our VGG distance and LPIPS; in whole sets, their features."""
+"""What a network sees in images: in two of them, our VGG distance and LPIPS; in whole sets, their features."""
 
 import contextlib
 import functools
@@ -11,28 +11,28 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.errors import UsageError
-from ganvas.evaluation.statistics import PictureMeasure
+from ganvas.evaluation.statistics import ImageMeasure
 from ganvas.imaging.images import scaled, to_signed
 from ganvas.metrics.features import Features
 from ganvas.nets.vgg import VGG19
 
 _SMALLEST = 32  # pixels a side, below which AlexNet's last maps are empty
-_RANGE = f"pictures of fewer than {metrics.VGG_SMALLEST} pixels are enlarged to it"
+_RANGE = f"images of fewer than {metrics.VGG_SMALLEST} pixels are enlarged to it"
 
 
-def vgg_measure(vgg: VGG19) -> PictureMeasure:
+def vgg_measure(vgg: VGG19) -> ImageMeasure:
     """The VGG distance, by this network."""
     formula = (
         f"VGG-19 (max pooling) at {', '.join(metrics.VGG_LAYERS)}: features of unit length, squared differences "
         f"summed over channels, averaged over places and layers; from 0 to 2, and not LPIPS; {_RANGE}"
     )
-    return PictureMeasure(
+    return ImageMeasure(
         name="VGG distance", better="lower", digits=".4f", meaning="how differently VGG-19 sees them",
         of=functools.partial(metrics.vgg_distance, vgg), formula=formula,
     )  # fmt: skip
 
 
-def lpips_measure(device: torch.device) -> PictureMeasure:
+def lpips_measure(device: torch.device) -> ImageMeasure:
     """LPIPS of Zhang et al. 2018, by torchmetrics, over AlexNet's features, as most papers state it.
 
     Raises:
@@ -57,10 +57,10 @@ def lpips_measure(device: torch.device) -> PictureMeasure:
         height, width = made.shape[-2:]
         times = max(1.0, _SMALLEST / min(height, width))
         both = (
-            scaled(to_signed(pictures), round(height * times), round(width * times)).clamp_(-1, 1)
-            for pictures in (made, wanted)
+            scaled(to_signed(images), round(height * times), round(width * times)).clamp_(-1, 1)
+            for images in (made, wanted)
         )
-        ours, theirs = (pictures.expand(-1, 3, -1, -1).to(device) for pictures in both)
+        ours, theirs = (images.expand(-1, 3, -1, -1).to(device) for images in both)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             rows = [
                 float(judge(a[None], b[None])) for a, b in zip(ours, theirs, strict=True)
@@ -68,14 +68,14 @@ def lpips_measure(device: torch.device) -> PictureMeasure:
         judge.reset()
         return torch.tensor(rows, dtype=torch.float64)
 
-    return PictureMeasure(
+    return ImageMeasure(
         name="LPIPS", better="lower", digits=".4f", meaning="how different people would find them", of=of,
         formula=f"AlexNet, version 0.1 of its weights, by torchmetrics {torchmetrics.__version__}; "
-        f"pictures of fewer than {_SMALLEST} pixels are enlarged to it",
+        f"images of fewer than {_SMALLEST} pixels are enlarged to it",
     )  # fmt: skip
 
 
-def seen_by(features: Features, pictures: Tensor) -> Tensor:
-    """What a network makes of uint8 pictures (N, C, H, W): (N, D)."""
+def seen_by(features: Features, images: Tensor) -> Tensor:
+    """What a network makes of uint8 images (N, C, H, W): (N, D)."""
     with torch.inference_mode():
-        return torch.cat([features.see(part).float().cpu() for part in torch.split(pictures, features.at_once)])
+        return torch.cat([features.see(part).float().cpu() for part in torch.split(images, features.at_once)])

@@ -1,4 +1,4 @@
-"""How pictures were made and compared, in words: without it a number says nothing."""
+"""How images were made and compared, in words: without it a number says nothing."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,35 +14,35 @@ from ganvas.evaluation.statistics import Measure
 from ganvas.metrics.features import Features
 
 FORMULAS = {
-    "range": "MSE of values 0 to 1; MAE in grey levels; PSNR with a peak of 255 over all channels of a picture, "
-    f"at most {metrics.MOST_DECIBELS:.0f} dB; means are of pictures",
-    "SSIM": f"Gaussian windows of {metrics.SSIM_WINDOW}x{metrics.SSIM_WINDOW} pixels and sigma 1.5 within the picture, "
+    "range": "MSE of values 0 to 1; MAE in grey levels; PSNR with a peak of 255 over all channels of an image, "
+    f"at most {metrics.MOST_DECIBELS:.0f} dB; means are of images",
+    "SSIM": f"Gaussian windows of {metrics.SSIM_WINDOW}x{metrics.SSIM_WINDOW} pixels and sigma 1.5 within the image, "
     "K1 0.01, K2 0.03, over 0 to 255; channels averaged",
     "MS-SSIM": f"five scales, from {metrics.MS_SSIM_SMALLEST} pixels a side on; the same windows and constants",
 }
 
 
 def protocol_of(source: Source[Any], ways: Mapping[str, str], *, measured: int) -> dict[str, Any]:
-    """How pictures were made and compared, by aspect; what differs between models stands with the models.
+    """How images were made and compared, by aspect; what differs between models stands with the models.
 
-    `measured` is of how many pictures the scores are.
+    `measured` is of how many images the scores are.
     """
     n, square = len(source), f"{source.spec.size}x{source.spec.size}"
     return {
-        "pictures": f"{n:,} of {source.short_title}, {square}, scaled from the largest centred square (Lanczos) where "
+        "images": f"{n:,} of {source.short_title}, {square}, scaled from the largest centred square (Lanczos) where "
         "not so",
         "n": n,
         "size": source.spec.size,
         "part": source.part,
         **ways,
         "outputs": "rounded to 8 bits, 0 to 255, as a person gets them, and compared so",
-        "intervals": f"95 %: percentiles of a bootstrap over pictures, {metrics.RESAMPLES:,} times, seed 0, wider for "
-        "few pictures by Student's t; differences picture by picture. Of the choice of pictures alone, not of another "
+        "intervals": f"95 %: percentiles of a bootstrap over images, {metrics.RESAMPLES:,} times, seed 0, wider for "
+        "few images by Student's t; differences image by image. Of the choice of images alone, not of another "
         "training; and each by itself: of twenty differences that are none, one looks sure"
         if measured >= metrics.FEWEST
-        else f"none: of fewer than {metrics.FEWEST} pictures no interval can be told",
+        else f"none: of fewer than {metrics.FEWEST} images no interval can be told",
         "checkerboard": "power at the frequencies that repeat every 2, 4 and 8 pixels over that of their neighbours, "
-        "the largest of the three; about 1 or less is none; 8-bit pictures in Hann windows of up to 64 pixels, "
+        "the largest of the three; about 1 or less is none; 8-bit images in Hann windows of up to 64 pixels, "
         "channels added",
         "versions": {
             "ganvas": ganvas.__version__,
@@ -61,8 +61,8 @@ def mode_of(method: nn.Module) -> str:
     """What evaluation does to the layers that behave otherwise in training."""
     kinds = {
         "batch norm by the running statistics of training": nn.BatchNorm2d | nn.BatchNorm1d,
-        "instance norm by picture, as in training": nn.InstanceNorm2d,
-        "group norm by picture, as in training": nn.GroupNorm,
+        "instance norm by image, as in training": nn.InstanceNorm2d,
+        "group norm by image, as in training": nn.GroupNorm,
         "dropout off": nn.Dropout,
     }
     said = [words for words, kind in kinds.items() if any(isinstance(layer, kind) for layer in method.modules())]
@@ -90,4 +90,4 @@ def sets_of(features: Features | None, wanted: str) -> dict[str, str]:
     if features is None:
         return {}
     both = f"{features.title('FID')} and {features.title('KID')}"
-    return {"sets": f"{both} between a model's pictures and {wanted}: {features.protocol}"}
+    return {"sets": f"{both} between a model's images and {wanted}: {features.protocol}"}

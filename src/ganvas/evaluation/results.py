@@ -1,4 +1,4 @@
-"""What judging models leaves behind: numbers with how they were found, a row for each picture, and pictures."""
+"""What judging models leaves behind: numbers with how they were found, a row for each image, and images."""
 
 import csv
 import io
@@ -16,11 +16,11 @@ from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.evaluation.statistics import Judged, Score, Sheet, Shown
 from ganvas.imaging import images
 
-NUMBERS, TABLE, TIMES, PICTURES = "metrics.json", "metrics.csv", "timing.json", "pictures"
-VERSION = 1  # of the form of metrics.json
+NUMBERS, TABLE, TIMES, IMAGES = "metrics.json", "metrics.csv", "timing.json", "images"
+VERSION = 2  # of the form of metrics.json
 _LONGEST = 80  # letters of a name in that of a file, which may have 255 bytes in all
 
-Kind = Literal["pairs", "pictures", "unpaired", "style", "drawn"]
+Kind = Literal["pairs", "images", "unpaired", "style", "drawn"]
 
 
 @dataclass(kw_only=True)
@@ -30,19 +30,19 @@ class Evaluation:
     Attributes:
         kind: by what they were judged: pairs; nothing, for there were no targets; two sets without pairs; a style; or
             what they draw.
-        data: the pictures, in words.
+        data: the images, in words.
         models: who was judged.
         baselines: who stands beside them, and what that means.
         protocol: how, by aspect.
         scores: the numbers.
         notes: what is to be known before the numbers are believed.
-        values: picture by picture, (N,) each, by answer and measure: `pix2pix SSIM`, `input SSIM`.
-        numbers: which pictures these are; `names` those of their files, as far as they have any.
-        shown: pictures to look at with the answers to them.
-        sheets: further pictures to look at, by name.
+        values: image by image, (N,) each, by answer and measure: `pix2pix SSIM`, `input SSIM`.
+        numbers: which images these are; `names` those of their files, as far as they have any.
+        shown: images to look at with the answers to them.
+        sheets: further images to look at, by name.
         checkerboards: by answer, what stands out by period in pixels.
-        classes: by model that draws, how many pictures were judged to be of each class.
-        milliseconds: by model, what a picture took in the network; not part of the numbers, for it is another each
+        classes: by model that draws, how many images were judged to be of each class.
+        milliseconds: by model, what an image took in the network; not part of the numbers, for it is another each
             time.
         device: where.
     """
@@ -73,7 +73,7 @@ class Evaluation:
         return next(score for score in self.scores if score.name == name)
 
     def to_json(self) -> dict[str, Any]:
-        """All but times and pictures, as JSON values; what was found of each picture is in the table."""
+        """All but times and images, as JSON values; what was found of each image is in the table."""
         return {
             "version": VERSION,
             "kind": self.kind,
@@ -83,11 +83,11 @@ class Evaluation:
             "protocol": dict(self.protocol),
             "notes": list(self.notes),
             "scores": [score.to_json([model.name for model in self.models]) for score in self.scores],
-            "pictures": [
+            "images": [
                 {"number": one.number, "name": one.name, "why": list(one.why), "files": _files(one)}
                 for one in self.shown
             ],
-            "columns": list(self.shown[0].pictures) if self.shown else [],
+            "columns": list(self.shown[0].images) if self.shown else [],
             "sheets": _sheets(self.sheets),
             "checkerboards": {
                 answer: {str(period): value for period, value in periods.items()}
@@ -97,10 +97,10 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """A row for each picture, as CSV."""
+        """A row for each image, as CSV."""
         written = io.StringIO()
         table = csv.writer(written, lineterminator="\n")
-        table.writerow(["picture", "name", *self.values])
+        table.writerow(["image", "name", *self.values])
         rows = itertools.zip_longest(*(column.tolist() for column in self.values.values()), fillvalue="")
         for number, name, row in itertools.zip_longest(self.numbers, self.names, rows, fillvalue=""):
             table.writerow([number, name, *row])
@@ -108,7 +108,7 @@ class Evaluation:
 
 
 def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
-    """Write numbers, table, times and pictures into an existing folder; where, by name.
+    """Write numbers, table, times and images into an existing folder; where, by name.
 
     What an earlier evaluation left in the folder is taken away, its numbers first; these are written last, so that
     where they are, all is.
@@ -127,23 +127,23 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
     for name, sheet in found.sheets.items():
         paths[name] = folder / sheets[name]
         images.write(paths[name], sheet.drawn())
-    for old in (folder / PICTURES).glob("[0-9]*-*.png"):
+    for old in (folder / IMAGES).glob("[0-9]*-*.png"):
         old.unlink()
     if found.shown:
-        paths["pictures"] = make_folder(folder / PICTURES)
+        paths["images"] = make_folder(folder / IMAGES)
     for one in found.shown:
-        for (_, picture), file in zip(one.pictures.items(), _files(one).values(), strict=True):
-            images.write(folder / file, picture)
+        for (_, image), file in zip(one.images.items(), _files(one).values(), strict=True):
+            images.write(folder / file, image)
     paths["numbers"] = folder / NUMBERS
     write_whole(paths["numbers"], json.dumps(found.to_json(), indent=1, allow_nan=False).encode())
     return paths
 
 
 def _files(one: Shown) -> dict[str, str]:
-    """Where each answer to a picture goes; numbered, for names may differ in what no file name can hold."""
+    """Where each answer to an image goes; numbered, for names may differ in what no file name can hold."""
     return {
-        answer: f"{PICTURES}/{one.number:05d}{one.way}-{place}-{_plain(answer)}.png"
-        for place, answer in enumerate(one.pictures)
+        answer: f"{IMAGES}/{one.number:05d}{one.way}-{place}-{_plain(answer)}.png"
+        for place, answer in enumerate(one.images)
     }
 
 

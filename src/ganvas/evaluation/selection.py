@@ -1,4 +1,4 @@
-"""Which of many pictures are shown of an evaluation, and how they lie."""
+"""Which of many images are shown of an evaluation, and how they lie."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ganvas.evaluation.statistics import Measure
 
-EVENLY = 8  # pictures that nobody chose
+EVENLY = 8  # images that nobody chose
 EXTREME = 2  # best and worst, for each model by each measure; and where models disagree most
-MOST = 64  # pictures in all: of twenty models nobody looks at the best and the worst of each
+MOST = 64  # images in all: of twenty models nobody looks at the best and the worst of each
 
 
 def choose(
@@ -23,7 +23,7 @@ def choose(
     Args:
         columns: by the name of a measure, the numbers of each answer (n,).
         measures: those to choose by.
-        models: whose pictures are chosen.
+        models: whose images are chosen.
         n: how many there are.
     """
     why = dict[int, list[str]]()
@@ -59,7 +59,7 @@ def evenly(n: int, most: int) -> list[int]:
 
 
 def bands(groups: Sequence[Sequence[Tensor]], across: int) -> Tensor:
-    """Pictures (K, C, H, W) each with its K kinds under each other, `across` to a row; white where a row lacks some."""
+    """Images (K, C, H, W) each with its K kinds under each other, `across` to a row; white where a row lacks some."""
     rows = []
     for group in groups:
         for start in range(0, len(group), across):

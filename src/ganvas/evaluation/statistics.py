@@ -10,11 +10,11 @@ from ganvas import metrics
 from ganvas.imaging import images
 
 INPUT = "input"  # the name of who does nothing
-MEAN_PICTURE = "mean picture"  # of who answers the same whatever is asked
+MEAN_IMAGE = "mean image"  # of who answers the same whatever is asked
 TARGET = "target"  # what is wanted
-TRAINING = "training pictures"  # as good as drawn ones can be
+TRAINING = "training images"  # as good as drawn ones can be
 PAINTING = "painting"  # in whose style something is to be
-OTHERS = (INPUT, MEAN_PICTURE, TARGET, TRAINING, PAINTING)  # what no model may be called
+OTHERS = (INPUT, MEAN_IMAGE, TARGET, TRAINING, PAINTING)  # what no model may be called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,11 @@ class Measure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureMeasure(Measure):
-    """A way to hold pictures against what they should be, one by one.
+class ImageMeasure(Measure):
+    """A way to hold images against what they should be, one by one.
 
     Attributes:
-        of: from two sets of uint8 pictures (N, C, H, W) to a number for each (N,).
+        of: from two sets of uint8 images (N, C, H, W) to a number for each (N,).
         smallest: pixels of the shorter side below which it cannot be had.
     """
 
@@ -56,40 +56,40 @@ class PictureMeasure(Measure):
 
 
 MEASURES = (
-    PictureMeasure(
+    ImageMeasure(
         name="MSE", better="lower", digits=".3g", meaning="mean squared error of values 0 to 1",
         of=metrics.squared_error,
     ),
-    PictureMeasure(
+    ImageMeasure(
         name="MAE", unit="levels", better="lower", digits=".2f", meaning="mean absolute error in grey levels, 0 to 255",
         of=metrics.absolute_error,
     ),
-    PictureMeasure(
+    ImageMeasure(
         name="PSNR", unit="dB", better="higher", digits=".2f", meaning="peak of the signal over the error",
         of=metrics.signal_to_noise,
     ),
-    PictureMeasure(
+    ImageMeasure(
         name="SSIM", better="higher", digits=".4f", meaning="likeness of structure in small windows",
         of=metrics.structural_similarity,
     ),
-    PictureMeasure(
+    ImageMeasure(
         name="MS-SSIM", better="higher", digits=".4f", meaning="the same at five scales, each half of the one before",
         of=metrics.multi_scale_similarity, smallest=metrics.MS_SSIM_SMALLEST,
     ),
 )  # fmt: skip
 CYCLE = replace(MEASURES[1], name="cycle error", meaning="mean absolute error in grey levels, there and back again")
 IDENTITY = replace(
-    MEASURES[1], name="identity error", meaning="how much a picture changes that is of the wanted kind already"
+    MEASURES[1], name="identity error", meaning="how much an image changes that is of the wanted kind already"
 )
 CHECKERBOARD = Measure(
     name="checkerboard", better="about 1 or less", digits=".3g",
-    meaning="what doublings left in the pictures, at the period of 2, 4 or 8 pixels where it stands out most",
+    meaning="what doublings left in the images, at the period of 2, 4 or 8 pixels where it stands out most",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over pictures with both ends of its 95 % interval, None where there is none."""
+    """A mean over images with both ends of its 95 % interval, None where there is none."""
 
     value: float
     low: float | None = None
@@ -108,7 +108,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much one answer differs from another: the mean of first minus second, picture by picture."""
+    """By how much one answer differs from another: the mean of first minus second, image by image."""
 
     first: str
     second: str
@@ -121,10 +121,10 @@ class Score:
 
     Attributes:
         measure: what was measured.
-        n: of how many pictures.
+        n: of how many images.
         values: by answer; one that has no such number is missing.
         differences: between models, and of each model to each baseline.
-        each: whether it is a mean over pictures whose own numbers are in the table.
+        each: whether it is a mean over images whose own numbers are in the table.
         way: of models that go both ways without pairs, `ab` or `ba`; else empty.
     """
 
@@ -182,7 +182,7 @@ class Score:
         gain = self._gain(mean.value)
         word, by = "better" if gain > 0 else "worse", measure.written(abs(gain))
         if mean.low is None or mean.high is None:
-            few = "one picture" if self.n == 1 else f"{self.n} pictures"
+            few = "one image" if self.n == 1 else f"{self.n} images"
             sure = f"of {few} nobody can say how surely, {n}"
             return f"{first} is {word} than {second} in {self.name} by {by}; {sure}"
         low, high = sorted((self._gain(mean.low), self._gain(mean.high)))
@@ -218,7 +218,7 @@ def _negative(mean: Mean) -> Mean:
 
 def _named(answer: str) -> str:
     """An answer as it stands in a sentence."""
-    return f"the {answer}" if answer in (INPUT, MEAN_PICTURE) else answer
+    return f"the {answer}" if answer in (INPUT, MEAN_IMAGE) else answer
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ class Judged:
         method: what it is of, and `step` after how many steps.
         parameters: how many numbers it works with.
         megabytes: of its file.
-        size: pixels of the pictures that it learned from.
-        learned: whether it learned from these pictures, in words.
+        size: pixels of the images that it learned from.
+        learned: whether it learned from these images, in words.
         mode: what evaluation does to layers that behave otherwise in training.
     """
 
@@ -247,37 +247,37 @@ class Judged:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture that is shown with all answers to it.
+    """An image that is shown with all answers to it.
 
     Attributes:
         number: which it is.
         name: of its file; empty where it has none.
         why: why it is shown, in words.
-        pictures: uint8 (C, H, W), by answer, in the order in which they are shown.
-        way: of two kinds without pairs, of which it is, `ab` or `ba`; each has a picture number 0.
+        images: uint8 (C, H, W), by answer, in the order in which they are shown.
+        way: of two kinds without pairs, of which it is, `ab` or `ba`; each has an image number 0.
     """
 
     number: int
     name: str
     why: tuple[str, ...] = ()
-    pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    images: Mapping[str, Tensor] = field(default_factory=dict)
     way: str = ""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures side by side.
+    """Images side by side.
 
     Attributes:
-        pictures: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W).
         across: how many to a row.
         side: pixels to which small ones are enlarged.
     """
 
-    pictures: Tensor
+    images: Tensor
     across: int
     side: int = 64
 
     def drawn(self) -> Tensor:
-        """All of them as one picture, uint8 (C, H, W)."""
-        return images.grid(images.fitted(self.pictures, side=self.side), columns=self.across)
+        """All of them as one image, uint8 (C, H, W)."""
+        return images.grid(images.fitted(self.images, side=self.side), columns=self.across)

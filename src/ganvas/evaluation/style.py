@@ -1,4 +1,4 @@
-"""How good a model of style is: how near its pictures come to the painting, and what they keep of the photograph.
+"""How good a model of style is: how near its images come to the painting, and what they keep of the photograph.
 
 The two pull against each other, so neither says anything alone: who does nothing keeps all content, and who hangs the
 painting in place of the photograph has all its style.
@@ -15,7 +15,7 @@ from torch import Tensor
 from ganvas import metrics
 from ganvas.checkpoint import Model
 from ganvas.core.optim import evaluating
-from ganvas.data.batch import Images, Source
+from ganvas.data.batch import ImageBatch, Source
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError
 from ganvas.evaluation.comparing import compared
@@ -24,7 +24,7 @@ from ganvas.evaluation.perceptual import vgg_measure
 from ganvas.evaluation.protocol import formulas, protocol_of
 from ganvas.evaluation.results import Evaluation
 from ganvas.evaluation.selection import bands, choose, evenly
-from ganvas.evaluation.statistics import INPUT, PAINTING, PictureMeasure, Sheet, Shown
+from ganvas.evaluation.statistics import INPUT, PAINTING, ImageMeasure, Sheet, Shown
 from ganvas.evaluation.translation import Spectra, alike
 from ganvas.imaging.images import in_channels, scaled, to_signed
 from ganvas.inference.translate import Translator
@@ -59,7 +59,7 @@ class Style:
 
 def evaluate_style(
     models: Mapping[str, Model],
-    photographs: Source[Images],
+    photographs: Source[ImageBatch],
     styles: Sequence[Style],
     *,
     vgg: VGG19,
@@ -80,7 +80,7 @@ def evaluate_style(
 
     Raises:
         DataError: if one model paints in grey and another in colour.
-        ModelError: if a model does not translate, or none of its pictures is one.
+        ModelError: if a model does not translate, or none of its images is one.
     """
     painting = _Painting(models, photographs, styles, vgg)
     known = [judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()]
@@ -144,7 +144,7 @@ class _Painting:
     """The same photographs put to several models, each to be painted in its style."""
 
     def __init__(
-        self, models: Mapping[str, Model], photographs: Source[Images], styles: Sequence[Style], vgg: VGG19
+        self, models: Mapping[str, Model], photographs: Source[ImageBatch], styles: Sequence[Style], vgg: VGG19
     ) -> None:
         """See what each model takes.
 
@@ -225,7 +225,7 @@ def _square(painting: Tensor, size: int) -> Tensor:
     return scaled(painting[..., top : top + side, left : left + side], size, size)
 
 
-def _style(vgg: VGG19) -> PictureMeasure:
+def _style(vgg: VGG19) -> ImageMeasure:
     def of(made: Tensor, wanted: Tensor) -> Tensor:
         return metrics.style_distance(vgg, made, metrics.style_of(vgg, wanted))
 
@@ -234,5 +234,5 @@ def _style(vgg: VGG19) -> PictureMeasure:
         "difference to the painting's over the painting's own square, averaged over layers; of several paintings the "
         "mean of their matrices is wanted; 0 is the painting's style, 1 none at all"
     )
-    meaning = "how far what goes together in the picture is from what goes together in the painting"
-    return PictureMeasure(name="style distance", better="lower", digits=".4f", meaning=meaning, of=of, formula=formula)
+    meaning = "how far what goes together in the image is from what goes together in the painting"
+    return ImageMeasure(name="style distance", better="lower", digits=".4f", meaning=meaning, of=of, formula=formula)

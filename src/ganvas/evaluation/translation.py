@@ -1,4 +1,4 @@
-"""How good models are that translate: their pictures against what they should be, or there and back again."""
+"""How good models are that translate: their images against what they should be, or there and back again."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.checkpoint import Model
-from ganvas.data.batch import Pairs, Source
+from ganvas.data.batch import PairBatch, Source
 from ganvas.data.progress import Track, silently
 from ganvas.evaluation.comparing import LEAST, compared, distances
 from ganvas.evaluation.outputs import Answering, Broken, device_of, judged, require_kind, rows_at_once
@@ -22,11 +22,11 @@ from ganvas.evaluation.selection import bands, choose, evenly
 from ganvas.evaluation.statistics import (
     CHECKERBOARD,
     INPUT,
-    MEAN_PICTURE,
+    MEAN_IMAGE,
     MEASURES,
     TARGET,
+    ImageMeasure,
     Mean,
-    PictureMeasure,
     Score,
     Sheet,
     Shown,
@@ -43,11 +43,11 @@ Direction = Literal["ab", "ba"]
 
 def evaluate_pairs(
     models: Mapping[str, Model],
-    source: Source[Pairs],
+    source: Source[PairBatch],
     *,
     direction: Direction = "ab",
     task: str = "",
-    measures: Sequence[PictureMeasure] = MEASURES,
+    measures: Sequence[ImageMeasure] = MEASURES,
     features: Features | None = None,
     learned: Mapping[str, str] | None = None,
     wanted: bool = True,
@@ -61,14 +61,14 @@ def evaluate_pairs(
         direction: `ba` for targets to sources.
         task: what made the pairs, which knows how to show them.
         measures: how they are held against each other.
-        features: what looks at all pictures as a set, for FID and KID; None for neither.
+        features: what looks at all images as a set, for FID and KID; None for neither.
         learned: by model, what is to be said of whether it learned from these.
-        wanted: whether the targets mean anything; if not, there are pictures and no scores.
+        wanted: whether the targets mean anything; if not, there are images and no scores.
         track: shows what long work has done.
 
     Raises:
         DataError: if the pairs are not of a model's kind.
-        ModelError: if a model does not translate, or none of its pictures is one.
+        ModelError: if a model does not translate, or none of its images is one.
         SettingError: if it does not go in that direction.
     """
     for model in models.values():
@@ -85,13 +85,13 @@ def evaluate_pairs(
     for numbers, answers in asking.parts(track):
         target = answers.get(TARGET)
         if target is not None and mean is not None:
-            answers[MEAN_PICTURE] = mean.expand_as(target)
+            answers[MEAN_IMAGE] = mean.expand_as(target)
         for measure in measures:
             assert target is not None
             for answer, made in answers.items():
                 if answer != TARGET:
                     columns[measure.name].setdefault(answer, []).append(measure.of(made, target))
-        spectra.add({answer: made for answer, made in answers.items() if answer != MEAN_PICTURE})
+        spectra.add({answer: made for answer, made in answers.items() if answer != MEAN_IMAGE})
         if features:
             for answer in (*models, TARGET):
                 seen.setdefault(answer, []).append(seen_by(features, answers[answer]))
@@ -113,12 +113,12 @@ def evaluate_pairs(
     chosen = choose(table, measures, list(models), len(measured))
     names = [source.name_of(number) for number in measured]
     return Evaluation(
-        kind="pairs" if wanted else "pictures",
+        kind="pairs" if wanted else "images",
         data=source.short_title,
         models=known,
         baselines=_baselines(task, wanted=wanted),
         protocol=protocol_of(
-            source, {"direction": direction, "task": task or "none: pairs of pictures"}, measured=len(measured)
+            source, {"direction": direction, "task": task or "none: pairs of images"}, measured=len(measured)
         )
         | {"colour": colours_of(source.spec, task), **(FORMULAS if wanted else {})}
         | formulas([*measures, SWD] if patches else measures)
@@ -145,25 +145,25 @@ def _baselines(task: str, *, wanted: bool) -> dict[str, str]:
         return {INPUT: "the input, as it looks"}
     return {
         INPUT: doing_nothing(task),
-        MEAN_PICTURE: "the mean of these targets: the best that one picture can be as the answer to all",
+        MEAN_IMAGE: "the mean of these targets: the best that one image can be as the answer to all",
         TARGET: "what is wanted; here for its own checkerboard",
     }
 
 
 @dataclass
 class _Asking:
-    """The same pictures put to several models.
+    """The same images put to several models.
 
     Attributes:
         models: by name.
-        source: the pictures and what is wanted.
+        source: the images and what is wanted.
         direction: which way.
         task: how to show them.
         wanted: whether the targets mean anything.
     """
 
     models: Mapping[str, Model]
-    source: Source[Pairs]
+    source: Source[PairBatch]
     direction: Direction
     task: str
     wanted: bool
@@ -174,7 +174,7 @@ class _Asking:
         self.device = str(device_of(next(iter(self.models.values())).method))
 
     def parts(self, track: Track) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """Numbers of pictures, and all answers to them; without those to which a model's was no picture."""
+        """Numbers of images, and all answers to them; without those to which a model's was no image."""
         at_once, n = rows_at_once(self.source.spec), len(self.source)
         starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description="translating")
         for start in starts:
@@ -188,7 +188,7 @@ class _Asking:
     def answers(self, numbers: Sequence[int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Input, what each model makes of it, and target, as a person would look at them, uint8 (N, C, H, W).
 
-        And by model (N,) whether it was a picture at all.
+        And by model (N,) whether it was an image at all.
         """
         pairs = self.source.rows(numbers)
         there = self.direction == "ab"
@@ -213,22 +213,22 @@ class _Asking:
         return (total / n).round().to(torch.uint8)
 
     def looked_at(self, number: int) -> dict[str, Tensor]:
-        """All answers to one picture, uint8 (C, H, W)."""
+        """All answers to one image, uint8 (C, H, W)."""
         return {answer: made[0] for answer, made in self.answers([number])[0].items()}
 
     def sheet(self) -> Sheet:
-        """Input, answers and target under each other, of pictures evenly taken."""
+        """Input, answers and target under each other, of images evenly taken."""
         across = samples.columns(self.source.spec.size)
         rows = evenly(len(self.source), 2 * across)
         return Sheet(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 
     def milliseconds(self) -> dict[str, float]:
-        """By model, what a picture took in the network."""
+        """By model, what an image took in the network."""
         return {name: answering.milliseconds for name, answering in self.answering.items()}
 
 
 def alike(*kinds: Tensor) -> list[Tensor]:
-    """The same pictures (N, C, H, W) with as many channels each: grey spread over three where any is in colour."""
+    """The same images (N, C, H, W) with as many channels each: grey spread over three where any is in colour."""
     channels = max(kind.shape[1] for kind in kinds)
     return [kind.expand(-1, channels, -1, -1) for kind in kinds]
 
@@ -240,9 +240,9 @@ class Spectra:
         """Begin with none."""
         self.sums = dict[str, Tensor]()
 
-    def add(self, pictures: Mapping[str, Tensor]) -> None:
-        """Uint8 pictures (N, C, H, W) of a part, by answer."""
-        for name, part in pictures.items():
+    def add(self, images: Mapping[str, Tensor]) -> None:
+        """Uint8 images (N, C, H, W) of a part, by answer."""
+        for name, part in images.items():
             self.sums[name] = self.sums.get(name, torch.zeros(())) + metrics.power_spectrum(part) * len(part)
 
     def periods(self) -> dict[str, dict[int, float]]:

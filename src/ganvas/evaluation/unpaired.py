@@ -1,4 +1,4 @@
-"""How good models are that translate between two kinds of pictures without pairs: there and back again."""
+"""How good models are that translate between two kinds of images without pairs: there and back again."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.checkpoint import Model
-from ganvas.data.batch import Images, Source
+from ganvas.data.batch import ImageBatch, Source
 from ganvas.data.progress import Track, silently
 from ganvas.evaluation.comparing import LEAST, compared, distances
 from ganvas.evaluation.outputs import Answering, Broken, device_of, judged, require_kind, rows_at_once
@@ -18,7 +18,7 @@ from ganvas.evaluation.perceptual import seen_by
 from ganvas.evaluation.protocol import formulas, protocol_of, sets_of
 from ganvas.evaluation.results import Evaluation
 from ganvas.evaluation.selection import bands, choose, evenly
-from ganvas.evaluation.statistics import CYCLE, IDENTITY, INPUT, TARGET, PictureMeasure, Score, Sheet, Shown
+from ganvas.evaluation.statistics import CYCLE, IDENTITY, INPUT, TARGET, ImageMeasure, Score, Sheet, Shown
 from ganvas.evaluation.translation import Direction, Spectra, alike
 from ganvas.inference.translate import Translator
 from ganvas.metrics.features import Features
@@ -29,22 +29,22 @@ _BACK: dict[str, Direction] = {"ab": "ba", "ba": "ab"}
 
 def evaluate_unpaired(
     models: Mapping[str, Model],
-    source: Source[Images],
-    target: Source[Images],
+    source: Source[ImageBatch],
+    target: Source[ImageBatch],
     *,
     features: Features | None = None,
     learned: Mapping[str, str] | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Translate the pictures of each kind to the other and back; without partners nobody can say how they should look.
+    """Translate the images of each kind to the other and back; without partners nobody can say how they should look.
 
-    The cycle error is what a picture lost on the way there and back, the identity error what a picture loses that is
+    The cycle error is what an image lost on the way there and back, the identity error what an image loses that is
     of the wanted kind already; both with bytes in between, as a person would have them. SWD, and with `features` FID
-    and KID, are those of what a model made to the pictures of the wanted kind.
+    and KID, are those of what a model made to the images of the wanted kind.
 
     Raises:
-        DataError: if the pictures are not of a model's kind.
-        ModelError: if a model does not go both ways, or none of its pictures is one.
+        DataError: if the images are not of a model's kind.
+        ModelError: if a model does not go both ways, or none of its images is one.
         SettingError: the same.
     """
     sides = {"ab": source, "ba": target}
@@ -63,7 +63,7 @@ def evaluate_unpaired(
         for way in [ways[direction if measure is CYCLE else _BACK[direction]]]
         if way.columns[measure.name]
     }
-    named: dict[str, PictureMeasure] = {CYCLE.name: CYCLE, IDENTITY.name: IDENTITY}
+    named: dict[str, ImageMeasure] = {CYCLE.name: CYCLE, IDENTITY.name: IDENTITY}
     scores = [compared(named[name], of_each, list(models), way=way) for (name, way), of_each in columns.items()]
     for direction, way in ways.items():
         scores += way.set_scores(features)
@@ -73,14 +73,14 @@ def evaluate_unpaired(
         kind="unpaired",
         data=f"{source.short_title} and {target.short_title}",
         models=known,
-        baselines={INPUT: "the pictures as they are", TARGET: "pictures of the wanted kind"},
+        baselines={INPUT: "the images as they are", TARGET: "images of the wanted kind"},
         protocol=protocol_of(
             source, {"direction": "both, there and back again", "other kind": target.short_title},
             measured=max(len(there.measured), len(back.measured)),
         )
-        | {"paired scores": "none: without pairs nobody can say how a picture should look"}
+        | {"paired scores": "none: without pairs nobody can say how an image should look"}
         | formulas([SWD] if any(score.measure is SWD for score in scores) else [])
-        | sets_of(features, "pictures of the wanted kind"),
+        | sets_of(features, "images of the wanted kind"),
         scores=scores,
         notes=[*there.notes, *back.notes],
         values={
@@ -110,9 +110,11 @@ def _both(there: "_Way", back: "_Way") -> list[str]:
 
 
 class _Way:
-    """One of the two ways: pictures of a kind, what models make of them, and what comes back."""
+    """One of the two ways: images of a kind, what models make of them, and what comes back."""
 
-    def __init__(self, models: Mapping[str, Model], side: Source[Images], other: Source[Images], direction: str):
+    def __init__(
+        self, models: Mapping[str, Model], side: Source[ImageBatch], other: Source[ImageBatch], direction: str
+    ):
         """Nothing is gone yet."""
         self.models, self.side, self.other, self.direction = models, side, other, direction
         self.answering = {name: Answering(model) for name, model in models.items()}
@@ -125,7 +127,7 @@ class _Way:
         self.apart = dict[str, Sliced]()
 
     def go(self, features: Features | None, track: Track) -> None:
-        """All pictures there and back, measured."""
+        """All images there and back, measured."""
         at_once, n = rows_at_once(self.side.spec), len(self.side)
         starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description=f"translating {self.direction}")
         columns: dict[str, dict[str, list[Tensor]]] = {CYCLE.name: {}, IDENTITY.name: {}}
@@ -146,11 +148,11 @@ class _Way:
                     columns[IDENTITY.name].setdefault(name, []).append(IDENTITY.of(same[name][kept], given[kept]))
             self.spectra.add({INPUT: given[kept], **{name: made[name][kept] for name in self.models}})
             if features:
-                for name, pictures in {INPUT: given, **made}.items():
-                    seen.setdefault(name, []).append(seen_by(features, pictures[kept]))
+                for name, images in {INPUT: given, **made}.items():
+                    seen.setdefault(name, []).append(seen_by(features, images[kept]))
             if patches:
                 both = {INPUT: given, **made}
-                patches.add(dict(zip(both, alike(*(pictures[kept] for pictures in both.values())), strict=True)))
+                patches.add(dict(zip(both, alike(*(images[kept] for images in both.values())), strict=True)))
         self.notes = self.broken.notes()
         self.milliseconds = {name: answering.milliseconds for name, answering in self.answering.items()}
         self.columns = {
@@ -166,7 +168,7 @@ class _Way:
     def _answers(
         self, given: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """By model: what it makes of pictures, what comes back, what stays the same, and whether these are pictures."""
+        """By model: what it makes of images, what comes back, what stays the same, and whether these are images."""
         made, back, same, whole = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
         other = _BACK[self.direction]
         for name in self.models:
@@ -179,7 +181,7 @@ class _Way:
         return made, back, same, whole
 
     def _add_wanted(self, features: Features | None, patches: metrics.Patches | None) -> None:
-        """What pictures of the wanted kind look like, for what is held against them as a set."""
+        """What images of the wanted kind look like, for what is held against them as a set."""
         at_once = rows_at_once(self.other.spec)
         seen = list[Tensor]()
         for part in self.other.parts(at_once):
@@ -202,20 +204,20 @@ class _Way:
         return scores
 
     def names(self) -> list[str]:
-        """Those of the files of the measured pictures."""
+        """Those of the files of the measured images."""
         return [self.side.name_of(number) for number in self.measured]
 
     def looked_at(self, number: int) -> dict[str, Tensor]:
-        """A picture, what each model makes of it, and what comes back, uint8 (C, H, W)."""
+        """An image, what each model makes of it, and what comes back, uint8 (C, H, W)."""
         given = self.side.rows([number]).images
         made, back, _, _ = self._answers(given)
         kinds = {INPUT: given}
         for name in self.models:
             kinds |= {name: made[name], f"{name} and back": back[name]}
-        return {answer: pictures[0] for answer, pictures in zip(kinds, alike(*kinds.values()), strict=True)}
+        return {answer: images[0] for answer, images in zip(kinds, alike(*kinds.values()), strict=True)}
 
     def shown(self) -> list[Shown]:
-        """Pictures evenly taken, and those that lost least and most."""
+        """Images evenly taken, and those that lost least and most."""
         chosen = choose(self.columns, [CYCLE], list(self.models), len(self.measured))
         names = self.names()
         return [
@@ -225,7 +227,7 @@ class _Way:
         ]  # fmt: skip
 
     def sheet(self) -> Tensor:
-        """Picture, what was made of it and what came back, under each other; uint8 (N, C, H, W)."""
+        """Image, what was made of it and what came back, under each other; uint8 (N, C, H, W)."""
         across = samples.columns(self.side.spec.size)
         rows: Sequence[int] = evenly(len(self.side), across)
         return bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across)

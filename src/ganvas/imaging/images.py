@@ -1,6 +1,6 @@
 """The only place where pixels change range or layout.
 
-Inside ganvas a picture is a tensor of shape (C, H, W), C = 1 (grey) or 3 (sRGB):
+Inside ganvas an image is a tensor of shape (C, H, W), C = 1 (grey) or 3 (sRGB):
 uint8 in 0..255 at rest, float in -1..1 where networks see it. Files are read as a person would see them:
 turned as EXIF says, in sRGB whatever profile they carry, transparency laid on white or kept apart.
 """
@@ -25,11 +25,11 @@ _FORMATS = {  # Pillow's names of them; to ask Pillow would make it load all of 
     ".gif": "GIF",
 }  # fmt: skip
 EXTENSIONS = frozenset(_FORMATS)
-MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not a picture
+MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not an image
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
-ON_A_SHEET = 256  # pixels a side of a picture at most: sixteen of 1024 fit no screen, and as a film no memory
+ON_A_SHEET = 256  # pixels a side of an image at most: sixteen of 1024 fit no screen, and as a film no memory
 
-_RESIZED = 2**26  # numbers that are resized at once, to bound memory; 256 pictures of 256 pixels in colour are fewer
+_RESIZED = 2**26  # numbers that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
 _WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
 _QUALITY: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: colours as sharp as lightness
@@ -53,7 +53,7 @@ def to_bytes(signed: Tensor) -> Tensor:
 
 
 def in_channels(pixels: Tensor, channels: int) -> Tensor:
-    """A uint8 picture (1 or 3, H, W) as (`channels`, H, W): grey spread over three, or colours weighed by BT.601.
+    """A uint8 image (1 or 3, H, W) as (`channels`, H, W): grey spread over three, or colours weighed by BT.601.
 
     The weighing is in Pillow's arithmetic, so that it is what reading in grey gives.
     """
@@ -70,7 +70,7 @@ def in_channels(pixels: Tensor, channels: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A picture's file that lies within another: its bytes, and a name to be shown."""
+    """An image's file that lies within another: its bytes, and a name to be shown."""
 
     name: str
     content: bytes
@@ -92,10 +92,10 @@ class Header:
 
 
 def read_header(path: File) -> Header:
-    """Open a picture without decoding it, which also finds most of what is no picture.
+    """Open an image without decoding it, which also finds most of what is no image.
 
     Raises:
-        DataError: if it cannot be opened as a picture, or is too large or too small.
+        DataError: if it cannot be opened as an image, or is too large or too small.
     """
     with opened(path) as image:
         width, height = image.size
@@ -112,10 +112,10 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def read_square(path: File, *, size: int, channels: int) -> Tensor:
-    """A picture as uint8 (channels, size, size): the largest centred square, scaled by Lanczos.
+    """An image as uint8 (channels, size, size): the largest centred square, scaled by Lanczos.
 
     Raises:
-        DataError: if the file is no picture, broken, too large or too small.
+        DataError: if the file is no image, broken, too large or too small.
     """
     with opened(path) as image:
         if size * 2 <= min(image.size):
@@ -125,24 +125,24 @@ def read_square(path: File, *, size: int, channels: int) -> Tensor:
 
 
 def read_halves(path: File, *, size: int, channels: int) -> tuple[Tensor, Tensor]:
-    """The left and the right half of a picture, each as `read_square` gives a whole one.
+    """The left and the right half of an image, each as `read_square` gives a whole one.
 
     Raises:
-        DataError: if the file is no picture, broken, too large or too small, or cannot be halved.
+        DataError: if the file is no image, broken, too large or too small, or cannot be halved.
     """
     with opened(path) as image:
         upright = _upright(image, channels)
     width, height = upright.size
     if width % 2 or width < 2 * MIN_SIDE:
-        raise DataError(f"{path}: {width}x{height} pixels; two pictures side by side have an even width")
+        raise DataError(f"{path}: {width}x{height} pixels; two images side by side have an even width")
     halves = (upright.crop((left, 0, left + width // 2, height)) for left in (0, width // 2))
     left, right = (_to_tensor(ImageOps.fit(half, (size, size), Image.Resampling.LANCZOS)) for half in halves)
     return left, right
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture whole, and what it takes to write it back as it came.
+class DecodedImage:
+    """An image whole, and what it takes to write it back as it came.
 
     Attributes:
         pixels: uint8 (1 or 3, H, W), grey or sRGB.
@@ -155,41 +155,43 @@ class Picture:
     dpi: tuple[float, float] | None = None
 
 
-def read(path: Path) -> Picture:
-    """A picture as it is: all of it, at its own size, of a film the first frame.
+def read(path: Path) -> DecodedImage:
+    """An image as it is: all of it, at its own size, of a film the first frame.
 
     Of 16 bits a channel the upper 8 are kept, and of several pages the first.
 
     Raises:
-        DataError: if the file is no picture, broken, too large or too small.
+        DataError: if the file is no image, broken, too large or too small.
     """
     with opened(path) as image:
-        return picture_of(image)
+        return image_of(image)
 
 
-def picture_of(image: Image.Image) -> Picture:
-    """The picture that an image of Pillow's shows; it is decoded here, and whatever Pillow raises is passed on."""
+def image_of(image: Image.Image) -> DecodedImage:
+    """The image that an image of Pillow's shows; it is decoded here, and whatever Pillow raises is passed on."""
     dpi = image.info.get("dpi")
     whole, alpha = _decoded(image)
     if dpi and whole.size != image.size:  # turned by a quarter
         dpi = (dpi[1], dpi[0])
-    return Picture(_to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi)))
+    return DecodedImage(
+        _to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi))
+    )
 
 
-def picture_from(image: object) -> Picture:
-    """The picture of a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W) or (H, W).
+def image_from(image: object) -> DecodedImage:
+    """The image of a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W) or (H, W).
 
     Raises:
         DataError: for anything else.
     """
     if isinstance(image, Image.Image):
-        return picture_of(image)
+        return image_of(image)
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3):
-        return picture_of(Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image))
+        return image_of(Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image))
     if isinstance(image, Tensor) and image.dtype == torch.uint8 and image.ndim in (2, 3):
         pixels = image[None] if image.ndim == 2 else image
         if pixels.shape[0] in (1, 3):
-            return Picture(pixels.cpu().contiguous())
+            return DecodedImage(pixels.cpu().contiguous())
     what = type(image).__name__
     if isinstance(image, np.ndarray | Tensor):
         what = f"{what} of shape {tuple(image.shape)} and {str(image.dtype).removeprefix('torch.')}"
@@ -198,17 +200,17 @@ def picture_from(image: object) -> Picture:
     )
 
 
-def on_white(picture: Picture) -> Tensor:
-    """The pixels, uint8 (1 or 3, H, W), with white where the picture is transparent."""
-    if picture.alpha is None:
-        return picture.pixels
-    clear = 255 - picture.alpha.int()  # (H, W)
-    return ((picture.pixels * (255 - clear) + 255 * clear + 127) // 255).to(torch.uint8)
+def on_white(image: DecodedImage) -> Tensor:
+    """The pixels, uint8 (1 or 3, H, W), with white where the image is transparent."""
+    if image.alpha is None:
+        return image.pixels
+    clear = 255 - image.alpha.int()  # (H, W)
+    return ((image.pixels * (255 - clear) + 255 * clear + 127) // 255).to(torch.uint8)
 
 
 @contextlib.contextmanager
 def opened(path: File) -> Iterator[Image.Image]:
-    """Open a picture, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
+    """Open an image, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
     try:
         with Image.open(io.BytesIO(path.content) if isinstance(path, Encoded) else path) as image:
             if min(image.size) < MIN_SIDE:
@@ -221,7 +223,7 @@ def opened(path: File) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; make it smaller first") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not a picture, whatever its name says") from error
+        raise DataError(f"{path}: not an image, whatever its name says") from error
     except Exception as error:  # Pillow's decoders raise about anything: OSError, struct.error, KeyError, ...
         raise DataError(f"{path}: broken ({error})") from error
 
@@ -235,7 +237,7 @@ def _upright(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _decoded(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Decode, turn as EXIF says, bring to sRGB; the picture in mode L or RGB, and its alpha where it has one."""
+    """Decode, turn as EXIF says, bring to sRGB; the image in mode L or RGB, and its alpha where it has one."""
     profile, grey = image.info.get("icc_profile"), _is_grey(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
@@ -291,7 +293,7 @@ def square(pixels: Tensor, *, size: int, channels: int) -> Tensor:
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:
-    """Scale square uint8 pictures (N, C, H, H) to (N, C, size, size), bicubic with antialiasing."""
+    """Scale square uint8 images (N, C, H, H) to (N, C, size, size), bicubic with antialiasing."""
     if pixels.shape[-1] == size:
         return pixels
     out = pixels.new_empty((*pixels.shape[:2], size, size))
@@ -303,36 +305,36 @@ def resize(pixels: Tensor, size: int) -> Tensor:
     return out
 
 
-def scaled(pictures: Tensor, height: int, width: int) -> Tensor:
-    """Float pictures (N, C, H, W) at that height and width, bicubic with antialiasing; may overshoot a little."""
-    if pictures.shape[-2:] == (height, width):
-        return pictures
-    return torch.nn.functional.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
+def scaled(images: Tensor, height: int, width: int) -> Tensor:
+    """Float images (N, C, H, W) at that height and width, bicubic with antialiasing; may overshoot a little."""
+    if images.shape[-2:] == (height, width):
+        return images
+    return torch.nn.functional.interpolate(images, (height, width), mode="bicubic", antialias=True)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def grid(pictures: Tensor, *, columns: int, gap: int = 2) -> Tensor:
-    """Lay uint8 pictures (N, C, H, W) out in rows of `columns`, on white, as one picture (C, H', W')."""
-    n, c, h, w = pictures.shape
+def grid(images: Tensor, *, columns: int, gap: int = 2) -> Tensor:
+    """Lay uint8 images (N, C, H, W) out in rows of `columns`, on white, as one image (C, H', W')."""
+    n, c, h, w = images.shape
     rows = -(-n // columns)
     sheet = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
-        sheet[:, y : y + h, x : x + w] = picture
+        sheet[:, y : y + h, x : x + w] = image
     return sheet
 
 
-def enlarge(pictures: Tensor, *, side: int = 64) -> Tensor:
-    """Repeat the pixels of (..., H, W) a whole number of times, so that a picture fills about `side` pixels."""
-    times = max(1, side // max(pictures.shape[-2:]))
-    return pictures.repeat_interleave(times, -2).repeat_interleave(times, -1)
+def enlarge(images: Tensor, *, side: int = 64) -> Tensor:
+    """Repeat the pixels of (..., H, W) a whole number of times, so that an image fills about `side` pixels."""
+    times = max(1, side // max(images.shape[-2:]))
+    return images.repeat_interleave(times, -2).repeat_interleave(times, -1)
 
 
-def fitted(pictures: Tensor, *, side: int = 64) -> Tensor:
-    """Square pictures (N, C, H, H) as they go on a sheet: small ones enlarged, those above `ON_A_SHEET` reduced."""
-    return enlarge(resize(pictures, min(ON_A_SHEET, pictures.shape[-1])), side=side)
+def fitted(images: Tensor, *, side: int = 64) -> Tensor:
+    """Square images (N, C, H, H) as they go on a sheet: small ones enlarged, those above `ON_A_SHEET` reduced."""
+    return enlarge(resize(images, min(ON_A_SHEET, images.shape[-1])), side=side)
 
 
 def format_of(path: Path) -> str:
@@ -344,28 +346,28 @@ def format_of(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in EXTENSIONS:
         known = ", ".join(sorted(EXTENSIONS))
-        raise UsageError(f"{path}: cannot write {ending or 'a picture without an ending'}; end it in {known}")
+        raise UsageError(f"{path}: cannot write {ending or 'an image without an ending'}; end it in {known}")
     return _FORMATS[ending]
 
 
-def write(path: Path, picture: Tensor, *, alpha: Tensor | None = None, dpi: tuple[float, float] | None = None) -> None:
-    """Write a uint8 picture (C, H, W) in the format that the ending names, whole or not at all.
+def write(path: Path, image: Tensor, *, alpha: Tensor | None = None, dpi: tuple[float, float] | None = None) -> None:
+    """Write a uint8 image (C, H, W) in the format that the ending names, whole or not at all.
 
     Args:
         path: the file.
-        picture: (1 or 3, H, W).
-        alpha: (H, W), or None for an opaque picture; a format without alpha gets the picture laid on white.
+        image: (1 or 3, H, W).
+        alpha: (H, W), or None for an opaque image; a format without alpha gets the image laid on white.
         dpi: pixels an inch in print, across and down.
 
     Raises:
-        UsageError: for an ending that is no picture format.
-        DataError: if that format cannot hold the picture.
+        UsageError: for an ending that is no image format.
+        DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
-    image = to_pillow(picture, None if format_of(path) in _WITHOUT_ALPHA else alpha)
+    whole = to_pillow(image, None if format_of(path) in _WITHOUT_ALPHA else alpha)
     if alpha is not None and not keeps_alpha(path):
-        image = Image.composite(image, Image.new(image.mode, image.size, "white"), to_pillow(alpha[None]))
-    save(path, image, **{} if dpi is None else {"dpi": dpi})
+        whole = Image.composite(whole, Image.new(whole.mode, whole.size, "white"), to_pillow(alpha[None]))
+    save(path, whole, **{} if dpi is None else {"dpi": dpi})
 
 
 def keeps_alpha(path: Path) -> bool:
@@ -378,7 +380,7 @@ def keeps_alpha(path: Path) -> bool:
 
 
 def write_film(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold: int = 1) -> None:
-    """Write uint8 pictures (C, H, W) as an endless GIF; the last one stays `hold` times as long.
+    """Write uint8 images (C, H, W) as an endless GIF; the last one stays `hold` times as long.
 
     Raises:
         SaveError: if the file cannot be written.
@@ -388,15 +390,15 @@ def write_film(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold:
     save(path, images[0], append_images=images[1:], duration=durations, loop=0, save_all=True)
 
 
-def to_pillow(picture: Tensor, alpha: Tensor | None = None) -> Image.Image:
-    """Pillow's image of a uint8 picture (1 or 3, H, W), in mode L or RGB; with `alpha` (H, W) in LA or RGBA."""
-    assert picture.dtype == torch.uint8
-    assert picture.shape[0] in (1, 3), picture.shape
-    array = picture.cpu().permute(1, 2, 0).numpy()
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+def to_pillow(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """Pillow's image of a uint8 image (1 or 3, H, W), in mode L or RGB; with `alpha` (H, W) in LA or RGBA."""
+    assert image.dtype == torch.uint8
+    assert image.shape[0] in (1, 3), image.shape
+    array = image.cpu().permute(1, 2, 0).numpy()
+    made = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     if alpha is not None:
-        image.putalpha(to_pillow(alpha[None]))
-    return image
+        made.putalpha(to_pillow(alpha[None]))
+    return made
 
 
 def save(path: Path, image: Image.Image, **options: object) -> None:
@@ -404,12 +406,12 @@ def save(path: Path, image: Image.Image, **options: object) -> None:
 
     Args:
         path: the file.
-        image: the only picture, or the first.
+        image: the only image, or the first.
         options: of Pillow's encoder, beside the quality that is set here.
 
     Raises:
-        UsageError: for an ending that is no picture format.
-        DataError: if that format cannot hold the picture.
+        UsageError: for an ending that is no image format.
+        DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
     write_whole(path, encode(path, image, **options).getbuffer(), flush=False)

@@ -38,7 +38,7 @@ def to_srgb(lab: Tensor) -> Tensor:
     outside = ~_is_shown(light)
     if outside.any():  # halving the interval, on these pixels only
         chosen = luminance.movedim(-3, -1)[outside], colour.movedim(-3, -1)[outside]  # (K, 1), (K, 2)
-        dim, vivid = (values.T[:, :, None] for values in chosen)  # (1, K, 1), (2, K, 1): pictures one pixel wide
+        dim, vivid = (values.T[:, :, None] for values in chosen)  # (1, K, 1), (2, K, 1): images one pixel wide
         low, high = torch.zeros_like(dim), torch.ones_like(dim)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
@@ -48,14 +48,14 @@ def to_srgb(lab: Tensor) -> Tensor:
     return _encode(light.clamp_(0, 1))
 
 
-def with_colours_of(made: Tensor, picture: Tensor) -> Tensor:
-    """The lightness of one uint8 picture (1 or 3, H, W) with the colours of another of its size: (3, H, W)."""
-    assert made.shape[-2:] == picture.shape[-2:], (made.shape, picture.shape)
+def with_colours_of(made: Tensor, image: Tensor) -> Tensor:
+    """The lightness of one uint8 image (1 or 3, H, W) with the colours of another of its size: (3, H, W)."""
+    assert made.shape[-2:] == image.shape[-2:], (made.shape, image.shape)
     result = torch.empty(3, *made.shape[-2:], dtype=torch.uint8)
     rows = max(1, _STRIP // made.shape[-1])
     for top in range(0, made.shape[-2], rows):
         here = slice(top, top + rows)
-        colours = from_srgb(picture[:, here])[1:]
+        colours = from_srgb(image[:, here])[1:]
         result[:, here] = to_srgb(torch.cat([lightness(made[:, here]), colours]))
     return result
 

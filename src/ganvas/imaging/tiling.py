@@ -1,10 +1,10 @@
-"""A picture of any size through a network in bounded memory: overlapping tiles, blended, that agree in brightness.
+"""An image of any size through a network in bounded memory: overlapping tiles, blended, that agree in brightness.
 
 What a convolution makes of a pixel depends on its neighbourhood, so that tiles which overlap agree but for their rims.
 Two things need care beyond that. Strided layers must fall on the same pixels in each tile, so tiles begin on a grid.
-And norm layers that take their statistics from the picture (instance norm, group norm, batch norm without running
+And norm layers that take their statistics from the image (instance norm, group norm, batch norm without running
 averages) would take other ones in each tile, and every tile would come out in a brightness of its own: here the
-statistics of the whole picture are taken once and used in all tiles.
+statistics of the whole image are taken once and used in all tiles.
 """
 
 import contextlib
@@ -17,42 +17,42 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Part = Callable[[Tensor], Tensor]  # pictures (N, C, H, W) to (N, C', H, W), float in -1..1
+Part = Callable[[Tensor], Tensor]  # images (N, C, H, W) to (N, C', H, W), float in -1..1
 AxisTile = tuple[int, int, Tensor]  # start, end and weights (end - start,) of a tile along an axis
 Statistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of every channel (C,), by layer
 
-WHOLE = 2**20  # pixels at most of a picture that goes through at once; a U-Net of width 64 takes 1.6 GB for it
-TILE = 768  # pixels a side: 0.9 GB, which leaves room for a large picture and its result within 2 GB
+WHOLE = 2**20  # pixels at most of an image that goes through at once; a U-Net of width 64 takes 1.6 GB for it
+TILE = 768  # pixels a side: 0.9 GB, which leaves room for a large image and its result within 2 GB
 PATCH = (256, 512)  # pixels a side, least and most, of the patches that statistics are taken from
 
 
-def translate_in_tiles(part: Part, picture: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Tensor:
-    """What `part` makes of a picture (C, H, W), tile by tile: (C', H, W) on the CPU, as if it had seen all of it.
+def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Tensor:
+    """What `part` makes of an image (C, H, W), tile by tile: (C', H, W) on the CPU, as if it had seen all of it.
 
     Args:
-        part: puts pictures through the network.
-        picture: of any range and dtype that `part` takes.
-        network: whose norm layers are held to the statistics of the whole picture.
+        part: puts images through the network.
+        image: of any range and dtype that `part` takes.
+        network: whose norm layers are held to the statistics of the whole image.
         tile: the side in pixels; rounded up to the grid, and to two of its meshes at least, for tiles overlap.
         multiple: that grid, in pixels.
     """
     tile, overlap = meshes(tile, multiple)
-    rows, columns = (axis_tiles(n, tile=tile, overlap=overlap, multiple=multiple) for n in picture.shape[-2:])
+    rows, columns = (axis_tiles(n, tile=tile, overlap=overlap, multiple=multiple) for n in image.shape[-2:])
     if len(rows) == len(columns) == 1:
-        return part(picture[None])[0].float().cpu()
+        return part(image[None])[0].float().cpu()
     statistics: Statistics = {}
     layers = [layer for layer in network.modules() if looks_at_all(layer)]
     if len(layers) == 1 and not isinstance(layers[0], nn.GroupNorm):
-        statistics = statistics_of_one(part, picture, network=network, rows=rows, columns=columns)
+        statistics = statistics_of_one(part, image, network=network, rows=rows, columns=columns)
     elif layers:
-        statistics = statistics_of(part, picture, network=network, tile=tile, multiple=multiple)
+        statistics = statistics_of(part, image, network=network, tile=tile, multiple=multiple)
     whole: Tensor | None = None
     with frozen(network, statistics):
         for top, bottom, down in rows:
             for left, right, across in columns:
-                made = part(picture[None, :, top:bottom, left:right])[0].float().cpu()
+                made = part(image[None, :, top:bottom, left:right])[0].float().cpu()
                 if whole is None:
-                    whole = torch.zeros(made.shape[0], *picture.shape[-2:])
+                    whole = torch.zeros(made.shape[0], *image.shape[-2:])
                 whole[:, top:bottom, left:right].addcmul_(made, down[:, None] * across)
     assert whole is not None
     return whole
@@ -86,29 +86,29 @@ def axis_tiles(length: int, *, tile: int, overlap: int, multiple: int) -> list[A
     return [(start, end, weight[start:end]) for start, end, weight in zip(starts, ends, weights, strict=True)]
 
 
-# --- the statistics of the whole picture ----------------------------------------------------------------------------
+# --- the statistics of the whole image ----------------------------------------------------------------------------
 
 
-def statistics_of(part: Part, picture: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Statistics:
-    """The statistics of a whole picture (C, H, W) that each norm layer would take, had it seen it at once: nearly.
+def statistics_of(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Statistics:
+    """The statistics of a whole image (C, H, W) that each norm layer would take, had it seen it at once: nearly.
 
     The statistics of a layer depend on how the layers before it normalised, so those of single patches would not do:
-    groups of patches from all over the picture go through together, each group under its common statistics, and the
+    groups of patches from all over the image go through together, each group under its common statistics, and the
     moments of the groups are averaged. Every pixel is in a patch. A group may be larger than a tile, for the result
     takes no memory yet.
 
-    A picture reduced to a million pixels is quicker, but its details are finer than those of the picture, and other
+    An image reduced to a million pixels is quicker, but its details are finer than those of the image, and other
     than those that the network knows: on 2048x2048 pixels the tiles of trained networks then differed from the whole by
     1.9 grey levels on average, where this way they do by 0.5. Statistics measured under those measured before, tile by
     tile, do not settle: what changes in one layer changes all behind it.
     """
     side = max(PATCH[0], min(4 * multiple, PATCH[1]))
-    tops, lefts = (_spread(n - side, math.ceil(n / side), multiple) for n in picture.shape[-2:])
+    tops, lefts = (_spread(n - side, math.ceil(n / side), multiple) for n in image.shape[-2:])
     across = max(2, min(math.isqrt(WHOLE), tile * 4 // 3) // side)  # patches in a row of a group
     sums: dict[nn.Module, tuple[int, Tensor, Tensor]] = {}
     for rows in _interleaved(tops, across):
         for columns in _interleaved(lefts, across):
-            group = torch.stack([picture[:, y : y + side, x : x + side] for y in rows for x in columns])
+            group = torch.stack([image[:, y : y + side, x : x + side] for y in rows for x in columns])
             with pooled(network) as statistics:
                 part(group)
             for layer, (mean, variance) in statistics.items():
@@ -122,7 +122,7 @@ def statistics_of(part: Part, picture: Tensor, *, network: nn.Module, tile: int,
 
 
 def statistics_of_one(
-    part: Part, picture: Tensor, *, network: nn.Module, rows: Sequence[AxisTile], columns: Sequence[AxisTile]
+    part: Part, image: Tensor, *, network: nn.Module, rows: Sequence[AxisTile], columns: Sequence[AxisTile]
 ) -> Statistics:
     """The same where there is but one norm layer that looks at all: exactly, but for what rims of tiles let through.
 
@@ -146,7 +146,7 @@ def statistics_of_one(
                 return x
 
             with _replaced(network, note):
-                part(picture[None, :, top:bottom, left:right])
+                part(image[None, :, top:bottom, left:right])
     device = next(network.parameters()).device
     return {
         layer: ((first / n).float().to(device), (second / n - (first / n).square()).clamp(min=0).float().to(device))
@@ -167,7 +167,7 @@ def _interleaved(points: list[int], at_most: int) -> list[list[int]]:
 
 @contextlib.contextmanager
 def pooled(network: nn.Module) -> Iterator[Statistics]:
-    """Within the block the norm layers take one set of statistics over all pictures of a batch, and note it here."""
+    """Within the block the norm layers take one set of statistics over all images of a batch, and note it here."""
     statistics: Statistics = {}
 
     def normalise(layer: nn.Module, x: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ def frozen(network: nn.Module, statistics: Statistics) -> Iterator[None]:
 
 
 def looks_at_all(layer: nn.Module) -> bool:
-    """Whether a layer normalises by statistics of the very pictures that it is given."""
+    """Whether a layer normalises by statistics of the very images that it is given."""
     if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d):
         return layer.training or layer.running_mean is None
     return isinstance(layer, nn.GroupNorm)
@@ -206,7 +206,7 @@ def _replaced(network: nn.Module, normalise: Callable[[nn.Module, Tensor], Tenso
 
 
 def _measure(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (C,) of maps (N, C, H, W), over all pictures; of a group norm those of each channel's group."""
+    """Mean and variance (C,) of maps (N, C, H, W), over all images; of a group norm those of each channel's group."""
     n, channels, height, width = x.shape
     groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else channels
     maps = x.reshape(n, groups, channels // groups, height, width)

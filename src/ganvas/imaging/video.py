@@ -16,9 +16,9 @@ from PIL import Image
 
 from ganvas.errors import DataError, SaveError
 from ganvas.imaging import images
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 
-Change = Callable[[Picture], Picture]
+Change = Callable[[DecodedImage], DecodedImage]
 
 ANIMATIONS = frozenset({".gif", ".webp", ".png"})
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
@@ -33,7 +33,7 @@ def is_film(path: Path) -> bool:
     """Whether a file holds several frames: a video by its ending, an animation by its header.
 
     Raises:
-        DataError: if it should be a picture, and is none.
+        DataError: if it should be an image, and is none.
     """
     if path.suffix.lower() in VIDEOS:
         return True
@@ -48,7 +48,7 @@ def change_film(path: Path, place: Path, change: Change, *, smooth: float = 0.0)
 
     Args:
         path: an animation or a video.
-        place: a video for a video; for an animation a GIF, WebP or PNG, or another picture for its first frame.
+        place: a video for a video; for an animation a GIF, WebP or PNG, or another image for its first frame.
         change: given the frames in their order.
         smooth: how much of each frame is that before it, moved along; 0 to below 1, 0 for none.
 
@@ -98,11 +98,11 @@ def _times(path: Path) -> tuple[list[int], int | None]:
         return durations, film.info.get("loop")
 
 
-def _frames(path: Path) -> Iterator[Picture]:
+def _frames(path: Path) -> Iterator[DecodedImage]:
     with images.opened(path) as film:
         for number in range(_count(film)):
             film.seek(number)
-            yield images.picture_of(film)
+            yield images.image_of(film)
 
 
 def _count(film: Image.Image) -> int:
@@ -122,7 +122,7 @@ def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
         av.open(str(half), "w", format=_FORMATS[ending], options=options) as target,
     ):
         if not source.streams.video:
-            raise DataError(f"{path}: holds no moving picture")
+            raise DataError(f"{path}: holds no moving image")
         heard = {
             audio.index: target.add_stream_from_template(audio)
             for audio in source.streams.audio
@@ -150,7 +150,7 @@ def _copy(
                 waiting.append(packet)
         else:
             for frame in packet.decode():
-                array = _array(change(_picture(frame, path)))
+                array = _array(change(_image(frame, path)))
                 made = _even(array)
                 odd = odd or made.shape != array.shape
                 shown = shown or _add_stream(target, seen, made, ending)
@@ -169,7 +169,7 @@ def _pyav(path: Path) -> ModuleType:
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        # as if the file were broken, for the pictures beside it need no such package
+        # as if the file were broken, for the images beside it need no such package
         raise DataError(f"{path}: videos take the package PyAV; pip install 'ganvas[video]'") from error
 
 
@@ -189,16 +189,16 @@ def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) ->
     return shown
 
 
-def _picture(frame: Any, path: Path) -> Picture:
+def _image(frame: Any, path: Path) -> DecodedImage:
     """A frame as a person sees it: turned as the file says."""
     if frame.width * frame.height > images.MAX_PIXELS or min(frame.width, frame.height) < images.MIN_SIDE:
         raise DataError(f"{path}: {frame.width}x{frame.height} pixels; expected {images.MIN_SIDE} or more a side")
     array = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # both against the clock
-    return Picture(torch.from_numpy(array.copy()).permute(2, 0, 1))
+    return DecodedImage(torch.from_numpy(array.copy()).permute(2, 0, 1))
 
 
-def _array(picture: Picture) -> NDArray[np.uint8]:
-    array: NDArray[np.uint8] = picture.pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+def _array(image: DecodedImage) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = image.pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
     return array
 
 
@@ -260,7 +260,7 @@ class Steady:
         self._change, self._weight = change, weight
         self._before: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None  # grey input, output
 
-    def __call__(self, frame: Picture) -> Picture:
+    def __call__(self, frame: DecodedImage) -> DecodedImage:
         """The next frame."""
         made = self._change(frame)
         grey = images.in_channels(frame.pixels, 1)[0].numpy()

@@ -1,4 +1,4 @@
-"""From a trained method to pictures, an iterator in bounded memory."""
+"""From a trained method to images, an iterator in bounded memory."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +22,9 @@ _PIXELS_AT_ONCE = 2**20  # a million keep a processor busy; twice as many only t
 
 
 def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) -> Iterator[Tensor]:
-    """A uint8 picture (C, H, W) for each seed, in order; `labels` as `Generates` says.
+    """A uint8 image (C, H, W) for each seed, in order; `labels` as `Generates` says.
 
-    A picture depends on its own seed (and class) alone: the last, shorter batch is filled up, for even the order
+    An image depends on its own seed (and class) alone: the last, shorter batch is filled up, for even the order
     in which a matrix product adds its terms may depend on how many rows it has.
 
     Raises:
@@ -42,8 +42,8 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
         if of is not None and lacking:
             of = torch.cat([of, of[-1:].expand(lacking, *of.shape[1:])])
         with evaluating(method):
-            pictures = method.generate(part + [part[-1]] * lacking, of)
-        yield from to_bytes(pictures[: len(part)]).cpu()
+            images = method.generate(part + [part[-1]] * lacking, of)
+        yield from to_bytes(images[: len(part)]).cpu()
 
 
 def write_each(places: Iterable[Path], images: Iterable[Tensor], *, at_once: int) -> None:
@@ -70,7 +70,7 @@ def write_each(places: Iterable[Path], images: Iterable[Tensor], *, at_once: int
 
 
 def drawn_at_once(method: Method) -> int:
-    """How many pictures are drawn together; it says nothing of the pictures, but of memory and time."""
+    """How many images are drawn together; it says nothing of the images, but of memory and time."""
     return max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
 
 
@@ -90,17 +90,17 @@ def walk_over(labels: Sequence[int], *, classes: int, frames: int) -> Tensor:
     return torch.lerp(stations[:, None], stations.roll(-1, 0)[:, None], ways).flatten(0, 1)
 
 
-def walk_between(method: Method, pictures: Tensor, *, frames: int) -> Iterator[Tensor]:
-    """A closed walk over uint8 pictures (N, C, H, W): the latent numbers of one go over into those of the next.
+def walk_between(method: Method, images: Tensor, *, frames: int) -> Iterator[Tensor]:
+    """A closed walk over uint8 images (N, C, H, W): the latent numbers of one go over into those of the next.
 
     Raises:
-        ModelError: for a method that has no latent numbers for a picture.
+        ModelError: for a method that has no latent numbers for an image.
     """
     if not isinstance(method, Encodes):
-        raise ModelError(f"a {method.name()} model cannot find the latent numbers of a picture; give one of a vae")
+        raise ModelError(f"a {method.name()} model cannot find the latent numbers of an image; give one of a vae")
     device = next(method.parameters()).device
     with evaluating(method):
-        stations = method.encode(to_signed(pictures).to(device))  # (N, L)
+        stations = method.encode(to_signed(images).to(device))  # (N, L)
     for start, end in zip(stations, stations.roll(-1, 0), strict=True):
         points = torch.stack([slerp(start, end, frame / frames) for frame in range(frames)])
         with evaluating(method):

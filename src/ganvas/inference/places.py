@@ -22,14 +22,14 @@ def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path
     """For each file where its result goes: of the same name, in the same sub-folder.
 
     Raises:
-        UsageError: if there is nothing to translate, or two results would have one place, or one that of a picture.
+        UsageError: if there is nothing to translate, or two results would have one place, or one that of an image.
     """
     places: dict[Path, Path] = {}
     for path in paths:
         for file, below in _files(path, leaving=out.resolve()):
             places[file] = _named(out / below, format)
     if not places:
-        raise UsageError("no pictures to translate; name files, or a folder that holds some")
+        raise UsageError("no images to translate; name files, or a folder that holds some")
     taken: dict[Path, Path] = {}
     for file, place in places.items():
         if place in taken:
@@ -67,10 +67,10 @@ def _files(path: Path, *, leaving: Path) -> Iterator[tuple[Path, Path]]:
     """The files that a path stands for, each with its place below the folder; without the results of before."""
     known = EXTENSIONS | VIDEOS
     if not path.exists():
-        raise UsageError(f"{path}: no such picture or folder")
+        raise UsageError(f"{path}: no such image or folder")
     if not path.is_dir():
         if path.suffix.lower() not in known:
-            raise UsageError(f"{path}: not a picture by its ending; expected {', '.join(sorted(known))}")
+            raise UsageError(f"{path}: not an image by its ending; expected {', '.join(sorted(known))}")
         yield path, Path(path.name)
         return
     if path.resolve() == leaving:

@@ -1,4 +1,4 @@
-"""From a user's picture to what a trained model makes of it: any size, any channels, and the same size again."""
+"""From a user's image to what a trained model makes of it: any size, any channels, and the same size again."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,34 +17,34 @@ from ganvas.data.batch import LAB
 from ganvas.data.tasks import base
 from ganvas.errors import DataError, ModelError, SettingError, UsageError
 from ganvas.imaging import images, lab, tiling, video
-from ganvas.imaging.images import Picture, in_channels, on_white, scaled, to_bytes, to_signed
+from ganvas.imaging.images import DecodedImage, in_channels, on_white, scaled, to_bytes, to_signed
 from ganvas.methods._base import Restyles, Translates
 from ganvas.nets.vgg import SMALLEST_STYLE, require_style
 
 SMALLEST_TILE = 256  # pixels a side, where memory is short
 LARGEST_STYLE = 512  # pixels of the longer side at which a painting is seen
-AHEAD = 2  # pictures, or groups of small ones, that are read, and written, beside what is computed
+AHEAD = 2  # images, or groups of small ones, that are read, and written, beside what is computed
 
-_AT_ONCE = 2**18  # pixels of small pictures that go through the network together: 16 of 128, or 4 of 256 a side
+_AT_ONCE = 2**18  # pixels of small images that go through the network together: 16 of 128, or 4 of 256 a side
 _STRIP = 2**22  # numbers that become bytes at once, to bound memory
 
 
-# --- one picture ----------------------------------------------------------------------------------------------------
+# --- one image ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Translator:
-    """A model made ready to translate pictures; call it with one.
+    """A model made ready to translate images; call it with one.
 
     Attributes:
         model: of a method that translates.
         direction: `ab`, or `ba` back.
-        tile: pixels a side, at most, of the tiles that a picture goes through in; 0 takes tiles where it is large.
-        size: pixels of the shorter side at which the network works, for larger pictures; 0 for the picture's own,
+        tile: pixels a side, at most, of the tiles that an image goes through in; 0 takes tiles where it is large.
+        size: pixels of the shorter side at which the network works, for larger images; 0 for the image's own,
             or the model's where only colour is made, of which nobody sees the sharpness.
         styles: paintings, for a model that takes any style: the mean of theirs; none for that of its training.
         strength: how much of the style, 0 to 1.
-        keep_colors: take lightness alone from what the network makes, and colours from the picture.
+        keep_colors: take lightness alone from what the network makes, and colours from the image.
 
     Raises:
         DataError: for a painting that is too small.
@@ -57,7 +57,7 @@ class Translator:
     direction: str = "ab"
     tile: int = 0
     size: int = 0
-    styles: Sequence[Picture] = ()
+    styles: Sequence[DecodedImage] = ()
     strength: float = 1.0
     keep_colors: bool = False
 
@@ -80,14 +80,14 @@ class Translator:
                 "no more and no fewer; leave it out"
             )
         if not 0 <= self.strength <= 1:
-            raise SettingError(f"`strength` {self.strength:g}: expected 0 (the picture's own style) to 1 (all of it)")
+            raise SettingError(f"`strength` {self.strength:g}: expected 0 (the image's own style) to 1 (all of it)")
         if not isinstance(method, Restyles) and (self.styles or self.strength != 1):
             raise SettingError(
                 f"`{'style' if self.styles else 'strength'}`: a {name} model paints in the one way that it learned; "
                 "leave it out, or take an adain model"
             )
         if self.keep_colors and self.outputs != 3:
-            makes = "colours alone" if self.outputs == LAB else "grey pictures"
+            makes = "colours alone" if self.outputs == LAB else "grey images"
             raise SettingError(f"`keep_colors`: this model makes {makes}; leave it out")
         for number, painting in enumerate(self.styles, 1):
             require_style(painting, name=f"style {number}")
@@ -99,13 +99,13 @@ class Translator:
 
     @property
     def task(self) -> base.Task | None:
-        """What its pairs were made by; None for pairs of pictures, and for the way back."""
+        """What its pairs were made by; None for pairs of images, and for the way back."""
         name = self.model.facts.task
         return base.task(name) if name and self.direction == "ab" else None
 
     @property
     def channels(self) -> int:
-        """Of the pictures that the network takes."""
+        """Of the images that the network takes."""
         spec = self.model.facts.spec
         return spec.channels if self.direction == "ab" else spec.outputs
 
@@ -132,75 +132,75 @@ class Translator:
                 told.append(method.style_of(scaled(to_signed(pixels)[None], *sides).clamp_(-1, 1).to(device))[0])
         return torch.stack(told).mean(0)
 
-    def coarse(self, picture: Picture) -> bool:
-        """Whether the model makes pictures of one size only, and this one is larger."""
-        return not self.method.any_size and max(picture.pixels.shape[-2:]) > self.model.facts.spec.size
+    def coarse(self, image: DecodedImage) -> bool:
+        """Whether the model makes images of one size only, and this one is larger."""
+        return not self.method.any_size and max(image.pixels.shape[-2:]) > self.model.facts.spec.size
 
-    def __call__(self, picture: Picture) -> Picture:
-        """The picture translated: of the same height and width, unless the task enlarges it.
+    def __call__(self, image: DecodedImage) -> DecodedImage:
+        """The image translated: of the same height and width, unless the task enlarges it.
 
         Where memory does not suffice, it is tried once more in the smallest tiles.
 
         Raises:
-            DataError: for a picture that lacks what the task needs, or takes more memory than there is.
+            DataError: for an image that lacks what the task needs, or takes more memory than there is.
         """
         try:
-            return self._translated([picture])[0]
+            return self._translated([image])[0]
         except (RuntimeError, MemoryError) as error:
             if not lacks_memory(error):
                 raise
             if not self.method.any_size or 0 < self.tile <= SMALLEST_TILE:
-                height, width = picture.pixels.shape[-2:]
+                height, width = image.pixels.shape[-2:]
                 raise DataError(
                     f"{width}x{height} pixels take more memory than there is; make it smaller first"
                 ) from error
         # behind the block, for within it the error holds on to all that was computed
-        return replace(self, tile=SMALLEST_TILE)(picture)
+        return replace(self, tile=SMALLEST_TILE)(image)
 
-    def each(self, pictures: Sequence[Picture]) -> list[Picture | DataError]:
-        """Pictures of one size, each as if by itself, or the error of what cannot be translated.
+    def each(self, images: Sequence[DecodedImage]) -> list[DecodedImage | DataError]:
+        """Images of one size, each as if by itself, or the error of what cannot be translated.
 
         Small ones go through the network together: the same to a step of 255, for sums may be added in another order.
         """
-        if len(pictures) > 1:
+        if len(images) > 1:
             try:
-                return [*self._translated(pictures)]
+                return [*self._translated(images)]
             except DataError:
                 pass  # of one of them, and the others go on
             except (RuntimeError, MemoryError) as error:
                 if not lacks_memory(error):
                     raise
-        return [self._tried(picture) for picture in pictures]
+        return [self._tried(image) for image in images]
 
-    def _tried(self, picture: Picture) -> Picture | DataError:
+    def _tried(self, image: DecodedImage) -> DecodedImage | DataError:
         try:
-            return self(picture)
+            return self(image)
         except DataError as error:
             return error
 
-    def together(self, one: Picture, other: Picture) -> int:
-        """How many such pictures are to be given to `each` at a time; 1 for two that do not go together."""
+    def together(self, one: DecodedImage, other: DecodedImage) -> int:
+        """How many such images are to be given to `each` at a time; 1 for two that do not go together."""
         if self.tile or one.pixels.shape != other.pixels.shape:
             return 1
         return _together(*one.pixels.shape[-2:])
 
-    def _translated(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def _translated(self, images: Sequence[DecodedImage]) -> list[DecodedImage]:
         task, taken, entered = self.task, [], []
-        for picture in pictures:
-            pixels = picture.pixels
+        for image in images:
+            pixels = image.pixels
             if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, by itself
                 pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
             taken.append(pixels)
-            entered.append(in_channels(task.enter(pixels, picture.alpha), self.channels) if task else pixels)
+            entered.append(in_channels(task.enter(pixels, image.alpha), self.channels) if task else pixels)
         results = []
         with evaluating(self.model.method):
             outputs = self._output(torch.stack(entered) if len(entered) > 1 else entered[0][None])
-            for picture, pixels, output in zip(pictures, taken, outputs, strict=True):
-                alpha = picture.alpha
+            for image, pixels, output in zip(images, taken, outputs, strict=True):
+                alpha = image.alpha
                 made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
                 if self.keep_colors:
-                    made = lab.with_colours_of(made, scaled(picture.pixels[None], *made.shape[-2:])[0])
-                results.append(replace(picture, pixels=made, alpha=alpha))
+                    made = lab.with_colours_of(made, scaled(image.pixels[None], *made.shape[-2:])[0])
+                results.append(replace(image, pixels=made, alpha=alpha))
         return results
 
     def _output(self, entered: Tensor) -> Tensor:
@@ -221,30 +221,30 @@ class Translator:
         task = self.task
         return self.model.facts.spec.size if task and task.target_channels == LAB else 0
 
-    def _of_any_size(self, pictures: Tensor) -> Tensor:
-        height, width = pictures.shape[-2:]
+    def _of_any_size(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
         tile = self.tile or (tiling.TILE if height * width > tiling.WHOLE else 0)
         if not tile:
-            made = [self._part(some).float().cpu() for some in torch.split(pictures, _together(height, width))]
+            made = [self._part(some).float().cpu() for some in torch.split(images, _together(height, width))]
             return torch.cat(made) if len(made) > 1 else made[0]
-        assert len(pictures) == 1
+        assert len(images) == 1
         return tiling.translate_in_tiles(
-            self._part, pictures[0], network=self.model.method, tile=tile, multiple=self.method.multiple
+            self._part, images[0], network=self.model.method, tile=tile, multiple=self.method.multiple
         )[None]
 
-    def _of_one_size(self, pictures: Tensor) -> Tensor:
-        """By way of a square: the picture continued by reflection, scaled to the model's size and back."""
-        (height, width), size = pictures.shape[-2:], self.model.facts.spec.size
+    def _of_one_size(self, images: Tensor) -> Tensor:
+        """By way of a square: the image continued by reflection, scaled to the model's size and back."""
+        (height, width), size = images.shape[-2:], self.model.facts.spec.size
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
         rows, columns = _reflection(height, top, side), _reflection(width, left, side)
-        square = to_signed(pictures[:, :, rows][:, :, :, columns])
+        square = to_signed(images[:, :, rows][:, :, :, columns])
         made = scaled(self._part(scaled(square, size, size).clamp(-1, 1)).float().cpu(), side, side).clamp(-1, 1)
         return made[:, :, top : top + height, left : left + width]
 
-    def _part(self, pictures: Tensor) -> Tensor:
+    def _part(self, images: Tensor) -> Tensor:
         """Through the network: (N, C, H, W), uint8 or float in -1..1, to float in -1..1."""
-        signed = to_signed(pictures) if pictures.dtype == torch.uint8 else pictures
+        signed = to_signed(images) if images.dtype == torch.uint8 else images
         device, method = next(self.model.method.parameters()).device, self.model.method
         if isinstance(method, Restyles):
             assert self.style is not None
@@ -259,7 +259,7 @@ def lacks_memory(error: Exception) -> bool:
 
 
 def _together(height: int, width: int) -> int:
-    """How many pictures of that size go through the network together: large ones alone, for they keep it busy."""
+    """How many images of that size go through the network together: large ones alone, for they keep it busy."""
     return max(1, min(16, _AT_ONCE // (height * width)))
 
 
@@ -277,16 +277,16 @@ def _in_strips(output: Tensor) -> Tensor:
     return made
 
 
-def read_styles(files: Sequence[Path]) -> list[Picture]:
+def read_styles(files: Sequence[Path]) -> list[DecodedImage]:
     """The paintings that `style` names.
 
     Raises:
         UsageError: for what is no file.
-        DataError: for what is no picture.
+        DataError: for what is no image.
     """
     for file in files:
         if not file.is_file():
-            what = "is a folder; name the pictures themselves" if file.is_dir() else "no such picture"
+            what = "is a folder; name the images themselves" if file.is_dir() else "no such image"
             raise UsageError(f"`style` {file}: {what}")
     return [images.read(file) for file in files]
 
@@ -333,13 +333,13 @@ class FileTranslation:
 
 
 def translate_files(translator: Translator, places: Mapping[Path, Path], *, smooth: float = 0.0) -> Iterator[Done]:
-    """Translate each file, picture, animation or video, and write the result to its place, whole or not at all.
+    """Translate each file, image, animation or video, and write the result to its place, whole or not at all.
 
-    While one picture is computed the next are read and the last are written, in bounded memory. Interrupted, it
+    While one image is computed the next are read and the last are written, in bounded memory. Interrupted, it
     finishes what is being written, and says so, before it stops.
 
     Args:
-        translator: what to do to each picture.
+        translator: what to do to each image.
         places: for each file where the result goes; the ending says in which format. Folders are there already.
         smooth: how much of the frame before goes into each frame of a film, 0 to 1.
 
@@ -353,19 +353,19 @@ def translate_files(translator: Translator, places: Mapping[Path, Path], *, smoo
 
 def _made(
     translator: Translator, places: Mapping[Path, Path], *, smooth: float
-) -> Iterator[list[tuple[Done, Picture | None]]]:
-    """What becomes of each file, and the picture that is to be written; small pictures of one size in one group."""
+) -> Iterator[list[tuple[Done, DecodedImage | None]]]:
+    """What becomes of each file, and the image that is to be written; small images of one size in one group."""
     for group in made_ahead(_groups(translator, places), most=AHEAD - 1):  # and one shows where a group ends
-        pictures = [found for _, found in group if isinstance(found, Picture)]
-        results = iter(translator.each(pictures))
-        made: list[tuple[Done, Picture | None]] = []
+        images = [found for _, found in group if isinstance(found, DecodedImage)]
+        results = iter(translator.each(images))
+        made: list[tuple[Done, DecodedImage | None]] = []
         for file, found in group:
-            result = next(results) if isinstance(found, Picture) else found
+            result = next(results) if isinstance(found, DecodedImage) else found
             done = Done(file, places[file])
             try:
                 if isinstance(result, DataError):
                     raise result
-                if isinstance(found, Picture):
+                if isinstance(found, DecodedImage):
                     made.append((replace(done, notes=_notes(translator, found, places[file])), result))
                 else:
                     notes = _translate_film(translator, file, places[file], smooth=smooth)
@@ -376,13 +376,17 @@ def _made(
         yield made
 
 
-def _groups(translator: Translator, files: Iterable[Path]) -> Iterator[list[tuple[Path, Picture | DataError | None]]]:
-    """What is in the files, in order: pictures that are translated together in one group, all else by itself."""
-    group: list[tuple[Path, Picture | DataError | None]] = []
+def _groups(
+    translator: Translator, files: Iterable[Path]
+) -> Iterator[list[tuple[Path, DecodedImage | DataError | None]]]:
+    """What is in the files, in order: images that are translated together in one group, all else by itself."""
+    group: list[tuple[Path, DecodedImage | DataError | None]] = []
     for file in files:
         found, last = _read(file), group[-1][1] if group else None
         fits = (
-            isinstance(last, Picture) and isinstance(found, Picture) and len(group) < translator.together(last, found)
+            isinstance(last, DecodedImage)
+            and isinstance(found, DecodedImage)
+            and len(group) < translator.together(last, found)
         )
         if group and not fits:
             yield group
@@ -392,33 +396,33 @@ def _groups(translator: Translator, files: Iterable[Path]) -> Iterator[list[tupl
         yield group
 
 
-def _read(file: Path) -> Picture | DataError | None:
-    """The picture; None for a film, which is read frame by frame; the error of what is neither."""
+def _read(file: Path) -> DecodedImage | DataError | None:
+    """The image; None for a film, which is read frame by frame; the error of what is neither."""
     try:
         return None if video.is_film(file) else images.read(file)
     except DataError as error:
         return error
 
 
-def _write_each(made: Iterable[tuple[Done, Picture | None]]) -> list[Done]:
-    """Write pictures to their places; with a problem where a format cannot hold one."""
+def _write_each(made: Iterable[tuple[Done, DecodedImage | None]]) -> list[Done]:
+    """Write images to their places; with a problem where a format cannot hold one."""
     written = []
-    for done, picture in made:
+    for done, image in made:
         try:
-            if picture is not None and done.place is not None:
-                images.write(done.place, picture.pixels, alpha=picture.alpha, dpi=picture.dpi)
+            if image is not None and done.place is not None:
+                images.write(done.place, image.pixels, alpha=image.alpha, dpi=image.dpi)
             written.append(done)
         except DataError as error:
             written.append(replace(done, place=None, problem=str(error)))
     return written
 
 
-def _notes(translator: Translator, picture: Picture, place: Path) -> tuple[str, ...]:
+def _notes(translator: Translator, image: DecodedImage, place: Path) -> tuple[str, ...]:
     notes = []
-    if translator.coarse(picture):
+    if translator.coarse(image):
         size = translator.model.facts.spec.size
-        notes.append(f"the model makes {size}x{size} pixels; larger pictures were reduced to that, and enlarged again")
-    if picture.alpha is not None and not images.keeps_alpha(place) and bool((picture.alpha < 255).any()):
+        notes.append(f"the model makes {size}x{size} pixels; larger images were reduced to that, and enlarged again")
+    if image.alpha is not None and not images.keeps_alpha(place) and bool((image.alpha < 255).any()):
         notes.append("JPEG and BMP cannot be transparent; what was lies on white now (`format` png keeps it)")
     return tuple(notes)
 
@@ -427,7 +431,7 @@ def _translate_film(translator: Translator, file: Path, place: Path, *, smooth: 
     """Write the film translated frame by frame; returns what to know about it."""
     notes: set[str] = set()
 
-    def change(frame: Picture) -> Picture:
+    def change(frame: DecodedImage) -> DecodedImage:
         notes.update(_notes(translator, frame, place))
         return translator(frame)
 

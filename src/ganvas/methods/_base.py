@@ -14,7 +14,7 @@ from ganvas.core import settings
 from ganvas.core.optim import adam
 from ganvas.core.rng import Seed, noise
 from ganvas.core.settings import setting
-from ganvas.data.batch import SIZES, Batch, Pairs, Spec
+from ganvas.data.batch import SIZES, Batch, PairBatch, Spec
 from ganvas.errors import SettingError
 from ganvas.nets.translators import Upsample
 from ganvas.nets.vgg import VGG19
@@ -26,7 +26,7 @@ DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # of 1024, one dense
 class BaseConfig:
     """The settings of a method; subclasses add their own. Both of these give way to what the user types."""
 
-    batch: int = setting(64, "pictures a step", low=1, high=65536)
+    batch: int = setting(64, "images a step", low=1, high=65536)
     epochs: int = setting(100, "passes over the data where neither `steps`, `epochs` nor `minutes` is given", low=1)
 
     def __post_init__(self) -> None:
@@ -38,12 +38,12 @@ class BaseConfig:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that a method with these settings can make."""
+        """The image sizes, in pixels, that a method with these settings can make."""
         return SIZES
 
 
 class Scale(TypedDict):
-    """How wide the networks of `nets.convolutional` are that scale with the picture."""
+    """How wide the networks of `nets.convolutional` are that scale with the image."""
 
     width: int
     max_width: int
@@ -52,10 +52,10 @@ class Scale(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class ScaledConfig(BaseConfig):
-    """The settings of methods whose networks scale with the picture (where their `layers` are `scaled`)."""
+    """The settings of methods whose networks scale with the image (where their `layers` are `scaled`)."""
 
     width: int = setting(
-        32, "channels at half the picture's size, twice as many at each halving (`scaled` only)", low=4, high=1024
+        32, "channels at half the image's size, twice as many at each halving (`scaled` only)", low=4, high=1024
     )
     max_width: int = setting(512, "channels at most (`scaled` only)", low=4, high=4096)
     hidden: int = setting(
@@ -85,10 +85,10 @@ class AdamConfig(BaseConfig):
 class AdversarialConfig(AdamConfig):
     """The settings of methods in which a generator plays against a discriminator or a critic."""
 
-    batch: int = setting(64, "pictures a step; batch norm takes two or more", low=2, high=65536)
-    latent: int = setting(64, "how many random numbers a picture is made from", low=1, high=4096)
+    batch: int = setting(64, "images a step; batch norm takes two or more", low=2, high=65536)
+    latent: int = setting(64, "how many random numbers an image is made from", low=1, high=4096)
     augment: tuple[Augmentation, ...] = setting(
-        (), "for a few hundred pictures: change all that is judged, real and fake; try translation first"
+        (), "for a few hundred images: change all that is judged, real and fake; try translation first"
     )
 
 
@@ -118,9 +118,9 @@ class DecayingConfig(AdamConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationConfig(DecayingConfig):
-    """The settings of methods that learn to turn a picture into another."""
+    """The settings of methods that learn to turn an image into another."""
 
-    batch: int = setting(8, "pictures a step", low=1, high=65536)
+    batch: int = setting(8, "images a step", low=1, high=65536)
     upsample: Upsample = setting(
         "resize", "how maps are doubled: transposed convolution, repeated pixels and convolution, or a pixel shuffle"
     )
@@ -181,7 +181,7 @@ class Method(nn.Module):
         presets: recipes of papers and courses, by name.
         batches: the types of batch it learns from, the usual one first.
         deepest: the last layer of VGG-19 that it always learns by; empty where it can learn without.
-        by_class: whether it is told the class of each picture, in learning and in drawing.
+        by_class: whether it is told the class of each image, in learning and in drawing.
         optimizers: every trainable weight is in exactly one of them.
         networks_since: by the value of the setting `layers`, the format of files (`facts.FORMAT`) from which on that
             name means the networks that it means here; files before hold others.
@@ -200,7 +200,7 @@ class Method(nn.Module):
         """Keep settings and shape; subclasses go on to make their networks and optimisers.
 
         Raises:
-            SettingError: if these settings cannot make pictures of that size.
+            SettingError: if these settings cannot make images of that size.
         """
         super().__init__()
         self.require_size(config, spec.size)
@@ -208,7 +208,7 @@ class Method(nn.Module):
 
     @classmethod
     def require_size(cls, config: BaseConfig, size: int) -> None:
-        """Raise SettingError if these settings cannot make pictures of that size."""
+        """Raise SettingError if these settings cannot make images of that size."""
         if size not in config.sizes:
             can = ", ".join(map(str, config.sizes))
             raise SettingError(f"`size` {size}: {cls.name()} with these settings makes {can}; give one of these")
@@ -244,10 +244,10 @@ class Method(nn.Module):
 
 @runtime_checkable
 class Generates(Protocol):
-    """Makes pictures from noise."""
+    """Makes images from noise."""
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone.
+        """Images (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone.
 
         For a method that draws by class `labels` are indices (N,), or shares of each class (N, classes) in between;
         without them row i is of class `seeds[i]` modulo their number. Other methods pass over them.
@@ -257,11 +257,11 @@ class Generates(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """Turns a picture into another.
+    """Turns an image into another.
 
     Attributes:
-        any_size: whether it takes pictures of any height and width; if not, squares of `spec.size`.
-        multiple: the grid in pixels on which its strided layers fall alike, wherever in a picture they begin.
+        any_size: whether it takes images of any height and width; if not, squares of `spec.size`.
+        multiple: the grid in pixels on which its strided layers fall alike, wherever in an image they begin.
         directions: what it can be asked for: `ab`, from source to target, and `ba` back.
     """
 
@@ -271,22 +271,22 @@ class Translates(Protocol):
     directions: ClassVar[tuple[str, ...]]
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 to pictures (N, C', H, W) of the same height and width."""
+        """Images (N, C, H, W) in -1..1 to images (N, C', H, W) of the same height and width."""
         ...
 
 
 @runtime_checkable
 class Encodes(Protocol):
-    """Knows the latent numbers of a picture, and the picture of latent numbers."""
+    """Knows the latent numbers of an image, and the image of latent numbers."""
 
     spec: Spec
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 to latent numbers (N, L)."""
+        """Images (N, C, H, W) in -1..1 to latent numbers (N, L)."""
         ...
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent numbers (N, L) to pictures (N, C, H, W) in -1..1."""
+        """Latent numbers (N, L) to images (N, C, H, W) in -1..1."""
         ...
 
 
@@ -301,10 +301,10 @@ class Perceives(Protocol):
 
 @runtime_checkable
 class TakesStyles(Protocol):
-    """Learns the style of pictures that it is shown once, before its first step and after `see_by`."""
+    """Learns the style of images that it is shown once, before its first step and after `see_by`."""
 
     def take_styles(self, paintings: Sequence[Tensor]) -> None:
-        """Pictures, uint8 (C, H, W), of any size."""
+        """Images, uint8 (C, H, W), of any size."""
         ...
 
 
@@ -318,12 +318,12 @@ class Restyles(Protocol):
 
     usual_style: Tensor
 
-    def style_of(self, pictures: Tensor) -> Tensor:
-        """What it knows of the style of each of these pictures (N, C, H, W) in -1..1: (N, ...)."""
+    def style_of(self, images: Tensor) -> Tensor:
+        """What it knows of the style of each of these images (N, C, H, W) in -1..1: (N, ...)."""
         ...
 
     def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 in a style, or in one each; `strength`, 0 to 1, is how much of it."""
+        """Images (N, C, H, W) in -1..1 in a style, or in one each; `strength`, 0 to 1, is how much of it."""
         ...
 
 
@@ -351,24 +351,24 @@ def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> 
 
 
 class NoiseToImage(Method):
-    """A method whose `generator` turns noise (N, latent) into pictures; its `average`, where there is one, draws."""
+    """A method whose `generator` turns noise (N, latent) into images; its `average`, where there is one, draws."""
 
     config: AdversarialConfig
     generator: nn.Module
     average: nn.Module | None
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1, one for each seed."""
+        """Images (N, C, H, W) in -1..1, one for each seed."""
         generator = self.generator if self.average is None else self.average
         device = next(generator.parameters()).device
-        pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device))
-        return pictures
+        images: Tensor = generator(noise(seeds, (self.config.latent,), device=device))
+        return images
 
 
-class PictureToPicture(Method):
-    """A method whose `generator`, or its `average` where there is one, turns a picture into another."""
+class ImageToImage(Method):
+    """A method whose `generator`, or its `average` where there is one, turns an image into another."""
 
-    batches: ClassVar[tuple[type[Batch], ...]] = (Pairs,)
+    batches: ClassVar[tuple[type[Batch], ...]] = (PairBatch,)
     directions: ClassVar[tuple[str, ...]] = ("ab",)
     any_size = True
     generator: nn.Module
@@ -380,7 +380,7 @@ class PictureToPicture(Method):
         return int(self.generator.multiple)  # type: ignore[arg-type]
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 to (N, C', H, W) in -1..1."""
+        """Images (N, C, H, W) in -1..1 to (N, C', H, W) in -1..1."""
         assert direction in self.directions
         made: Tensor = (self.generator if self.average is None else self.average)(images)
         return made.float()

@@ -1,4 +1,4 @@
-"""A decoder learns to paint in any style: what VGG-19 sees, moved to a painting's statistics, becomes a picture.
+"""A decoder learns to paint in any style: what VGG-19 sees, moved to a painting's statistics, becomes an image.
 
 Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization".
 """
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ganvas.core import distributed
 from ganvas.core.optim import by_step, update, update_average
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import Batch, Spec, Unpaired
+from ganvas.data.batch import Batch, Spec, UnpairedBatch
 from ganvas.methods import _base
 from ganvas.nets.translators import InstanceNorm, lay_out, reflected
 from ganvas.nets.vgg import VGG19
@@ -49,7 +49,7 @@ class Adain(_base.Method):
 
     config: AdainConfig
     Config = AdainConfig
-    batches: ClassVar[tuple[type[Batch], ...]] = (Unpaired,)
+    batches: ClassVar[tuple[type[Batch], ...]] = (UnpairedBatch,)
     directions: ClassVar[tuple[str, ...]] = ("ab",)
     any_size = True
     deepest = DEEPEST
@@ -79,7 +79,7 @@ class Adain(_base.Method):
         for name, place in self.encoder.named_buffers():
             place.copy_(getattr(vgg, name))
 
-    def training_step(self, batch: Unpaired, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: UnpairedBatch, step: int) -> dict[str, Tensor]:
         """One step of the decoder (equations 11 to 13); content and style as shares of what is wanted.
 
         To these is added what the decoder should know first, to give a painting back as it is (Park and Lee 2019,
@@ -110,16 +110,16 @@ class Adain(_base.Method):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 in the mean style of the paintings that it learned from."""
+        """Images (N, C, H, W) in -1..1 in the mean style of the paintings that it learned from."""
         assert direction in self.directions
         return self.restyle(images, self.usual_style)
 
-    def style_of(self, pictures: Tensor) -> Tensor:
-        """The style of each picture (N, C, H, W) in -1..1: means and deviations of what is seen, (N, 2, 512)."""
-        return moments(self._seen(reflected(pictures, self.multiple), [DEEPEST])[DEEPEST])
+    def style_of(self, images: Tensor) -> Tensor:
+        """The style of each image (N, C, H, W) in -1..1: means and deviations of what is seen, (N, 2, 512)."""
+        return moments(self._seen(reflected(images, self.multiple), [DEEPEST])[DEEPEST])
 
     def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 in a style (2, 512), or one each; `strength` 0 leaves the content alone.
+        """Images (N, C, H, W) in -1..1 in a style (2, 512), or one each; `strength` 0 leaves the content alone.
 
         A mean of styles is a style between them: the map is linear in it (section 7.2).
         """
@@ -129,8 +129,8 @@ class Adain(_base.Method):
         made: Tensor = (self.decoder if self.average is None else self.average)(told)
         return made[..., :height, :width].float().clamp(-1, 1)
 
-    def _seen(self, pictures: Tensor, layers: tuple[str, ...] | list[str]) -> dict[str, Tensor]:
-        maps = self.encoder(pictures.to(memory_format=torch.channels_last), layers)
+    def _seen(self, images: Tensor, layers: tuple[str, ...] | list[str]) -> dict[str, Tensor]:
+        maps = self.encoder(images.to(memory_format=torch.channels_last), layers)
         return {layer: seen.float() for layer, seen in maps.items()}
 
     def _restyled(self, content: Tensor, style: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def _share(seen: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _decoder(outputs: int, width: int) -> nn.Sequential:
-    """VGG-19 up to relu4_1 the other way round (section 6): maps (N, 512, H, W) to pictures (N, outputs, 8 H, 8 W)."""
+    """VGG-19 up to relu4_1 the other way round (section 6): maps (N, 512, H, W) to images (N, outputs, 8 H, 8 W)."""
     widths, before = [4 * width, 4 * width, 4 * width, 4 * width, 2 * width, 2 * width, width, width], CHANNELS
     doubled = {0, 4, 6}  # after these
     layers: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""Autoencoder: a picture goes through a narrow place and comes back, as it was or as it should be.
+"""Autoencoder: an image goes through a narrow place and comes back, as it was or as it should be.
 
 Hinton and Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks"; convolutional and without
 skip connections, so that all there is to know passes the narrow place.
@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from ganvas.core.optim import update, update_average
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import SIZES, Images, Pairs, Spec
+from ganvas.data.batch import SIZES, ImageBatch, PairBatch, Spec
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot
 from ganvas.nets.translators import Norm, UNet, lay_out, unet_widths
 
-BOTTLENECK = 8  # pixels a side of the narrow place; of pictures of 28 pixels it is 7
+BOTTLENECK = 8  # pixels a side of the narrow place; of images of 28 pixels it is 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class AutoencoderConfig(_base.TranslationConfig):
     )
     norm: Norm = setting(
         "group",
-        "of maps (`scaled` only): by group of channels or by picture, the same after training; by batch; or none",
+        "of maps (`scaled` only): by group of channels or by image, the same after training; by batch; or none",
     )
     loss: Literal["l1", "l2", "cross_entropy"] = setting(
         "l1", "what is minimised: mean absolute or squared difference, or a pixel as the chance of white"
@@ -47,16 +47,16 @@ class AutoencoderConfig(_base.TranslationConfig):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that these networks can make."""
+        """The image sizes, in pixels, that these networks can make."""
         return {"scaled": SIZES, "mnist28": (28,)}[self.layers]
 
 
-class Autoencoder(_base.PictureToPicture):
-    """Generator: an encoder x -> (N, 512, 8, 8) and a decoder -> y; of single pictures y = x."""
+class Autoencoder(_base.ImageToImage):
+    """Generator: an encoder x -> (N, 512, 8, 8) and a decoder -> y; of single images y = x."""
 
     config: AutoencoderConfig
     Config = AutoencoderConfig
-    batches = (Pairs, Images)
+    batches = (PairBatch, ImageBatch)
     networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": AutoencoderConfig(
@@ -88,10 +88,10 @@ class Autoencoder(_base.PictureToPicture):
         lay_out(self)
         self.optimizers = _base.optimizers_of(config, {"both": self.generator})
 
-    def training_step(self, batch: Pairs | Images, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: PairBatch | ImageBatch, step: int) -> dict[str, Tensor]:
         """One step of encoder and decoder towards the target."""
-        source = batch.source if isinstance(batch, Pairs) else batch.images
-        target = batch.pictures
+        source = batch.source if isinstance(batch, PairBatch) else batch.images
+        target = batch.images
         made = self._made(source.to(memory_format=torch.channels_last))  # (N, C', H, W)
         if self.config.loss == "l1":
             loss = F.l1_loss(made, target)

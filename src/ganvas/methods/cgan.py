@@ -17,7 +17,7 @@ from ganvas.augment import augment
 from ganvas.core.optim import update, update_average, update_together
 from ganvas.core.rng import Between, Seed, noise, randn
 from ganvas.core.settings import setting
-from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.data.batch import SIZES, ImageBatch, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
@@ -29,13 +29,13 @@ class CganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     """The settings of `cgan`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "lecture"] = setting(
-        "scaled", "the networks: ours, convolutional and scaled to the picture, or a lecture's, dense with Maxout"
+        "scaled", "the networks: ours, convolutional and scaled to the image, or a lecture's, dense with Maxout"
     )
-    r1: float = setting(0.1, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+    r1: float = setting(0.1, "weight of the gradient penalty at real images; 0 leaves it out", low=0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that these networks can make."""
+        """The image sizes, in pixels, that these networks can make."""
         return {"scaled": SIZES, "lecture": _base.DENSE_SIZES}[self.layers]
 
 
@@ -44,7 +44,7 @@ class Cgan(_base.Method):
 
     config: CganConfig
     Config = CganConfig
-    batches = (Images,)
+    batches = (ImageBatch,)
     by_class = True
     networks_since: ClassVar[Mapping[str, int]] = {"lecture": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
@@ -74,8 +74,8 @@ class Cgan(_base.Method):
         """Whether the discriminator is penalised in this step."""
         return bool(self.config.r1) and step % PENALTY_EVERY == 0
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
-        """One step of each network; the fake pictures are of the same classes as the real ones."""
+    def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
+        """One step of each network; the fake images are of the same classes as the real ones."""
         assert batch.labels is not None
         config = self.config
         real = augment(batch.images.to(memory_format=torch.channels_last), config.augment)  # (N, C, H, W)
@@ -104,15 +104,15 @@ class Cgan(_base.Method):
         return losses | {"generator": fooling.detach()}
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1, one for each seed; `labels` as `Generates` says."""
+        """Images (N, C, H, W) in -1..1, one for each seed; `labels` as `Generates` says."""
         generator = self.generator if self.average is None else self.average
         device = next(generator.parameters()).device
         classes = len(self.spec.classes)
         if labels is None:
             labels = torch.tensor([(seed.start if isinstance(seed, Between) else seed) % classes for seed in seeds])
         y = (F.one_hot(labels, classes) if labels.dim() == 1 else labels).float().to(device)  # (N, classes)
-        pictures: Tensor = generator(noise(seeds, (self.config.latent,), device=device), y)
-        return pictures
+        images: Tensor = generator(noise(seeds, (self.config.latent,), device=device), y)
+        return images
 
 
 # --- ours -----------------------------------------------------------------------------------------------------------
@@ -126,13 +126,13 @@ class ScaledGenerator(nn.Module):
         self.draw = scaled_generator(config.latent + len(spec.classes), spec, **config.scale)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        """Noise (N, latent) and class (N, classes) to pictures (N, C, H, W) in -1..1."""
-        pictures: Tensor = self.draw(torch.cat([z, y], 1))
-        return pictures
+        """Noise (N, latent) and class (N, classes) to images (N, C, H, W) in -1..1."""
+        images: Tensor = self.draw(torch.cat([z, y], 1))
+        return images
 
 
 class ProjectionDiscriminator(nn.Module):
-    """How real a picture looks, and how much like its class: psi(phi(x)) + y^T V phi(x) (equation 3)."""
+    """How real an image looks, and how much like its class: psi(phi(x)) + y^T V phi(x) (equation 3)."""
 
     def __init__(self, config: CganConfig, spec: Spec):
         super().__init__()
@@ -141,7 +141,7 @@ class ProjectionDiscriminator(nn.Module):
         )  # psi, and a row of V each
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) and class (N, classes) to logits (N, 1)."""
+        """Images (N, C, H, W) and class (N, classes) to logits (N, 1)."""
         scores = self.judge(x)  # (N, 1 + classes)
         logits: Tensor = scores[:, :1] + (scores[:, 1:] * y).sum(1, keepdim=True)
         return logits
@@ -163,9 +163,9 @@ class LectureGenerator(nn.Module):
         )  # fmt: skip
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        """Noise (N, latent) and class (N, classes) to pictures (N, C, H, W) in -1..1."""
-        pictures: Tensor = self.joint(torch.cat([self.noise(z), self.label(y)], 1))
-        return pictures
+        """Noise (N, latent) and class (N, classes) to images (N, C, H, W) in -1..1."""
+        images: Tensor = self.joint(torch.cat([self.noise(z), self.label(y)], 1))
+        return images
 
 
 class Maxout(nn.Module):
@@ -196,6 +196,6 @@ class LectureDiscriminator(nn.Module):
         self.joint = nn.Sequential(Maxout(240 + 50, 240, 4), nn.Linear(240, 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) and class (N, classes) to logits (N, 1)."""
+        """Images (N, C, H, W) and class (N, classes) to logits (N, 1)."""
         logits: Tensor = self.joint(torch.cat([self.image(x), self.label(y)], 1))
         return logits

@@ -1,4 +1,4 @@
-"""Two generators, there and back: unpaired pictures teach each by what the other makes of its work.
+"""Two generators, there and back: unpaired images teach each by what the other makes of its work.
 
 Zhu, Park, Isola and Efros 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks".
 """
@@ -18,13 +18,13 @@ from ganvas.core.accumulation import as_first_made
 from ganvas.core.optim import update, update_average
 from ganvas.core.rng import everyones_rows
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import Pairs, Spec, Unpaired
+from ganvas.data.batch import PairBatch, Spec, UnpairedBatch
 from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
 from ganvas.nets.translators import Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
 
-POOL = 50  # fake pictures of each kind that a discriminator is shown again (section 4)
+POOL = 50  # fake images of each kind that a discriminator is shown again (section 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +44,15 @@ class CycleganConfig(_base.TranslationConfig):
     blocks: int = setting(
         0, "residual blocks; 0 takes 9 from 256 pixels on and 6 below (`resnet` only)", low=0, high=64
     )
-    norm: Literal["instance", "group", "none"] = setting(
-        "instance", "of maps: by picture, by group of channels, or none"
-    )
+    norm: Literal["instance", "group", "none"] = setting("instance", "of maps: by image, by group of channels, or none")
     patch: Patch = setting("70", "pixels a side that one output of a discriminator sees")
     discriminator_width: int = setting(32, "channels of the discriminators' first layer", low=1, high=1024)
-    cycle: float = setting(10.0, "weight of the cycle loss: there and back, a picture should be itself", low=0)
+    cycle: float = setting(10.0, "weight of the cycle loss: there and back, an image should be itself", low=0)
     identity: float = setting(
-        0.5, "weight, as a share of `cycle`, of leaving a picture of the wanted kind as it is; keeps colours", low=0
+        0.5, "weight, as a share of `cycle`, of leaving an image of the wanted kind as it is; keeps colours", low=0
     )
     pool: int = setting(
-        POOL, "fake pictures of each kind that are kept to be judged again; 0 keeps none", low=0, high=1000
+        POOL, "fake images of each kind that are kept to be judged again; 0 keeps none", low=0, high=1000
     )
 
 
@@ -63,7 +61,7 @@ class Cyclegan(_base.Method):
 
     config: CycleganConfig
     Config = CycleganConfig
-    batches = (Unpaired, Pairs)
+    batches = (UnpairedBatch, PairBatch)
     directions: ClassVar[tuple[str, ...]] = ("ab", "ba")
     any_size = True
     guessing = 0.5  # of two discriminators, each halved
@@ -79,7 +77,7 @@ class Cyclegan(_base.Method):
         a, b = spec.channels, spec.outputs
         if config.identity and a != b:
             raise SettingError(
-                f"`identity` {config.identity}: takes pictures of as many channels on both sides, not {a} and {b}; "
+                f"`identity` {config.identity}: takes images of as many channels on both sides, not {a} and {b}; "
                 "give `identity` 0"
             )
         self.generators = nn.ModuleDict({"ab": _generator(config, spec, a, b), "ba": _generator(config, spec, b, a)})
@@ -103,12 +101,12 @@ class Cyclegan(_base.Method):
         """The grid in pixels on which the generators' strided layers fall alike."""
         return int(self.generators["ab"].multiple)  # type: ignore[arg-type]
 
-    def training_step(self, batch: Pairs, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of both generators and one of both discriminators (equations 1 to 3)."""
         config, there, back = self.config, self.generators["ab"], self.generators["ba"]
         a = batch.source.to(memory_format=torch.channels_last)  # x: (N, C, H, W)
         b = batch.target.to(memory_format=torch.channels_last)  # y: (N, C', H, W)
-        if config.identity:  # the picture that stays and the one that changes go through together
+        if config.identity:  # the image that stays and the one that changes go through together
             fake_b, same_b = there(torch.cat([a, b])).chunk(2)  # G(x), G(y)
             fake_a, same_a = back(torch.cat([b, a])).chunk(2)  # F(y), F(x)
         else:
@@ -142,8 +140,8 @@ class Cyclegan(_base.Method):
             update_average(self.averages, self.generators, decay=config.ema, step=step)
         return losses | {"discriminator": loss.detach()}
 
-    def _grade(self, kind: str, pictures: Tensor) -> Tensor:
-        grades: Tensor = self.discriminators[kind](pictures).float()
+    def _grade(self, kind: str, images: Tensor) -> Tensor:
+        grades: Tensor = self.discriminators[kind](images).float()
         return grades
 
     def _pool_of(self, kind: str, fakes: Tensor) -> "Pool":
@@ -155,7 +153,7 @@ class Cyclegan(_base.Method):
         return pool
 
     def memory(self) -> dict[str, Tensor]:
-        """The pools of fake pictures."""
+        """The pools of fake images."""
         return {kind: pool.kept() for kind, pool in self.pools.items() if isinstance(pool, Pool)}
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
@@ -165,7 +163,7 @@ class Cyclegan(_base.Method):
             self.pools[kind] = Pool(self.config.pool, kept.to(device), full_to=len(kept))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 of one kind to the other: `ab` from source to target, `ba` back."""
+        """Images (N, C, H, W) in -1..1 of one kind to the other: `ab` from source to target, `ba` back."""
         assert direction in self.directions
         made: Tensor = (self.generators if self.averages is None else self.averages)[direction](images)
         return made.float()
@@ -201,25 +199,25 @@ class Lots:
 
 
 class Pool(nn.Module):
-    """The last fake pictures, some of which are shown again (section 4).
+    """The last fake images, some of which are shown again (section 4).
 
-    What chance says stays on the device, in numbers of pictures: nobody waits to hear it.
+    What chance says stays on the device, in numbers of images: nobody waits to hear it.
 
     Attributes:
-        pictures: room for as many as it holds, (its size, C, H, W).
+        images: room for as many as it holds, (its size, C, H, W).
         count: how many are in it, ( ).
     """
 
-    pictures: Tensor
+    images: Tensor
     count: Tensor
 
-    def __init__(self, size: int, pictures: Tensor, *, full_to: int = 0):
-        """For `size` pictures like these (N, C, H, W), the first `full_to` of which are in it."""
+    def __init__(self, size: int, images: Tensor, *, full_to: int = 0):
+        """For `size` images like these (N, C, H, W), the first `full_to` of which are in it."""
         super().__init__()
-        room = pictures.new_zeros((size, *pictures.shape[1:])).contiguous(memory_format=torch.channels_last)
-        room[:full_to] = pictures[:full_to]
-        self.register_buffer("pictures", room, persistent=False)
-        self.register_buffer("count", torch.full((), full_to, device=pictures.device), persistent=False)
+        room = images.new_zeros((size, *images.shape[1:])).contiguous(memory_format=torch.channels_last)
+        room[:full_to] = images[:full_to]
+        self.register_buffer("images", room, persistent=False)
+        self.register_buffer("count", torch.full((), full_to, device=images.device), persistent=False)
 
     def draw(self, fakes: Tensor) -> Lots:
         """For each fake either itself or, at even chance once the pool is full, an older one whose place it takes.
@@ -227,9 +225,9 @@ class Pool(nn.Module):
         All processes keep the same pool, of what all of them make.
         """
         coins = everyones_rows(len(fakes), lambda n: torch.rand(n, 2, device=fakes.device))  # whether, and which
-        size, count = len(self.pictures), self.count
+        size, count = len(self.images), self.count
         numbers = torch.arange(size, device=fakes.device)
-        there = numbers.clone()  # in each place of the pool: its own picture, or one of the fakes before
+        there = numbers.clone()  # in each place of the pool: its own image, or one of the fakes before
         places, kept, shown = list[Tensor](), list[Tensor](), list[Tensor]()
         for new, (older, lot) in enumerate(coins, size):
             full = count == size
@@ -243,21 +241,21 @@ class Pool(nn.Module):
         return Lots(distributed.together(fakes), torch.stack(places), torch.stack(kept), torch.stack(shown))
 
     def shown(self, lots: Lots) -> Tensor:
-        """What a discriminator is shown of fake pictures, (N, C, H, W): those of this process."""
-        size = len(self.pictures)
+        """What a discriminator is shown of fake images, (N, C, H, W): those of this process."""
+        size = len(self.images)
         mine = lots.shown.chunk(distributed.count())[distributed.rank()]
-        older = self.pictures[mine.clamp(max=size - 1)]
+        older = self.images[mine.clamp(max=size - 1)]
         new = lots.fakes[(mine - size).clamp(min=0)]
         return torch.where((mine < size)[:, None, None, None], older, new)
 
     def keep(self, lots: Lots) -> None:
         """Put the fakes into their places."""
-        fakes = lots.fakes.to(self.pictures.dtype)  # of the step that made the pool; a trial goes from format to format
+        fakes = lots.fakes.to(self.images.dtype)  # of the step that made the pool; a trial goes from format to format
         for place, kept, fake in zip(lots.places[:, None], lots.kept, fakes, strict=True):
-            self.pictures[place] = torch.where(kept, fake, self.pictures[place])
+            self.images[place] = torch.where(kept, fake, self.images[place])
         self.count += len(lots.fakes)
-        self.count.clamp_(max=len(self.pictures))
+        self.count.clamp_(max=len(self.images))
 
     def kept(self) -> Tensor:
-        """The pictures that are in it, (up to its size, C, H, W)."""
-        return self.pictures[: int(self.count)].clone()
+        """The images that are in it, (up to its size, C, H, W)."""
+        return self.images[: int(self.count)].clone()

@@ -16,7 +16,7 @@ from ganvas.augment import augment
 from ganvas.core.optim import update, update_average, update_together
 from ganvas.core.rng import randn
 from ganvas.core.settings import setting
-from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.data.batch import SIZES, ImageBatch, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import (
@@ -35,12 +35,12 @@ Layers = Literal["scaled", "mnist28", "paper64"]
 class DcganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     """The settings of `dcgan`; the defaults are our best recipe for the minutes it takes."""
 
-    layers: Layers = setting("scaled", "the networks: ours, scaled to the picture, or those of a textbook")
-    r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+    layers: Layers = setting("scaled", "the networks: ours, scaled to the image, or those of a textbook")
+    r1: float = setting(1.0, "weight of the gradient penalty at real images; 0 leaves it out", low=0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that these networks can make."""
+        """The image sizes, in pixels, that these networks can make."""
         return {"scaled": SIZES, "mnist28": (28,), "paper64": (64,)}[self.layers]
 
 
@@ -49,7 +49,7 @@ class Dcgan(_base.NoiseToImage):
 
     config: DcganConfig
     Config = DcganConfig
-    batches = (Images,)
+    batches = (ImageBatch,)
     networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": DcganConfig(
@@ -83,8 +83,8 @@ class Dcgan(_base.NoiseToImage):
         """Whether the discriminator is penalised in this step."""
         return bool(self.config.r1) and step % PENALTY_EVERY == 0
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
-        """One step of the discriminator and one of the generator, on the same fake pictures."""
+    def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
+        """One step of the discriminator and one of the generator, on the same fake images."""
         config = self.config
         real = batch.images.to(memory_format=torch.channels_last)  # (N, C, H, W)
         z = randn(len(real), config.latent, device=real.device)
@@ -109,7 +109,7 @@ class Dcgan(_base.NoiseToImage):
         return losses | {"generator": fooling.detach()}
 
     def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of real and fake pictures; the paper's batch norm sees each with statistics of its own."""
+        """Logits of real and fake images; the paper's batch norm sees each with statistics of its own."""
         if self.config.layers == "paper64":
             return self.discriminator(real).float(), self.discriminator(fake).float()
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).float().chunk(2)

@@ -16,7 +16,7 @@ from ganvas.core import distributed
 from ganvas.core.optim import update, update_average
 from ganvas.core.rng import randn
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import Batch, Images, Spec
+from ganvas.data.batch import Batch, ImageBatch, Spec
 from ganvas.imaging.images import scaled, to_signed
 from ganvas.losses import gram, gram_distance, total_variation
 from ganvas.methods import _base
@@ -26,7 +26,7 @@ from ganvas.nets.vgg import VGG19
 CONTENT = "relu3_1"  # where it still matters what is where, and no longer which colour it has
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # from colours and strokes to their arrangement
 
-SHIFT = 8  # pixels at most by which a frame is moved to see whether its picture moves along
+SHIFT = 8  # pixels at most by which a frame is moved to see whether its image moves along
 GRAIN = 0.03  # deviation of the noise of a film, in -1..1
 
 
@@ -41,7 +41,7 @@ class FastStyleConfig(_base.TranslationConfig):
     width: int = setting(32, "channels of the generator at full size", low=1, high=512)
     blocks: int = setting(5, "residual blocks", low=0, high=64)
     norm: Literal["instance", "group"] = setting(
-        "group", "of maps: by picture, as in the papers, or by groups of channels, which leaves fewer dark spots"
+        "group", "of maps: by image, as in the papers, or by groups of channels, which leaves fewer dark spots"
     )
     content: float = setting(1.0, "weight of the content: what is seen in the photograph, and where", low=0)
     strokes: float = setting(8.0, "weight of the style: what goes together in the painting", low=0)
@@ -57,12 +57,12 @@ class FastStyleConfig(_base.TranslationConfig):
     )
 
 
-class FastStyle(_base.PictureToPicture):
-    """Generator: a photograph x to a picture that VGG-19 sees as x in content and as the painting in style."""
+class FastStyle(_base.ImageToImage):
+    """Generator: a photograph x to an image that VGG-19 sees as x in content and as the painting in style."""
 
     config: FastStyleConfig
     Config = FastStyleConfig
-    batches: ClassVar[tuple[type[Batch], ...]] = (Images,)
+    batches: ClassVar[tuple[type[Batch], ...]] = (ImageBatch,)
     deepest = STYLE[-1]
     presets: ClassVar[dict[str, _base.BaseConfig]] = {}
 
@@ -100,7 +100,7 @@ class FastStyle(_base.PictureToPicture):
         """By layer, the Gram matrix (C, C) of the paintings."""
         return {layer: self.get_buffer(f"wanted_{layer}") for layer in STYLE}
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """One step of the generator towards content and style (equations 2 to 4)."""
         config, vgg = self.config, self.vgg
         assert vgg is not None
@@ -135,10 +135,10 @@ class FastStyle(_base.PictureToPicture):
         return F.mse_loss(again[inner], _moved(made, down, across)[inner])
 
 
-def _moved(pictures: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) moved by so many pixels, each ( ); what leaves on one side comes in on the other."""
-    height, width = pictures.shape[-2:]
+def _moved(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Images (N, C, H, W) moved by so many pixels, each ( ); what leaves on one side comes in on the other."""
+    height, width = images.shape[-2:]
     rows, columns = (
-        (torch.arange(side, device=pictures.device) - by) % side for side, by in ((height, down), (width, across))
+        (torch.arange(side, device=images.device) - by) % side for side, by in ((height, down), (width, across))
     )
-    return pictures.index_select(-2, rows).index_select(-1, columns)
+    return images.index_select(-2, rows).index_select(-1, columns)

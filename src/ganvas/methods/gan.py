@@ -15,7 +15,7 @@ from ganvas.augment import augment
 from ganvas.core.optim import update, update_average, update_together
 from ganvas.core.rng import randn
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import Images, Spec
+from ganvas.data.batch import ImageBatch, Spec
 from ganvas.losses import PENALTY_EVERY, discriminator_cross_entropy, generator_cross_entropy, r1_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot
@@ -35,14 +35,14 @@ class GanConfig(_base.TwoPlayerConfig):
     learning_rate: float = with_default(_base.TwoPlayerConfig, "learning_rate", 5e-4)
     discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
     average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
-    r1: float = setting(1.0, "weight of the gradient penalty at real pictures; 0 leaves it out", low=0)
+    r1: float = setting(1.0, "weight of the gradient penalty at real images; 0 leaves it out", low=0)
     initial_weights: Literal["torch", "keras"] = setting(
         "torch", "PyTorch's, or Keras's: uniform after Glorot and Bengio, no bias"
     )
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that dense networks can make."""
+        """The image sizes, in pixels, that dense networks can make."""
         return _base.DENSE_SIZES
 
 
@@ -54,7 +54,7 @@ class Gan(_base.NoiseToImage):
 
     config: GanConfig
     Config = GanConfig
-    batches = (Images,)
+    batches = (ImageBatch,)
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "blog": replace(
             _TEXTBOOK, batch=32, epochs=100, latent=100, generator=(128, 256), discriminator=(256, 128),
@@ -97,7 +97,7 @@ class Gan(_base.NoiseToImage):
         config = self.config
         return bool(config.r1) and step % PENALTY_EVERY == 0, (step + 1) % config.discriminator_steps == 0
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
+    def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """One step of the discriminator, and at every k-th one of the generator, on the same fake images."""
         config, real = self.config, batch.images  # (N, C, H, W)
         penalised, generators_turn = self.phase(step)

@@ -1,4 +1,4 @@
-"""A U-Net redraws a picture, a discriminator judges patches of the redrawn, and L1 holds it to its partner.
+"""A U-Net redraws an image, a discriminator judges patches of the redrawn, and L1 holds it to its partner.
 
 Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial Networks".
 """
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ganvas.core.optim import update, update_average
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import LAB, Pairs, Spec
+from ganvas.data.batch import LAB, PairBatch, Spec
 from ganvas.errors import SettingError
 from ganvas.losses import (
     discriminator_cross_entropy,
@@ -51,7 +51,7 @@ class Pix2pixConfig(_base.TranslationConfig):
     )
     blocks: int = setting(6, "residual blocks (`resnet` only)", low=1, high=64)
     norm: Norm = setting(
-        "group", "of maps: by group of channels or by picture, the same in training and after; by batch; or none"
+        "group", "of maps: by group of channels or by image, the same in training and after; by batch; or none"
     )
     dropout: float = setting(0.0, "chance to drop a value in the generator while it learns", low=0, high=0.9)
     slope: float = setting(0.2, "negative slope of the leaky ReLUs", low=0, high=1)
@@ -85,7 +85,7 @@ _PAPER = Pix2pixConfig(
 )  # fmt: skip
 
 
-class Pix2pix(_base.PictureToPicture):
+class Pix2pix(_base.ImageToImage):
     """Generator G: x -> y and discriminator D: (x, y) -> a map of logits."""
 
     config: Pix2pixConfig
@@ -129,8 +129,8 @@ class Pix2pix(_base.PictureToPicture):
         """Learn by what this network sees, too."""
         self.vgg = vgg.to(memory_format=torch.channels_last)
 
-    def training_step(self, batch: Pairs, step: int) -> dict[str, Tensor]:
-        """One step of the discriminator and one of the generator, on the same fake pictures (equation 4)."""
+    def training_step(self, batch: PairBatch, step: int) -> dict[str, Tensor]:
+        """One step of the discriminator and one of the generator, on the same fake images (equation 4)."""
         config = self.config
         source = batch.source.to(memory_format=torch.channels_last)  # x: (N, C, H, W)
         target = batch.target.to(memory_format=torch.channels_last)  # y: (N, C', H, W)

@@ -1,4 +1,4 @@
-"""Variational autoencoder: a picture becomes a small cloud of latent numbers, and latent numbers become a picture.
+"""Variational autoencoder: an image becomes a small cloud of latent numbers, and latent numbers become an image.
 
 Kingma and Welling 2014, "Auto-Encoding Variational Bayes"; Rezende, Mohamed and Wierstra 2014.
 """
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganvas.core.optim import update, update_average
 from ganvas.core.rng import Seed, noise, randn
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import SIZES, Images, Pairs, Spec
+from ganvas.data.batch import SIZES, ImageBatch, PairBatch, Spec
 from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
@@ -25,11 +25,11 @@ from ganvas.nets.cpu_ops import Flatten, Unflatten
 class VaeConfig(_base.DecayingConfig, _base.ScaledConfig):
     """The settings of `vae`; the defaults are our best recipe for the minutes it takes."""
 
-    batch: int = setting(128, "pictures a step; batch norm takes two or more", low=2, high=65536)
+    batch: int = setting(128, "images a step; batch norm takes two or more", low=2, high=65536)
     layers: Literal["scaled", "mnist28"] = setting(
-        "scaled", "the networks: ours, scaled to the picture, or those of a textbook"
+        "scaled", "the networks: ours, scaled to the image, or those of a textbook"
     )
-    latent: int = setting(32, "how many numbers a picture is turned into", low=1, high=4096)
+    latent: int = setting(32, "how many numbers an image is turned into", low=1, high=4096)
     likelihood: Literal["bernoulli", "gaussian"] = setting(
         "bernoulli",
         "what a pixel is given the latent numbers: a chance of white, or a value with an error learned along",
@@ -42,7 +42,7 @@ class VaeConfig(_base.DecayingConfig, _base.ScaledConfig):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that these networks can make."""
+        """The image sizes, in pixels, that these networks can make."""
         return {"scaled": SIZES, "mnist28": (28,)}[self.layers]
 
 
@@ -54,7 +54,7 @@ class Vae(_base.Method):
 
     config: VaeConfig
     Config = VaeConfig
-    batches = (Images, Pairs)
+    batches = (ImageBatch, PairBatch)
     networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     directions: ClassVar[tuple[str, ...]] = ("ab",)
     any_size = False
@@ -78,14 +78,14 @@ class Vae(_base.Method):
         self.average = copy.deepcopy(networks).requires_grad_(False) if config.ema else None
         self.optimizers = _base.optimizers_of(config, {"both": self})
 
-    def training_step(self, batch: Images | Pairs, step: int) -> dict[str, Tensor]:
-        """One step of both networks up the evidence bound, of which it returns the two terms in nats a picture."""
+    def training_step(self, batch: ImageBatch | PairBatch, step: int) -> dict[str, Tensor]:
+        """One step of both networks up the evidence bound, of which it returns the two terms in nats an image."""
         config = self.config
-        seen = batch.source if isinstance(batch, Pairs) else batch.images  # (N, C, H, W)
-        x = batch.pictures  # (N, C', H, W)
+        seen = batch.source if isinstance(batch, PairBatch) else batch.images  # (N, C, H, W)
+        x = batch.images  # (N, C', H, W)
         encoded = self.encoder(seen.to(memory_format=torch.channels_last)).float()
         mean, log_variance = encoded.chunk(2, dim=1)  # (N, L) each
-        z = mean + torch.exp(log_variance / 2) * randn(*mean.shape, device=mean.device)  # its own for every picture
+        z = mean + torch.exp(log_variance / 2) * randn(*mean.shape, device=mean.device)  # its own for every image
 
         logits = self._logits(self.decoder, z)  # (N, C', H, W)
         if config.likelihood == "bernoulli":
@@ -100,13 +100,13 @@ class Vae(_base.Method):
         return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 to the means of their latent numbers (N, L)."""
+        """Images (N, C, H, W) in -1..1 to the means of their latent numbers (N, L)."""
         encoder = self.encoder if self.average is None else self.average["encoder"]
         mean: Tensor = encoder(images).float().chunk(2, dim=1)[0]
         return mean
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent numbers (N, L) to the expected pictures (N, C, H, W) in -1..1."""
+        """Latent numbers (N, L) to the expected images (N, C, H, W) in -1..1."""
         decoder = self.decoder if self.average is None else self.average["decoder"]
         return torch.tanh(self._logits(decoder, latent) / 2)  # 2 sigmoid(logits) - 1
 
@@ -116,11 +116,11 @@ class Vae(_base.Method):
         return out if self.config.layers == "mnist28" else 2 * out
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 of latent numbers from the prior, one for each seed."""
+        """Images (N, C, H, W) in -1..1 of latent numbers from the prior, one for each seed."""
         return self.decode(noise(seeds, (self.config.latent,), device=self.log_variance.device))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Pictures (N, C, H, W) in -1..1 as they come back from their latent numbers: themselves, or their partners."""
+        """Images (N, C, H, W) in -1..1 as they come back from their latent numbers: themselves, or their partners."""
         assert direction in self.directions
         return self.decode(self.encode(images))
 

@@ -1,4 +1,4 @@
-"""Wasserstein GAN with gradient penalty: a critic of slope one measures how far the pictures are from the real ones.
+"""Wasserstein GAN with gradient penalty: a critic of slope one measures how far the images are from the real ones.
 
 Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
 """
@@ -15,7 +15,7 @@ from ganvas.augment import augment
 from ganvas.core.optim import update, update_average
 from ganvas.core.rng import randn
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import SIZES, Images, Spec
+from ganvas.data.batch import SIZES, ImageBatch, Spec
 from ganvas.losses import gradient_penalty
 from ganvas.methods import _base
 from ganvas.nets.convolutional import (
@@ -33,7 +33,7 @@ class WganGpConfig(_base.AdversarialConfig, _base.ScaledConfig):
     """The settings of `wgan_gp`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "mnist28", "paper64"] = setting(
-        "scaled", "the networks: ours, scaled to the picture, or those of `dcgan`'s textbooks, the critic without norm"
+        "scaled", "the networks: ours, scaled to the image, or those of `dcgan`'s textbooks, the critic without norm"
     )
     width: int = with_default(_base.ScaledConfig, "width", 16)  # the penalty goes twice through the critic: small pays
     hidden: int = with_default(_base.ScaledConfig, "hidden", 256)
@@ -44,7 +44,7 @@ class WganGpConfig(_base.AdversarialConfig, _base.ScaledConfig):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The picture sizes, in pixels, that these networks can make."""
+        """The image sizes, in pixels, that these networks can make."""
         return {"scaled": SIZES, "mnist28": (28,), "paper64": (64,)}[self.layers]
 
 
@@ -53,7 +53,7 @@ class WganGp(_base.NoiseToImage):
 
     config: WganGpConfig
     Config = WganGpConfig
-    batches = (Images,)
+    batches = (ImageBatch,)
     networks_since: ClassVar[Mapping[str, int]] = {"mnist28": 1}
     presets: ClassVar[dict[str, _base.BaseConfig]] = {
         "mnist28": WganGpConfig(
@@ -85,8 +85,8 @@ class WganGp(_base.NoiseToImage):
         """Whether it is the generator's turn in this step."""
         return (step + 1) % self.config.critic_steps == 0
 
-    def training_step(self, batch: Images, step: int) -> dict[str, Tensor]:
-        """One step of the critic and, at every `critic_steps`-th, one of the generator on the same fake pictures."""
+    def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
+        """One step of the critic and, at every `critic_steps`-th, one of the generator on the same fake images."""
         config = self.config
         real = augment(batch.images.to(memory_format=torch.channels_last), config.augment)  # (N, C, H, W)
         z = randn(len(real), config.latent, device=real.device)

@@ -1,6 +1,6 @@
-"""How far two sets of pictures are apart, or two pictures, and what a network left in them; mostly by libraries.
+"""How far two sets of images are apart, or two images, and what a network left in them; mostly by libraries.
 
-Sets are told apart by features of their pictures or by patches of them, pictures by their bytes.
+Sets are told apart by features of their images or by patches of them, images by their bytes.
 """
 
 from ganvas.metrics.bootstrap import FEWEST, RESAMPLES, bootstrap

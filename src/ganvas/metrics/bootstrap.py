@@ -1,4 +1,4 @@
-"""How surely a mean over pictures is known."""
+"""How surely a mean over images is known."""
 
 import math
 

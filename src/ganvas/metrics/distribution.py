@@ -1,4 +1,4 @@
-"""How far two sets of pictures are apart, by features of theirs; mostly by libraries."""
+"""How far two sets of images are apart, by features of theirs; mostly by libraries."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 JACKKNIFE_PARTS = 10
-KERNEL_BLOCK = 1000  # pictures; what the papers take, so that values compare
+KERNEL_BLOCK = 1000  # images; what the papers take, so that values compare
 KERNEL_BLOCKS = 10  # at least; of fewer the spread is hardly known
 NEIGHBOURS = 3
-SPREAD_OVER = 2000  # pictures between which distances are averaged
+SPREAD_OVER = 2000  # images between which distances are averaged
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """|m - n|^2 + tr(S + T - 2 (S T)^1/2) of features (N, D), (M, D) of mean m, n , covariance S, T; torchmetrics.
 
     Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", equation 6: the distance of two Gaussians.
-    It is too large by a bias that shrinks with the number of pictures, so compare only values of equal numbers.
+    It is too large by a bias that shrinks with the number of images, so compare only values of equal numbers.
     """
     if min(len(real), len(fake)) < real.shape[1]:
         return _frechet_distance_of_few(real.double(), fake.double())
@@ -32,7 +32,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
 
 def _frechet_distance_of_few(real: Tensor, fake: Tensor) -> float:
-    """The same for fewer pictures than features, whose covariances have no full rank; twenty times as quick.
+    """The same for fewer images than features, whose covariances have no full rank; twenty times as quick.
 
     With S = A^T A and T = B^T B, the eigenvalues of S T are the squares of the singular values of A B^T, and zeros,
     of which the roots of rounding errors would else be added up.
@@ -51,7 +51,7 @@ def _mean_and_root(rows: Tensor) -> tuple[Tensor, Tensor]:
 def frechet_difference(real: Tensor, first: Tensor, second: Tensor) -> tuple[float, float]:
     """The Fréchet distance of `first` from `real` minus that of `second`, and half of its 95 % interval.
 
-    Both lose the same tenths of the real pictures, and of their own where they are as many: so chance that moves both
+    Both lose the same tenths of the real images, and of their own where they are as many: so chance that moves both
     distances alike is not in the interval. Below zero where `first` is nearer. Of several sets, let each be `left_out`
     once, and take differences of that.
     """
@@ -77,7 +77,7 @@ def half_interval(values: Tensor) -> float:
     """Half of a 95 % interval of a score, from its values (g,) with a part left out each.
 
     The delete-a-group jackknife (Quenouille 1956; Tukey 1958): the variance is (g - 1) / g times the sum of
-    squares of the g values around their mean. It tells of the choice of pictures, not of another training.
+    squares of the g values around their mean. It tells of the choice of images, not of another training.
     """
     g = len(values)
     return _student(g - 1) * math.sqrt((g - 1) / g * float((values - values.mean()).square().sum()))
@@ -100,7 +100,7 @@ def all_but(rows: Tensor, parts: int) -> Iterator[Tensor]:
 def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float]:
     """The squared maximum mean discrepancy under (x y / D + 1)^3, without bias, and half of its 95 % interval.
 
-    Binkowski et al. 2018, "Demystifying MMD GANs", section 4: the mean over blocks of up to 1,000 pictures, here
+    Binkowski et al. 2018, "Demystifying MMD GANs", section 4: the mean over blocks of up to 1,000 images, here
     ten or more disjoint ones by lot, so that they are independent and their spread gives the interval; by torchmetrics.
     """
     (values,) = _by_block(real, fake)
@@ -110,7 +110,7 @@ def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float]:
 def kernel_difference(real: Tensor, first: Tensor, second: Tensor) -> tuple[float, float]:
     """The kernel distance of `first` from `real` minus that of `second`, and half of its 95 % interval.
 
-    Block by block, against the same real pictures; where there are as many of `first` as of `second`, with the same
+    Block by block, against the same real images; where there are as many of `first` as of `second`, with the same
     rows of both. Below zero where `first` is nearer.
     """
     ours, theirs = _by_block(real, first, second)
@@ -144,7 +144,7 @@ def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
     """The share of fakes that lie among the real ones, and of real ones among the fakes; features (N, D) and (M, D).
 
     Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric", equations 1 and 2: a set covers the balls
-    around its members that reach to their third neighbour. Low precision: odd pictures; low recall: missing kinds.
+    around its members that reach to their third neighbour. Low precision: odd images; low recall: missing kinds.
     """
     return _covered(fake, by=real), _covered(real, by=fake)
 

@@ -1,9 +1,9 @@
-"""Networks that see: what they see in pictures is compared in place of the pixels.
+"""Networks that see: what they see in images is compared in place of the pixels.
 
-Two look at sets of pictures. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its
+Two look at sets of images. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its
 weights are not ours to ship, so they are downloaded or given as a file. `digits` is a small network of our own,
-trained on MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit a picture shows. A
-third, VGG-19, looks at single pictures: style is transferred, and likeness judged, by what it sees.
+trained on MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit an image shows. A
+third, VGG-19, looks at single images: style is transferred, and likeness judged, by what it sees.
 """
 
 import contextlib
@@ -39,9 +39,9 @@ class Features:
 
     Attributes:
         name: of the network; a score of any but Inception's features carries it: `FID (digits)`.
-        protocol: in one sentence, what is done to a picture.
-        at_once: how many pictures fit the memory of a laptop.
-        see: pictures, uint8 (N, C, H, W), to features (N, D).
+        protocol: in one sentence, what is done to an image.
+        at_once: how many images fit the memory of a laptop.
+        see: images, uint8 (N, C, H, W), to features (N, D).
         classify: features (N, D) to indices (N,) into `classes`; None where it cannot.
         classes: what it can tell apart.
     """
@@ -59,14 +59,14 @@ class Features:
 
 
 def suited(spec: Spec) -> Name:
-    """The network that suits data of this shape: grey pictures of ten classes called 0 to 9 are digits."""
+    """The network that suits data of this shape: grey images of ten classes called 0 to 9 are digits."""
     return "digits" if spec.channels == 1 and spec.classes == DIGITS else "inception"
 
 
 def open_features(name: Name, *, device: torch.device, weights: Path | None = None, framed: bool = False) -> Features:
     """The network of that name on `device`; `weights` is a file for Inception, which is else downloaded once.
 
-    With `framed`, digits that fill their picture get the margin that those of MNIST have.
+    With `framed`, digits that fill their image get the margin that those of MNIST have.
 
     Raises:
         UsageError: if it is not to be had, saying what to do.
@@ -78,7 +78,7 @@ def open_features(name: Name, *, device: torch.device, weights: Path | None = No
 
 
 class DigitNetwork(nn.Module):
-    """Which digit a picture shows: (N, 1, 28, 28) in -1..1 to logits (N, 10), by way of 128 features."""
+    """Which digit an image shows: (N, 1, 28, 28) in -1..1 to logits (N, 10), by way of 128 features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,9 +90,9 @@ class DigitNetwork(nn.Module):
         )  # fmt: skip
         self.classifier = nn.Linear(128, 10)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """The logits."""
-        logits: Tensor = self.classifier(self.features(pictures))
+        logits: Tensor = self.classifier(self.features(images))
         return logits
 
 
@@ -106,10 +106,10 @@ def _digits(device: torch.device, *, framed: bool) -> Features:
         network.load_state_dict(safetensors.torch.load_file(file))
     network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
-    def see(pictures: Tensor) -> Tensor:
-        if pictures.shape[1] != 1:
-            raise UsageError("the digit network sees grey pictures, and these are in colour; use `features` inception")
-        scaled = F.pad(resize(pictures, 20), (4, 4, 4, 4)) if framed else resize(pictures, 28)
+    def see(images: Tensor) -> Tensor:
+        if images.shape[1] != 1:
+            raise UsageError("the digit network sees grey images, and these are in colour; use `features` inception")
+        scaled = F.pad(resize(images, 20), (4, 4, 4, 4)) if framed else resize(images, 28)
         features: Tensor = network.features(to_signed(scaled.to(device)))
         return features
 
@@ -146,8 +146,8 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         ) from error
     network = network.to(device)
 
-    def see(pictures: Tensor) -> Tensor:
-        features: Tensor = network(pictures.expand(-1, 3, -1, -1).to(device))[0]
+    def see(images: Tensor) -> Tensor:
+        features: Tensor = network(images.expand(-1, 3, -1, -1).to(device))[0]
         return features
 
     protocol = "8 bits a pixel, scaled to 299x299 (bilinear, as TensorFlow 1); 2048 features of Inception v3 (2015)"
@@ -203,11 +203,11 @@ def open_vgg(
 
 
 def vgg_features(network: VGG19) -> Features:
-    """What VGG-19 makes of whole sets of pictures: the means of its last maps."""
+    """What VGG-19 makes of whole sets of images: the means of its last maps."""
     device = next(network.buffers()).device
 
-    def see(pictures: Tensor) -> Tensor:
-        signed = to_signed(resize(pictures, VGG_SIDE).to(device))
+    def see(images: Tensor) -> Tensor:
+        signed = to_signed(resize(images, VGG_SIDE).to(device))
         maps: Tensor = network(signed, [network.deepest])[network.deepest]
         return maps.mean((2, 3))
 

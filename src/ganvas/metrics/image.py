@@ -1,4 +1,4 @@
-"""How near pictures are to those that they should be: by their bytes, and by the structure in windows of them."""
+"""How near images are to those that they should be: by their bytes, and by the structure in windows of them."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Plane = npt.NDArray[np.float64]  # one channel of a picture (H, W), 0 to 255
+Plane = npt.NDArray[np.float64]  # one channel of an image (H, W), 0 to 255
 
-MOST_DECIBELS = 100.0  # of PSNR, for pictures that are equal
+MOST_DECIBELS = 100.0  # of PSNR, for images that are equal
 SSIM_WINDOW = 11  # pixels
 SSIM_SIGMA = 1.5  # pixels
 LUMINANCE_FLOOR = (0.01 * 255) ** 2  # C1 and C2 of the paper, which keep plain areas from dividing by nothing
@@ -20,19 +20,19 @@ MS_SSIM_SMALLEST = SSIM_WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176 pixels: on
 
 
 def squared_error(made: Tensor, wanted: Tensor) -> Tensor:
-    """The mean squared error of each uint8 picture (N, C, H, W), with its bytes taken as 0..1: (N,) float64."""
+    """The mean squared error of each uint8 image (N, C, H, W), with its bytes taken as 0..1: (N,) float64."""
     return (made.float() - wanted.float()).square_().mean((1, 2, 3), dtype=torch.float64) / 255**2
 
 
 def absolute_error(made: Tensor, wanted: Tensor) -> Tensor:
-    """The mean absolute error of each uint8 picture (N, C, H, W), in grey levels 0..255: (N,) float64."""
+    """The mean absolute error of each uint8 image (N, C, H, W), in grey levels 0..255: (N,) float64."""
     return (made.float() - wanted.float()).abs_().mean((1, 2, 3), dtype=torch.float64)
 
 
 def signal_to_noise(made: Tensor, wanted: Tensor) -> Tensor:
-    """The peak signal-to-noise ratio of each uint8 picture (N, C, H, W) in decibels, over all channels: (N,) float64.
+    """The peak signal-to-noise ratio of each uint8 image (N, C, H, W) in decibels, over all channels: (N,) float64.
 
-    10 log10(255^2 / MSE), by torchmetrics; at most `MOST_DECIBELS`, where equal pictures would have no end.
+    10 log10(255^2 / MSE), by torchmetrics; at most `MOST_DECIBELS`, where equal images would have no end.
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -43,29 +43,29 @@ def signal_to_noise(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def structural_similarity(made: Tensor, wanted: Tensor) -> Tensor:
-    """The structural similarity of each uint8 picture (N, C, H, W), up to 1: (N,) float64; nan under 11 pixels.
+    """The structural similarity of each uint8 image (N, C, H, W), up to 1: (N,) float64; nan under 11 pixels.
 
     Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity": Gaussian windows of
-    11x11 pixels and sigma 1.5 that lie within the picture, K1 = 0.01, K2 = 0.03, over 0..255; channels are averaged.
+    11x11 pixels and sigma 1.5 that lie within the image, K1 = 0.01, K2 = 0.03, over 0..255; channels are averaged.
     """
     return _by_plane(_similarity, made, wanted, smallest=SSIM_WINDOW)
 
 
 def multi_scale_similarity(made: Tensor, wanted: Tensor) -> Tensor:
-    """The structural similarity of each uint8 picture (N, C, H, W) over five scales, 0 to 1: (N,) float64.
+    """The structural similarity of each uint8 image (N, C, H, W) over five scales, 0 to 1: (N,) float64.
 
     Wang, Simoncelli and Bovik 2003, "Multi-Scale Structural Similarity for Image Quality Assessment", equation 7: the
-    windows of `structural_similarity` on the picture and on its halves, quarters, ..., each the means of 2x2 pixels.
+    windows of `structural_similarity` on the image and on its halves, quarters, ..., each the means of 2x2 pixels.
     Contrast and structure count at every scale, luminance at the coarsest alone; channels are averaged. A scale at
     which structures are on the whole opposite is less than nothing, of which there is no root: it counts as 0, and so
     does the channel. Not measured, so nan, where a side has fewer than `MS_SSIM_SMALLEST` pixels.
     """
-    # Not by torchmetrics: at its coarsest scale windows reach outside the picture, by which values are up to 0.004 off.
+    # Not by torchmetrics: at its coarsest scale windows reach outside the image, by which values are up to 0.004 off.
     return _by_plane(_similarity_over_scales, made, wanted, smallest=MS_SSIM_SMALLEST)
 
 
 def _by_plane(score: Callable[[Plane, Plane], float], made: Tensor, wanted: Tensor, *, smallest: int) -> Tensor:
-    """The mean score of the channels of each uint8 picture (N, C, H, W): (N,) float64.
+    """The mean score of the channels of each uint8 image (N, C, H, W): (N,) float64.
 
     Channel by channel, for what is computed of one stays near the processor; in float64, for a variance is what is
     left of two large numbers: float32 has SSIM wrong by up to 1e-5.
@@ -73,7 +73,7 @@ def _by_plane(score: Callable[[Plane, Plane], float], made: Tensor, wanted: Tens
     n, channels, height, width = made.shape
     if min(height, width) < smallest:
         return torch.full((n,), math.nan, dtype=torch.float64)
-    planes = (pictures.cpu().flatten(0, 1).numpy() for pictures in (made, wanted))  # (N C, H, W)
+    planes = (images.cpu().flatten(0, 1).numpy() for images in (made, wanted))  # (N C, H, W)
     values = [score(ours.astype(np.float64), theirs.astype(np.float64)) for ours, theirs in zip(*planes, strict=True)]
     return torch.tensor(values, dtype=torch.float64).view(n, channels).mean(1)
 

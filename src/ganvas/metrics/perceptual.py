@@ -1,4 +1,4 @@
-"""How differently VGG-19 sees two pictures, and how far the style of one is from that wanted."""
+"""How differently VGG-19 sees two images, and how far the style of one is from that wanted."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ SEEN_AT_ONCE = 2**18  # pixels, whose maps in VGG-19 take a few hundred megabyte
 
 
 def vgg_distance(vgg: VGG19, made: Tensor, wanted: Tensor) -> Tensor:
-    """How differently VGG-19 sees each uint8 picture (N, C, H, W), 0 to 2: (N,) float64; lower is more alike.
+    """How differently VGG-19 sees each uint8 image (N, C, H, W), 0 to 2: (N,) float64; lower is more alike.
 
     Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", equation 1 with all
     weights one: features of unit length along their channels, squared differences summed over channels, averaged over
@@ -25,26 +25,24 @@ def vgg_distance(vgg: VGG19, made: Tensor, wanted: Tensor) -> Tensor:
     """
     values = torch.zeros(len(made), dtype=torch.float64)
     for rows in _few_at_once(made):
-        both = (_seen(vgg, pictures[rows], VGG_LAYERS) for pictures in (made, wanted))
+        both = (_seen(vgg, images[rows], VGG_LAYERS) for images in (made, wanted))
         for ours, theirs in zip(*(maps.values() for maps in both), strict=True):
             squares = (F.normalize(ours, dim=1, eps=1e-10) - F.normalize(theirs, dim=1, eps=1e-10)).square().sum(1)
             values[rows] += squares.cpu().mean((1, 2), dtype=torch.float64) / len(VGG_LAYERS)  # of (n, H, W)
     return values
 
 
-def style_of(vgg: VGG19, pictures: Tensor) -> list[Tensor]:
-    """The Gram matrices of uint8 pictures (N, C, H, W) at `STYLE_LAYERS`, (N, K, K) each."""
-    parts = [
-        [gram(maps) for maps in _seen(vgg, pictures[rows], STYLE_LAYERS).values()] for rows in _few_at_once(pictures)
-    ]
+def style_of(vgg: VGG19, images: Tensor) -> list[Tensor]:
+    """The Gram matrices of uint8 images (N, C, H, W) at `STYLE_LAYERS`, (N, K, K) each."""
+    parts = [[gram(maps) for maps in _seen(vgg, images[rows], STYLE_LAYERS).values()] for rows in _few_at_once(images)]
     return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
 def style_distance(vgg: VGG19, made: Tensor, wanted: list[Tensor]) -> Tensor:
-    """How far the style of each uint8 picture (N, C, H, W) is from one wanted: (N,) float64; 1 is without any style.
+    """How far the style of each uint8 image (N, C, H, W) is from one wanted: (N,) float64; 1 is without any style.
 
     |G - A|^2 / |A|^2 of the Gram matrices G and those wanted, A, (K, K) or (N, K, K) of each of `STYLE_LAYERS`,
-    averaged over layers: `losses.gram_distance`, picture by picture.
+    averaged over layers: `losses.gram_distance`, image by image.
     """
     distances = [
         (ours - theirs).square().sum((1, 2)) / theirs.square().sum((-2, -1)).clamp(min=1e-12)
@@ -58,18 +56,18 @@ def _doubles(matrices: list[Tensor]) -> Iterator[Tensor]:
     return (matrix.cpu().double() for matrix in matrices)
 
 
-def _seen(vgg: VGG19, pictures: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
-    """Maps of uint8 pictures (N, C, H, W), enlarged where they are too small to see; fp32, whatever is around."""
-    height, width = pictures.shape[-2:]
+def _seen(vgg: VGG19, images: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+    """Maps of uint8 images (N, C, H, W), enlarged where they are too small to see; fp32, whatever is around."""
+    height, width = images.shape[-2:]
     times = max(1.0, VGG_SMALLEST / min(height, width))
     assert isinstance(vgg.relu1_1_weight, Tensor)
     device = vgg.relu1_1_weight.device
-    signed = scaled(to_signed(pictures), round(height * times), round(width * times)).clamp_(-1, 1).to(device)
+    signed = scaled(to_signed(images), round(height * times), round(width * times)).clamp_(-1, 1).to(device)
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         return {layer: maps.float() for layer, maps in vgg(signed, layers).items()}
 
 
-def _few_at_once(pictures: Tensor) -> Iterator[slice]:
-    """Rows of pictures (N, C, H, W), some at a time."""
-    some = max(1, SEEN_AT_ONCE // max(VGG_SMALLEST**2, pictures.shape[-2] * pictures.shape[-1]))
-    return (slice(start, start + some) for start in range(0, len(pictures), some))
+def _few_at_once(images: Tensor) -> Iterator[slice]:
+    """Rows of images (N, C, H, W), some at a time."""
+    some = max(1, SEEN_AT_ONCE // max(VGG_SMALLEST**2, images.shape[-2] * images.shape[-1]))
+    return (slice(start, start + some) for start in range(0, len(images), some))

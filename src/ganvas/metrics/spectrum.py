@@ -1,4 +1,4 @@
-"""What doublings left in pictures: patterns that repeat every few pixels, found in their mean power spectrum."""
+"""What doublings left in images: patterns that repeat every few pixels, found in their mean power spectrum."""
 
 import torch
 from torch import Tensor
@@ -10,16 +10,16 @@ WINDOWS_AT_ONCE = 64  # more leave the processor's own memory
 NEAREST = 3  # steps of frequency up to which neighbours are taken
 
 
-def power_spectrum(pictures: Tensor) -> Tensor:
-    """The mean power of windows of uint8 pictures (N, C, H, W) over frequency (W, W), row by column; float64.
+def power_spectrum(images: Tensor) -> Tensor:
+    """The mean power of windows of uint8 images (N, C, H, W) over frequency (W, W), row by column; float64.
 
     Hann windows of up to 64 pixels a side, half over each other, each freed of its mean, the powers of its channels
     added. Every window counts alike, whatever its contrast: its powers are divided by their mean over the finer
     frequencies, so that a pattern in a plain sky is not lost beside a tree. Rounding to bytes is added as noise, so
     that what no byte can hold does not count.
     """
-    side = min(MOST_WINDOW, min(pictures.shape[-2:]) // COARSEST * COARSEST)
-    windows = pictures.unfold(2, side, side // 2).unfold(3, side, side // 2)  # (N, C, rows, columns, side, side)
+    side = min(MOST_WINDOW, min(images.shape[-2:]) // COARSEST * COARSEST)
+    windows = images.unfold(2, side, side // 2).unfold(3, side, side // 2)  # (N, C, rows, columns, side, side)
     windows = windows.flatten(2, 3).transpose(1, 2).flatten(0, 1)  # (n, C, side, side)
     hann = torch.hann_window(side)
     hann = hann[:, None] * hann
@@ -34,7 +34,7 @@ def power_spectrum(pictures: Tensor) -> Tensor:
         power = (waves * waves.conj()).real.sum(1) + part.shape[1] * hann.square().sum() / 12
         total += (power / (power.flatten(1) @ of_fine)[:, None, None]).sum(0, dtype=torch.float64)
         count += len(power)
-    mirrored = total[-torch.arange(side) % side][:, 1:-1].flip(1)  # of a real picture, the power at -f is that at f
+    mirrored = total[-torch.arange(side) % side][:, 1:-1].flip(1)  # of a real image, the power at -f is that at f
     return torch.cat([total, mirrored], 1) / count
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from ganvas.data.batch import Spec
 from ganvas.nets.cpu_ops import Conv2d, ConvTranspose2d, Dropout, Flatten, Unflatten
 
-# --- ours: scaled to the picture ------------------------------------------------------------------------------------
+# --- ours: scaled to the image ------------------------------------------------------------------------------------
 
 
 def _widths(size: int, width: int, max_width: int) -> list[int]:
-    """Channels from the smallest map (7x7 for 28 pixels, else 4x4) to half the picture's size."""
+    """Channels from the smallest map (7x7 for 28 pixels, else 4x4) to half the image's size."""
     halvings = {28: 2}.get(size, size.bit_length() - 3)
     return [min(max_width, width << i) for i in reversed(range(halvings))]
 

@@ -1,10 +1,10 @@
-"""Networks that turn a picture into another, and the patches that judge them.
+"""Networks that turn an image into another, and the patches that judge them.
 
 Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks" (U-Net, encoder-decoder,
 PatchGAN); Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer" (the residual generator, which CycleGAN
 uses).
 
-All of them are convolutions throughout, and take pictures of any height and width: what does not divide is padded by
+All of them are convolutions throughout, and take images of any height and width: what does not divide is padded by
 reflection and cropped again.
 """
 
@@ -59,7 +59,7 @@ def norm_of(norm: Norm, channels: int) -> nn.Module:
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm that keeps maps in the layout in which the processor's convolutions work.
 
-    torch's own changes it, and every layer after it then copies. Of one picture it is batch norm; so it is called for
+    torch's own changes it, and every layer after it then copies. Of one image it is batch norm; so it is called for
     each, at a quarter of the time.
     """
 
@@ -68,8 +68,8 @@ class InstanceNorm(nn.InstanceNorm2d):
         if input.device.type != "cpu":
             return super().forward(input)
         made = [
-            F.batch_norm(picture, None, None, self.weight, self.bias, training=True, eps=self.eps)
-            for picture in torch.split(input, 1)
+            F.batch_norm(image, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            for image in torch.split(input, 1)
         ]
         return made[0] if len(made) == 1 else torch.cat(made)
 
@@ -124,7 +124,7 @@ def lay_out(network: nn.Module) -> None:
 
 
 class UNet(nn.Module):
-    """Halves the picture level by level, and doubles it again; with `skips` each doubling also sees the map it mirrors.
+    """Halves the image level by level, and doubles it again; with `skips` each doubling also sees the map it mirrors.
 
     Isola et al. 2017, section 3.2.1 and 6.1.1. Without skips it is the paper's plain encoder-decoder.
     """
@@ -146,7 +146,7 @@ class UNet(nn.Module):
         """Make the layers.
 
         Args:
-            channels: of the picture that goes in; `outputs` of the one that comes out.
+            channels: of the image that goes in; `outputs` of the one that comes out.
             widths: channels after each halving.
             norm: in every level but the first and last; and not at the bottom, whose map may be a single pixel.
             upsample: how the maps are doubled.
@@ -260,7 +260,7 @@ class ResNet(nn.Module):
         small_weights(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
+        """Images (N, channels, H, W) in -1..1 to (N, outputs, H, W) in -1..1."""
         height, width = x.shape[-2:]
         made: Tensor = self.layers(reflected(x, self.multiple))
         return made[..., :height, :width]
@@ -282,10 +282,10 @@ def with_features(discriminator: nn.Sequential, x: Tensor) -> tuple[Tensor, list
 def patch_discriminator(
     channels: int, *, patch: Patch, width: int, norm: Norm, size: int, slope: float = 0.2
 ) -> nn.Sequential:
-    """Pictures (N, channels, H, W) to a map of logits (N, 1, H', W'), each for a patch of the picture.
+    """Images (N, channels, H, W) to a map of logits (N, 1, H', W'), each for a patch of the image.
 
     Isola et al. 2017, section 6.1.2: 4x4 convolutions; `70` sees 70x70 pixels and makes 30x30 logits of 256x256.
-    Pictures of a `size` too small for all halvings get as many as leave a map; `pixel` is of 1x1 convolutions.
+    Images of a `size` too small for all halvings get as many as leave a map; `pixel` is of 1x1 convolutions.
     """
     bias = norm == "none"
     if patch == "pixel":

@@ -1,4 +1,4 @@
-"""VGG-19, frozen: what its layers see in a picture is its content, and how it goes together is its style.
+"""VGG-19, frozen: what its layers see in an image is its content, and how it goes together is its style.
 
 Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", configuration E.
 """
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ganvas.errors import DataError, ModelError
-from ganvas.imaging.images import Picture
+from ganvas.imaging.images import DecodedImage
 
 Pooling = Literal["max", "average"]
 
@@ -24,7 +24,7 @@ WIDTH = 64  # channels of the first block, doubled at each halving up to eight t
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of values 0 to 1
 
 
-def require_style(painting: Picture, *, name: str) -> None:
+def require_style(painting: DecodedImage, *, name: str) -> None:
     """Raise DataError, with the name, for a painting in which there is no style to be seen."""
     height, width = painting.pixels.shape[-2:]
     if min(height, width) < SMALLEST_STYLE:
@@ -32,7 +32,7 @@ def require_style(painting: Picture, *, name: str) -> None:
             f"{name}: {width}x{height} pixels, too few to show a style; expected {SMALLEST_STYLE} or more a side"
         )
     if painting.alpha is not None and not painting.alpha.any():
-        raise DataError(f"{name}: transparent all over; give a picture that can be seen")
+        raise DataError(f"{name}: transparent all over; give an image that can be seen")
 
 
 class VGG19(nn.Module):
@@ -99,20 +99,20 @@ class VGG19(nn.Module):
                 yield f"features.{number}.{kind}", getattr(self, f"{layer}_{kind}")
             number += 2
 
-    def forward(self, pictures: Tensor, layers: Sequence[str], *, frugal: bool = False) -> dict[str, Tensor]:
-        """What these layers see in pictures (N, 1 or 3, H, W) in -1..1: maps (N, C, H / 2^k, W / 2^k), rounded down.
+    def forward(self, images: Tensor, layers: Sequence[str], *, frugal: bool = False) -> dict[str, Tensor]:
+        """What these layers see in images (N, 1 or 3, H, W) in -1..1: maps (N, C, H / 2^k, W / 2^k), rounded down.
 
-        Only what they need is computed. Grey pictures are seen as colour without any. Each side must have
+        Only what they need is computed. Grey images are seen as colour without any. Each side must have
         `multiple` pixels or more. If `frugal`, each block is computed again for its gradients: a third more time, and
         little more memory than the largest block takes.
         """
         kernel = self.relu1_1_weight
         assert isinstance(kernel, Tensor)
         mean, deviation = (  # made on the device, which so need not wait for them
-            torch.stack([torch.full((1, 1), n, device=pictures.device) for n in numbers])
+            torch.stack([torch.full((1, 1), n, device=images.device) for n in numbers])
             for numbers in (_MEAN, _DEVIATION)
         )
-        x = ((pictures + (1 - 2 * mean)) / (2 * deviation)).to(kernel.dtype)  # (N, 3, H, W)
+        x = ((images + (1 - 2 * mean)) / (2 * deviation)).to(kernel.dtype)  # (N, 3, H, W)
         last = max(map(LAYERS.index, layers))
         assert last <= LAYERS.index(self.deepest), f"ends at {self.deepest}"
         seen: dict[str, Tensor] = {}

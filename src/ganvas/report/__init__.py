@@ -10,10 +10,10 @@ PAGE, TEXT = "index.html", "report.md"
 
 
 def write_report(folder: Path, *, inside: bool = False) -> list[Path]:
-    """Write the page and the text of a folder of results; with `inside` the page holds its pictures itself.
+    """Write the page and the text of a folder of results; with `inside` the page holds its images itself.
 
     Raises:
-        DataError: if the results, or pictures of theirs, are missing or damaged.
+        DataError: if the results, or images of theirs, are missing or damaged.
         UsageError: if nothing can be written there.
         SaveError: if the disk is full.
     """
@@ -27,7 +27,7 @@ def write_study(folder: Path, *, inside: bool = False) -> list[Path]:
     """Write the page and the text of a study, over the reports of its tasks; unfinished ones may lack some.
 
     Raises:
-        DataError: if the study, or results or pictures of its reports, are missing or damaged.
+        DataError: if the study, or results or images of its reports, are missing or damaged.
         UsageError: if nothing can be written there.
         SaveError: if the disk is full.
     """

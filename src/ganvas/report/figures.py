@@ -34,7 +34,7 @@ STAND_IN = {name: f"#0a0b{number + 16:02x}" for number, name in enumerate(NAMES)
 
 @mpl.rc_context(STYLE)
 def distribution(score: Score, each: Mapping[str, Sequence[float]], colours: Mapping[str, str], *, name: str) -> str:
-    """How a score spreads over pictures: of each answer the density, a dot per picture, and the mean with interval."""
+    """How a score spreads over images: of each answer the density, a dot per image, and the mean with interval."""
     answers = [answer for answer in colours if answer in score.values]
     figure, axes = _strips(len(answers))
     for place, answer in enumerate(answers):
@@ -117,7 +117,7 @@ def curve(score: Score, models: Sequence[Model], colours: Mapping[str, str], *, 
 
 @mpl.rc_context(STYLE)
 def classes(counts: Mapping[str, Mapping[str, int]], names: Sequence[str], colours: Mapping[str, str]) -> str:
-    """How many pictures of each class were drawn."""
+    """How many images of each class were drawn."""
     bar, labels = 0.8 / max(1, len(counts)), [_cut(name, 16) for name in names]
     left = 0.06 + 0.023 * max(map(len, labels))  # as wide as the longest name, about
     figure, axes = _strips(len(names), height=0.1 + 0.12 * len(counts), left=left)
@@ -127,7 +127,7 @@ def classes(counts: Mapping[str, Mapping[str, int]], names: Sequence[str], colou
         axes.barh(at, many, height=bar * 0.85, color=STAND_IN[colours[answer]], alpha=0.85)
     axes.set_yticks(range(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel("pictures")
+    axes.set_xlabel("images")
     return _svg(figure, "classes")
 
 

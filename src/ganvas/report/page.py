@@ -17,7 +17,7 @@ from PIL import Image
 from ganvas import __version__
 from ganvas.errors import DataError
 from ganvas.report import figures, tables, text
-from ganvas.report.results import Picture, Results, Score, picture_path
+from ganvas.report.results import DecodedImage, Results, Score, image_path
 from ganvas.report.studies import Study
 
 MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$])")  # what means something there
@@ -26,7 +26,7 @@ THUMBNAILS = 6  # of a task in a study
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture file as a page shows it."""
+    """An image file as a page shows it."""
 
     source: str
     width: int
@@ -45,7 +45,7 @@ class Card:
 def report_page(results: Results, *, inside: bool) -> str:
     """The page of a folder of results."""
     shown = {}
-    for file in [*results.sheets.values(), *(file for picture in results.pictures for file in picture.files.values())]:
+    for file in [*results.sheets.values(), *(file for image in results.images for file in image.files.values())]:
         shown[file] = _shown(results.folder, file, inside=inside)
     named = tables.colours(results.answers, [model.name for model in results.models])
     return _page(
@@ -59,7 +59,7 @@ def report_page(results: Results, *, inside: bool) -> str:
         across=_across,
         colours=named,
         shown=shown,
-        small=all(picture.width <= 64 for picture in shown.values()),
+        small=all(image.width <= 64 for image in shown.values()),
         each=_each(results),
         measures=[score.name for score in results.scores if score.each],
         models=_models(results),
@@ -101,7 +101,7 @@ def study_text(study: Study) -> str:
         glance=tables.glance(study),
         tables={task.name: tables.task(study, task) for task in study.tasks},
         training={task.name: tables.training(study, task) for task in study.tasks if task.training},
-        pictures={name: _places(results, study.folder) for name, results in study.first.items()},
+        images={name: _places(results, study.folder) for name, results in study.first.items()},
     )
 
 
@@ -115,7 +115,7 @@ def _cards(results: Results, named: Mapping[str, str]) -> list[Card]:
 
 
 def _drawings(results: Results, score: Score, named: Mapping[str, str], *, number: int) -> list[tuple[str, str]]:
-    """The figures of a score, each with its caption: over training, or over pictures, or the values alone."""
+    """The figures of a score, each with its caption: over training, or over images, or the values alone."""
     if results.along:
         text = "After each save, with its interval where one is known. The star is the best value, not surely the best."
         return [(figures.curve(score, results.models, named, name=f"curve-{number}"), text)]
@@ -126,7 +126,7 @@ def _drawings(results: Results, score: Score, named: Mapping[str, str], *, numbe
     rest = f" The table has {' and '.join(far)} too." if far else ""  # so far off that all else would look alike
     if many:
         some = f" ({figures.MOST_POINTS} of {many:,}, evenly by rank)" if many > figures.MOST_POINTS else ""
-        text = f"A dot for each picture{some}, how densely they lie, and the mean.{rest}"
+        text = f"A dot for each image{some}, how densely they lie, and the mean.{rest}"
         drawn = [(figures.distribution(score, each, near, name=f"spread-{number}"), text)]
     else:
         text = "Each value, and its interval where one is known."
@@ -151,20 +151,20 @@ def _classes(results: Results, named: Mapping[str, str]) -> Markup | None:
 
 
 def _across(many: int) -> int:
-    """How many pictures go side by side: all, or half of them where they would be too small."""
+    """How many images go side by side: all, or half of them where they would be too small."""
     return many if many <= 6 else -(-many // 2)
 
 
 def _each(results: Results) -> dict[str, dict[str, list[str]]]:
-    """By number of a shown picture, the scores of each answer as text, in the order of the measures."""
+    """By number of a shown image, the scores of each answer as text, in the order of the measures."""
     scores = [score for score in results.scores if score.each]
     values = results.each
     return {
-        str(picture.number): {
-            answer: [_unit(score, values.get((answer, score.name), {}).get(picture.number)) for score in scores]
+        str(image.number): {
+            answer: [_unit(score, values.get((answer, score.name), {}).get(image.number)) for score in scores]
             for answer in results.answers
         }
-        for picture in results.pictures
+        for image in results.images
     }
 
 
@@ -180,7 +180,7 @@ def _models(results: Results) -> dict[str, dict[str, str]]:
             for name, text in {
                 "method": model.method,
                 "steps": f"{model.step:,}" if model.step is not None else "",
-                "learned from these pictures": model.learned,
+                "learned from these images": model.learned,
                 "mode": model.mode,
             }.items()
             if text
@@ -189,38 +189,38 @@ def _models(results: Results) -> dict[str, dict[str, str]]:
     }
 
 
-def _first(results: Results) -> Picture | None:
-    """The picture that stands for a task: the first that was taken evenly."""
-    even = [picture for picture in results.pictures if any(why.startswith("evenly") for why in picture.why)]
-    return next(iter(even or results.pictures), None)
+def _first(results: Results) -> DecodedImage | None:
+    """The image that stands for a task: the first that was taken evenly."""
+    even = [image for image in results.images if any(why.startswith("evenly") for why in image.why)]
+    return next(iter(even or results.images), None)
 
 
 def _thumbnails(results: Results, *, inside: bool) -> list[tuple[str, Shown]]:
-    """A picture of each column."""
-    picture = _first(results)
-    if picture is None:
+    """An image of each column."""
+    image = _first(results)
+    if image is None:
         return []
-    columns = [column for column in results.columns if column in picture.files][:THUMBNAILS]
-    return [(column, _shown(results.folder, picture.files[column], inside=inside)) for column in columns]
+    columns = [column for column in results.columns if column in image.files][:THUMBNAILS]
+    return [(column, _shown(results.folder, image.files[column], inside=inside)) for column in columns]
 
 
 def _places(results: Results, above: Path) -> list[tuple[str, str]]:
     """The same as paths from the folder above."""
-    picture, inner = _first(results), results.folder.relative_to(above)
-    if picture is None:
+    image, inner = _first(results), results.folder.relative_to(above)
+    if image is None:
         return []
-    columns = [column for column in results.columns if column in picture.files][:THUMBNAILS]
-    return [(column, (inner / picture.files[column]).as_posix()) for column in columns]
+    columns = [column for column in results.columns if column in image.files][:THUMBNAILS]
+    return [(column, (inner / image.files[column]).as_posix()) for column in columns]
 
 
 def _shown(folder: Path, file: str, *, inside: bool) -> Shown:
-    """How a page gets at a picture: within itself, or beside it."""
-    path = picture_path(folder, file)
+    """How a page gets at an image: within itself, or beside it."""
+    path = image_path(folder, file)
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            width, height = picture.size
+        with Image.open(path, formats=["PNG"]) as image:
+            width, height = image.size
     except OSError as error:
-        raise DataError(f"{path}: is no PNG picture; give the command that made it again") from error
+        raise DataError(f"{path}: is no PNG image; give the command that made it again") from error
     return Shown(_data(path, "image/png") if inside else quote(file), width, height)
 
 

@@ -1,4 +1,4 @@
-"""A folder of results as `evaluate` and `compare` leave it: scores, pictures, and what is known of each picture."""
+"""A folder of results as `evaluate` and `compare` leave it: scores, images, and what is known of each image."""
 
 import csv
 import re
@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 from ganvas.errors import DataError
 from ganvas.report.schema import read_json
 
-VERSION = 1
+VERSION = 2
 KINDS = {
     "pairs": "against targets",
-    "pictures": "without targets",
+    "images": "without targets",
     "unpaired": "between two sets without pairs",
     "style": "of style",
-    "drawn": "of drawn pictures",
+    "drawn": "of drawn images",
 }
 DIGITS = re.compile(r"[+]?,?(\.\d{1,2})?[defg%]?")  # of a number's format: others could ask for a gigabyte of zeros
 
@@ -77,8 +77,8 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that is shown: its files by column, and why it was chosen."""
+class DecodedImage:
+    """An image that is shown: its files by column, and why it was chosen."""
 
     number: int
     files: Mapping[str, str]
@@ -88,7 +88,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a picture takes in each network."""
+    """How long an image takes in each network."""
 
     milliseconds: Mapping[str, float | None]
     device: str = ""
@@ -107,7 +107,7 @@ class Metrics:
     baselines: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[DecodedImage, ...] = ()
     columns: tuple[str, ...] = ()
     sheets: Mapping[str, str] = field(default_factory=dict)
     checkerboards: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Results(Metrics):
 
     @cached_property
     def each(self) -> dict[tuple[str, str], dict[int, float]]:
-        """By answer and score, the values picture by picture."""
+        """By answer and score, the values image by image."""
         wanted = [(answer, score.name) for score in self.scores if score.each for answer in self.answers]
         return _read_each(self.folder / "metrics.csv", wanted) if wanted else {}
 
@@ -169,8 +169,8 @@ def read_results(folder: Path) -> Results:
         )
     for score in results.scores:
         check_digits(score.digits, path)
-    for file in [*results.sheets.values(), *(file for picture in results.pictures for file in picture.files.values())]:
-        picture_path(folder, file)
+    for file in [*results.sheets.values(), *(file for image in results.images for file in image.files.values())]:
+        image_path(folder, file)
     return results
 
 
@@ -180,8 +180,8 @@ def check_digits(digits: str, path: Path) -> None:
         raise DataError(f"{path}: digits are {digits!r}, expected such as .4f; give the command that made it again")
 
 
-def picture_path(folder: Path, file: str) -> Path:
-    """Where a picture lies; nothing outside the folder is ever shown.
+def image_path(folder: Path, file: str) -> Path:
+    """Where an image lies; nothing outside the folder is ever shown.
 
     Raises:
         DataError: if it is not there, or would lie elsewhere.
@@ -204,7 +204,7 @@ def _read_each(path: Path, wanted: list[tuple[str, str]]) -> dict[tuple[str, str
             rows = list(csv.DictReader(file))
         columns = rows[0].keys() if rows else ()
         return {
-            key: {int(row["picture"]): float(row[" ".join(key)]) for row in rows if row[" ".join(key)]}
+            key: {int(row["image"]): float(row[" ".join(key)]) for row in rows if row[" ".join(key)]}
             for key in wanted
             if " ".join(key) in columns
         }

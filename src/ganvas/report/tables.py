@@ -68,7 +68,7 @@ def comparison(results: Results) -> Table:
     named = colours(results.answers, list(models))
     speed = results.timing.milliseconds if results.timing else {}
     heads = [Head(score.name, score.unit, score.better, score.meaning) for score in results.scores]
-    heads += [Head("time", "ms a picture", "lower", _device(results))] if speed else []
+    heads += [Head("time", "ms an image", "lower", _device(results))] if speed else []
     heads += [Head("parameters"), Head("size", "MB")] if models else []
     rows = []
     for answer in results.answers:

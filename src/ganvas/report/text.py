@@ -1,4 +1,4 @@
-"""What a report says in words: the outcome of each score, how to cite a number, and why pictures are shown."""
+"""What a report says in words: the outcome of each score, how to cite a number, and why images are shown."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that are shown for the same reason."""
+    """Images that are shown for the same reason."""
 
     why: str
     kind: str
@@ -82,11 +82,11 @@ def citation(results: Results) -> str:
 
 
 def groups(results: Results) -> list[Group]:
-    """The reasons for which pictures are shown, in the order in which they first come."""
+    """The reasons for which images are shown, in the order in which they first come."""
     found = dict[str, list[int]]()
-    for picture in results.pictures:
-        for why in picture.why:
-            found.setdefault(why, []).append(picture.number)
+    for image in results.images:
+        for why in image.why:
+            found.setdefault(why, []).append(image.number)
     return [Group(why, _kind(why), tuple(numbers)) for why, numbers in found.items()]
 
 

@@ -54,11 +54,11 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A translator that learns without pairs, and whose pictures are then the targets of a task.
+    """A translator that learns without pairs, and whose images are then the targets of a task.
 
     Attributes:
         learner: the method and its settings.
-        target: a folder of pictures of the wanted kind.
+        target: a folder of images of the wanted kind.
         length: how long it learns.
     """
 
@@ -77,11 +77,11 @@ class Task:
         data: what is learned from: a named data set or a folder.
         held_out: what is judged on; the same as `data` where a share of that is held out, or it has a test part.
         target, held_out_target: folders of partners; empty where there are none.
-        side: `ab` or `ba`, where each picture holds two.
-        task: what makes pairs of single pictures.
+        side: `ab` or `ba`, where each image holds two.
+        task: what makes pairs of single images.
         teacher: who makes the targets; None where they are there.
         holdout: the share of `data` that is kept from learning.
-        size: of the pictures in pixels; None leaves it to the data.
+        size: of the images in pixels; None leaves it to the data.
         flip, random_crop: as in `ganvas train`.
         length: how long each method learns.
         learners: the methods.
@@ -105,7 +105,7 @@ class Task:
 
     @property
     def in_pairs(self) -> bool:
-        """Whether pictures are to become others, rather than to be drawn from noise."""
+        """Whether images are to become others, rather than to be drawn from noise."""
         return bool(self.target or self.side or self.task or self.teacher)
 
     @property

@@ -11,7 +11,7 @@ import yaml
 from ganvas import methods
 from ganvas.core import settings
 from ganvas.core.settings import nearest
-from ganvas.data.batch import Images, Pairs, Unpaired, check_size
+from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch, check_size
 from ganvas.data.builtin import NAMES
 from ganvas.data.tasks import base
 from ganvas.errors import SettingError, UsageError
@@ -29,7 +29,7 @@ OF_TASK = ("words", "data", "held_out", "held_out_target", *WAYS, *OF_ALL, "sett
 OF_METHOD = ("method", "preset", "settings")
 OF_TEACHER = (*OF_METHOD, "target", *LENGTHS)
 
-TAKEN = ("runs", "targets", "pictures", "input", "target")  # other things are called so in a folder of results
+TAKEN = ("runs", "targets", "images", "input", "target")  # other things are called so in a folder of results
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")  # the name of a folder, on every system
 
 
@@ -166,7 +166,7 @@ class _Reader:
         if len(given := [way for way in WAYS if node.has(way)]) > 1:
             raise node.error(given[1], f"{' and '.join(given)} are two ways to say where partners come from; give one")
         if (side := node.text("side")) not in ("", "ab", "ba"):
-            raise node.error("side", f"is {side}; expected ab, from the left picture to the right one, or ba")
+            raise node.error("side", f"is {side}; expected ab, from the left image to the right one, or ba")
         length = self._length(node) or self._length(self.study)
         if length is None:
             raise node.error("minutes", "missing, and steps and epochs too: say how long to train, here or for all")
@@ -209,14 +209,14 @@ class _Reader:
         if held_out and share:
             raise node.error("holdout", "holdout and held_out are two ways to say what is judged on; give one")
         if held_out and Path(held_out) == Path(data) and data not in NAMES:
-            raise node.error("held_out", f"{held_out} is what is learned from; give other pictures, or holdout: 0.1")
+            raise node.error("held_out", f"{held_out} is what is learned from; give other images, or holdout: 0.1")
         if share is None and not held_out and data not in NAMES:
             share = self.study.number("holdout")
         if not 0 <= (share := share or 0.0) < 1:
             raise node.error("holdout", f"is {share:g}; expected a share, 0 to below 1")
         if not (held_out or share or data in NAMES):
             raise node.error(
-                "held_out", "missing: pictures that no training sees; give a folder, or holdout: 0.1 to keep a tenth"
+                "held_out", "missing: images that no training sees; give a folder, or holdout: 0.1 to keep a tenth"
             )
         return held_out or data, share
 
@@ -253,7 +253,7 @@ class _Reader:
             if not node.has(key):
                 raise node.error(key, "missing: made_by takes a method that learns without pairs, and its target")
         learner = Learner(name="targets", **self._method(node, node.text("method")))
-        if Unpaired not in methods.get(learner.method).batches or methods.get(learner.method).deepest:
+        if UnpairedBatch not in methods.get(learner.method).batches or methods.get(learner.method).deepest:
             raise node.error("method", f"{learner.method} does not learn to translate without pairs; take cyclegan")
         target = self._folder(node.text("target"))
         return Teacher(learner=learner, target=target, length=self._length(node) or length)
@@ -310,13 +310,13 @@ def _task(node: Node) -> str:
 
 
 def _require_partners(node: Node, task: Task) -> None:
-    """Raise SettingError where the held-out pictures have no partners, or what has none is given some."""
+    """Raise SettingError where the held-out images have no partners, or what has none is given some."""
     if task.target and task.held_out != task.data and not task.held_out_target:
         raise node.error("held_out_target", "missing: the folder with the partners of held_out")
     if task.held_out_target and not (task.target and task.held_out != task.data):
         raise node.error("held_out_target", "is for the partners of held_out, where target gives those of data")
     if task.teacher and task.data in NAMES:
-        raise node.error("made_by", f"paints the pictures of folders, and {task.data} is none")
+        raise node.error("made_by", f"paints the images of folders, and {task.data} is none")
 
 
 def _require_can_learn(node: Node, task: Task) -> None:
@@ -324,11 +324,13 @@ def _require_can_learn(node: Node, task: Task) -> None:
     for learner in task.learners:
         method = methods.get(learner.method)
         if method.deepest:
-            why = "learns to paint in a style, and no picture says how that should look; use `ganvas compare`"
-        elif task.in_pairs and Pairs not in method.batches and not (task.target and Unpaired in method.batches):
-            why = "draws from noise alone, and this task turns pictures into others"
-        elif not task.in_pairs and Images not in method.batches:
-            why = f"turns pictures into others: say where partners come from, by {', '.join(WAYS)}"
+            why = "learns to paint in a style, and no image says how that should look; use `ganvas compare`"
+        elif (
+            task.in_pairs and PairBatch not in method.batches and not (task.target and UnpairedBatch in method.batches)
+        ):
+            why = "draws from noise alone, and this task turns images into others"
+        elif not task.in_pairs and ImageBatch not in method.batches:
+            why = f"turns images into others: say where partners come from, by {', '.join(WAYS)}"
         else:
             continue
         raise node.error("methods", f"{learner.name}: {learner.method} {why}")
@@ -346,5 +348,5 @@ def _kinds(task: Task) -> dict[str, list[str]]:
     if not task.in_pairs:
         return {"draws": [name for name, method in chosen.items() if issubclass(method, Generates)]}
     if task.target or task.teacher:
-        return {"learns without pairs": [name for name, method in chosen.items() if Unpaired in method.batches]}
+        return {"learns without pairs": [name for name, method in chosen.items() if UnpairedBatch in method.batches]}
     return {}

@@ -17,13 +17,13 @@ from ganvas.studies.plan import Round, Run, State, round_of
 from ganvas.studies.targets import targets_of
 
 STUDY, NUMBERS = "study.json", "metrics.json"
-VERSION = 1
+VERSION = 2
 MOST_SCORES = 7  # columns that a reader takes in; the reports of the tasks have all
 PARTS = ("train", "val", "valid", "validation", "test")  # say nothing without the folder above
 LEFT_OUT = ("MSE", "MAE", "SWD all levels")  # where there are more: PSNR and SWD tell the same
 
 ONE_SEED = (
-    "One seed only: intervals tell of the choice of pictures, and nobody can say how surely another training would "
+    "One seed only: intervals tell of the choice of images, and nobody can say how surely another training would "
     "end alike; add a second seed (seeds: [0, 1])"
 )
 
@@ -134,7 +134,7 @@ def made_by(task: Task, out: Path) -> str:
     steps = f" in {made.step:,} steps" if made else ""
     return (
         f"The targets are made, not real: {teacher.learner.method} learned from {_short(task.data)} and "
-        f"{_short(teacher.target)} without pairs{steps}, and what it makes of the pictures is what the others "
+        f"{_short(teacher.target)} without pairs{steps}, and what it makes of the images is what the others "
         "learn and are held against, with every seed. At best they are as good as it is"
     )
 

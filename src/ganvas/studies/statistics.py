@@ -94,7 +94,7 @@ def verdicts(results: Results, answers: Sequence[str], score: Mapping[str, Any])
     """How each two of these answers compare over seeds.
 
     Seed by seed the difference is taken, and the interval of its mean by Student's t. One seed has none: then it is
-    told what holds of that one training, with the interval over pictures that its comparison found.
+    told what holds of that one training, with the interval over images that its comparison found.
     """
     if len(results) == 1:
         return _of_one_seed(next(iter(results.values())), answers, score)

@@ -1,4 +1,4 @@
-"""Targets that nobody has: what a translator, trained before without pairs, makes of the pictures of a task."""
+"""Targets that nobody has: what a translator, trained before without pairs, makes of the images of a task."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import torch
 from ganvas import checkpoint
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.data.decode import How
-from ganvas.data.folder import list_pictures
+from ganvas.data.folder import list_images
 from ganvas.data.paired import name_of
 from ganvas.data.progress import Track, silently
 from ganvas.errors import DataError, ModelError
@@ -29,7 +29,7 @@ class Made:
 
     Attributes:
         step: how many steps their maker had learned.
-        size: pixels of the shorter side of pictures to learn from.
+        size: pixels of the shorter side of images to learn from.
         whole: whether all are there.
     """
 
@@ -53,10 +53,10 @@ def targets_of(task: Task, out: Path) -> Made | None:
 def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, track: Track = silently) -> Made:
     """Make those of a task's targets that are not there yet; a file that is there is whole.
 
-    They are as large as pictures are learned from, random_crop's margin included, and of the shape of their pictures.
+    They are as large as images are learned from, random_crop's margin included, and of the shape of their images.
 
     Raises:
-        DataError: if two pictures have one name, or one cannot be read.
+        DataError: if two images have one name, or one cannot be read.
     """
     model = checkpoint.load(teacher.folder, device)
     size = model.facts.spec.size
@@ -79,9 +79,9 @@ def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, t
 
 
 def require_names(folder: str) -> None:
-    """Raise DataError where two pictures of a folder could not be told from each other by their targets' names."""
+    """Raise DataError where two images of a folder could not be told from each other by their targets' names."""
     seen = dict[str, Path]()
-    for file in list_pictures(Path(folder))[0]:
+    for file in list_images(Path(folder))[0]:
         if other := seen.get(name := name_of(file, Path(folder))):
             raise DataError(
                 f"{folder}: {other.name} and {file.name} have one name; rename one, so that each has a target"
@@ -90,18 +90,18 @@ def require_names(folder: str) -> None:
 
 
 def _places(folder: str, place: Path, side: int) -> list[tuple[Path, Path, int]]:
-    """Each picture of a folder, where its target goes, and how large that is."""
+    """Each image of a folder, where its target goes, and how large that is."""
     require_names(folder)
-    files = [(file, file.relative_to(folder)) for file in list_pictures(Path(folder))[0]]
+    files = [(file, file.relative_to(folder)) for file in list_images(Path(folder))[0]]
     return [(file, place / below.with_name(f"{below.stem}.png"), side) for file, below in files]
 
 
-def _reduced(file: Path, side: int) -> images.Picture:
-    """The picture on white, its shorter side of so many pixels."""
+def _reduced(file: Path, side: int) -> images.DecodedImage:
+    """The image on white, its shorter side of so many pixels."""
     pixels = images.on_white(images.read(file))  # (C, H, W)
     height, width = (max(side, round(n * side / min(pixels.shape[-2:]))) for n in pixels.shape[-2:])
     small = images.scaled(images.to_signed(pixels)[None], height, width)[0]
-    return images.Picture(images.to_bytes(small.clamp(-1, 1)))
+    return images.DecodedImage(images.to_bytes(small.clamp(-1, 1)))
 
 
 def _keep(folder: Path, made: Made) -> None:

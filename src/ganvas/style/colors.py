@@ -10,28 +10,28 @@ from ganvas.imaging import lab
 
 
 def match_colours(
-    pictures: Tensor, wanted: Tensor, *, showing: Tensor | None = None, wanted_showing: Tensor | None = None
+    images: Tensor, wanted: Tensor, *, showing: Tensor | None = None, wanted_showing: Tensor | None = None
 ) -> Tensor:
-    """Pictures (1, C, H, W) with the mean and the covariance that the colours of `wanted` (1, C, H', W') have.
+    """Images (1, C, H, W) with the mean and the covariance that the colours of `wanted` (1, C, H', W') have.
 
     Of all linear maps that do so it is the one that moves colours least (Pitie and Kokaram 2007, "The Linear
     Monge-Kantorovitch Linear Colour Mapping"); for grey ones, it matches mean and deviation. Of either, only what
     shows is counted: (1, 1, H, W) in 0..1, or None for all of it.
     """
-    ours, theirs = (picture[0].flatten(1).cpu().double() for picture in (pictures, wanted))  # (C, H W); MPS has none
+    ours, theirs = (image[0].flatten(1).cpu().double() for image in (images, wanted))  # (C, H W); MPS has none
     middle, spread = _distribution(ours, showing)
     goal_middle, goal = _distribution(theirs, wanted_showing)
     root = _root(spread)
     back = torch.linalg.inv(root)
     turn = back @ _root(root @ goal @ root) @ back  # turn spread turn = goal
     moved: Tensor = turn @ (ours - middle) + goal_middle
-    return moved.to(pictures).reshape(pictures.shape)
+    return moved.to(images).reshape(images.shape)
 
 
 def _distribution(colours: Tensor, showing: Tensor | None) -> tuple[Tensor, Tensor]:
     """The mean (C, 1) and the covariance (C, C) of colours (C, N), each counted as much as it shows.
 
-    The covariance has a little of every colour, so that a picture of one colour has an inverse.
+    The covariance has a little of every colour, so that an image of one colour has an inverse.
     """
     weights = torch.ones_like(colours[:1]) if showing is None else showing.reshape(1, -1).to(colours)
     if not weights.any():  # nothing shows: all of it is as good

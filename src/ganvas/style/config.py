@@ -11,17 +11,17 @@ from ganvas.nets.vgg import LAYERS, Pooling
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-LARGEST_STYLE = 2048  # pixels of the longer side, and those of the picture if it has more: so memory is bounded
+LARGEST_STYLE = 2048  # pixels of the longer side, and those of the image if it has more: so memory is bounded
 
 _LEARNING_RATE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
 class StylizeConfig:
-    """How a picture is stylised."""
+    """How an image is stylised."""
 
     size: int = setting(
-        512, "pixels of the longer side at which it works; the result is enlarged to the picture's size", low=32
+        512, "pixels of the longer side at which it works; the result is enlarged to the image's size", low=32
     )
     iterations: int = setting(200, "steps, over all scales", low=1, high=100_000)
     scales: int = setting(
@@ -38,14 +38,14 @@ class StylizeConfig:
     )
     style_scale: float = setting(
         1.0,
-        "size of the style beside that of the picture: 2 makes strokes twice as large; "
+        "size of the style beside that of the image: 2 makes strokes twice as large; "
         f"beyond `size` it grows to {LARGEST_STYLE} pixels at most",
         low=0.05,
         high=4,
     )
     keep_colors: Literal["none", "luminance", "match"] = setting(
         "none",
-        "keep the picture's colours: `luminance` changes lightness alone, `match` gives the style its colours before",
+        "keep the image's colours: `luminance` changes lightness alone, `match` gives the style its colours before",
     )
     pooling: Pooling = setting("max", "how VGG-19 halves its maps; `average` is smoother")
     init: Literal["content", "noise"] = setting("content", "what to start from")

@@ -1,4 +1,4 @@
-"""How a picture is changed step by step so that a loss falls: L-BFGS over its frequencies, or Adam over its pixels.
+"""How an image is changed step by step so that a loss falls: L-BFGS over its frequencies, or Adam over its pixels.
 
 Liu and Nocedal 1989, "On the Limited Memory BFGS Method"; Kingma and Ba 2015, "Adam".
 """
@@ -8,25 +8,25 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-Look = Callable[[Tensor], tuple[float, Tensor]]  # from a picture to its loss, and the loss's gradient
+Look = Callable[[Tensor], tuple[float, Tensor]]  # from an image to its loss, and the loss's gradient
 
 _MEMORY = (10, 100)  # steps that L-BFGS remembers, least and most
-_REMEMBERED = 2**28  # bytes for them, but where the least takes more; a step takes as much as two pictures
+_REMEMBERED = 2**28  # bytes for them, but where the least takes more; a step takes as much as two images
 _COARSE = 0.02  # cycles a pixel; what changes faster than that is changed less
 
 
 def by_lbfgs(look: Look, start: Tensor) -> Iterator[Tensor]:
-    """Endless pictures (1, C, H, W) in -1..1, each by a step, of one look, from the one before.
+    """Endless images (1, C, H, W) in -1..1, each by a step, of one look, from the one before.
 
     L-BFGS begins with all directions alike, and pixels are a poor choice of them: single ones matter little, and whole
-    regions much. So it works on the picture's frequencies, the fine ones weighted less: after as many looks it is a
+    regions much. So it works on the image's frequencies, the fine ones weighted less: after as many looks it is a
     tenth of the way ahead. Without a line search: it cost a tenth more looks and led no further.
     """
     weights = _weights(*start.shape[-2:], device=start.device)
     point = _weighted(start.detach(), 1 / weights).requires_grad_()
     least, most = _MEMORY
     memory = max(least, min(most, _REMEMBERED // (2 * point.nbytes)))
-    # no tolerances: a loss is a mean over pixels, so gradients of large pictures are small from the first step on
+    # no tolerances: a loss is a mean over pixels, so gradients of large images are small from the first step on
     optimizer = torch.optim.LBFGS(
         [point], lr=1, max_iter=1, history_size=memory, tolerance_grad=0, tolerance_change=0
     )  # fmt: skip
@@ -38,33 +38,33 @@ def by_lbfgs(look: Look, start: Tensor) -> Iterator[Tensor]:
 
     while True:
         optimizer.step(looked)  # type: ignore[no-untyped-call]
-        picture = _weighted(point.detach(), weights).clamp_(-1, 1)
+        image = _weighted(point.detach(), weights).clamp_(-1, 1)
         with torch.no_grad():
-            point.copy_(_weighted(picture, 1 / weights))
-        yield picture
+            point.copy_(_weighted(image, 1 / weights))
+        yield image
 
 
 def by_adam(look: Look, start: Tensor, *, learning_rate: float) -> Iterator[Tensor]:
-    """Endless pictures (1, C, H, W) in -1..1, each by a step from the one before."""
-    picture = start.detach().clone().requires_grad_()
-    optimizer = torch.optim.Adam([picture], learning_rate, betas=(0.9, 0.99))
+    """Endless images (1, C, H, W) in -1..1, each by a step from the one before."""
+    image = start.detach().clone().requires_grad_()
+    optimizer = torch.optim.Adam([image], learning_rate, betas=(0.9, 0.99))
     while True:
-        _, picture.grad = look(picture.detach())
+        _, image.grad = look(image.detach())
         optimizer.step()
         with torch.no_grad():
-            picture.clamp_(-1, 1)
-        yield picture.detach()
+            image.clamp_(-1, 1)
+        yield image.detach()
 
 
 def _weights(height: int, width: int, *, device: torch.device) -> Tensor:
-    """How much each frequency of such a picture is changed, (H, W // 2 + 1): about its power to the minus half."""
+    """How much each frequency of such an image is changed, (H, W // 2 + 1): about its power to the minus half."""
     rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
     squares = rows[:, None].square() + columns.square()
     weights: Tensor = (1 + squares / _COARSE**2) ** -0.25
     return weights
 
 
-def _weighted(pictures: Tensor, weights: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) with each frequency multiplied by its weight; its own transpose."""
-    weighted: Tensor = torch.fft.irfft2(torch.fft.rfft2(pictures) * weights, s=pictures.shape[-2:])
+def _weighted(images: Tensor, weights: Tensor) -> Tensor:
+    """Images (N, C, H, W) with each frequency multiplied by its weight; its own transpose."""
+    weighted: Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * weights, s=images.shape[-2:])
     return weighted

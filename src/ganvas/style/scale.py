@@ -1,4 +1,4 @@
-"""Style transfer at one size: what is wanted of a picture, and the steps that take it there.
+"""Style transfer at one size: what is wanted of an image, and the steps that take it there.
 
 Gatys, Ecker and Bethge 2016, equations 1 to 7; with a mask, Gatys et al. 2017, "Controlling Perceptual Factors in
 Neural Style Transfer", equation 3.
@@ -34,7 +34,7 @@ class Scale:
         network: VGG-19.
         exact: the same in fp32 where `network` is in bf16, for the second half of the steps; None to go on with that.
         content: float (1, 1 or 3, H, W) in -1..1.
-        style: what is wanted of the picture at each layer.
+        style: what is wanted of the image at each layer.
         mask: where to change it, (1, 1, H, W) in 0..1; None for everywhere.
         seen: what the network sees in the content, (1, C, H', W').
     """
@@ -47,14 +47,14 @@ class Scale:
     mask: Tensor | None
     seen: Tensor
 
-    def losses(self, picture: Tensor, *, exactly: bool = False) -> dict[str, Tensor]:
-        """How far a picture (1, 1 or 3, H, W) is from what is wanted, each a scalar; `exactly`, by the exact network.
+    def losses(self, image: Tensor, *, exactly: bool = False) -> dict[str, Tensor]:
+        """How far an image (1, 1 or 3, H, W) is from what is wanted, each a scalar; `exactly`, by the exact network.
 
         `content` is the squared error of what the network sees, as a share of the squares of what it saw in the
         content; `style` that of the Gram matrices as a share of the style's own, averaged over the layers by their
-        weights; so 1 is a picture with nothing of either, whatever its size. `variation` is in squares of -1..1.
+        weights; so 1 is an image with nothing of either, whatever its size. `variation` is in squares of -1..1.
         """
-        shown = picture if self.mask is None else torch.lerp(self.content, picture, self.mask)
+        shown = image if self.mask is None else torch.lerp(self.content, image, self.mask)
         frugal = shown.shape[-2] * shown.shape[-1] > _WHOLE
         network = self.exact if exactly and self.exact is not None else self.network
         maps = network(shown, (*self.style, CONTENT_LAYER), frugal=frugal)
@@ -83,7 +83,7 @@ class Scale:
         )
 
     def steps(self, start: Tensor, count: int) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """Change a picture (1, 1 or 3, H, W) step by step; yields the losses before each, and the picture after it.
+        """Change an image (1, 1 or 3, H, W) step by step; yields the losses before each, and the image after it.
 
         Near the end bf16 is too coarse to tell better from worse: all in it, the loss ends higher.
 
@@ -95,23 +95,23 @@ class Scale:
         # weights that are small together are made one: L-BFGS passes over curvature below 1e-10, and would not move
         share = min(1.0, config.content_weight + config.style_weight + config.variation_weight)
 
-        def look(picture: Tensor) -> tuple[float, Tensor]:
+        def look(image: Tensor) -> tuple[float, Tensor]:
             nonlocal looks
-            picture, looks = picture.requires_grad_(), looks + 1
-            losses = self.losses(picture, exactly=looks > count // 2)
+            image, looks = image.requires_grad_(), looks + 1
+            losses = self.losses(image, exactly=looks > count // 2)
             total = self.total(losses) / share
-            (gradient,) = torch.autograd.grad(total, picture)
+            (gradient,) = torch.autograd.grad(total, image)
             found.update((name, float(loss.detach())) for name, loss in losses.items())
             if not all(map(math.isfinite, found.values())):
                 raise DivergedError("the loss is no number any more; give smaller weights, or `optimizer` adam")
             return float(total.detach()), gradient
 
         adam = config.optimizer == "adam"
-        pictures = by_adam(look, start, learning_rate=config.learning_rate) if adam else by_lbfgs(look, start)
+        images = by_adam(look, start, learning_rate=config.learning_rate) if adam else by_lbfgs(look, start)
         average = start.detach().clone()
-        for step, picture in enumerate(itertools.islice(pictures, count)):
+        for step, image in enumerate(itertools.islice(images, count)):
             # the decay grows from a tenth to what is asked for, so that a young average soon forgets the start
-            average.lerp_(picture, 1 - min(config.average, (1 + step) / (10 + step)))
+            average.lerp_(image, 1 - min(config.average, (1 + step) / (10 + step)))
             yield dict(found), average
 
 

@@ -1,4 +1,4 @@
-"""From a user's picture to a stylised one: from coarse to fine, with its colours and where it is asked for."""
+"""From a user's image to a stylised one: from coarse to fine, with its colours and where it is asked for."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ from ganvas.core.device import Precision
 from ganvas.core.rng import noise
 from ganvas.errors import DataError, SettingError
 from ganvas.imaging import lab
-from ganvas.imaging.images import Picture, in_channels, scaled, to_bytes, to_signed
+from ganvas.imaging.images import DecodedImage, in_channels, scaled, to_bytes, to_signed
 from ganvas.nets.vgg import SMALLEST_STYLE, VGG19, require_style
 from ganvas.style.colors import grey_of, match_colours
 from ganvas.style.config import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, words
@@ -23,7 +23,7 @@ from ganvas.style.scale import Scale, Statistics, masked_gram
 _COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost on the way
 _EXACT = 2**18  # pixels up to which fp32 is affordable: 512x512 take under 2 GB in all
 _STRIP = 2**20  # pixels that are laid over others at once, to bound memory
-_SIZES = 8  # whose statistics of the style are kept for the next picture of a folder, each up to 2 MB
+_SIZES = 8  # whose statistics of the style are kept for the next image of a folder, each up to 2 MB
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Progress:
         step: counted from 1 through all scales.
         steps: how many there will be.
         spent: the share of the work that is over, 0 to 1; most of it are the steps at the finest scale.
-        losses: of the picture before the step, as `Scale.losses` has them.
-        made: the picture so far, float (1 or 3, H, W) in -1..1, at the size of this scale; the next step changes it.
+        losses: of the image before the step, as `Scale.losses` has them.
+        made: the image so far, float (1 or 3, H, W) in -1..1, at the size of this scale; the next step changes it.
     """
 
     step: int
@@ -47,15 +47,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Stylizer:
-    """Styles and settings made ready; call it with a picture for the steps, and `finish` for the result.
+    """Styles and settings made ready; call it with an image for the steps, and `finish` for the result.
 
     Attributes:
         config: the settings.
         network: VGG-19, down to `config.deepest` at least.
         styles: one or several.
         precision: bf16 where that is quicker; what can be small enough, and the last steps, are in fp32 all the same.
-        mask: where to change the picture, uint8 (1, H, W): 255 where, 0 where not; of the picture's proportions.
-        start: what to start from, uint8 (1 or 3, H, W), of the picture's proportions too.
+        mask: where to change the image, uint8 (1, H, W): 255 where, 0 where not; of the image's proportions.
+        start: what to start from, uint8 (1 or 3, H, W), of the image's proportions too.
         seed: of the noise to start from.
 
     Raises:
@@ -65,7 +65,7 @@ class Stylizer:
 
     config: StylizeConfig
     network: VGG19
-    styles: Sequence[Picture]
+    styles: Sequence[DecodedImage]
     precision: Precision = "fp32"
     mask: Tensor | None = None
     start: Tensor | None = None
@@ -83,20 +83,20 @@ class Stylizer:
         if self.mask is not None and not self.mask.any():
             raise DataError("`mask` is black all over, so nothing would change; make it white where to stylise")
 
-    def working_size(self, content: Picture) -> tuple[int, int]:
+    def working_size(self, content: DecodedImage) -> tuple[int, int]:
         """Height and width at which the last steps are taken: those of the content, or fewer."""
         height, width = content.pixels.shape[-2:]
         return _shape(height, width, longer=min(self.config.size, max(height, width)))
 
-    def reduced(self, content: Picture) -> Picture:
+    def reduced(self, content: DecodedImage) -> DecodedImage:
         """The content at the size at which the last steps are taken: `finish` makes a preview of it."""
         return _resized(content, *self.working_size(content))
 
-    def __call__(self, content: Picture) -> Iterator[Progress]:
-        """Take the steps, one for each event; whoever leaves in between keeps the picture of the last.
+    def __call__(self, content: DecodedImage) -> Iterator[Progress]:
+        """Take the steps, one for each event; whoever leaves in between keeps the image of the last.
 
         Raises:
-            DataError: if the mask, or the picture to start from, is of other proportions.
+            DataError: if the mask, or the image to start from, is of other proportions.
             DivergedError: if a loss is no number any more.
         """
         self._require_fit(content)
@@ -111,7 +111,7 @@ class Stylizer:
                 taken, worked = taken + 1, worked + height * width
                 yield Progress(taken, sum(counts), worked / sum(work), losses, made[0])
 
-    def finish(self, content: Picture, made: Tensor) -> Picture:
+    def finish(self, content: DecodedImage, made: Tensor) -> DecodedImage:
         """The content with what the steps have made of it (1 or 3, H, W): of its size, alpha and resolution.
 
         It may have 12,000 pixels a side, so all of it is done in bytes, and what is not in strips.
@@ -133,8 +133,8 @@ class Stylizer:
 
     # --- what goes in ---
 
-    def _require_fit(self, content: Picture) -> None:
-        """Raise DataError where the mask, or the picture to start from, has other proportions than the content."""
+    def _require_fit(self, content: DecodedImage) -> None:
+        """Raise DataError where the mask, or the image to start from, has other proportions than the content."""
         height, width = content.pixels.shape[-2:]
         for flag, other in (("`mask`", self.mask), ("`init_from`", self.start)):
             if other is None:
@@ -142,24 +142,24 @@ class Stylizer:
             rows, columns = other.shape[-2:]
             if abs(rows * width - columns * height) > max(width, height) + 0.01 * rows * width:  # a pixel, a hundredth
                 raise DataError(
-                    f"{flag} has {columns}x{rows} pixels and the picture {width}x{height}; "
-                    "give one of the picture's proportions"
+                    f"{flag} has {columns}x{rows} pixels and the image {width}x{height}; "
+                    "give one of the image's proportions"
                 )
 
-    def _sizes(self, content: Picture) -> list[tuple[int, int]]:
+    def _sizes(self, content: DecodedImage) -> list[tuple[int, int]]:
         """Heights and widths from coarse to fine."""
         height, width = self.working_size(content)
         longer = max(height, width)
         scales = self.config.scales or max(1, int(math.log2(longer / _COARSEST)) + 1)
         sizes = [_shape(height, width, longer=round(longer / 2**k)) for k in reversed(range(scales))]
-        return list(dict.fromkeys(sizes))  # of a tiny picture several are the smallest there is
+        return list(dict.fromkeys(sizes))  # of a tiny image several are the smallest there is
 
     def _entered(self, pixels: Tensor, height: int, width: int) -> Tensor:
-        """A picture at that size as the network is to see it, float (1, 1 or 3, H, W)."""
+        """An image at that size as the network is to see it, float (1, 1 or 3, H, W)."""
         small = in_channels(scaled(pixels[None], height, width)[0], 3)
         return to_signed(grey_of(small) if self.config.keep_colors == "luminance" else small)[None].to(self._device)
 
-    def _beginning(self, content: Picture, height: int, width: int) -> Tensor:
+    def _beginning(self, content: DecodedImage, height: int, width: int) -> Tensor:
         """What to start from, float (1, 1 or 3, H, W)."""
         if self.start is not None:
             return self._entered(self.start, height, width)
@@ -169,7 +169,7 @@ class Stylizer:
         return entered
 
     @cached_property
-    def _prepared(self) -> list[Picture]:
+    def _prepared(self) -> list[DecodedImage]:
         """The styles in bytes, no larger than the largest size at which one is looked at."""
         largest = self._style_side(self.config.size)
         return [
@@ -180,13 +180,13 @@ class Stylizer:
         ]
 
     def _style_side(self, longer: int) -> int:
-        """Pixels of a style's longer side beside a picture whose longer side has so many."""
+        """Pixels of a style's longer side beside an image whose longer side has so many."""
         return min(round(longer * self.config.style_scale), max(longer, LARGEST_STYLE))
 
-    def _paintings(self, content: Picture, longer: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _paintings(self, content: DecodedImage, longer: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         """The styles, float (1, 1 or 3, H, W), in the colours asked for, and where they show, (1, 1, H, W) in 0..1.
 
-        At their size beside a picture whose longer side has so many pixels.
+        At their size beside an image whose longer side has so many pixels.
         """
         for style in self._prepared:
             size = _shape(*style.pixels.shape[-2:], longer=self._style_side(longer))
@@ -200,7 +200,7 @@ class Stylizer:
     # --- what is wanted of it ---
 
     @torch.no_grad()
-    def _scale(self, content: Picture, height: int, width: int, *, last: bool) -> Scale:
+    def _scale(self, content: DecodedImage, height: int, width: int, *, last: bool) -> Scale:
         entered = self._entered(content.pixels, height, width)
         mask = None if self.mask is None else scaled(self.mask[None], height, width).to(self._device) / 255
         seeing = self._seeing(entered)
@@ -215,8 +215,8 @@ class Stylizer:
                 self._known[longer] = style
         return Scale(self.config, self._quick, seeing if last else None, entered, style, mask, seen)
 
-    def _statistics(self, content: Picture, longer: int) -> Statistics:
-        """The mean of the Gram matrices of the styles: that of one picture in which they hang side by side."""
+    def _statistics(self, content: DecodedImage, longer: int) -> Statistics:
+        """The mean of the Gram matrices of the styles: that of one image in which they hang side by side."""
         weights = self.config.style_weights or (1.0,) * len(self.styles)
         mean: dict[str, Tensor] = {}
         for weight, (painting, showing) in zip(weights, self._paintings(content, longer), strict=True):
@@ -224,9 +224,9 @@ class Stylizer:
                 mean[layer] = mean.get(layer, 0) + masked_gram(maps, showing) * (weight / sum(weights))
         return mean
 
-    def _seeing(self, pictures: Tensor) -> VGG19:
-        """What looks where it need not be quick: the exact network, unless pictures (1, C, H, W) are large."""
-        return self.network if pictures.shape[-2] * pictures.shape[-1] <= _EXACT else self._quick
+    def _seeing(self, images: Tensor) -> VGG19:
+        """What looks where it need not be quick: the exact network, unless images (1, C, H, W) are large."""
+        return self.network if images.shape[-2] * images.shape[-1] <= _EXACT else self._quick
 
     @cached_property
     def _quick(self) -> VGG19:
@@ -246,15 +246,15 @@ def _shape(height: int, width: int, *, longer: int) -> tuple[int, int]:
     return max(SMALLEST_STYLE, round(height * share)), max(SMALLEST_STYLE, round(width * share))
 
 
-def _resized(picture: Picture, height: int, width: int) -> Picture:
-    """The picture at that size, its alpha with it."""
-    alpha = None if picture.alpha is None else scaled(picture.alpha[None, None], height, width)[0, 0]
-    return replace(picture, pixels=scaled(picture.pixels[None], height, width)[0], alpha=alpha)
+def _resized(image: DecodedImage, height: int, width: int) -> DecodedImage:
+    """The image at that size, its alpha with it."""
+    alpha = None if image.alpha is None else scaled(image.alpha[None, None], height, width)[0, 0]
+    return replace(image, pixels=scaled(image.pixels[None], height, width)[0], alpha=alpha)
 
 
-def _showing(picture: Picture, height: int, width: int) -> Tensor | None:
-    """How much of a picture shows where, at that size, float (1, 1, H, W) in 0..1; None for all of it."""
-    return None if picture.alpha is None else scaled(picture.alpha[None, None], height, width) / 255
+def _showing(image: DecodedImage, height: int, width: int) -> Tensor | None:
+    """How much of an image shows where, at that size, float (1, 1, H, W) in 0..1; None for all of it."""
+    return None if image.alpha is None else scaled(image.alpha[None, None], height, width) / 255
 
 
 def _dealt(count: int, parts: int) -> list[int]:

@@ -137,7 +137,7 @@ class _Tape:
     @classmethod
     def of(cls, method: Method, batch: Batch, step: int, record: Record) -> "_Tape":
         held = batch.over(Tensor.clone)
-        number = torch.zeros((), dtype=torch.float64, device=batch.pictures.device)
+        number = torch.zeros((), dtype=torch.float64, device=batch.images.device)
 
         def work() -> Losses:
             with torch.enable_grad(), numbered(number):

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ganvas.core.optim import evaluating
-from ganvas.data.batch import LAB, Batch, Pairs
+from ganvas.data.batch import LAB, Batch, PairBatch
 from ganvas.methods._base import Generates, Method, Translates
 
 LOOK_SECONDS = 5.0  # between looks at the samples; one takes as long as a step or two
-LOOKED_AT = 64  # pictures, of large ones fewer
+LOOKED_AT = 64  # images, of large ones fewer
 LOOKED_AT_PIXELS = LOOKED_AT * 256**2  # at most, but for `FEWEST`
 FEWEST = 8
 TRANSLATED = 4  # source images, over all directions together; half as many of more than 256 pixels
@@ -22,7 +22,7 @@ YOUNG = 1000  # steps; a younger generator may draw one grey blob and be well
 WON = 0.036  # the discriminator's loss, as a share of guessing's; below, the generator learns nothing
 GIVEN_UP = 0.992  # above, it is hardly better than guessing
 LOSS_STEPS = 500  # for so long
-COLLAPSED = 0.25  # how far a drawn picture is from the most similar other one, as a share of what real ones are
+COLLAPSED = 0.25  # how far a drawn image is from the most similar other one, as a share of what real ones are
 IDLE = 0.1 / 127.5  # mean change of a drawn pixel between looks: a tenth of a grey level in -1..1
 IDLE_STEPS = 200
 FLAT = 0.1  # contrast of what a translator makes, as a fraction of that of real targets
@@ -51,18 +51,18 @@ class Alarm:
 
 
 def looked_at(size: int) -> int:
-    """How many pictures of `size` pixels a look takes: 64, of 512 pixels 16 and of 1024 pixels 8."""
+    """How many images of `size` pixels a look takes: 64, of 512 pixels 16 and of 1024 pixels 8."""
     return max(FEWEST, min(LOOKED_AT, LOOKED_AT_PIXELS // size**2))
 
 
 class Watch:
-    """Sees the losses and, now and then, a few pictures of a method in training."""
+    """Sees the losses and, now and then, a few images of a method in training."""
 
     def __init__(self, method: Method, real: Batch):
         """Keep what is compared with: `real` images in -1..1, of pairs sources and targets."""
         self.method = method
         self.count = looked_at(method.spec.size)
-        self.of_real = distinctness(real.pictures[: self.count].flatten(1).float().cpu())
+        self.of_real = distinctness(real.images[: self.count].flatten(1).float().cpu())
         self._to_translate = _to_translate(method, real) if isinstance(method, Translates) else {}
         self.standing: dict[Kind, Alarm] = {}
         self._since: dict[Kind, int] = {}
@@ -77,7 +77,7 @@ class Watch:
         self._time(
             HAS_WON, step, share < WON,
             f"its loss has been under {WON * self.method.guessing:.2g} for {LOSS_STEPS} steps and more, so it can tell "
-            "every picture and teaches "
+            "every image and teaches "
             f"the generator nothing; try {self._advice()}",
         )  # fmt: skip
         self._time(
@@ -102,7 +102,7 @@ class Watch:
         share = distinctness(drawn) / self.of_real if self.of_real else 1.0
         self._count(
             "collapse", step, step >= YOUNG and share < COLLAPSED,
-            f"drawn pictures are {share:.0%} as different from each other as real ones are: the generator draws the "
+            f"drawn images are {share:.0%} as different from each other as real ones are: the generator draws the "
             f"same few again and again; try {self._advice()}, or a new `seed`",
         )  # fmt: skip
         if self._last is None:
@@ -111,7 +111,7 @@ class Watch:
             change = float((drawn - self._last[1]).abs().mean())
             self._count(
                 "idle generator", step, change < IDLE,
-                f"its pictures have not changed in {step - self._last[0]:,} steps: it no longer learns; try a larger "
+                f"its images have not changed in {step - self._last[0]:,} steps: it no longer learns; try a larger "
                 f"`learning_rate` if that is small, else {self._advice()}",
             )  # fmt: skip
             self._last = step, drawn
@@ -188,7 +188,7 @@ def _to_translate(method: Translates, real: Batch) -> dict[str, tuple[Tensor, fl
     """By direction: a few source images, and the contrast of their targets; only where these have contrast."""
     most = TRANSLATED if method.spec.size <= 256 else TRANSLATED // 2
     count = min(len(real), max(1, most // len(method.directions)))
-    pairs = real if isinstance(real, Pairs) else Pairs(real.pictures, real.pictures)
+    pairs = real if isinstance(real, PairBatch) else PairBatch(real.images, real.images)
     rows = [i * len(real) // count for i in range(count)]
     source, target = (side[rows].float().cpu() for side in (pairs.source, pairs.target))
     sides = {"ab": (source, target), "ba": (target, source)}
@@ -204,9 +204,9 @@ def contrast(images: Tensor) -> float:
     return float(images.float().flatten(2).var(2, correction=0).mean(1).sqrt().mean())
 
 
-def distinctness(pictures: Tensor) -> float:
-    """The mean distance of a picture (N, D) from the most similar other one; 0 where there are fewer than two."""
-    if len(pictures) < 2:
+def distinctness(images: Tensor) -> float:
+    """The mean distance of an image (N, D) from the most similar other one; 0 where there are fewer than two."""
+    if len(images) < 2:
         return 0.0
-    distances = torch.cdist(pictures, pictures, compute_mode="donot_use_mm_for_euclid_dist")
+    distances = torch.cdist(images, images, compute_mode="donot_use_mm_for_euclid_dist")
     return float(distances.fill_diagonal_(torch.inf).amin(1).mean())

@@ -64,7 +64,7 @@ def limit_of(facts: Facts, budget: Budget) -> Limit:
     epochs = facts.config.epochs if budget.epochs is None else budget.epochs
     if not math.isfinite(epochs):
         raise SettingError(f"`epochs` {epochs}: expected a number of passes over the data")
-    return Limit(steps=math.ceil(epochs * facts.pictures / facts.config.batch))
+    return Limit(steps=math.ceil(epochs * facts.images / facts.config.batch))
 
 
 def start(
@@ -80,8 +80,8 @@ def start(
         paintings: for one that takes styles apart from its data: uint8 (C, H, W) each.
 
     Raises:
-        DataError: if there are fewer pictures than a batch takes, or no classes for a method that draws by class.
-        SettingError: if the method cannot make pictures of this shape.
+        DataError: if there are fewer images than a batch takes, or no classes for a method that draws by class.
+        SettingError: if the method cannot make images of this shape.
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
     """
@@ -95,7 +95,7 @@ def start(
 
 
 def require_fit(source: Source[Batch], facts: Facts) -> None:
-    """Raise DataError if a run cannot learn from this: batches of another type, too few pictures, or no classes."""
+    """Raise DataError if a run cannot learn from this: batches of another type, too few images, or no classes."""
     if source.batch not in methods.get(facts.method).batches:
         raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
     if methods.get(facts.method).by_class and not source.spec.classes:
@@ -105,7 +105,7 @@ def require_fit(source: Source[Batch], facts: Facts) -> None:
         )
     if facts.config.batch > len(source):
         raise DataError(
-            f"`batch` {facts.config.batch} is more than the {len(source)} pictures of {source.name}; "
+            f"`batch` {facts.config.batch} is more than the {len(source)} images of {source.name}; "
             f"use `batch` {len(source)} or fewer"
         )
 
@@ -151,7 +151,7 @@ class _Diary:
         keep: int,
     ):
         self.run, self.method, self.facts, self.keep = run, method, facts, keep
-        self.pictures = samples.to_show(shown or source)
+        self.images = samples.to_show(shown or source)
         self.eye = diagnostics.Watch(method, source.some(diagnostics.looked_at(source.spec.size)).signed())
         self.looked = -math.inf
 
@@ -164,7 +164,7 @@ class _Diary:
 
     def sheet(self, step: int) -> Path | None:
         """Show what the networks make after `step` steps."""
-        return samples.take_sheet(self.run, self.method, step, pictures=self.pictures, task=self.facts.task)
+        return samples.take_sheet(self.run, self.method, step, real=self.images, task=self.facts.task)
 
     def report(self, now: "Progress", before: "Progress") -> "Progress":
         """Look at how it goes and log it; the same with what the watch has to say."""
@@ -226,7 +226,7 @@ def train(
     drawn in a step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one
     that was not, to the bit. Each process computes its share of every batch, in parts one after the
     other where gradients are accumulated, and the first one writes. On a GPU its steps are recorded. What a translator
-    makes of a few pictures is put on grids as it learns. Of the scores the best is kept; the seconds that they take
+    makes of a few images is put on grids as it learns. Of the scores the best is kept; the seconds that they take
     are not counted.
 
     Raises:
@@ -299,11 +299,11 @@ def train(
 
 
 def require_same_data(source: Source[Batch]) -> None:
-    """Raise DataError unless every process has found as many pictures as the first."""
-    pictures = int(distributed.agree(float(len(source)))[0])
-    if len(source) != pictures:
+    """Raise DataError unless every process has found as many images as the first."""
+    images = int(distributed.agree(float(len(source)))[0])
+    if len(source) != images:
         raise DataError(
-            f"{source.name}: holds {len(source)} pictures in process {distributed.rank()}, {pictures} in the first; "
+            f"{source.name}: holds {len(source)} images in process {distributed.rank()}, {images} in the first; "
             "give all processes the same"
         )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.optim import evaluating
-from ganvas.data.batch import Batch, Images, Pairs, Source
+from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source
 from ganvas.data.tasks import base
 from ganvas.errors import SaveError, UsageError
 from ganvas.imaging import images
@@ -25,7 +25,7 @@ SAMPLES, FILM, CURVES = "samples", "timelapse.gif", "losses.png"
 
 
 def columns(size: int) -> int:
-    """How many pictures of `size` pixels go side by side on a sheet, so that it fits a screen."""
+    """How many images of `size` pixels go side by side on a sheet, so that it fits a screen."""
     return 8 if size <= 64 else 4
 
 
@@ -46,26 +46,26 @@ def to_show(source: Source[Batch]) -> Batch:
 
 
 def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
-    """Put a sheet of pictures to learn from, evenly taken, into the run folder, to hold the others against.
+    """Put a sheet of images to learn from, evenly taken, into the run folder, to hold the others against.
 
     Of pairs each target stands under its source.
     """
     across = columns(source.spec.size)
     path = make_folder(run / SAMPLES) / "data.png"
-    rows = source.some(across * (across // 2 if issubclass(source.batch, Pairs) else across))
-    sheet = _stacked(*shown(rows, task), across=across) if isinstance(rows, Pairs) else rows.pictures
+    rows = source.some(across * (across // 2 if issubclass(source.batch, PairBatch) else across))
+    sheet = _stacked(*shown(rows, task), across=across) if isinstance(rows, PairBatch) else rows.images
     images.write(path, images.grid(images.fitted(sheet), columns=across))
     return path
 
 
-def take_sheet(run: Path, method: Method, step: int, *, pictures: Batch, task: str = "") -> Path | None:
-    """Draw the first seeds, or translate the pictures, and put the sheet into the run folder; None if it can neither.
+def take_sheet(run: Path, method: Method, step: int, *, real: Batch, task: str = "") -> Path | None:
+    """Draw the first seeds, or translate the images, and put the sheet into the run folder; None if it can neither.
 
-    On a translator's sheet each picture stands over what was made of it, and that over what it should be.
+    On a translator's sheet each image stands over what was made of it, and that over what it should be.
     """
     across = columns(method.spec.size)
-    if isinstance(method, Translates) and not (isinstance(method, Generates) and isinstance(pictures, Images)):
-        sheet = _translated(method, pictures, task=task, across=across)
+    if isinstance(method, Translates) and not (isinstance(method, Generates) and isinstance(real, ImageBatch)):
+        sheet = _translated(method, real, task=task, across=across)
     elif isinstance(method, Generates):
         sheet = _drawn(method, across=across)
     else:
@@ -85,11 +85,11 @@ def _drawn(method: Method, *, across: int) -> Tensor:
         return images.to_bytes(method.generate(seeds, labels)).cpu()
 
 
-def _translated(method: Method, pictures: Batch, *, task: str, across: int) -> Tensor:
+def _translated(method: Method, real: Batch, *, task: str, across: int) -> Tensor:
     """Source, result and target (none where it is another thing) under each other; of two directions both."""
     assert isinstance(method, Translates)
     device = next(method.parameters()).device
-    rows = pictures if isinstance(pictures, Pairs) else Pairs(pictures.pictures, pictures.pictures)
+    rows = real if isinstance(real, PairBatch) else PairBatch(real.images, real.images)
     with evaluating(method):
         given, wanted = (images.to_signed(side).to(device) for side in (rows.source, rows.target))
         if isinstance(method, Restyles):
@@ -103,7 +103,7 @@ def _translated(method: Method, pictures: Batch, *, task: str, across: int) -> T
     return _stacked(source, result, shown(rows, task)[1], *back, across=across)
 
 
-def shown(pairs: Pairs, task: str = "") -> tuple[Tensor, Tensor]:
+def shown(pairs: PairBatch, task: str = "") -> tuple[Tensor, Tensor]:
     """Source and target (uint8) as a person would look at them: lightness and colours of the task put together."""
     made = base.task(task or "reconstruct")
     rows = [made.show(source, target) for source, target in zip(pairs.source, pairs.target, strict=True)]
@@ -111,7 +111,7 @@ def shown(pairs: Pairs, task: str = "") -> tuple[Tensor, Tensor]:
 
 
 def _stacked(*kinds: Tensor, across: int) -> Tensor:
-    """Rows of `across` pictures, those of each kind under those of the one before; in colour if any is."""
+    """Rows of `across` images, those of each kind under those of the one before; in colour if any is."""
     channels = max(kind.shape[1] for kind in kinds)
     parts = zip(*(torch.split(kind.expand(-1, channels, -1, -1), across) for kind in kinds), strict=True)
     return torch.cat([_filled(part, across) for stack in parts for part in stack])
@@ -128,8 +128,8 @@ def make_film(run: Path) -> Path | None:
     frames = []
     for sheet in sorted((run / SAMPLES).glob("step-*.png")):
         try:
-            with Image.open(sheet) as picture:
-                pixels = torch.from_numpy(np.array(picture))
+            with Image.open(sheet) as image:
+                pixels = torch.from_numpy(np.array(image))
         except OSError:  # a power cut may have left it empty
             continue
         frames.append(pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1))
@@ -147,7 +147,7 @@ def draw_curves(run: Path) -> Path | None:
     records = metrics_log.read(run)
     if len(records) < 2:
         return None
-    from matplotlib.figure import Figure  # half a second to import, for this picture alone
+    from matplotlib.figure import Figure  # half a second to import, for this image alone
 
     names = sorted({name for record in records for name in record} - {"step", "seconds", "images_per_second"})
     scores = [name for name in names if name.startswith(metrics_log.SCORE)]
@@ -169,9 +169,9 @@ def draw_curves(run: Path) -> Path | None:
         axes.grid(alpha=0.3)
         axes.legend()
     (lower or [upper])[-1].set(xlabel="step")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_whole(run / CURVES, picture.getvalue())
+    image = io.BytesIO()
+    figure.savefig(image, format="png")
+    write_whole(run / CURVES, image.getvalue())
     return run / CURVES
 
 

@@ -15,7 +15,7 @@ from ganvas.core import distributed
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import Budget, Data, TrainOptions, vgg_file
 from ganvas.data import open_data
-from ganvas.data.batch import Batch, Pairs, Source
+from ganvas.data.batch import Batch, PairBatch, Source
 from ganvas.data.progress import Track, silently
 from ganvas.data.tasks import base
 from ganvas.errors import UsageError
@@ -118,7 +118,7 @@ def facts_of(job: Job, source: Source[Any], *, precision: Any) -> Facts:
     """What a run of this job is, that learns from this source."""
     data = job.data
     return Facts(
-        method=job.method, config=job.config, spec=source.spec, data=source.name, pictures=len(source),
+        method=job.method, config=job.config, spec=source.spec, data=source.name, images=len(source),
         seed=job.options.seed, flip=data.flip, target=str(Path(data.target).resolve()) if data.target else "",
         side=data.side or "", task=data.task or "", holdout=data.holdout, random_crop=data.random_crop,
         style=_paths(data), precision=precision, command=job.command,
@@ -158,10 +158,10 @@ def _paths(data: Data) -> tuple[str, ...]:
 
 def _notes_on(source: Source[Batch], job: Job, found: Facts | None) -> Iterator[Note]:
     yield from map(Note, (*source.complaints, *source.notes))
-    if job.data.flip and source.batch is Pairs:
+    if job.data.flip and source.batch is PairBatch:
         yield Note("half of the pairs are mirrored left to right, source and target alike (`flip`)")
-    if found and found.pictures != len(source):
-        yield Note(f"{job.data.name} held {found.pictures} pictures when this run began and holds {len(source)} now")
+    if found and found.images != len(source):
+        yield Note(f"{job.data.name} held {found.images} images when this run began and holds {len(source)} now")
 
 
 def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Tensor]]:
@@ -201,7 +201,7 @@ def _score(job: Job, source: Source[Batch], device: torch.device, make: MakeScor
         )
     if not options.validate_every:
         return None
-    if issubclass(source.batch, Pairs) or not generates:
+    if issubclass(source.batch, PairBatch) or not generates:
         raise UsageError(
             f"`validate_every` {options.validate_every}: scores what is drawn from noise; score a translator with "
             "`ganvas evaluate`"
@@ -231,5 +231,5 @@ def _length(budget: Budget, facts: Facts) -> str:
     if budget.minutes is not None:
         return f"{budget.minutes:g} minutes"
     if budget.steps is not None:
-        return f"{budget.steps:,} steps ({budget.steps * facts.config.batch / facts.pictures:,.1f} epochs)"
+        return f"{budget.steps:,} steps ({budget.steps * facts.config.batch / facts.images:,.1f} epochs)"
     return f"{budget.epochs if budget.epochs is not None else facts.config.epochs:g} epochs"

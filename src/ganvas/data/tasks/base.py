@@ -1,7 +1,7 @@
-"""Tasks that make pairs from single pictures: what a network is shown, and what it is to make of it.
+"""Tasks that make pairs from single images: what a network is shown, and what it is to make of it.
 
 A task is the same thing three times: `pair` and `afresh` make what a network learns from, `enter` shows it a user's
-picture in the same way, and `leave` turns what it made back into a picture.
+image in the same way, and `leave` turns what it made back into an image.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas.core.device import sent
-from ganvas.data.batch import Images, Pairs
+from ganvas.data.batch import ImageBatch, PairBatch
 from ganvas.data.tasks import filters, textures
 from ganvas.errors import DataError, SettingError
 from ganvas.imaging import lab
@@ -27,13 +27,13 @@ _STRIP = 2**20  # pixels whose colours are converted at once, to bound memory
 
 @dataclass(frozen=True)
 class Task:
-    """Shows a picture and wants it back; the other tasks say in what they differ.
+    """Shows an image and wants it back; the other tasks say in what they differ.
 
     Attributes:
         name: as kept in the facts of a run, its parameter written out: `colorize`, `denoise:0.1`.
         amount: the parameter; 0 for a task that has none.
-        channels: of the source: 1, 3, or 0 for those of the pictures.
-        target_channels: of the target: 1, 2, 3, or 0 for those of the pictures.
+        channels: of the source: 1, 3, or 0 for those of the images.
+        target_channels: of the target: 1, 2, 3, or 0 for those of the images.
         fresh: whether `afresh` does anything.
     """
 
@@ -44,40 +44,40 @@ class Task:
     fresh: ClassVar[bool] = False
 
     def read_channels(self, grey: bool) -> int:
-        """With how many channels pictures are to be read, where those at hand are grey or not."""
+        """With how many channels images are to be read, where those at hand are grey or not."""
         return 1 if grey else 3
 
-    def pair(self, picture: Tensor) -> Pairs:
-        """The pair (of one row) that a uint8 picture (C, H, W) gives; made once, when the picture is read."""
-        return Pairs(self.enter(picture, None)[None], picture[None])
+    def pair(self, image: Tensor) -> PairBatch:
+        """The pair (of one row) that a uint8 image (C, H, W) gives; made once, when the image is read."""
+        return PairBatch(self.enter(image, None)[None], image[None])
 
-    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
         """The uint8 pairs with what is left to chance done anew; all of it is drawn from `chance`, on the processor."""
         return pairs
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
-        """What a network is shown of a user's uint8 picture (1 or 3, H, W) with its alpha (H, W).
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """What a network is shown of a user's uint8 image (1 or 3, H, W) with its alpha (H, W).
 
         Returns:
-            uint8 (channels, H', W'); where `channels` is 0, as many as the picture has.
+            uint8 (channels, H', W'); where `channels` is 0, as many as the image has.
 
         Raises:
-            DataError: for a picture that lacks what the task needs.
+            DataError: for an image that lacks what the task needs.
         """
-        return picture
+        return image
 
-    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What a user gets back: the picture and its alpha.
+    def leave(self, image: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What a user gets back: the image and its alpha.
 
         Args:
-            picture: the user's, as `enter` was given it.
+            image: the user's, as `enter` was given it.
             alpha: the same.
             output: what the network made of `enter`'s, float (target_channels, H', W') in -1..1.
         """
         return to_bytes(output), alpha
 
     def show(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """A pair, both uint8 (C, H, W), as two pictures that a person can look at."""
+        """A pair, both uint8 (C, H, W), as two images that a person can look at."""
         return source, target
 
 
@@ -91,22 +91,22 @@ class Colorize(Task):
         """Always in colour."""
         return 3
 
-    def pair(self, picture: Tensor) -> Pairs:
+    def pair(self, image: Tensor) -> PairBatch:
         """Lightness, and colour."""
-        values = lab.from_srgb(picture)
+        values = lab.from_srgb(image)
         colour = (values[1:] / lab.AB_LIMIT).clamp(-1, 1)
-        return Pairs(self.enter(picture, None)[None], to_bytes(colour)[None])
+        return PairBatch(self.enter(image, None)[None], to_bytes(colour)[None])
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
         """The lightness."""
-        strips = [to_bytes(lab.lightness(strip) / 50 - 1) for strip in _strips(picture)]
+        strips = [to_bytes(lab.lightness(strip) / 50 - 1) for strip in _strips(image)]
         return torch.cat(strips, 1)
 
-    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The picture's own lightness with the colours made for it; where sRGB has none such, less of them."""
+    def leave(self, image: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The image's own lightness with the colours made for it; where sRGB has none such, less of them."""
         strips = [
             lab.to_srgb(torch.cat([lab.lightness(strip), colour.float() * lab.AB_LIMIT]))
-            for strip, colour in zip(_strips(picture), _strips(output), strict=True)
+            for strip, colour in zip(_strips(image), _strips(output), strict=True)
         ]
         return torch.cat(strips, 1), alpha
 
@@ -127,9 +127,9 @@ class ColorizeRgb(Task):
         """Always in colour."""
         return 3
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
-        """The picture in grey."""
-        return in_channels(picture, 1)
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """The image in grey."""
+        return in_channels(image, 1)
 
 
 class Denoise(Task):
@@ -137,7 +137,7 @@ class Denoise(Task):
 
     fresh = True
 
-    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
         """Other noise on every source."""
         noise = sent(torch.randn(pairs.source.shape, generator=chance), pairs.source.device)
         noisy = noise.mul_(255 * self.amount).add_(pairs.source)
@@ -147,28 +147,28 @@ class Denoise(Task):
 class Deblur(Task):
     """A Gaussian blur of standard deviation `amount`, in pixels, undone."""
 
-    def pair(self, picture: Tensor) -> Pairs:
-        """The picture blurred, and sharp."""
-        return Pairs(filters.blurred(picture, self.amount)[None], picture[None])
+    def pair(self, image: Tensor) -> PairBatch:
+        """The image blurred, and sharp."""
+        return PairBatch(filters.blurred(image, self.amount)[None], image[None])
 
 
 class Superres(Task):
-    """A picture `amount` times as large in each direction, with the detail that enlarging does not give."""
+    """An image `amount` times as large in each direction, with the detail that enlarging does not give."""
 
-    def pair(self, picture: Tensor) -> Pairs:
-        """The picture reduced and enlarged again, and as it is."""
-        height, width = picture.shape[-2:]
+    def pair(self, image: Tensor) -> PairBatch:
+        """The image reduced and enlarged again, and as it is."""
+        height, width = image.shape[-2:]
         times = int(self.amount)
-        whole = F.pad(picture[None].float(), (0, -width % times, 0, -height % times), mode="replicate")
+        whole = F.pad(image[None].float(), (0, -width % times, 0, -height % times), mode="replicate")
         small = _scaled(whole, 1 / times)
-        return Pairs(_scaled(small, times)[..., :height, :width].contiguous(), picture[None])
+        return PairBatch(_scaled(small, times)[..., :height, :width].contiguous(), image[None])
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
-        """The picture enlarged."""
-        return _scaled(picture[None], self.amount)[0]
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """The image enlarged."""
+        return _scaled(image[None], self.amount)[0]
 
-    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The large picture; its alpha is enlarged to fit."""
+    def leave(self, image: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The large image; its alpha is enlarged to fit."""
         return to_bytes(output), None if alpha is None else _scaled(alpha[None, None], self.amount)[0, 0]
 
 
@@ -177,59 +177,59 @@ class Inpaint(Task):
 
     fresh = True
 
-    def pair(self, picture: Tensor) -> Pairs:
-        """The picture, waiting for its holes, and the picture."""
-        return Pairs(picture[None], picture[None])
+    def pair(self, image: Tensor) -> PairBatch:
+        """The image, waiting for its holes, and the image."""
+        return PairBatch(image[None], image[None])
 
-    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
         """Other holes in every source."""
         n, _, height, width = pairs.source.shape
         hole = textures.holes(n, height, width, chance=chance, device=pairs.source.device)
         return replace(pairs, source=pairs.source.masked_fill(hole[:, None], GREY_HOLE))
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
-        """The picture with holes where it is transparent.
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """The image with holes where it is transparent.
 
         Raises:
             DataError: if it is opaque everywhere.
         """
         if alpha is None or not bool((alpha < OPAQUE).any()):
             raise DataError("nothing to fill in: make the area transparent (alpha below 128) and save as PNG or WebP")
-        return picture.masked_fill(alpha < OPAQUE, GREY_HOLE)
+        return image.masked_fill(alpha < OPAQUE, GREY_HOLE)
 
-    def leave(self, picture: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The picture, opaque, with its holes filled and every other byte as it was."""
-        assert alpha is not None, "enter refuses pictures without alpha"
+    def leave(self, image: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The image, opaque, with its holes filled and every other byte as it was."""
+        assert alpha is not None, "enter refuses images without alpha"
         filling = to_bytes(output)
-        channels = max(len(picture), len(filling))
-        return torch.where(alpha < OPAQUE, filling.expand(channels, -1, -1), picture), None
+        channels = max(len(image), len(filling))
+        return torch.where(alpha < OPAQUE, filling.expand(channels, -1, -1), image), None
 
 
 class Edges(Task):
-    """Lines, black on white, to the picture that they were drawn from."""
+    """Lines, black on white, to the image that they were drawn from."""
 
     channels = 1
 
-    def pair(self, picture: Tensor) -> Pairs:
-        """The map of its edges, and the picture."""
-        return Pairs(filters.edge_map(in_channels(picture, 1))[None], picture[None])
+    def pair(self, image: Tensor) -> PairBatch:
+        """The map of its edges, and the image."""
+        return PairBatch(filters.edge_map(in_channels(image, 1))[None], image[None])
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
-        """A drawing as it is, in grey; of any other picture the map of its edges."""
-        grey = in_channels(picture, 1)
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """A drawing as it is, in grey; of any other image the map of its edges."""
+        grey = in_channels(image, 1)
         return grey if filters.is_drawing(grey) else filters.edge_map(grey)
 
 
 class Cartoon(Task):
     """A photograph to a cartoon of it."""
 
-    def pair(self, picture: Tensor) -> Pairs:
-        """The picture, and a cartoon drawn by classical filters."""
-        return Pairs(picture[None], filters.cartoon(picture)[None])
+    def pair(self, image: Tensor) -> PairBatch:
+        """The image, and a cartoon drawn by classical filters."""
+        return PairBatch(image[None], filters.cartoon(image)[None])
 
 
 class HiddenDigit(Task):
-    """A patterned picture, to the digit that is hidden in it."""
+    """A patterned image, to the digit that is hidden in it."""
 
     channels = 3
     target_channels = 1
@@ -239,37 +239,37 @@ class HiddenDigit(Task):
         """Always in grey."""
         return 1
 
-    def pair(self, picture: Tensor) -> Pairs:
+    def pair(self, image: Tensor) -> PairBatch:
         """The digit, waiting to be hidden, and the digit."""
-        return Pairs(picture[None].expand(-1, 3, -1, -1).contiguous(), picture[None])
+        return PairBatch(image[None].expand(-1, 3, -1, -1).contiguous(), image[None])
 
-    def afresh(self, pairs: Pairs, chance: torch.Generator) -> Pairs:
+    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
         """Every digit moved a little and woven into another pattern."""
         n, _, height, _ = pairs.target.shape  # squares
         most = max(1, height // 14)  # pixels
         top, left = torch.randint(0, 2 * most + 1, (2, n), generator=chance)
-        padded = Images(F.pad(pairs.target, (most, most, most, most)))
+        padded = ImageBatch(F.pad(pairs.target, (most, most, most, most)))
         device = pairs.target.device
         moved = padded.windows(sent(top, device), sent(left, device), height).images
         return replace(pairs, source=textures.woven(moved, chance=chance), target=moved)
 
-    def enter(self, picture: Tensor, alpha: Tensor | None) -> Tensor:
-        """The picture in colour."""
-        return picture.expand(3, -1, -1).contiguous()
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """The image in colour."""
+        return image.expand(3, -1, -1).contiguous()
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
-def _strips(picture: Tensor) -> Sequence[Tensor]:
-    """A picture (C, H, W) in strips of rows, so that converting a large one takes little memory."""
-    return torch.split(picture, max(1, _STRIP // picture.shape[-1]), 1)
+def _strips(image: Tensor) -> Sequence[Tensor]:
+    """An image (C, H, W) in strips of rows, so that converting a large one takes little memory."""
+    return torch.split(image, max(1, _STRIP // image.shape[-1]), 1)
 
 
-def _scaled(pictures: Tensor, times: float) -> Tensor:
+def _scaled(images: Tensor, times: float) -> Tensor:
     """(N, C, H, W) scaled to uint8, bicubic with antialiasing."""
-    height, width = (round(side * times) for side in pictures.shape[-2:])
-    scaled = F.interpolate(pictures.float(), (height, width), mode="bicubic", antialias=True)
+    height, width = (round(side * times) for side in images.shape[-2:])
+    scaled = F.interpolate(images.float(), (height, width), mode="bicubic", antialias=True)
     return scaled.round_().clamp_(0, 255).to(torch.uint8)
 
 

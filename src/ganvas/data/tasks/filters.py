@@ -12,37 +12,37 @@ LINES_SHARE = 0.95  # of the pixels, which a drawing has there
 
 
 def edge_map(grey: Tensor) -> Tensor:
-    """Black lines of one pixel on white, (1, H, W), along the edges of a grey uint8 picture (1, H, W).
+    """Black lines of one pixel on white, (1, H, W), along the edges of a grey uint8 image (1, H, W).
 
     Canny 1986, "A Computational Approach to Edge Detection"; its thresholds are two thirds and four thirds of the
-    picture's median, so that dark pictures have lines too.
+    image's median, so that dark images have lines too.
     """
-    import cv2  # 0.1 s, for these pictures alone
+    import cv2  # 0.1 s, for these images alone
 
-    cv2.setNumThreads(1)  # pictures are drawn side by side by processes; threads of their own would be in the way
+    cv2.setNumThreads(1)  # images are drawn side by side by processes; threads of their own would be in the way
     smooth = cv2.GaussianBlur(grey[0].cpu().numpy(), (0, 0), 1.0)
     median = float(np.clip(np.median(smooth), 32, 192))
     edges = cv2.Canny(smooth, median * 2 / 3, median * 4 / 3, L2gradient=True)
     return torch.from_numpy(255 - edges)[None].to(grey.device)
 
 
-def blurred(picture: Tensor, sigma: float) -> Tensor:
-    """A uint8 picture (C, H, W) after a Gaussian of standard deviation `sigma` pixels; beyond its edges, mirrored."""
+def blurred(image: Tensor, sigma: float) -> Tensor:
+    """A uint8 image (C, H, W) after a Gaussian of standard deviation `sigma` pixels; beyond its edges, mirrored."""
     import cv2
 
     cv2.setNumThreads(1)
-    planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in picture.cpu().numpy()]
-    return torch.from_numpy(np.stack(planes)).to(picture.device)
+    planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in image.cpu().numpy()]
+    return torch.from_numpy(np.stack(planes)).to(image.device)
 
 
 def is_drawing(grey: Tensor) -> bool:
-    """Whether a grey uint8 picture (1, H, W) is lines on white: nearly all of it black or white, and most white."""
+    """Whether a grey uint8 image (1, H, W) is lines on white: nearly all of it black or white, and most white."""
     dark, bright = grey <= LINES_WITHIN, grey >= 255 - LINES_WITHIN
     drawn = float((dark | bright).float().mean()) >= LINES_SHARE
     return drawn and bool(bright.sum() > dark.sum())
 
 
-def cartoon(picture: Tensor) -> Tensor:
+def cartoon(image: Tensor) -> Tensor:
     """A uint8 photograph (1 or 3, H, W) as a cartoon of the same shape: flat, vivid colours and ink lines.
 
     Winnemöller, Olsen and Gooch 2006, "Real-Time Video Abstraction": smoothing that keeps edges, lightness in soft
@@ -51,7 +51,7 @@ def cartoon(picture: Tensor) -> Tensor:
     import cv2
 
     cv2.setNumThreads(1)
-    pixels = picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
+    pixels = image.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
     scale = min(pixels.shape[:2]) / 256
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2Lab)
     ink = _ink(cv2.bilateralFilter(lab[:, :, 0], 5, 20, 3).astype(np.float32), scale=scale)
@@ -63,7 +63,7 @@ def cartoon(picture: Tensor) -> Tensor:
     flat[:, :, 1:] = 128 + (flat[:, :, 1:] - 128) * 1.3
     drawn = cv2.cvtColor(flat.round().clip(0, 255).astype(np.uint8), cv2.COLOR_Lab2RGB)
     inked = torch.from_numpy((drawn * ink[:, :, None]).round().astype(np.uint8)).permute(2, 0, 1)
-    return (inked if len(picture) == 3 else inked[:1]).contiguous().to(picture.device)
+    return (inked if len(image) == 3 else inked[:1]).contiguous().to(image.device)
 
 
 def _stepped(lightness: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -1,8 +1,8 @@
-"""A source of pairs, made by a task from a source of single pictures."""
+"""A source of pairs, made by a task from a source of single images."""
 
 from dataclasses import dataclass, replace
 
-from ganvas.data.batch import LAB, RESIDENT_BYTES, Batch, Images, Pairs, Pictures, Source
+from ganvas.data.batch import LAB, RESIDENT_BYTES, Batch, ImageBatch, LazyImages, PairBatch, Source
 from ganvas.data.decode import LazyRows, attempt_all
 from ganvas.data.progress import Track, silently
 from ganvas.data.tasks.base import Task
@@ -13,29 +13,29 @@ from ganvas.imaging.images import read_header
 COLOURLESS = 3  # of 255 a and b around their middle: what no eye calls a colour
 
 
-def pairs_from(source: Source[Images], task: Task, *, track: Track = silently) -> Source[Pairs]:
-    """The pairs that the task makes of the pictures of a source.
+def pairs_from(source: Source[ImageBatch], task: Task, *, track: Track = silently) -> Source[PairBatch]:
+    """The pairs that the task makes of the images of a source.
 
     Raises:
-        DataError: if the pictures are of a kind that it cannot take.
+        DataError: if the images are of a kind that it cannot take.
     """
     wanted = task.read_channels(source.spec.channels == 1)
     if wanted < source.spec.channels:
-        raise DataError(f"`task` {task.name} takes grey pictures, and {source.name} is in colour; give others")
+        raise DataError(f"`task` {task.name} takes grey images, and {source.name} is in colour; give others")
     spec = replace(
         source.spec, channels=task.channels or wanted, target_channels=task.target_channels or wanted, classes=()
     )
-    rows = LazilyPaired(source.pictures, task, wanted)
-    made = replace(source, spec=spec, pictures=rows, afresh=task.afresh if task.fresh else None)  # type: ignore[arg-type]
-    if not isinstance(source.pictures, Images) or spec.bytes * len(source) > RESIDENT_BYTES:
+    rows = LazilyPaired(source.images, task, wanted)
+    made = replace(source, spec=spec, images=rows, afresh=task.afresh if task.fresh else None)  # type: ignore[arg-type]
+    if not isinstance(source.images, ImageBatch) or spec.bytes * len(source) > RESIDENT_BYTES:
         return replace(made, notes=_notes_unread(source, task, track))  # type: ignore[return-value]
     pairs, _ = attempt_all(range(len(source)), rows.row, track, "making pairs")
-    pictures = Pairs.together([pair for pair in pairs if pair is not None])
-    return replace(made, pictures=pictures, notes=_notes(source.name, task, pictures))  # type: ignore[arg-type, return-value]
+    images = PairBatch.together([pair for pair in pairs if pair is not None])
+    return replace(made, images=images, notes=_notes(source.name, task, images))  # type: ignore[arg-type, return-value]
 
 
-def _notes(name: str, task: Task, pairs: Pairs) -> tuple[str, ...]:
-    """Of colourising: how many of the pictures hold no colour to learn from."""
+def _notes(name: str, task: Task, pairs: PairBatch) -> tuple[str, ...]:
+    """Of colourising: how many of the images hold no colour to learn from."""
     if task.target_channels == LAB:
         colourless = (pairs.target.float() - 127.5).abs().amax((1, 2, 3)) < COLOURLESS
     elif task.name == "colorize-rgb":
@@ -45,56 +45,56 @@ def _notes(name: str, task: Task, pairs: Pairs) -> tuple[str, ...]:
     return _note(int(colourless.sum()), len(pairs), name)
 
 
-def _notes_unread(source: Source[Images], task: Task, track: Track) -> tuple[str, ...]:
+def _notes_unread(source: Source[ImageBatch], task: Task, track: Track) -> tuple[str, ...]:
     """The same of files that are not decoded yet, by what they say of themselves."""
-    if not task.name.startswith("colorize") or not isinstance(source.pictures, LazyRows):
+    if not task.name.startswith("colorize") or not isinstance(source.images, LazyRows):
         return ()
-    items = source.pictures.items
+    items = source.images.items
     if isinstance(items, Samples):  # their index knows
         return _note(items.grey, len(source), source.name)
-    headers, _ = attempt_all(items, read_header, track, "looking for grey pictures")
+    headers, _ = attempt_all(items, read_header, track, "looking for grey images")
     return _note(sum(header.grey for header in headers if header), len(source), source.name)
 
 
 def _note(grey: int, of: int, name: str) -> tuple[str, ...]:
     if not grey:
         return ()
-    return (f"{grey} of the {of} pictures of {name} are grey: they teach to leave grey; better take them away",)
+    return (f"{grey} of the {of} images of {name} are grey: they teach to leave grey; better take them away",)
 
 
 @dataclass(frozen=True)
 class LazilyPaired:
-    """Pairs made one by one from pictures that are there or come one by one.
+    """Pairs made one by one from images that are there or come one by one.
 
     Attributes:
-        pictures: the single ones.
+        images: the single ones.
         task: what makes the pairs.
         channels: with how many the task wants them; grey ones are made colour.
     """
 
-    pictures: Images | Pictures[Images]
+    images: ImageBatch | LazyImages[ImageBatch]
     task: Task
     channels: int
 
     @property
     def batch(self) -> type[Batch]:
         """The type of its rows."""
-        return Pairs
+        return PairBatch
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Pairs, str | None]:
+    def __getitem__(self, index: int) -> tuple[PairBatch, str | None]:
         """Row `index`, and the name of the file that turned out broken in its place."""
-        if isinstance(self.pictures, Images):
+        if isinstance(self.images, ImageBatch):
             return self.row(index), None
-        single, complaint = self.pictures[index]
+        single, complaint = self.images[index]
         return self._pair(single), complaint
 
-    def row(self, index: int) -> Pairs:
-        """Row `index` of pictures that are there."""
-        assert isinstance(self.pictures, Images)
-        return self._pair(self.pictures.over(lambda t: t[index : index + 1]))
+    def row(self, index: int) -> PairBatch:
+        """Row `index` of images that are there."""
+        assert isinstance(self.images, ImageBatch)
+        return self._pair(self.images.over(lambda t: t[index : index + 1]))
 
-    def _pair(self, single: Images) -> Pairs:
+    def _pair(self, single: ImageBatch) -> PairBatch:
         return self.task.pair(single.images[0].expand(self.channels, -1, -1))

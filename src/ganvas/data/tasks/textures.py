@@ -1,4 +1,4 @@
-"""What chance draws for a task: holes in a picture, and patterned grounds into which a digit is woven."""
+"""What chance draws for a task: holes in an image, and patterned grounds into which a digit is woven."""
 
 import math
 
@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from ganvas.core.device import sent
 
-HOLES = (0.1, 0.3)  # the share of a picture that its holes take, from and to
+HOLES = (0.1, 0.3)  # the share of an image that its holes take, from and to
 COARSE = 32  # pixels; shapes of holes are computed no finer, and scaled up smoothly
 
-_STROKES, _BENDS, _RECTANGLES = 3, 3, 2  # at most, of a picture
+_STROKES, _BENDS, _RECTANGLES = 3, 3, 2  # at most, of an image
 _KINDS = 6  # of grounds: stripes, waves, checks, dots, rings, smooth noise
 _WEAVES = 4  # what a ground is inside of a digit: moved by half a period, turned, of other scale, fainter
 _STRENGTHS = (-1.0, 1.0, 1.0, 0.25)  # by weave; of a wave, moving by half a period is turning its sign
@@ -20,7 +20,7 @@ _RIPPLES = 8  # plane waves of which smooth noise is the sum
 
 
 def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: torch.device) -> Tensor:
-    """True in the holes of n pictures, (n, H, W): free strokes and rectangles that cover a tenth to three tenths.
+    """True in the holes of n images, (n, H, W): free strokes and rectangles that cover a tenth to three tenths.
 
     Every shape is a field that grows from its middle; what lies below the level that gives the wanted area is hole.
     So the area is met exactly, whatever the shapes.
@@ -83,7 +83,7 @@ def _rectangle(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> Tens
 
 
 def woven(ink: Tensor, *, chance: torch.Generator) -> Tensor:
-    """Patterned pictures uint8 (N, 3, H, W), each with the digit of uint8 `ink` (N, 1, H, W) hidden in the pattern.
+    """Patterned images uint8 (N, 3, H, W), each with the digit of uint8 `ink` (N, 1, H, W) hidden in the pattern.
 
     Inside of the digit the same pattern is moved by half a period, turned, of another scale, or fainter. Its mean is
     the same inside and outside: no threshold finds the digit.
@@ -158,7 +158,7 @@ def _grain(u: Tensor, v: Tensor, ripples: Tensor) -> Tensor:
 
 
 def _coloured(pattern: Tensor, *, chance: torch.Generator) -> Tensor:
-    """A pattern (N, H, W) in -1..1 between two colours, or greys in every third picture; uint8 (N, 3, H, W)."""
+    """A pattern (N, H, W) in -1..1 between two colours, or greys in every third image; uint8 (N, 3, H, W)."""
     n, device = len(pattern), pattern.device
     middle = _drawn(chance, n, 3, 1, 1, low=100, high=155, device=device)
     towards = torch.randn(n, 3, generator=chance)

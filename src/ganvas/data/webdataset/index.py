@@ -17,7 +17,7 @@ from ganvas.data.webdataset import tar
 from ganvas.errors import DataError
 from ganvas.imaging.images import EXTENSIONS, Encoded, read_header
 
-LARGEST = 2**28  # bytes of a picture's file; what claims to be larger is left out
+LARGEST = 2**28  # bytes of an image's file; what claims to be larger is left out
 BEGINNING = 2**16  # bytes in which most files say all of themselves that is asked here
 MOST_CLASSES = 2**20
 LABEL = 32  # bytes of the file of a label, at most
@@ -32,9 +32,9 @@ class Table:
     """The samples of a shard, or of several one after the other.
 
     Attributes:
-        columns: of each sample where its picture begins (`offset`) and its bytes (`size`), its `label` (-1: none),
+        columns: of each sample where its image begins (`offset`) and its bytes (`size`), its `label` (-1: none),
             whether it is `grey`, and where its name ends in `letters`, the bytes of all names.
-        own: width and height of the pictures; zeros where they are not all alike.
+        own: width and height of the images; zeros where they are not all alike.
         left_out: a line for each sample that cannot be used.
     """
 
@@ -51,7 +51,7 @@ class Table:
         return len(self.columns["offset"])
 
     def name(self, row: int) -> str:
-        """The name of a sample, with the ending of its picture's file."""
+        """The name of a sample, with the ending of its image's file."""
         start, end = (int(self.columns["end"][row - 1]) if row else 0), int(self.columns["end"][row])
         return bytes(self.columns["letters"][start:end]).decode("utf-8", "surrogateescape")
 
@@ -67,24 +67,24 @@ class Table:
 
 
 def scan(handle: int, name: str) -> Table:
-    """Look through an open shard: at the header of every file in it, and at that of every picture.
+    """Look through an open shard: at the header of every file in it, and at that of every image.
 
     Samples are those of WebDataset: the files that follow each other and have one name up to the first dot; the ending
-    says what each is. A picture, and with `.cls` the number of its class, are taken.
+    says what each is. An image, and with `.cls` the number of its class, are taken.
     """
     found: dict[str, list[Any]] = {column: [] for column in _COLUMNS}
     letters, sizes, left_out = bytearray(), set[tuple[int, int]](), list[str]()
     for key, sample in _samples(handle, name, left_out):
         try:
-            picture = _picture_of(sample, key)
-            header = _header(handle, picture)
+            image = _image_of(sample, key)
+            header = _header(handle, image)
             label = _label(handle, sample)
         except DataError as error:
             left_out.append(f"{name}: {error}")
             continue
-        letters += picture.name.encode("utf-8", "surrogateescape")
+        letters += image.name.encode("utf-8", "surrogateescape")
         sizes.add((header.width, header.height))
-        row = (picture.offset, picture.size, label, header.grey, len(letters))
+        row = (image.offset, image.size, label, header.grey, len(letters))
         for column, value in zip(found.values(), row, strict=True):
             column.append(value)
     columns: dict[str, NDArray[Any]] = {column: np.array(found[column], kind) for column, kind in _COLUMNS.items()}
@@ -112,24 +112,24 @@ def _samples(handle: int, name: str, left_out: list[str]) -> Iterator[tuple[str,
         yield key, sample
 
 
-def _picture_of(sample: Mapping[str, tar.Member], key: str) -> tar.Member:
+def _image_of(sample: Mapping[str, tar.Member], key: str) -> tar.Member:
     for ending, member in sample.items():
         if f".{ending}" in EXTENSIONS:
             if member.size > LARGEST:
                 raise DataError(f"{readable(member.name)}: claims {member.size:,} bytes; expected {LARGEST:,} at most")
             return member
-    raise DataError(f"{readable(key)}: a sample without a picture; it has {readable(', '.join(sample)) or 'nothing'}")
+    raise DataError(f"{readable(key)}: a sample without an image; it has {readable(', '.join(sample)) or 'nothing'}")
 
 
-def _header(handle: int, picture: tar.Member) -> Any:
-    """What a picture says of itself; read whole only where its beginning is not enough."""
-    name = readable(picture.name)
-    if picture.size > BEGINNING:
+def _header(handle: int, image: tar.Member) -> Any:
+    """What an image says of itself; read whole only where its beginning is not enough."""
+    name = readable(image.name)
+    if image.size > BEGINNING:
         try:
-            return read_header(Encoded(name, os.pread(handle, BEGINNING, picture.offset)))
+            return read_header(Encoded(name, os.pread(handle, BEGINNING, image.offset)))
         except DataError:
             pass
-    return read_header(Encoded(name, os.pread(handle, picture.size, picture.offset)))
+    return read_header(Encoded(name, os.pread(handle, image.size, image.offset)))
 
 
 def _label(handle: int, sample: Mapping[str, tar.Member]) -> int:

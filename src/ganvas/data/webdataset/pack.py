@@ -1,4 +1,4 @@
-"""Pictures written as WebDataset shards, with their index: a folder of them, or whatever a program makes."""
+"""Images written as WebDataset shards, with their index: a folder of them, or whatever a program makes."""
 
 import io
 import itertools
@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganvas.core.atomic_io import new_folder
 from ganvas.data.decode import attempts
-from ganvas.data.folder import list_pictures
+from ganvas.data.folder import list_images
 from ganvas.data.loader import refuse_if_many
 from ganvas.data.progress import Track, silently
 from ganvas.data.webdataset.index import Index, Stamp, Table, scan
@@ -27,8 +27,8 @@ _READ_AHEAD = 64  # files: so many are in memory
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture to be written.
+class Sample:
+    """An image to be written.
 
     Attributes:
         name: with the ending of its file; no dot but that.
@@ -46,12 +46,12 @@ class Packed:
     """What was written.
 
     Attributes:
-        pictures: how many.
+        images: how many.
         shards: in how many.
         left_out: a line for each that could not be read.
     """
 
-    pictures: int
+    images: int
     shards: int
     left_out: tuple[str, ...] = ()
 
@@ -59,27 +59,27 @@ class Packed:
 def pack_folder(
     folder: Path, out: Path, *, size: int | None = None, per_shard: int = PER_SHARD, track: Track = silently
 ) -> Packed:
-    """Write the pictures of a folder, flat or with one folder per class, as shards of `per_shard` each.
+    """Write the images of a folder, flat or with one folder per class, as shards of `per_shard` each.
 
     In an order by chance, always the same, so that every shard holds a bit of everything. The files are copied as they
     are; with `size`, those whose shorter side is longer than that are made smaller.
 
     Raises:
-        DataError: if there are no pictures, or more than 1 % of them cannot be read.
+        DataError: if there are no images, or more than 1 % of them cannot be read.
         UsageError: if nothing can be written there.
         SaveError: if it cannot be written; nothing of it is left.
     """
-    files, classes = list_pictures(folder)
+    files, classes = list_images(folder)
     items = list(zip(files, _keys(files, folder), strict=True))
     random.Random(0).shuffle(items)
     left_out = list[str]()
 
-    def read(item: tuple[Path, str]) -> Picture:
+    def read(item: tuple[Path, str]) -> Sample:
         file, key = item
         content, ending = _shrunk(file, size) if size else _checked(file)
-        return Picture(key + ending, content, classes.index(file.parent.name) if classes else None)
+        return Sample(key + ending, content, classes.index(file.parent.name) if classes else None)
 
-    def whole() -> Iterator[Picture]:
+    def whole() -> Iterator[Sample]:
         for result in track(attempts(items, read, ahead=_READ_AHEAD), total=len(items), description="writing shards"):
             if isinstance(result, DataError):
                 left_out.append(str(result))
@@ -90,8 +90,8 @@ def pack_folder(
     return replace(pack(whole(), out, classes=classes, per_shard=per_shard), left_out=tuple(left_out))
 
 
-def pack(pictures: Iterable[Picture], out: Path, *, classes: Sequence[str] = (), per_shard: int = PER_SHARD) -> Packed:
-    """Write pictures, as they come, to `out`/shard-000000.tar and so on, with an index; whole or not at all.
+def pack(images: Iterable[Sample], out: Path, *, classes: Sequence[str] = (), per_shard: int = PER_SHARD) -> Packed:
+    """Write images, as they come, to `out`/shard-000000.tar and so on, with an index; whole or not at all.
 
     Raises:
         UsageError: if nothing can be written there.
@@ -99,7 +99,7 @@ def pack(pictures: Iterable[Picture], out: Path, *, classes: Sequence[str] = (),
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"`out` {out}: is there already; give a new folder")
-    tables, stamps, coming = dict[str, Table](), dict[str, Stamp](), iter(pictures)
+    tables, stamps, coming = dict[str, Table](), dict[str, Stamp](), iter(images)
     with new_folder(out) as half:
         while some := list(itertools.islice(coming, per_shard)):
             name = f"shard-{len(tables):06d}.tar"
@@ -114,11 +114,11 @@ def pack(pictures: Iterable[Picture], out: Path, *, classes: Sequence[str] = (),
     return Packed(sum(map(len, tables.values())), len(tables))
 
 
-def _write_shard(file: io.BufferedRandom, pictures: Sequence[Picture]) -> None:
-    for picture in pictures:
-        _add(file, picture.name, picture.content)
-        if picture.label is not None:
-            _add(file, f"{picture.name.rpartition('.')[0]}.cls", str(picture.label).encode())
+def _write_shard(file: io.BufferedRandom, images: Sequence[Sample]) -> None:
+    for image in images:
+        _add(file, image.name, image.content)
+        if image.label is not None:
+            _add(file, f"{image.name.rpartition('.')[0]}.cls", str(image.label).encode())
     file.write(bytes(2 * tarfile.BLOCKSIZE))
     file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
 
@@ -150,7 +150,7 @@ def _keys(files: Sequence[Path], folder: Path) -> Iterator[str]:
 
 
 def _checked(file: Path) -> tuple[bytes, str]:
-    """A file as it is, if it opens as a picture."""
+    """A file as it is, if it opens as an image."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -160,7 +160,7 @@ def _checked(file: Path) -> tuple[bytes, str]:
 
 
 def _shrunk(file: Path, size: int) -> tuple[bytes, str]:
-    """A file whose picture has a shorter side of `size` pixels: JPEG for JPEG, else PNG; as it is if it has no more."""
+    """A file whose image has a shorter side of `size` pixels: JPEG for JPEG, else PNG; as it is if it has no more."""
     content, ending = _checked(file)
     header = images.read_header(images.Encoded(str(file), content))
     if min(header.width, header.height) <= size:

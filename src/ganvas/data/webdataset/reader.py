@@ -1,4 +1,4 @@
-"""A source of the pictures in shards: the index that says what lies where is found, or made, and then opened."""
+"""A source of the images in shards: the index that says what lies where is found, or made, and then opened."""
 
 import contextlib
 import hashlib
@@ -93,9 +93,7 @@ def open_shards(
     samples, classes, left_out = found.samples(name)
     refuse_if_many(len(left_out), len(samples) + len(left_out), name=name, example=left_out[0] if left_out else "")
     if not len(samples):
-        raise DataError(
-            f"{name}: no pictures; expected samples such as 0001.jpg, with 0001.cls where there are classes"
-        )
+        raise DataError(f"{name}: no images; expected samples such as 0001.jpg, with 0001.cls where there are classes")
     width, height = found.table.own
     grey = samples.grey == len(samples)
     if side:
@@ -132,7 +130,7 @@ def _part_of(samples: Samples, how: How, *, name: str) -> Samples:
     chosen = replace(samples, rows=samples.rows[out == (how.part == "test")])
     if not len(chosen):
         raise DataError(
-            f"{name}: of its {len(samples)} pictures `holdout` {how.holdout} leaves none to {how.part}; change it"
+            f"{name}: of its {len(samples)} images `holdout` {how.holdout} leaves none to {how.part}; change it"
         )
     return chosen
 

@@ -1,4 +1,4 @@
-"""Pictures in WebDataset shards: tar archives, here or behind a URL or a command, for sets beyond memory and disk."""
+"""Images in WebDataset shards: tar archives, here or behind a URL or a command, for sets beyond memory and disk."""
 
 import os
 import re
@@ -185,7 +185,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture in a shard: where it is, what it is called, and the number of its class, or -1."""
+    """An image in a shard: where it is, what it is called, and the number of its class, or -1."""
 
     shard: int
     name: str
@@ -264,7 +264,7 @@ class ReadSample(Generic[Kind]):
 
     Attributes:
         shelf: the shards.
-        read: what makes a row of a picture's file.
+        read: what makes a row of an image's file.
         batch: the type of the rows.
         labelled: whether the samples have classes.
     """

@@ -55,7 +55,7 @@ def judge(request: Request) -> Evaluation:
         if options.inception_weights or options.features in (*NETWORKS, "none"):
             given = "inception_weights" if options.inception_weights else "features"
             _refuse(options, (given,), "is for models that draw or translate, and this one paints")
-        words = f"is for pictures with partners; this {name} model paints in a style"
+        words = f"is for images with partners; this {name} model paints in a style"
         _refuse(data, ("side", "task"), words)
         _refuse(options, ("direction", "lpips", "paired", "images_only"), words)
         return judge_style(request)

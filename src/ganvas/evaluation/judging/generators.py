@@ -7,7 +7,7 @@ from typing import cast
 from ganvas.checkpoint.manifest import Facts
 from ganvas.core.options import Data
 from ganvas.data import open_data
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.data.builtin import NAMES
 from ganvas.errors import DataError, ModelError, UsageError
 from ganvas.evaluation.generation import evaluate_drawn
@@ -30,7 +30,7 @@ def judge_generators(request: Request) -> Evaluation:
     options, models = request.options, request.models
     spec = _one_shape(request)
     data = replace(request.data, size=spec.size, holdout=held_out_of(models, request.data.name))
-    source: Source[Images] = open_data(data, (Images,), split="test", track=request.track)
+    source: Source[ImageBatch] = open_data(data, (ImageBatch,), split="test", track=request.track)
     source, notes, _ = without_known(models, source, track=request.track)
     name = suited(spec) if options.features == "auto" else cast(Name, options.features)
     if options.inception_weights and name != "inception":
@@ -40,8 +40,8 @@ def judge_generators(request: Request) -> Evaluation:
         )
     weights = Path(options.inception_weights) if options.inception_weights else None
     judge = features.open_features(name, device=request.device, weights=weights, framed=source.name == "digits")
-    opened: dict[tuple[str, float], Source[Images] | None] = {}  # models often learned from the same
-    training: dict[str, Source[Images]] = {}
+    opened: dict[tuple[str, float], Source[ImageBatch] | None] = {}  # models often learned from the same
+    training: dict[str, Source[ImageBatch]] = {}
     for called, one in models.items():
         key = one.facts.data, one.facts.holdout
         if key not in opened:
@@ -63,11 +63,11 @@ def _one_shape(request: Request) -> Spec:
     if len(shapes) > 1:
         kinds = {1: "grey", 3: "colour"}
         said = ", ".join(f"{name} {spec.size} pixels in {kinds[spec.channels]}" for name, spec in specs.items())
-        raise UsageError(f"these draw pictures of different shapes ({said}); compare models of one")
+        raise UsageError(f"these draw images of different shapes ({said}); compare models of one")
     return next(iter(specs.values()))
 
 
-def _training_source(facts: Facts, request: Request) -> tuple[Source[Images] | None, str]:
+def _training_source(facts: Facts, request: Request) -> tuple[Source[ImageBatch] | None, str]:
     """What the model learned from, if it is still where it was, or a sentence that it is not.
 
     A model file by itself knows named sets only.
@@ -76,7 +76,7 @@ def _training_source(facts: Facts, request: Request) -> tuple[Source[Images] | N
         if facts.data not in NAMES and not Path(facts.data).is_absolute():
             raise DataError(f"the model knows no more than its name, {facts.data}")
         data = Data(facts.data, size=facts.spec.size, holdout=facts.holdout, root=request.data.root)
-        source: Source[Images] = open_data(data, (Images,), track=request.track)
+        source: Source[ImageBatch] = open_data(data, (ImageBatch,), track=request.track)
         if source.spec != facts.spec:
             raise DataError(f"{facts.data} has changed since, or is another of that name")
     except (DataError, ModelError) as error:

@@ -1,4 +1,4 @@
-"""Models that are to be judged, whether they learned from the pictures that judge them, and what is said of it."""
+"""Models that are to be judged, whether they learned from the images that judge them, and what is said of it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ def facts_with_paths(model: Path, loaded: Model) -> Facts:
 
 
 def same_folder(facts: Facts, data: str) -> Known:
-    """Whether the model learned from pictures in this folder: surely, or perhaps, where only its name is known."""
+    """Whether the model learned from images in this folder: surely, or perhaps, where only its name is known."""
     if data in NAMES:
         return ""
     if data == facts.data:  # such as a URL of shards
@@ -171,8 +171,8 @@ def held_out_of(models: Mapping[str, Contender], data: str) -> float:
 
 
 def learned_from(models: Mapping[str, Contender], data: str, knowing: Collection[str]) -> dict[str, str]:
-    """What is to be said of whether each model learned from these pictures; `knowing` are those that surely did."""
-    yes = "YES: it learned from these very pictures; on new ones it will do worse"
+    """What is to be said of whether each model learned from these images; `knowing` are those that surely did."""
+    yes = "YES: it learned from these very images; on new ones it will do worse"
     return {name: yes if name in knowing else _learned_from(one.facts, data) for name, one in models.items()}
 
 
@@ -184,16 +184,16 @@ def _learned_from(facts: Facts, data: str) -> str:
         return "no: another folder than it learned from"
     of = "the folder that it learned from" if known == "surely" else "a folder of the name of that it learned from"
     if holdout:
-        return f"no: of {of} only the pictures that were held out (`holdout` {holdout:g})"
+        return f"no: of {of} only the images that were held out (`holdout` {holdout:g})"
     if known == "surely":
-        return "YES: it learned from these very pictures; new ones, which it does not know, it will do worse on"
-    return f"perhaps: this is {of}, and none was held out; if it is that one, on new pictures it will do worse"
+        return "YES: it learned from these very images; new ones, which it does not know, it will do worse on"
+    return f"perhaps: this is {of}, and none was held out; if it is that one, on new images it will do worse"
 
 
 def without_known(
     models: Mapping[str, Contender], source: Source[Any], *, track: Track
 ) -> tuple[Source[Any], list[str], Collection[str]]:
-    """The source without the pictures that a model learned from, what is to be said of it, and who knows them all.
+    """The source without the images that a model learned from, what is to be said of it, and who knows them all.
 
     Where a model learned from all of them, these stay: to be judged by them may be what is meant, and it is said. They
     all stay too where nothing would be left.
@@ -211,7 +211,7 @@ def without_known(
     dropped = set[int]().union(*of_some.values())
     left = [row for row in range(len(source)) if row not in dropped]
     knowing = [name for name in of_each if name not in of_some]
-    notes += [f"{in_words(knowing)} learned from these very pictures; new ones will come out worse"] if knowing else []
+    notes += [f"{in_words(knowing)} learned from these very images; new ones will come out worse"] if knowing else []
     for names, twins in _alike(of_some):
         shown = ", ".join(
             source.name_of(row) + ("" if Path(source.names[row]).name == twin else f" (as {readable(twin)})")
@@ -220,7 +220,7 @@ def without_known(
         more = f" and {len(twins) - 5:,} more" if len(twins) > 5 else ""
         told = "left out, for" if left else "would have to be left out, and nothing would be left to judge by:"
         notes.append(
-            f"{len(twins):,} of {len(source):,} pictures {told} {in_words(names)} learned from them: {shown}{more}"
+            f"{len(twins):,} of {len(source):,} images {told} {in_words(names)} learned from them: {shown}{more}"
         )
     return source.only(left) if dropped and left else source, notes, knowing
 
@@ -238,10 +238,10 @@ def _alike(of_each: Mapping[str, T]) -> list[tuple[list[str], T]]:
 
 
 def sizes_said(models: Mapping[str, Contender], source: Source[Any]) -> list[str]:
-    """A line on each model that learned from pictures of another size than it is judged at."""
+    """A line on each model that learned from images of another size than it is judged at."""
     sizes = {name: one.model.facts.spec.size for name, one in models.items()}
     return [
-        f"{in_words(names)} learned from pictures of {size} pixels, and these have {source.spec.size}"
+        f"{in_words(names)} learned from images of {size} pixels, and these have {source.spec.size}"
         for names, size in _alike(sizes)
         if size != source.spec.size
     ]
@@ -255,7 +255,7 @@ def _not_sought(learned: Mapping[str, Sequence[Path] | None], most: int) -> list
     }
     unknown = {reason: [name for name, files in learned.items() if holds(files)] for reason, holds in reasons.items()}
     return [
-        f"whether these pictures are among what {in_words(names)} learned from was not looked for: {reason}"
+        f"whether these images are among what {in_words(names)} learned from was not looked for: {reason}"
         for reason, names in unknown.items()
         if names
     ]

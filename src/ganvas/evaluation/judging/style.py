@@ -8,7 +8,7 @@ from torch import equal
 
 from ganvas.core.options import Data, vgg_file
 from ganvas.data import open_data
-from ganvas.data.batch import Images, Source, Spec
+from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.errors import UsageError
 from ganvas.evaluation.judging.models import Contender, Request, held_out_of, learned_from, sizes_said, without_known
 from ganvas.evaluation.results import Evaluation
@@ -19,7 +19,7 @@ from ganvas.methods._base import TakesStyles
 from ganvas.metrics import features
 from ganvas.nets.vgg import VGG19
 
-Opened = Callable[[str, float], Source[Images]]
+Opened = Callable[[str, float], Source[ImageBatch]]
 
 
 def judge_style(request: Request) -> Evaluation:
@@ -34,12 +34,12 @@ def judge_style(request: Request) -> Evaluation:
         raise UsageError("`target` and `style` are two ways to say which paintings; give one")
     specs = [one.model.facts.spec for one in models.values()]
     if data.size is None and len({spec.size for spec in specs}) > 1:
-        raise UsageError("the models learned from pictures of different sizes: add `size`")
+        raise UsageError("the models learned from images of different sizes: add `size`")
     complaints: list[str] = []
 
-    def opened(name: str, holdout: float) -> Source[Images]:
-        source: Source[Images] = open_data(
-            Data(name, size=data.size, holdout=holdout, root=data.root), (Images,), split="test",
+    def opened(name: str, holdout: float) -> Source[ImageBatch]:
+        source: Source[ImageBatch] = open_data(
+            Data(name, size=data.size, holdout=holdout, root=data.root), (ImageBatch,), split="test",
             like=Spec(specs[0].size, specs[0].channels), least=1, track=request.track,
         )  # fmt: skip
         complaints.extend(source.complaints)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.data import open_data
-from ganvas.data.batch import Batch, Pairs, Source, Spec, Unpaired
+from ganvas.data.batch import Batch, PairBatch, Source, Spec, UnpairedBatch
 from ganvas.data.tasks import base
 from ganvas.data.unpaired import TwoSets
 from ganvas.errors import UsageError
@@ -65,7 +65,7 @@ def judge_translators(request: Request) -> Evaluation:
     """
     options, models = request.options, request.models
     ways = _ways(request)
-    unpaired = any(Unpaired in type(model.method).batches for model in request.loaded.values())
+    unpaired = any(UnpairedBatch in type(model.method).batches for model in request.loaded.values())
     if options.paired and not unpaired:
         raise UsageError("`paired`: is for models that learned without pairs, and these learned with; leave it out")
     like = _one_shape(request)
@@ -78,8 +78,8 @@ def judge_translators(request: Request) -> Evaluation:
     notes = [*([ways.note] if ways.note else []), *source.complaints, *sizes_said(models, source)]
     vgg = open_judge(request) if options.features == "vgg" else None
     network = _features(request, vgg) if len(source) >= LEAST and ways.measured else None
-    if isinstance(source.pictures, TwoSets):  # a method without pairs, and two folders
-        found = _without_pairs(request, source.pictures, network, notes)
+    if isinstance(source.images, TwoSets):  # a method without pairs, and two folders
+        found = _without_pairs(request, source.images, network, notes)
     else:
         source, known, who = without_known(models, source, track=request.track)
         notes += known
@@ -97,7 +97,7 @@ def _without_pairs(request: Request, sets: TwoSets, network: Features | None, no
     if request.options.direction:
         raise UsageError(f"`direction` {request.options.direction}: without pairs both are measured; leave it out")
     if request.options.lpips:
-        raise UsageError("`lpips`: without pairs nobody can say how a picture should look; leave it out")
+        raise UsageError("`lpips`: without pairs nobody can say how an image should look; leave it out")
     sides, knowing = [], set[str]()
     for side in sets.sides:
         kept, known, who = without_known(request.models, side, track=request.track)
@@ -124,16 +124,16 @@ def _ways(request: Request) -> _Ways:
         return _Ways()  # the pairs are in the data
     found = _ways_of_all(request.models, data.name)
     if not found.measured and measuring:
-        raise UsageError(f"`features`, `lpips` and `paired` are for pictures with partners; {found.note}")
+        raise UsageError(f"`features`, `lpips` and `paired` are for images with partners; {found.note}")
     return found
 
 
 def _batches(models: Mapping[str, Contender], *, paired: bool) -> list[type[Batch]]:
     """What all models are judged by: two sets without pairs only where that is what they all learned from."""
     kinds = [kind for one in models.values() for kind in type(one.model.method).batches]
-    others = [kind for kind in kinds if kind is not Unpaired]
-    alone = all(Unpaired in type(one.model.method).batches for one in models.values())
-    return kinds if alone and not paired else [Pairs, *others]
+    others = [kind for kind in kinds if kind is not UnpairedBatch]
+    alone = all(UnpairedBatch in type(one.model.method).batches for one in models.values())
+    return kinds if alone and not paired else [PairBatch, *others]
 
 
 def _task(models: Mapping[str, Contender]) -> str:
@@ -166,11 +166,11 @@ def _one_shape(request: Request) -> Spec:
     sizes = {name: spec.size for name, spec in specs.items()}
     if request.data.size is None and len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} {pixels}" for name, pixels in sizes.items())
-        raise UsageError(f"the models learned from pictures of different sizes ({said} pixels): add `size`")
+        raise UsageError(f"the models learned from images of different sizes ({said} pixels): add `size`")
     kinds = {(spec.channels, spec.outputs) for spec in specs.values()}
     if len(kinds) > 1:
         raise UsageError(
-            "the models take or make pictures of different kinds (grey, colour, or the colours of Lab); compare those "
+            "the models take or make images of different kinds (grey, colour, or the colours of Lab); compare those "
             "of one kind"
         )
     return first

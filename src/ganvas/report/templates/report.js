@@ -62,7 +62,7 @@ function makeSortable(table) {
   });
 }
 
-// Which pictures are shown, and which of their scores.
+// Which images are shown, and which of their scores.
 function makeChooser(form, rows, each) {
   const group = form.querySelector("#group");
   const measure = form.querySelector("#measure");
@@ -72,7 +72,7 @@ function makeChooser(form, rows, each) {
       if (!measure) continue;
       for (const figure of row.querySelectorAll("figure")) {
         const score = figure.querySelector(".score");
-        if (score) score.textContent = each.pictures[row.dataset.number][figure.dataset.column][measure.value];
+        if (score) score.textContent = each.images[row.dataset.number][figure.dataset.column][measure.value];
       }
     }
   };
@@ -84,7 +84,7 @@ function makeChooser(form, rows, each) {
   show();
 }
 
-// Two answers to the same picture over each other; the one on the left is seen as far as the slider says.
+// Two answers to the same image over each other; the one on the left is seen as far as the slider says.
 function makeComparer(dialog, rows, each) {
   const [under, over] = dialog.querySelectorAll(".stage img");
   const stage = dialog.querySelector(".stage");
@@ -92,7 +92,7 @@ function makeComparer(dialog, rows, each) {
   const [left, right] = dialog.querySelectorAll(".sides select");
   let row = null;
 
-  const pictures = () =>
+  const images = () =>
     Object.fromEntries([...row.querySelectorAll("figure")].map((figure) => [figure.dataset.column, figure.querySelector("img")]));
 
   const cut = () => {
@@ -101,7 +101,7 @@ function makeComparer(dialog, rows, each) {
   };
 
   const show = () => {
-    const shown = pictures();
+    const shown = images();
     const first = shown[left.value];
     [[over, left.value], [under, right.value]].forEach(([image, column]) => {
       image.src = shown[column].src;
@@ -109,7 +109,7 @@ function makeComparer(dialog, rows, each) {
       image.className = `${image === over ? "over" : "under"} ${shown[column].className}`;
     });
     stage.style.setProperty("--aspect", first.getAttribute("width") / first.getAttribute("height"));
-    const known = each.pictures[row.dataset.number];
+    const known = each.images[row.dataset.number];
     const heads = dialog.querySelectorAll("thead th");
     heads[1].textContent = left.value;
     heads[2].textContent = right.value;
@@ -131,7 +131,7 @@ function makeComparer(dialog, rows, each) {
 
   const open = (chosen, first, second) => {
     row = chosen;
-    const columns = Object.keys(pictures());
+    const columns = Object.keys(images());
     for (const side of [left, right]) {
       side.replaceChildren(...columns.map((column) => new Option(column, column)));
     }
