@@ -22,7 +22,7 @@ from ganvas.imaging import images
 
 SIZES = (256, 128)  # pixels; those of papers and of our own studies
 SHOWN = 128  # pixels a side in the document's image
-SHEET = ["as it is", "JPEG 50", "JPEG 10", "blur 2", "quarter", "shift 1", "noise 25", "+10 levels", "grey", "mean"]
+GRID = ["as it is", "JPEG 50", "JPEG 10", "blur 2", "quarter", "shift 1", "noise 25", "+10 levels", "grey", "mean"]
 MEASURES = {
     "MAE": (metrics.absolute_error, ".1f"),
     "PSNR": (metrics.signal_to_noise, ".1f"),
@@ -119,8 +119,8 @@ def main() -> None:
     damaged["another photograph"] = {size: (whole.roll(1, 0), whole) for size, whole in photographs.items()}
     rows = [row(title, pairs) for title, pairs in damaged.items()]
     small = free_photographs(SHOWN)
-    stack = torch.stack([DAMAGES[name][1](photo) for name in SHEET for photo in small])
-    titled(images.grid(stack, columns=len(small)), SHEET, SHOWN).save(report.RESULTS / "anchors.jpg", quality=88)
+    stack = torch.stack([DAMAGES[name][1](photo) for name in GRID for photo in small])
+    titled(images.grid(stack, columns=len(small)), GRID, SHOWN).save(report.RESULTS / "anchors.jpg", quality=88)
     report.write(
         "anchors.md",
         f"# What scores say of damage that everybody knows\n\n"

@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py                        everything, on the GPU that there is
     python benchmarks/gpu.py --only gan pix2pix     some of it; the others' figures stay
-    python benchmarks/gpu.py --dry --only gan       on the processor, to see that it runs: writes nothing
+    python benchmarks/gpu.py --dry --only gan       on the CPU, to see that it runs: writes nothing
 
 The loop of `plain_loops.py` in fp32; ganvas in fp32; ganvas in the format that it chooses with its operations launched
 one by one, and as shipped, recorded as CUDA graphs. They take turns in one run. With --data-root DIR, where DIR holds
@@ -120,11 +120,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--data-root", type=Path, help="holds MNIST/raw")
-    parser.add_argument("--dry", action="store_true", help="on the processor, writing nothing")
+    parser.add_argument("--dry", action="store_true", help="on the CPU, writing nothing")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.dry and not torch.cuda.is_available():
-        sys.exit("there is no GPU that PyTorch can use here; --dry runs on the processor")
+        sys.exit("there is no GPU that PyTorch can use here; --dry runs on the CPU")
     device = torch.device("cpu" if options.dry else "cuda")
     prepare_to_train(device)
     if options.peak:

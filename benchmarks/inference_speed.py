@@ -84,7 +84,7 @@ def compared(plain: Callable[[Path], None], ours: Callable[[Path], None], *, rou
             for file in (Path(name) / f"plain-{rounds}").iterdir()
         ]
     cells = []
-    for clock in range(2):  # on the wall, and of the processor
+    for clock in range(2):  # on the wall, and of the CPU
         plain_taken, taken = ([each[clock] for each in seconds[loop][1:]] for loop in ("plain", "ours"))
         ratios = [a / b for a, b in zip(plain_taken, taken, strict=True)]  # without the first round, which warms up
         cells += [f"{count / statistics.median(plain_taken):,.1f}", f"{count / statistics.median(taken):,.1f}"]
@@ -175,9 +175,9 @@ def main() -> None:
         "The same networks, with weights of chance; `benchmarks/inference_speed.py` says what the plain loops are. "
         f"{options.rounds} rounds of {DRAWN} drawn or {TRANSLATED[128]} (at 256 pixels {TRANSLATED[256]}) translated "
         "images, in which both had their turn; reading, writing and the loading of the model are counted. Where "
-        "others use the machine too, the seconds that the processor worked are the surer ones.\n\n"
+        "others use the machine too, the seconds that the CPU worked are the surer ones.\n\n"
         "| | plain loop, images/s | ganvas, images/s | ratio: median (range) | "
-        "plain, images per second of the processor | ganvas, the same | ratio | pixels that differ |\n"
+        "plain, images per second of the CPU | ganvas, the same | ratio | pixels that differ |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(f"| {row} |" for row in speed) + "\n\n"
         "Drawing goes through the network in batches of up to 64, translating in batches of up to 16 small images of "
         "one size (a quarter of a million pixels), and the next are read and the last are written in threads "

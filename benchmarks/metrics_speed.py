@@ -51,15 +51,15 @@ def one_of(photographs: Tensor, k: int) -> Tensor:
 
 
 def measure(count: int, at_once: int) -> None:
-    """In a process of its own: the seconds of each metric, by the clock and of the processor, and memory."""
+    """In a process of its own: the seconds of each metric, by the clock and of the CPU, and memory."""
     walls, busy = dict.fromkeys(METRICS, 0.0), dict.fromkeys(METRICS, 0.0)
     for warm, (made, wanted) in enumerate(parts(at_once + count, at_once)):
         for name, metric in METRICS.items():
-            wall, processor = time.perf_counter(), time.process_time()
+            wall, cpu = time.perf_counter(), time.process_time()
             metric(made, wanted)
             if warm:  # the first part loads libraries
                 walls[name] += time.perf_counter() - wall
-                busy[name] += time.process_time() - processor
+                busy[name] += time.process_time() - cpu
     print(json.dumps({"walls": walls, "busy": busy, "bytes": report.peak_bytes()}))
 
 
@@ -91,7 +91,7 @@ def main() -> None:
         "metrics-speed.md",
         f"# The metrics of {PAIRS:,} pairs\n\n"
         f"In colour, {SIZE}x{SIZE}; `benchmarks/metrics_speed.py`. Seconds by the clock, in brackets those of the "
-        f"processors added up; to reach: under {LIMIT} on two cores. The pairs come in parts, so that memory does not "
+        f"CPUs added up; to reach: under {LIMIT} on two cores. The pairs come in parts, so that memory does not "
         "grow with their number.\n\n"
         f"| | {' | '.join(f'in parts of {n}' for n in PARTS)} |\n|---|---|---|\n"
         + "\n".join(rows)

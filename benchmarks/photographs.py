@@ -1,4 +1,4 @@
-"""Photographs that anybody may show, and sheets with words beside them: for the images of what benchmarks write."""
+"""Photographs that anybody may show, and grids with words beside them: for the images of what benchmarks write."""
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ def free_photographs(side: int = 256) -> Tensor:
 
 
 def titled(image: Tensor, titles: list[str], side: int) -> Image.Image:
-    """A sheet with a word before each row."""
+    """A grid with a word before each row."""
     rows = Image.fromarray(image.permute(1, 2, 0).numpy())
     page = Image.new("RGB", (rows.width + 90, rows.height), "white")
     page.paste(rows, (90, 0))

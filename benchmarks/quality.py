@@ -85,18 +85,18 @@ def train_all(names: list[str], runs: Path, options: argparse.Namespace) -> None
         list(pool.map(train, names))
 
 
-def sheet(images: torch.Tensor) -> Image.Image:
+def grid(images: torch.Tensor) -> Image.Image:
     grid = imaging.grid(imaging.enlarge(images, side=28), columns=ACROSS, gap=1)
     return Image.fromarray(grid[0].numpy())
 
 
-def side_by_side(sheets: dict[str, Image.Image], *, columns: int) -> Image.Image:
-    """The sheets in rows, each under its name."""
+def side_by_side(grids: dict[str, Image.Image], *, columns: int) -> Image.Image:
+    """The grids in rows, each under its name."""
     font = ImageFont.load_default(14)
-    width, height = next(iter(sheets.values())).size
-    rows = -(-len(sheets) // columns)
+    width, height = next(iter(grids.values())).size
+    rows = -(-len(grids) // columns)
     out = Image.new("L", (columns * (width + 12) - 12, rows * (height + 30)), 255)
-    for i, (name, image) in enumerate(sheets.items()):
+    for i, (name, image) in enumerate(grids.items()):
         x, y = i % columns * (width + 12), i // columns * (height + 30)
         ImageDraw.Draw(out).text((x + 2, y + 2), name, fill=0, font=font)
         out.paste(image, (x, y + 22))
@@ -146,22 +146,22 @@ def main() -> None:
     train_all(names, runs, options)
     train, test = (open_source("mnist", root=options.data_root, split=part) for part in ("train", "test"))
     judge = open_features("digits", device=torch.device("cpu"))
-    sheets = {"real digits": sheet(chosen_by_lot(test))}
+    grids = {"real digits": grid(chosen_by_lot(test))}
     models = {name: checkpoint.load(runs / file_name(name), torch.device("cpu")) for name in names}
     learned = dict.fromkeys(models, train)
     found = evaluate_drawn(models, test, features=judge, count=COUNT, training=learned, track=progress.track)
     images = report.RESULTS / options.name
     images.mkdir(parents=True, exist_ok=True)
     for name in names:
-        sheets[name] = sheet(found.sheets[f"samples-{name}"].images[: ACROSS**2])
-        sheets[name].save(images / f"{file_name(name)}.png", optimize=True)
-    *_, last_sheet = sorted((runs / "cgan" / "samples").glob("step-*.png"))  # a row for each class
-    (images / "cgan-by-class.png").write_bytes(last_sheet.read_bytes())
+        grids[name] = grid(found.grids[f"samples-{name}"].images[: ACROSS**2])
+        grids[name].save(images / f"{file_name(name)}.png", optimize=True)
+    *_, last_grid = sorted((runs / "cgan" / "samples").glob("step-*.png"))  # a row for each class
+    (images / "cgan-by-class.png").write_bytes(last_grid.read_bytes())
     encoded(models["vae"], test).save(images / "vae-encoded.png", optimize=True)
     curves = draw_curves(runs / "wgan_gp")
     assert curves is not None
     (images / "wgan_gp-losses.png").write_bytes(curves.read_bytes())
-    side_by_side(sheets, columns=3).save(report.RESULTS / f"{options.name}.png", optimize=True)
+    side_by_side(grids, columns=3).save(report.RESULTS / f"{options.name}.png", optimize=True)
 
     fid = found["FID (digits)"]
     order = sorted(found.models, key=lambda model: fid.values[model.name].value)
@@ -173,10 +173,10 @@ def main() -> None:
     report.write(
         f"{options.name}.md",
         f"# Drawing digits: {options.minutes:g} minutes of MNIST each\n\n"
-        f"![Sheets side by side]({options.name}.png)\n\n"
+        f"![Grids side by side]({options.name}.png)\n\n"
         "First real digits, drawn by lot from the held-out test part. Then each method after the same minutes on the "
         f"same machine, on {share}, seed 0; the images are those of seeds 0 to 63, none chosen (`cgan` draws the ten "
-        "classes in turn). `benchmarks/quality.py`; sheets and saves are part of the minutes. Bold: ganvas's own "
+        "classes in turn). `benchmarks/quality.py`; grids and saves are part of the minutes. Bold: ganvas's own "
         "recipes; the others are textbooks', as they are.\n\n"
         f"| method | steps | images a second | {' | '.join(COLUMNS)} | share of each digit | FID (digits) in 0.1 |\n"
         f"|---|---|---|{'---|' * len(COLUMNS)}---|---|\n"

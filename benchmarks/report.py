@@ -10,13 +10,13 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results"
 
 
 def machine() -> str:
-    """One line: processor, cores, versions and the day."""
+    """One line: CPU, cores, versions and the day."""
     names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
     with_bf16 = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]
-    processor = " ".join([names[0] if names else platform.processor(), *(f"({flag})" for flag in with_bf16)])
+    cpu = " ".join([names[0] if names else platform.cpu(), *(f"({flag})" for flag in with_bf16)])
     versions = f"Python {platform.python_version()}, torch {torch.__version__.split('+')[0]}"
-    return f"{processor}, {torch.get_num_threads()} cores, {versions}, {datetime.date.today().isoformat()}"
+    return f"{cpu}, {torch.get_num_threads()} cores, {versions}, {datetime.date.today().isoformat()}"
 
 
 def write(name: str, text: str) -> Path:

@@ -75,7 +75,7 @@ def spec_for(method: str, size: int) -> Spec:
 
 
 def clock_of_here() -> Callable[[], float]:
-    """With one thread the processor's own, which stands still while others work there; else that on the wall."""
+    """With one thread the CPU's own, which stands still while others work there; else that on the wall."""
     return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 

@@ -1,6 +1,6 @@
 """A plan on paper for 64 GPUs: what a step would spend on computing, telling and reading; a part of scaling.py.
 
-None of it was run on 64 GPUs. Counts, and the speeds of a processor, are measured by scaling.py; the rest is assumed.
+None of it was run on 64 GPUs. Counts, and the speeds of a CPU, are measured by scaling.py; the rest is assumed.
 """
 
 import math
@@ -12,8 +12,8 @@ GPUS = NODES * A_NODE
 PEAK, SHARE = 989e12, 0.4  # operations a second in bf16 of an H200-class GPU, and how much of that convolutions reach
 INSIDE, BETWEEN = 450e9, 400e9 / 8  # bytes a second and direction: NVLink, and 400 Gb/s of network for each GPU
 COLLECTIVE = 40e-6  # seconds that the smallest collective of 64 GPUs takes
-CONTROL = 0.5e-3  # and the one of each step that says who wants to stop, between processors (gloo, TCP)
-LAUNCH = 5e-6  # seconds of a processor for each operation that it sends to a GPU
+CONTROL = 0.5e-3  # and the one of each step that says who wants to stop, between CPUs (gloo, TCP)
+LAUNCH = 5e-6  # seconds of a CPU for each operation that it sends to a GPU
 A_NORM = 4  # collectives of a synchronised batch norm: mean and variance, and the gradients of both
 DISK, STORAGE = 5e9, 2e9  # bytes a second and node: an NVMe disk, and object storage over the network
 CORES = 128  # of a node
@@ -54,7 +54,7 @@ class Step:
     Attributes:
         image: computing, for each image of a GPU.
         gradients, norms: telling each other gradients, and statistics.
-        calls: a processor's, that keep a GPU busy or do not.
+        calls: a CPU's, that keep a GPU busy or do not.
     """
 
     image: float
@@ -63,7 +63,7 @@ class Step:
     calls: float
 
     def seconds(self, batch: int) -> float:
-        """A step with `batch` images a GPU: GPU and processor work side by side, and the slower one counts."""
+        """A step with `batch` images a GPU: GPU and CPU work side by side, and the slower one counts."""
         return max(batch * self.image + self.gradients + self.norms, self.calls)
 
     def efficiency(self, batch: int) -> float:
@@ -121,17 +121,17 @@ def text(found: dict[str, Any]) -> str:
             f"TFLOP/s in bf16 of which convolutions reach {SHARE:.0%} (kind to small maps); {INSIDE / 1e9:.0f} GB/s a "
             f"direction inside a node, {BETWEEN * 8 / 1e9:.0f} Gb/s for each GPU between nodes; "
             f"{COLLECTIVE * 1e6:.0f} "
-            f"microseconds for the smallest collective, {CONTROL * 1e3:g} ms for the one by which the processors "
+            f"microseconds for the smallest collective, {CONTROL * 1e3:g} ms for the one by which the CPUs "
             f"agree "
             "after each step whether "
-            f"to stop; {LAUNCH * 1e6:.0f} microseconds of a processor for each operation that it sends to its GPU.",
+            f"to stop; {LAUNCH * 1e6:.0f} microseconds of a CPU for each operation that it sends to its GPU.",
             _steps(models, steps),
             _sizes(steps),
             "![Efficiency against images a GPU](scaling-plan.png)",
             _breaks(models, steps),
             _reading(steps, decoding),
             _learning(steps),
-            _saves(models),
+            _checkpoints(models),
         ]
     )
 
@@ -147,13 +147,13 @@ def _steps(models: dict[str, Any], steps: dict[str, Step]) -> str:
     return (
         "### A step\n\n| | multiply-adds an image, billions, forward and back | ms to compute them | gradients a "
         "step | ms to average them | batch norms passed | ms of their collectives | operations sent | ms of the "
-        "processor |\n"
+        "CPU |\n"
         "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "Gradients travel in fp32, in a ring inside each node and then, an eighth by each GPU, between the nodes: 2 "
         f"(N - 1) / N of their bytes over the bandwidth, N = {A_NODE} both times. ganvas averages them after each "
         "player's backward pass and not during it, so that nothing of this is hidden; the discriminator's and the "
         f"generator's go one after the other. A synchronised batch norm asks the others {A_NORM} times, forward and "
-        "back. The processor works ahead of its GPU, so only the slower of the two counts; a step that is captured as "
+        "back. The CPU works ahead of its GPU, so only the slower of the two counts; a step that is captured as "
         "a CUDA graph would need next to nothing of the last column."
     )
 
@@ -186,7 +186,7 @@ def _breaks(models: dict[str, Any], steps: dict[str, Step]) -> str:
         )
     return (
         "**Where it breaks.** With the papers' batches, one image in all, 64 GPUs cannot share anything. With one "
-        f"image each the processors' calls and the gradients take most of the step. {smallest} is too small "
+        f"image each the CPUs' calls and the gradients take most of the step. {smallest} is too small "
         f"whatever "
         f"the batch: one GPU computes {1 / steps[smallest].image:,.0f} of its images a second, if it is fed, so "
         f"that a million images pass {EPOCHS} times in less time than it takes to get 64 GPUs. Do not use them for "
@@ -242,7 +242,7 @@ def _learning(steps: dict[str, Step]) -> str:
     )
 
 
-def _saves(models: dict[str, Any]) -> str:
+def _checkpoints(models: dict[str, Any]) -> str:
     between = GPU_HOURS * 3600 / GPUS
     rows = []
     for name, one in models.items():

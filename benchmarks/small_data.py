@@ -10,7 +10,7 @@ from pathlib import Path
 
 import report
 import torch
-from quality import sheet, side_by_side
+from quality import grid, side_by_side
 
 from ganvas import checkpoint
 from ganvas.cli import main as ganvas
@@ -52,17 +52,17 @@ def main() -> None:
     judge = open_features("digits", device=torch.device("cpu"))
     learned = open_source(str(folder), root=Path())
     found = evaluate_drawn(models, test, features=judge, count=COUNT, training=dict.fromkeys(models, learned))
-    sheets = {"what it learned from": sheet(some.images[:64])}
-    sheets |= {name: sheet(found.sheets[f"samples-{name}"].images[:64]) for name in models}
+    grids = {"what it learned from": grid(some.images[:64])}
+    grids |= {name: grid(found.grids[f"samples-{name}"].images[:64]) for name in models}
     rows = []
     for model in found.models:
         cells = [f"{found[score].values[model.name].value:.3g}" for score in SCORES]
         rows.append(f"| {model.name} | {model.step:,} | {' | '.join(cells)} |")
     fid = found["FID (digits)"]
-    side_by_side(sheets, columns=4).save(report.RESULTS / "small-data.png", optimize=True)
+    side_by_side(grids, columns=4).save(report.RESULTS / "small-data.png", optimize=True)
     report.write(
         "small-data.md",
-        f"# {IMAGES} digits and augmentation\n\n![Sheets side by side](small-data.png)\n\n"
+        f"# {IMAGES} digits and augmentation\n\n![Grids side by side](small-data.png)\n\n"
         f"`dcgan` learned from {IMAGES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
         f"{COUNT:,} drawn images are scored against the {len(test):,} test images. `benchmarks/small_data.py`; what "
         f"the scores mean is told in [docs/evaluation.md](../evaluation.md). The {IMAGES} digits themselves have an "

@@ -103,7 +103,7 @@ CASES = {
     ),
     "vae": Case(
         "`vae --preset mnist28`, 28 pixels", "vae", "mnist28", Spec(28, 1),
-        meaning="A tiny network: maps of 8 to 32 channels are too thin for the processor's products, and what reads "
+        meaning="A tiny network: maps of 8 to 32 channels are too thin for the CPU's products, and what reads "
         "and writes them, activations and pooling, weighs as much.",
     ),
     "pix2pix": Case(
@@ -186,7 +186,7 @@ def turns(
 def steps(
     method: Method, source: Source, precision: Precision, *, device: torch.device, record: Record | None
 ) -> Iterator[int]:
-    """The steps that `ganvas train` takes, without its log, sheets and saves."""
+    """The steps that `ganvas train` takes, without its log, grids and saves."""
     learn = Steps(method, seed=0, record=record)
     for step, batch in enumerate(batches(source, batch=method.config.batch, seed=0, device=device)):
         scale_rates(method.optimizers.values(), method.config.rate_at(0))

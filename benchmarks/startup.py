@@ -42,7 +42,7 @@ def smooth_image(side: int) -> torch.Tensor:
 
 
 def seconds(words: list[str]) -> tuple[float, float]:
-    """How long a process takes, and how long the processor works for it, which others disturb less."""
+    """How long a process takes, and how long the CPU works for it, which others disturb less."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -95,13 +95,13 @@ def main() -> None:
         "# Start-up\n\n"
         f"Whole processes, seconds; `benchmarks/startup.py`, {options.rounds} rounds in which each had its turn. "
         "Medians; the ratios are to `import torch` in the same round. Where others use the machine too, the seconds "
-        "that the processor worked are the surer ones. "
+        "that the CPU worked are the surer ones. "
         "`--help` and `methods` do not load torch. What is drawn is one digit of a `dcgan` at 28 pixels; what is "
         "translated, one image by a `pix2pix` at 128.\n\n"
         "A model that is loaded has no optimisers, for with its first one torch imports its whole compiler, and no "
         "weights of chance to begin with: it is built without memory, held to the file, and takes the weights from "
         "it.\n\n"
-        "| command | seconds | times `import torch` | of the processor | times `import torch` |\n"
+        "| command | seconds | times `import torch` | of the CPU | times `import torch` |\n"
         "|---|---|---|---|---|\n" + "\n".join(rows),
     )
 

@@ -41,7 +41,7 @@ RUNS = Path("runs/style")
 IMAGES = report.RESULTS / "style"
 FOUND = RUNS / "found.json"
 CPU = torch.device("cpu")
-PARTS = ("speed", "memory", "sheet", "colors", "fast_style", "adain")
+PARTS = ("speed", "memory", "grid", "colors", "fast_style", "adain")
 
 PAINTINGS = {  # of the folder monet, in the order of its names
     "irises": 36,
@@ -51,7 +51,7 @@ PAINTINGS = {  # of the folder monet, in the order of its names
 }
 PHOTOGRAPHS = {"china": 0, "chelsea": 4, "astronaut": 5}  # of free_photographs
 LEARNED = "irises"  # by fast_style
-SIDE = 256  # pixels at which the sheets are made
+SIDE = 256  # pixels at which the grids are made
 SHOWN = 256  # and shown
 MINUTES = 60  # of training, each
 SIZES = {"fast_style": 128, "adain": 128}  # pixels, in training
@@ -280,7 +280,7 @@ def save(page: Image.Image, name: str) -> None:
     print(IMAGES / name, flush=True)
 
 
-def contact_sheet(root: Path, weights: Path, keep_colors: str, name: str) -> dict[str, object]:
+def contact_grid(root: Path, weights: Path, keep_colors: str, name: str) -> dict[str, object]:
     """The photographs by the paintings; what is made already, by an earlier call, is taken as it is."""
     config, precision = StylizeConfig(size=SIDE, keep_colors=keep_colors), choose_precision(CPU)
     styles = {title: painting(root, title) for title in PAINTINGS}
@@ -369,7 +369,7 @@ def adain(root: Path, weights: Path) -> dict[str, object]:
 
 
 def write(found: dict) -> None:
-    sheet, colors, fast, arbitrary = (found[part] for part in ("sheet", "colors", "fast_style", "adain"))
+    grid, colors, fast, arbitrary = (found[part] for part in ("grid", "colors", "fast_style", "adain"))
     text = f"""# Style transfer
 
 `benchmarks/style.py`. The photographs are scikit-learn's and scikit-image's, which anybody may show; the paintings are
@@ -379,7 +379,7 @@ Monet's, in the public domain, at 256x256 pixels. No model has seen these photog
 
 ![Three photographs in the style of four paintings](style/sheet.jpg)
 
-All defaults, at {SIDE} pixels: {sheet["iterations"]} iterations, {sheet["seconds"]:.0f} seconds an image (median).
+All defaults, at {SIDE} pixels: {grid["iterations"]} iterations, {grid["seconds"]:.0f} seconds an image (median).
 
 ![The same with --keep-colors luminance](style/colors.jpg)
 
@@ -424,8 +424,8 @@ def main() -> None:
     parts: dict[str, Callable[[], dict[str, object]]] = {
         "speed": lambda: speed(root, weights),
         "memory": lambda: memory(root, weights),
-        "sheet": lambda: contact_sheet(root, weights, "none", "sheet.jpg"),
-        "colors": lambda: contact_sheet(root, weights, "luminance", "colors.jpg"),
+        "grid": lambda: contact_grid(root, weights, "none", "grid.jpg"),
+        "colors": lambda: contact_grid(root, weights, "luminance", "colors.jpg"),
         "fast_style": lambda: fast_style(root, weights),
         "adain": lambda: adain(root, weights),
     }

@@ -44,7 +44,7 @@ def without_images(text: str) -> str:
     return re.sub(r"^(Reports?:|!\[)[^\n]*\n", "", text, flags=re.MULTILINE)
 
 
-def sheet(task: str) -> str:
+def grid(task: str) -> str:
     """Free photographs through both models, as an image; returns the line that shows it."""
     photographs = free_photographs(SIDE)
     rows, titles = [photographs], ["photograph", *METHODS]
@@ -86,7 +86,7 @@ def main() -> None:
     assert ganvas([*words, "--seeds", *options.seeds]) == 0
     text = without_images((OUT / "report.md").read_text(encoding="utf-8"))
     for task in TASKS:
-        text = re.sub(rf"^(## {task}\n)", lambda found, task=task: f"{found[1]}\n{sheet(task)}\n", text, flags=re.M)
+        text = re.sub(rf"^(## {task}\n)", lambda found, task=task: f"{found[1]}\n{grid(task)}\n", text, flags=re.M)
     page()
     report.write("three-tasks.md", re.sub(r"\n{3,}", "\n\n", ABOUT + text))
 

@@ -4,7 +4,7 @@
     python benchmarks/translation.py --data-root DIR --train colorize-pix2pix cartoon-pix2pix ...     only these runs
 
 DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), monet, and MNIST/raw.
-Writes docs/results/translation.md with images of freely licensed photographs, and sheets of the held-out images
+Writes docs/results/translation.md with images of freely licensed photographs, and grids of the held-out images
 for private eyes into runs/translation/sheets, which is not kept. Stopped, it goes on with the same command.
 """
 
@@ -85,7 +85,7 @@ out the grain of the `cyclegan` that it learned from. That one has taken over th
 `pix2pix` draws soft windows and ledges, the autoencoder a brown fog, and by MSE and PSNR **the fog scores better**:
 such is the mean of what could be. The trainings ran beside other work, so steps differ more than they need. The
 weight of 1000 for colourising was chosen by trials scored on these same held-out photographs, so its score flatters
-a little; `cyclegan`'s settings were the fifth that were tried, chosen by eye on sheets of training images.
+a little; `cyclegan`'s settings were the fifth that were tried, chosen by eye on grids of training images.
 """
 
 
@@ -150,14 +150,14 @@ def held_out(study: str, root: Path) -> Source[PairBatch]:
     return open_for((PairBatch,), name, root=root, size=task.size, split="test", **where)
 
 
-def sheet(found: Evaluation) -> Image.Image:
+def grid(found: Evaluation) -> Image.Image:
     """Held-out images, evenly taken: a row of sources, one of each model's answers, one of targets, and again."""
-    kinds, laid = list(found.shown[0].images), replace(found.sheets["sheet"], side=SIZE)
+    kinds, laid = list(found.shown[0].images), replace(found.grids["grid"], side=SIZE)
     bands = len(laid.images) // laid.across // len(kinds)
     return titled(laid.drawn().expand(3, -1, -1), kinds * bands, SIZE)
 
 
-def free_sheet(study: str, models: dict[str, Model]) -> Image.Image:
+def free_grid(study: str, models: dict[str, Model]) -> Image.Image:
     """The free photographs through the models, as `ganvas translate` gives them."""
     photographs = free_photographs(2 * SIZE)
     rows = [photographs]
@@ -215,9 +215,9 @@ def with_ends(mean: Mean, measure: Measure) -> str:
 
 
 def write(root: Path) -> None:
-    """Score every run, keep the sheets, write the page."""
-    sheets = RUNS / "sheets"
-    sheets.mkdir(exist_ok=True)
+    """Score every run, keep the grids, write the page."""
+    grids = RUNS / "grids"
+    grids.mkdir(exist_ok=True)
     images = report.RESULTS / "translation"
     images.mkdir(parents=True, exist_ok=True)
     parts = []
@@ -227,16 +227,16 @@ def write(root: Path) -> None:
         found = evaluate_pairs(models, source, task=models["pix2pix"].facts.task)
         parts.append(table(study, source, found))
         print(parts[-1])
-        held_out_sheet = sheet(found)
-        held_out_sheet.save(sheets / f"{study}.png")
+        held_out_grid = grid(found)
+        held_out_grid.save(grids / f"{study}.png")
         if study == "digits":  # which may be shown
-            held_out_sheet.save(images / f"{study}.png", optimize=True)
+            held_out_grid.save(images / f"{study}.png", optimize=True)
             parts.append(f"![{STUDIES[study].words}](translation/{study}.png)")
         elif study != "facades":  # nobody has a label map of these photographs
             shown_models = models
             if study == "monet":
                 shown_models = {"cyclegan": checkpoint.load(RUNS / "monet-cyclegan", CPU), **models}
-            free_sheet(study, shown_models).save(images / f"{study}.jpg", quality=90, subsampling=0)
+            free_grid(study, shown_models).save(images / f"{study}.jpg", quality=90, subsampling=0)
             parts.append(f"![{STUDIES[study].words}](translation/{study}.jpg)")
     report.write("translation.md", WORDS + "\n\n" + "\n\n".join(parts))
 

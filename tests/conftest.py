@@ -111,7 +111,7 @@ def taught(method):
 def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **options):
     """Train a run until `steps`; returns the method.
 
-    With `of` it is one of so many steps and left before its end, as Ctrl-C does. Where the step size depends on the
+    With `of` it is one of so many steps and left before its end, as Ctrl-C does. Where the learning rate depends on the
     share of the training that is over, only such a run can go on as if it were unbroken.
     """
     method = training.start(run, source, facts, **lessons(facts.method))

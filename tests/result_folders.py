@@ -92,7 +92,7 @@ def write_pairs(folder, *, n=N):
             files[column] = f"images/{number:05d}-answer {place}#.png"
             write_image(folder / files[column], chance)
         images.append({"number": number, "name": names[number], "why": reasons, "files": files})
-    write_image(folder / "sheet.png", chance)
+    write_image(folder / "grid.png", chance)
     metrics = {
         "version": 2,
         "kind": "pairs",
@@ -128,7 +128,7 @@ def write_pairs(folder, *, n=N):
         "scores": scores,
         "images": images,
         "columns": [BASELINE, *MODELS, "target"],
-        "sheets": {"sheet": "sheet.png"},
+        "grids": {"grid": "grid.png"},
     }
     write_numbers(folder, metrics, {"SSIM": ssim, "PSNR": psnr, "MAE": mae}, names)
     return metrics
@@ -192,7 +192,7 @@ def write_drawn(folder):
                 **common,
             },
         ],
-        "sheets": {"samples": "samples.png", "nearest": "nearest.png"},
+        "grids": {"samples": "samples.png", "nearest": "nearest.png"},
         "classes": {"cgan": {str(digit): 1000 + 7 * digit for digit in range(10)}},
     }
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")

@@ -108,7 +108,7 @@ def test_the_same_call_goes_on_and_ends_with_the_same_weights(tmp_path, each_ste
     for event in ganvas.iter_train("dcgan", data, tmp_path / "parts", steps=6, **SMALL):
         if isinstance(event, ganvas.Progress) and event.step == 3:
             break  # leaving it saves
-    assert [path.name for path in checkpoint.saves(tmp_path / "parts")] == ["step-00000003"]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path / "parts")] == ["step-00000003"]
     parts = ganvas.train("dcgan", data, tmp_path / "parts", steps=6, progress=False, **SMALL)
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, parts.network.state_dict()[name]), name
@@ -248,8 +248,8 @@ def test_an_interpolation_is_saved_as_a_gif(cgan, tmp_path):
     walk = cgan.interpolate(2, label=["1", "7"], frames=3)
     assert len(walk) == 6
     assert walk.save(tmp_path / "walk.gif") == [tmp_path / "walk.gif"]
-    with Image.open(tmp_path / "walk.gif") as film:
-        assert film.n_frames == 6
+    with Image.open(tmp_path / "walk.gif") as video:
+        assert video.n_frames == 6
 
 
 def test_a_model_file_is_a_model(cgan, tmp_path):

@@ -41,7 +41,7 @@ def test_a_change_is_another_for_each_image(changes):
 
 
 @each_change
-def test_a_image_changes_whatever_stands_beside_it(changes):
+def test_an_image_changes_whatever_stands_beside_it(changes):
     images, others = random_images(), random_images()
     others[1:] = 0.3
     torch.manual_seed(0)

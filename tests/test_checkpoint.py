@@ -28,7 +28,7 @@ def test_kill_9_and_the_same_command_ends_with_the_weights_of_an_unbroken_run(tm
     words = [*TRAIN, "--steps", 1500, "--save-every", 100, "--run"]
     assert ganvas(*words, tmp_path / "unbroken").returncode == 0
     killed = subprocess.Popen([sys.executable, "-m", "ganvas", *map(str, words), str(tmp_path / "killed")])
-    while len(checkpoint.saves(tmp_path / "killed")) < 2:
+    while len(checkpoint.checkpoints(tmp_path / "killed")) < 2:
         assert killed.poll() is None, "it finished before it could be killed"
         time.sleep(0.005)
     killed.kill()
@@ -55,7 +55,7 @@ def test_a_disk_that_is_full_during_a_save_leaves_the_former_one(tmp_path):
             checkpoint.save(tmp_path, before, facts, step=9, seconds=1.0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000003"]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000003"]
     assert not list(tmp_path.glob("*.tmp"))
     assert same_weights(checkpoint.load(tmp_path, CPU).method, before)
 
@@ -79,13 +79,13 @@ def test_what_a_kill_left_half_written_is_passed_over_and_cleared(tmp_path):
 def test_a_few_saves_are_kept(tmp_path):
     source = noise_source()
     train_to(tmp_path, 6, source=source, facts=facts_of(source), save_every=1)
-    assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000005", "step-00000006"]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
 
 
 def test_as_many_saves_stay_as_are_asked_for(tmp_path):
     source = noise_source()
     train_to(tmp_path, 6, source=source, facts=facts_of(source), save_every=1, keep=4)
-    assert [path.name for path in checkpoint.saves(tmp_path)] == [f"step-0000000{step}" for step in (3, 4, 5, 6)]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == [f"step-0000000{step}" for step in (3, 4, 5, 6)]
 
 
 def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_path):
@@ -250,7 +250,7 @@ def test_a_folder_that_only_looks_like_a_save_is_none(tmp_path):
     train_to(tmp_path, 3, source=source, facts=facts_of(source), save_every=1)
     shutil.copytree(tmp_path / "step-00000002", tmp_path / "step-best")
     train_to(tmp_path, 5, source=source, facts=facts_of(source), save_every=1)
-    assert [path.name for path in checkpoint.saves(tmp_path)] == ["step-00000004", "step-00000005"]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000004", "step-00000005"]
     assert (tmp_path / "step-best").exists()
 
 
@@ -303,7 +303,7 @@ def test_two_trainings_in_one_folder_are_refused(tmp_path):
     train_to(tmp_path, 2, source=source, facts=facts)
 
 
-def test_a_damaged_log_or_sheet_costs_lines_and_frames_but_no_run(tmp_path):
+def test_a_damaged_log_or_grid_costs_lines_and_frames_but_no_run(tmp_path):
     source = noise_source()
     facts = facts_of(source)
     train_to(tmp_path, 30, source=source, facts=facts, save_every=10)

@@ -113,12 +113,12 @@ def test_train_generate_and_go_on(tmp_path, capsys):
     assert main(["generate", str(run), "--count", "1", "--seed", "5", "--out", str(tmp_path / "five.png")]) == 0
     assert (tmp_path / "five.png").read_bytes() == (tmp_path / "out/000005.png").read_bytes()
 
-    assert main(["generate", str(run), "--count", "10", "--grid", "--out", str(tmp_path / "sheet.png")]) == 0
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (4 * 66 + 2, 3 * 66 + 2)
+    assert main(["generate", str(run), "--count", "10", "--grid", "--out", str(tmp_path / "grid.png")]) == 0
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == (4 * 66 + 2, 3 * 66 + 2)
     assert main(["generate", str(run), "--count", "2", "--interpolate", "--out", str(tmp_path / "walk.gif")]) == 0
-    with Image.open(tmp_path / "walk.gif") as film:
-        assert film.n_frames > 16
+    with Image.open(tmp_path / "walk.gif") as video:
+        assert video.n_frames > 16
 
     weights = next(run.glob("step-00000008/weights.safetensors")).rename(tmp_path / "model.safetensors")
     assert main(["generate", str(weights), "--count", "1", "--seed", "5", "--out", str(tmp_path / "two")]) == 0
@@ -133,8 +133,8 @@ def test_a_folder_of_class_folders_in_colour(tmp_path):
     options = ["--size", 32, "--steps", 3, "--batch", 4, "--width", 4, "--flip"]
     assert train(tmp_path / "run", *options, data=tmp_path / "animals", method="dcgan") == 0
     assert main(["generate", str(tmp_path / "run"), "--count", "4", "--grid", "--out", str(tmp_path / "x.png")]) == 0
-    with Image.open(tmp_path / "x.png") as sheet:
-        assert sheet.mode == "RGB"
+    with Image.open(tmp_path / "x.png") as grid:
+        assert grid.mode == "RGB"
 
 
 def test_demo_teaches_and_says_what_to_try(tmp_path, capsys, monkeypatch):
@@ -177,7 +177,7 @@ sys.exit(main(["train", "dcgan", "--data", {str(photos)!r}, "--run", {str(tmp_pa
     process = subprocess.Popen(
         [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while len(checkpoint.saves(tmp_path / "run")) < 2:  # by then every worker has been asked for images
+    while len(checkpoint.checkpoints(tmp_path / "run")) < 2:  # by then every worker has been asked for images
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     os.killpg(process.pid, number)  # as a terminal does: to the whole group
@@ -376,19 +376,19 @@ def test_a_model_that_draws_by_class_draws_what_is_asked_for(by_class, tmp_path)
     assert {path.parent.name for path in (tmp_path / "some").rglob("*.png")} == {"cat", "dog"}
 
 
-def test_a_sheet_has_a_row_for_each_class(by_class, tmp_path):
+def test_a_grid_has_a_row_for_each_class(by_class, tmp_path):
     dog, cat, cat_again = ["--label", "dog"], ["--label", "cat"], ["--label", "1"]
     for words, across, down in (([], 4, 3), (dog, 2, 2), ([*dog, *cat, *cat_again], 4, 2)):
         assert main(["generate", str(by_class), "--grid", "--count", "4", *words, "--out", str(tmp_path / "a.png"),
                      "--overwrite"]) == 0  # fmt: skip
-        with Image.open(tmp_path / "a.png") as sheet:
-            assert sheet.size == (across * 66 + 2, down * 66 + 2)
+        with Image.open(tmp_path / "a.png") as grid:
+            assert grid.size == (across * 66 + 2, down * 66 + 2)
 
 
-def test_a_film_goes_through_the_classes(by_class, tmp_path):
+def test_a_video_goes_through_the_classes(by_class, tmp_path):
     assert main(["generate", str(by_class), "--interpolate", "--count", "3", "--out", str(tmp_path / "a.gif")]) == 0
-    with Image.open(tmp_path / "a.gif") as film:
-        assert 3 < film.n_frames <= 3 * 16
+    with Image.open(tmp_path / "a.gif") as video:
+        assert 3 < video.n_frames <= 3 * 16
 
 
 def test_a_class_that_is_not_there_is_named_with_those_that_are(by_class, tmp_path, capsys):
@@ -420,8 +420,8 @@ def test_a_vae_translates_files_and_walks_between_them(tmp_path, photos, capsys)
     one, other = photos / "0.png", photos / "1.jpg"
     assert main(["generate", str(run), "--interpolate", "--between", str(one), str(other),
                  "--out", str(tmp_path / "a.gif")]) == 0  # fmt: skip
-    with Image.open(tmp_path / "a.gif") as film:
-        assert 2 < film.n_frames <= 2 * 16  # equal frames in a row are kept as one
+    with Image.open(tmp_path / "a.gif") as video:
+        assert 2 < video.n_frames <= 2 * 16  # equal frames in a row are kept as one
     (photos / "broken.png").write_bytes(b"broken")
     assert main(["translate", str(run), str(photos), "--out", str(tmp_path / "out")]) == 1
     assert "broken.png" in capsys.readouterr().err
@@ -491,8 +491,8 @@ def test_a_translator_is_trained_and_goes_on_by_the_same_command(
     assert "2 steps, 4 images" in said
     assert f"ganvas translate '{run}'" in said
     assert ("--direction ba" in said) == (method == "cyclegan" and "colorize" not in words)  # Lab has no way back
-    with Image.open(run / "samples/step-00000002.png") as sheet:
-        assert sheet.size == (8 * 66 + 2, rows * 66 + 2)
+    with Image.open(run / "samples/step-00000002.png") as grid:
+        assert grid.size == (8 * 66 + 2, rows * 66 + 2)
     assert (run / "samples/data.png").exists()
     assert translator(method, images, run, *words, data=data) == 0
     assert "nothing was trained" in capsys.readouterr().out
@@ -542,7 +542,7 @@ def test_what_is_done_to_pairs_and_what_is_wrong_with_them_is_said(images, tmp_p
     assert "are grey" not in quiet
 
 
-def test_what_is_held_out_is_not_learned_from_and_is_what_the_sheets_show(images, tmp_path):
+def test_what_is_held_out_is_not_learned_from_and_is_what_the_grids_show(images, tmp_path):
     run = tmp_path / "run"
     assert translator("pix2pix", images, run, "--target", images / "partners", "--holdout", 0.4) == 0
     facts = checkpoint.read_run(run)
@@ -550,8 +550,8 @@ def test_what_is_held_out_is_not_learned_from_and_is_what_the_sheets_show(images
     assert 2 <= facts.images < 8
     held = [path for path in sorted((images / "photos").iterdir()) if held_out(path, 0.4)]
     assert facts.images == 8 - len(held)
-    with Image.open(run / "samples/step-00000002.png") as sheet:
-        shown = np.array(sheet)[2:66:4, 2 : 8 * 66 : 4]
+    with Image.open(run / "samples/step-00000002.png") as grid:
+        shown = np.array(grid)[2:66:4, 2 : 8 * 66 : 4]
     first = read_square(held[0], size=16, channels=3).permute(1, 2, 0).numpy()
     assert np.array_equal(shown[:, :16], first)
 

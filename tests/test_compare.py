@@ -301,7 +301,7 @@ def test_each_pair_is_read_once_for_the_mean_and_once_for_all_models_whatever_th
     monkeypatch.setattr(Source, "rows", lambda self, n: (alive.append(len(n)), rows(self, n))[1])
     found = evaluation.evaluate_pairs(models, source)
     assert max(alive) == 16
-    again = len(found.shown) + 16  # to be shown, and for the sheet
+    again = len(found.shown) + 16  # to be shown, and for the grid
     assert len(counted.asked) == 2 * 200 + again
     assert found["MAE"].values["m3"].value == pytest.approx(3)
 
@@ -350,14 +350,14 @@ def test_names_that_no_file_can_have_stay_in_the_folder(tmp_path):
     source = middling(n=6)
     names = ["../../a", "a" * 300, "<b>", "..", "a/b", "a\\b", "ㄱ", ""]
     found = evaluation.evaluate_pairs({name: model_of(source, shifted(k)) for k, name in enumerate(names)}, source)
-    found = replace(found, sheets={f"samples-{name}": found.sheets["sheet"] for name in names})
+    found = replace(found, grids={f"samples-{name}": found.grids["grid"] for name in names})
     out = tmp_path / "deep" / "out"
     out.mkdir(parents=True)
     evaluation.write(out, found)
     kept = json.loads((out / "metrics.json").read_text())
     files = [file for one in kept["images"] for file in one["files"].values()]
-    assert len({*files, *kept["sheets"].values()}) == len(files) + len(names)
-    for file in (*files, *kept["sheets"].values()):
+    assert len({*files, *kept["grids"].values()}) == len(files) + len(names)
+    for file in (*files, *kept["grids"].values()):
         assert (out / file).resolve().is_relative_to(out)
         assert (out / file).is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["deep"]
@@ -408,8 +408,8 @@ def test_models_that_draw_are_compared_by_the_same_tenths_and_blocks():
     assert found["SWD"].between("far", "near").mean.value == pytest.approx(
         found["SWD"].values["far"].value - found["SWD"].values["near"].value
     )
-    assert found.to_json()["sheets"]["samples-near"] == "samples-near.png"
-    assert found.to_json()["sheets"]["samples-a/b"] == "samples-a-b-2.png"
+    assert found.to_json()["grids"]["samples-near"] == "samples-near.png"
+    assert found.to_json()["grids"]["samples-a/b"] == "samples-a-b-2.png"
 
 
 def test_diversity_is_of_a_class_only_where_the_classes_of_all_models_are_known():
@@ -621,10 +621,10 @@ def test_names_of_models_are_short_and_never_those_of_the_other_answers(place, t
 
     assert names("x/a", "x/input") == ["x/a", "x/input"]
     assert names("x/a", "y/a") == ["x/a", "y/a"]
-    saves = [f"{run}/step-00000001/weights.safetensors" for run in ("x/a", "y/a")]
-    assert names(*saves) == ["x/a/step-00000001", "y/a/step-00000001"]
-    shutil.copy(where / saves[0], where / "first.safetensors")
-    shutil.copy(where / saves[0], where / "second\nline.safetensors")
+    checkpoints = [f"{run}/step-00000001/weights.safetensors" for run in ("x/a", "y/a")]
+    assert names(*checkpoints) == ["x/a/step-00000001", "y/a/step-00000001"]
+    shutil.copy(where / checkpoints[0], where / "first.safetensors")
+    shutil.copy(where / checkpoints[0], where / "second\nline.safetensors")
     assert names("first.safetensors", "second\nline.safetensors") == ["first", "second?line"]
 
 

@@ -70,7 +70,7 @@ def test_all_chance_comes_from_the_generator(name):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_image_of_any_shape_goes_through(name, channels):
+def test_an_image_of_any_shape_goes_through(name, channels):
     task = base.task(name)
     image = image_of(40, channels=channels)[:, :29, :]
     alpha = torch.full(image.shape[1:], 200, dtype=torch.uint8)

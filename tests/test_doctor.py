@@ -252,7 +252,7 @@ def test_colour_profiles(clean):
     assert [name[:6] for name in only("profile", clean).examples] == ["07.png", "09.png"]
 
 
-def test_films(clean):
+def test_videos(clean):
     scene(7).quantize().save(clean / "07.gif", save_all=True, append_images=[scene(100).quantize()])
     (clean / "07.png").unlink()
     assert found(clean)["frames"].examples == ("07.gif (2)",)
@@ -340,7 +340,7 @@ def test_twins_are_those_that_each_with_each_would_find():
 # --- held out -------------------------------------------------------------------------------------------------------
 
 
-def test_a_image_held_out_and_in_training(clean, tmp_path):
+def test_an_image_held_out_and_in_training(clean, tmp_path):
     held = fill(tmp_path / "held", {f"{i}.png": scene(100 + i) for i in range(20)})
     assert not found(clean, held_out=held)
     scene(7).save(held / "seen.png")
@@ -348,7 +348,7 @@ def test_a_image_held_out_and_in_training(clean, tmp_path):
     assert (fault.severity, fault.count, fault.examples) == ("error", 1, ("held/seen.png = clean/07.png",))
 
 
-def test_a_image_held_out_that_is_nearly_in_training(clean, tmp_path):
+def test_an_image_held_out_that_is_nearly_in_training(clean, tmp_path):
     held = fill(tmp_path / "held", {f"{i}.png": scene(100 + i) for i in range(20)})
     scene(7).save(held / "seen.jpg", quality=80)
     fault = only("near-leak", clean, held_out=held)
@@ -381,7 +381,7 @@ def test_a_share_that_leaves_little(clean):
 
 
 def digest_share(path):
-    """From which share on a file is held out, found by halving."""
+    """From which share on a file is held out, found by downsampling."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2

@@ -120,7 +120,7 @@ def floors(found):
 
 def rows_of(found):
     """The drawn images that are shown, and the training images that stand below them."""
-    rows = found.sheets["nearest"].images.split(evaluation.NEIGHBOURS_SHOWN)
+    rows = found.grids["nearest"].images.split(evaluation.NEIGHBOURS_SHOWN)
     return torch.cat(rows[::2]), torch.cat(rows[1::2])
 
 
@@ -148,7 +148,7 @@ def test_copies_of_training_images_are_found_out_and_shown(of_copies, of_untrain
     assert value(of_untrained, "copies") < 0.02
     drawn, nearest = rows_of(of_copies)
     assert torch.equal(drawn, nearest)
-    assert torch.equal(drawn[-8:], of_copies.sheets["samples"].images[:8])
+    assert torch.equal(drawn[-8:], of_copies.grids["samples"].images[:8])
     drawn, nearest = rows_of(of_untrained)
     assert not torch.equal(drawn, nearest)
 
@@ -168,7 +168,7 @@ def test_against_its_own_training_images_nothing_is_said_of_copies(digits, train
     assert "copies" not in [score.name for score in found.scores]
     assert set(floors(found).values()) == {None}
     assert "is what was learned from" in found.protocol["floor"]
-    assert torch.equal(rows_of(found)[0][-8:], found.sheets["samples"].images[:8])
+    assert torch.equal(rows_of(found)[0][-8:], found.grids["samples"].images[:8])
 
 
 def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, training_part, test_part):
@@ -207,7 +207,7 @@ def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, trainin
     text = json.dumps(of_untrained.to_json(), allow_nan=False)
     assert json.dumps(again.to_json(), allow_nan=False) == text
     assert json.loads(text)["models"][0]["step"] == 7
-    assert torch.equal(again.sheets["nearest"].images, of_untrained.sheets["nearest"].images)
+    assert torch.equal(again.grids["nearest"].images, of_untrained.grids["nearest"].images)
 
 
 @pytest.mark.parametrize("name", ["KID (digits)", "diversity (digits)"])
@@ -232,18 +232,18 @@ def test_a_handful_of_training_images_is_no_floor(digits, training_part, test_pa
     found = judged(untrained(training_part), test_part, features=digits, count=60, training=few)
     assert set(floors(found).values()) == {None}
     assert found.protocol["floor"] == "none: what was learned from are 12 images"
-    assert found.sheets["nearest"].images.shape == (32, 1, 28, 28)
+    assert found.grids["nearest"].images.shape == (32, 1, 28, 28)
 
 
 def test_large_images_are_kept_small_and_looked_at_whole(digits, training_part, test_part, monkeypatch):
     few = dataclasses.replace(training_part, images=training_part.some(12))
     model = untrained(training_part)
     whole = judged(model, test_part, features=digits, count=60, training=few)
-    monkeypatch.setattr(evaluation.generation.images, "ON_A_SHEET", 14)
+    monkeypatch.setattr(evaluation.generation.images, "ON_A_GRID", 14)
     monkeypatch.setattr(evaluation.generation, "_BYTES_AT_ONCE", 7 * 28**2)
     found = judged(model, test_part, features=digits, count=60, training=few)
-    assert found.sheets["samples"].images.shape == (60, 1, 14, 14)
-    assert found.sheets["nearest"].images.shape == (32, 1, 14, 14)
+    assert found.grids["samples"].images.shape == (60, 1, 14, 14)
+    assert found.grids["nearest"].images.shape == (32, 1, 14, 14)
     for name in ("FID (digits)", "SWD"):
         assert value(found, name) == pytest.approx(value(whole, name), rel=1e-4)
 
@@ -278,10 +278,10 @@ def test_what_is_written_can_be_read_back(of_untrained, tmp_path):
     assert {path.name for path in paths.values()} == {"metrics.json", "timing.json", "samples.png", "nearest.png"}
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths.values()}
     assert json.loads(paths["numbers"].read_text()) == of_untrained.to_json()
-    with Image.open(paths["samples"]) as sheet, Image.open(paths["nearest"]) as pairs:
-        side = images.enlarge(of_untrained.sheets["samples"].images).shape[-1] + 2
-        assert sheet.size == (10 * side + 2,) * 2
-        assert sheet.getextrema()[0] < sheet.getextrema()[1]
+    with Image.open(paths["samples"]) as grid, Image.open(paths["nearest"]) as pairs:
+        side = images.enlarge(of_untrained.grids["samples"].images).shape[-1] + 2
+        assert grid.size == (10 * side + 2,) * 2
+        assert grid.getextrema()[0] < grid.getextrema()[1]
         assert (pairs.width - 2) / (pairs.height - 2) == 8 / 4
 
 

@@ -93,7 +93,7 @@ def test_the_distance_is_the_formula(vgg):
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
 
 
-def test_it_is_nothing_of_a_image_to_itself_the_same_both_ways_and_grows_with_noise(vgg):
+def test_it_is_nothing_of_an_image_to_itself_the_same_both_ways_and_grows_with_noise(vgg):
     images = smooth(4)
     assert metrics.vgg_distance(vgg, images, images).tolist() == [0] * 4
     there, back = (
@@ -314,7 +314,7 @@ def test_the_same_again_gives_the_same_files_for_time_is_not_kept(vgg, tmp_path)
         evaluation.write(tmp_path / name, found)
     files = sorted(str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*"))
     files.remove("timing.json")
-    assert {"metrics.csv", "metrics.json", "sheet.png"} < set(files)
+    assert {"metrics.csv", "metrics.json", "grid.png"} < set(files)
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
 
 
@@ -362,7 +362,7 @@ def test_a_run_of_style_knows_its_paintings(method, style_runs, tmp_path, capsys
     assert kept["protocol"]["paintings"].startswith("0.png" if method == "fast_style" else "3 of ")
     assert "YES: it learned from these very images" in said
     assert " ms an image in the network, on cpu" in said
-    assert images.read(out / "sheet.png").pixels.shape[0] == 3
+    assert images.read(out / "grid.png").pixels.shape[0] == 3
     assert without_weights == [None]
 
 

@@ -151,7 +151,7 @@ def test_the_same_again_gives_the_same_files(tmp_path):
         evaluation.write(tmp_path / name, evaluation.evaluate_pairs({"model": model}, source))
     files = sorted(str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*.*"))
     files.remove("timing.json")
-    assert {"metrics.csv", "metrics.json", "sheet.png", "images/00000-2-target.png"} < set(files)
+    assert {"metrics.csv", "metrics.json", "grid.png", "images/00000-2-target.png"} < set(files)
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
 
 
@@ -161,7 +161,7 @@ def test_how_many_go_through_at_a_time_changes_nothing(monkeypatch):
     monkeypatch.setattr(evaluation.outputs, "_PIXELS_AT_ONCE", 4 * source.spec.bytes)
     parts = of_model(shifted(40), source)
     assert [(one.number, one.why) for one in parts.shown] == [(one.number, one.why) for one in whole.shown]
-    assert torch.equal(parts.sheets["sheet"].images, whole.sheets["sheet"].images)
+    assert torch.equal(parts.grids["grid"].images, whole.grids["grid"].images)
     for column, values in whole.values.items():
         assert torch.allclose(parts.values[column], values, rtol=1e-6)
     assert parts.checkerboards["model"] == pytest.approx(whole.checkerboards["model"])
@@ -218,8 +218,8 @@ def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
         assert torch.equal(one.images["input"], source.images.source[one.number])
 
     paths = evaluation.write(tmp_path, found)
-    with Image.open(paths["sheet"]) as sheet:
-        assert sheet.size == (8 * 66 + 2, 6 * 66 + 2)
+    with Image.open(paths["grid"]) as grid:
+        assert grid.size == (8 * 66 + 2, 6 * 66 + 2)
     rows = list(csv.DictReader(paths["table"].read_text(encoding="utf-8").splitlines()))
     assert [float(row["model MAE"]) for row in rows] == pytest.approx([i * 7 % 40 for i in range(40)])
     assert [int(row["image"]) for row in rows] == list(range(40))
@@ -401,7 +401,7 @@ def test_evaluate_takes_what_was_held_out_as_the_model_learned_it(tmp_path, halv
         assert all(one["verdict"] in said for one in score["differences"] if one["second"] == "input")
     assert "held out (--holdout 0.5)" in said
     assert "checkerboard" in said
-    for name in ("index.html", "report.md", "metrics.json", "metrics.csv", "sheet.png"):
+    for name in ("index.html", "report.md", "metrics.json", "metrics.csv", "grid.png"):
         assert str(tmp_path / "out" / name) in said
 
     assert evaluate(run, halves, tmp_path / "again", "--json") == 0

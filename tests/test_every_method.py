@@ -194,7 +194,7 @@ def test_a_step_at_512_pixels_teaches(name):
 
 
 @every_method
-def test_a_image_is_its_seed_whatever_stands_beside_it(name):
+def test_an_image_is_its_seed_whatever_stands_beside_it(name):
     method = small(name)
     if not isinstance(method, Generates):
         pytest.skip("does not draw from noise")

@@ -53,7 +53,7 @@ def test_the_digit_network_names_most_digits_that_others_wrote(digits):
     assert "margin" in framed.protocol
 
 
-def test_what_the_digit_network_sees_of_a_image_does_not_depend_on_those_beside_it(digits):
+def test_what_the_digit_network_sees_of_an_image_does_not_depend_on_those_beside_it(digits):
     images = open_named("digits", root=Path(), size=28).some(20).images
     together = digits.see(images)
     assert together.shape == (20, 128)

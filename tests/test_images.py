@@ -136,7 +136,7 @@ def test_a_gif_of_greys_is_grey(tmp_path):
     assert not imaging.read_header(save(tmp_path, photograph(seed=0, width=16, height=16), "colour.gif")).grey
 
 
-def test_a_films_first_frame_is_read(tmp_path):
+def test_a_videos_first_frame_is_read(tmp_path):
     first, second = Image.new("RGB", (16, 16), "white"), Image.new("RGB", (16, 16), "black")
     path = save(tmp_path, first, "x.gif", save_all=True, append_images=[second])
     assert imaging.read_square(path, size=16, channels=3).unique().tolist() == [255]
@@ -178,7 +178,7 @@ def test_a_truncated_image_is_broken(tmp_path):
             imaging.read_square(path, size=32, channels=3)
 
 
-def test_a_image_of_one_pixel_is_too_small(tmp_path):
+def test_an_image_of_one_pixel_is_too_small(tmp_path):
     with pytest.raises(DataError, match="1x1 pixels"):
         imaging.read_header(save(tmp_path, Image.new("RGB", (1, 1)), "x.png"))
 
@@ -198,7 +198,7 @@ def test_resizing_in_parts_is_resizing_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize(("size", "shown"), [(16, 64), (64, 64), (100, 100), (256, 256), (512, 256), (1024, 256)])
-def test_on_a_sheet_small_images_are_enlarged_and_large_ones_reduced(size, shown):
+def test_on_a_grid_small_images_are_enlarged_and_large_ones_reduced(size, shown):
     images = torch.full((2, 3, size, size), 77, dtype=torch.uint8)
     assert imaging.fitted(images).shape == (2, 3, shown, shown)
     assert imaging.fitted(images).unique().tolist() == [77]
@@ -206,10 +206,10 @@ def test_on_a_sheet_small_images_are_enlarged_and_large_ones_reduced(size, shown
 
 def test_a_grid_holds_every_image_in_its_place():
     images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 4, 4)
-    sheet = imaging.grid(images, columns=3, gap=2)
-    assert sheet.shape == (1, 2 * 6 + 2, 3 * 6 + 2)
-    assert [int(sheet[0, 2 + i // 3 * 6, 2 + i % 3 * 6]) for i in range(5)] == [0, 1, 2, 3, 4]
-    assert sheet[0, -3, -3] == 255  # the place that stays empty
+    grid = imaging.grid(images, columns=3, gap=2)
+    assert grid.shape == (1, 2 * 6 + 2, 3 * 6 + 2)
+    assert [int(grid[0, 2 + i // 3 * 6, 2 + i % 3 * 6]) for i in range(5)] == [0, 1, 2, 3, 4]
+    assert grid[0, -3, -3] == 255  # the place that stays empty
 
 
 def test_enlarging_repeats_pixels():
@@ -227,13 +227,13 @@ def test_what_is_written_is_read_back(tmp_path, channels):
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
-def test_a_film_has_all_its_frames(tmp_path):
-    imaging.write_film(
+def test_a_video_has_all_its_frames(tmp_path):
+    imaging.write_gif(
         tmp_path / "x.gif", [torch.full((1, 8, 8), 50 * i, dtype=torch.uint8) for i in range(4)], milliseconds=50
     )
-    with Image.open(tmp_path / "x.gif") as film:
-        assert film.n_frames == 4
-        assert film.info["loop"] == 0
+    with Image.open(tmp_path / "x.gif") as video:
+        assert video.n_frames == 4
+        assert video.info["loop"] == 0
 
 
 def test_unknown_endings_and_missing_folders_are_said(tmp_path):
@@ -244,7 +244,7 @@ def test_unknown_endings_and_missing_folders_are_said(tmp_path):
         imaging.write(tmp_path / "missing" / "x.png", image)
 
 
-def test_a_image_is_read_whole_with_its_alpha_and_resolution(tmp_path):
+def test_an_image_is_read_whole_with_its_alpha_and_resolution(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 30, 4), dtype=np.uint8)
     image = imaging.read(save(tmp_path, Image.fromarray(pixels), "x.png", dpi=(300, 150)))
     assert torch.equal(image.pixels, torch.from_numpy(pixels[..., :3]).permute(2, 0, 1))

@@ -59,15 +59,15 @@ class Block(nn.Module):
 
 
 class TheirResNet(nn.Module):
-    def __init__(self, channels=3, outputs=3, *, width=4, blocks=6, norm="instance", dropout=False, halvings=2):
+    def __init__(self, channels=3, outputs=3, *, width=4, blocks=6, norm="instance", dropout=False, downsamplings=2):
         super().__init__()
         bias, norm = norm in BIASED, NORMS[norm]
         layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7, bias=bias), norm(width), nn.ReLU(True)]
-        for i in range(halvings):
+        for i in range(downsamplings):
             n = width * 2**i
             layers += [nn.Conv2d(n, 2 * n, 3, 2, 1, bias=bias), norm(2 * n), nn.ReLU(True)]
-        layers += [Block(width * 2**halvings, norm, bias, dropout) for _ in range(blocks)]
-        for i in range(halvings, 0, -1):
+        layers += [Block(width * 2**downsamplings, norm, bias, dropout) for _ in range(blocks)]
+        for i in range(downsamplings, 0, -1):
             n = width * 2**i
             up = nn.ConvTranspose2d(n, n // 2, 3, stride=2, padding=1, output_padding=1, bias=bias)
             layers += [up, norm(n // 2), nn.ReLU(True)]
@@ -102,14 +102,14 @@ class Nested(nn.Module):
 
 
 class TheirUNet(nn.Module):
-    multiple = property(lambda self: 2**self.halvings)
+    multiple = property(lambda self: 2**self.downsamplings)
 
-    def __init__(self, channels=3, outputs=3, *, halvings=7, width=4, norm="batch", dropout=False):
+    def __init__(self, channels=3, outputs=3, *, downsamplings=7, width=4, norm="batch", dropout=False):
         super().__init__()
-        self.halvings = halvings
+        self.downsamplings = downsamplings
         way = {"norm": NORMS[norm], "bias": norm in BIASED}
         block = Nested(8 * width, 8 * width, **way)
-        for _ in range(halvings - 5):
+        for _ in range(downsamplings - 5):
             block = Nested(8 * width, 8 * width, inside=block, dropout=dropout, **way)
         for n in (4, 2, 1):
             block = Nested(n * width, 2 * n * width, inside=block, **way)
@@ -186,9 +186,9 @@ def test_a_resnet_makes_the_same_images(blocks, norm, dropout, tmp_path):
 
 
 @pytest.mark.parametrize("norm", list(NORMS))
-@pytest.mark.parametrize("halvings", [5, 7, 8])
-def test_a_unet_makes_the_same_images(halvings, norm, tmp_path):
-    theirs = random(TheirUNet(halvings=halvings, norm=norm, dropout=norm == "batch"))
+@pytest.mark.parametrize("downsamplings", [5, 7, 8])
+def test_a_unet_makes_the_same_images(downsamplings, norm, tmp_path):
+    theirs = random(TheirUNet(downsamplings=downsamplings, norm=norm, dropout=norm == "batch"))
     imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"))
     side = theirs.multiple
     assert imported.facts.spec.size == side
@@ -256,7 +256,7 @@ def test_halves_become_single(tmp_path):
 
 
 @pytest.mark.parametrize("network", [TheirResNet, TheirUNet])
-def test_from_the_file_to_a_image_of_any_shape(network, tmp_path, capsys):
+def test_from_the_file_to_an_image_of_any_shape(network, tmp_path, capsys):
     theirs = random(network(norm="batch"))
     out = tmp_path / "models" / "my model.safetensors"
     given = saved(nn.DataParallel(theirs), tmp_path / "latest_net_G.pth")
@@ -333,7 +333,7 @@ PIXEL = {"net.0.weight": torch.zeros(4, 6, 1, 1), "net.0.bias": torch.zeros(4), 
         (lambda: nn.Linear(2, 3).state_dict(), "something else .first weight, bias"),
         (lambda: with_prefix("netG_A.", TheirResNet().state_dict()), "several networks in one file .netG_A"),
         (lambda: {"model.4.filt": torch.zeros(1)} | discriminator().state_dict(), "contrastive-unpaired-translation"),
-        (lambda: TheirResNet(halvings=4, width=1).state_dict(), "4 halvings, as pix2pixHD has it"),
+        (lambda: TheirResNet(downsamplings=4, width=1).state_dict(), "4 downsamplings, as pix2pixHD has it"),
         (lambda: without("model.19.weight")(TheirResNet(norm="batch").state_dict()), "model.19.weight is missing"),
         (lambda: without("model.23.bias")(TheirResNet().state_dict()), "model.23.bias is missing"),
         (lambda: without("model.12.conv_block.2.running_var")(TheirResNet(norm="batch").state_dict()), "is missing"),
@@ -344,7 +344,7 @@ PIXEL = {"net.0.weight": torch.zeros(4, 6, 1, 1), "net.0.bias": torch.zeros(4), 
         (lambda: {name: weight.to(torch.int8) for name, weight in TheirResNet().state_dict().items()}, "int8"),
         (lambda: TheirResNet(channels=4).state_dict(), "4 to 3 channels"),
         (lambda: TheirResNet(channels=3, outputs=2).state_dict(), "3 to 2 channels"),
-        (lambda: TheirUNet(halvings=11, width=1).state_dict(), "a U-Net of 11 halvings; ganvas takes 5 to 10"),
+        (lambda: TheirUNet(downsamplings=11, width=1).state_dict(), "U-Net of 11 downsamplings; ganvas takes 5 to 10"),
         (lambda: {"epoch": 3}, r"no weights by name \(epoch\)"),
         (lambda: {}, "nothing"),
         (lambda: [torch.zeros(3)], "holds a list"),

@@ -178,7 +178,7 @@ def test_kl_is_the_integral_that_defines_it(mean, variance):
     torch.testing.assert_close(found.item(), expected, atol=1e-8, rtol=1e-8)
 
 
-def test_bernoulli_surprise_is_torchs_summed_over_a_image_and_averaged_over_images():
+def test_bernoulli_surprise_is_torchs_summed_over_an_image_and_averaged_over_images():
     torch.manual_seed(0)
     logits = torch.randn(4, 3, 5, 5, dtype=torch.float64) * 3
     grey = torch.rand(4, 3, 5, 5, dtype=torch.float64) * 2 - 1
@@ -193,7 +193,7 @@ def test_bernoulli_surprise_of_a_sure_and_wrong_pixel_is_its_logit():
     assert bernoulli_surprise(logits, logits.sign()).item() == 0
 
 
-def test_gaussian_surprise_is_torchs_summed_over_a_image_and_averaged_over_images():
+def test_gaussian_surprise_is_torchs_summed_over_an_image_and_averaged_over_images():
     torch.manual_seed(0)
     means, images = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
     for log_variance in torch.tensor([-3.0, 0.0, 1.2], dtype=torch.float64):

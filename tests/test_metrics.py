@@ -368,7 +368,7 @@ def test_where_no_window_fits_similarity_is_not_measured():
 
 
 @pytest.mark.parametrize("measure", [metrics.structural_similarity, metrics.multi_scale_similarity])
-def test_similarity_of_a_image_is_the_same_whatever_stands_beside_it(measure):
+def test_similarity_of_an_image_is_the_same_whatever_stands_beside_it(measure):
     wanted = photographs(176)
     made = blemished(wanted, 20)
     alone = torch.cat([measure(made[i : i + 1], wanted[i : i + 1]) for i in range(4)])
@@ -427,7 +427,7 @@ def test_a_pattern_in_a_plain_part_is_found_beside_a_busy_one():
 
 
 @pytest.mark.parametrize("network", ["unet", "resnet"])
-def test_transposed_convolutions_leave_one_and_the_other_doublings_do_not(network):
+def test_transposed_convolutions_leave_one_and_the_other_upsamplings_do_not(network):
     ways = torch.linspace(-1, 1, 64)
     waves = [torch.sin(3 * ways + k)[:, None] * torch.cos(2 * ways - k) for k in range(12)]
     smooth = torch.stack(waves).view(4, 3, 64, 64)

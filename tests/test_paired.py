@@ -42,10 +42,10 @@ def refused(error):
 def halves(tmp_path):
     """Images side by side, the left one of value 10 i and the right one of value 10 i + 5."""
     for i in range(6):
-        sheet = np.full((16, 32), 10 * i, np.uint8)
-        sheet[:, 16:] += 5
+        grid = np.full((16, 32), 10 * i, np.uint8)
+        grid[:, 16:] += 5
         (tmp_path / "halves").mkdir(exist_ok=True)
-        Image.fromarray(sheet).save(tmp_path / f"halves/{i}.png")
+        Image.fromarray(grid).save(tmp_path / f"halves/{i}.png")
     return tmp_path / "halves"
 
 
@@ -81,9 +81,9 @@ def test_halves_go_from_left_to_right_or_back(halves, side, source, target):
 
 def test_halves_in_colour_keep_each_its_own_side(tmp_path):
     for i in range(3):
-        sheet = Image.new("RGB", (80, 40), "red")
-        sheet.paste("blue", (40, 0, 80, 40))
-        sheet.save(tmp_path / f"{i}.png")
+        grid = Image.new("RGB", (80, 40), "red")
+        grid.paste("blue", (40, 0, 80, 40))
+        grid.save(tmp_path / f"{i}.png")
     opened = open_for(PAIRED, str(tmp_path), root=NOWHERE, side="ab", size=32)
     assert opened.spec.channels == opened.spec.target_channels == 3
     assert opened.images.source[0, :, 5, 31].tolist() == [255, 0, 0]

@@ -228,7 +228,7 @@ def test_a_killed_process_ends_the_others_with_a_clear_line(images, tmp_path):
     run = tmp_path / "run"
     process = start(*words_for(images, run, "--steps", 10**7, "--save-every", 5))
     try:
-        wait_for(lambda: checkpoint.saves(run))
+        wait_for(lambda: checkpoint.checkpoints(run))
         os.kill(workers(run)[1], signal.SIGKILL)
         status, _, err = finish(process, seconds=60)
     finally:

@@ -303,14 +303,14 @@ DAMAGE = {
     "not a number": (lambda metrics: json.dumps(metrics).replace("0.125", "NaN"), "NaN"),
     "a list": (lambda metrics: "[]", "expected an object"),
     "no scores": (lambda metrics: json.dumps({**metrics, "scores": None}), "scores is null, expected a list"),
-    "another kind": (lambda metrics: json.dumps({**metrics, "kind": "films"}), "kind films"),
+    "another kind": (lambda metrics: json.dumps({**metrics, "kind": "videos"}), "kind videos"),
     "a word": (
         lambda metrics: json.dumps(metrics).replace("61.2345", '"61"'),
         'FID|scores[3].values.pix2pix.value is "61"',
     ),
     "digits": (lambda metrics: json.dumps(metrics).replace('".4f"', '".999999999f"'), "digits are"),
-    "elsewhere": (lambda metrics: json.dumps(metrics).replace("sheet.png", "../../sheet.png"), "within the folder"),
-    "no image": (lambda metrics: json.dumps(metrics).replace("sheet.png", "else.png"), "else.png: is missing"),
+    "elsewhere": (lambda metrics: json.dumps(metrics).replace("grid.png", "../../grid.png"), "within the folder"),
+    "no image": (lambda metrics: json.dumps(metrics).replace("grid.png", "else.png"), "else.png: is missing"),
     "no name": (
         lambda metrics: json.dumps({key: metrics[key] for key in metrics if key != "title"}),
         "title is missing",
@@ -335,10 +335,10 @@ def test_missing_and_broken_files_are_one_line(pairs, tmp_path):
     with pytest.raises(DataError, match=r"metrics\.json: cannot be read"):
         write_report(tmp_path)
     shutil.copytree(folder, tmp_path / "copy")
-    (tmp_path / "copy" / "sheet.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"sheet\.png: is no PNG"):
+    (tmp_path / "copy" / "grid.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"grid\.png: is no PNG"):
         write_report(tmp_path / "copy")
-    shutil.copy(folder / "sheet.png", tmp_path / "copy")
+    shutil.copy(folder / "grid.png", tmp_path / "copy")
     (tmp_path / "copy" / "metrics.csv").write_text("image,name,pix2pix SSIM\n1,a,much\n")
     with pytest.raises(GanvasError, match=r"metrics\.csv: is damaged"):
         write_report(tmp_path / "copy")

@@ -58,7 +58,7 @@ def test_a_step_size_is_scaled_from_where_it_began_also_after_saving_and_loading
         assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2 * factor)
     before = layer.weight.clone()
     update(optimizer, layer(torch.ones(1, 2)).sum())
-    torch.testing.assert_close(layer.weight, before - 0.05)  # Adam's first step is as long as its step size
+    torch.testing.assert_close(layer.weight, before - 0.05)  # Adam's first step is as long as its learning rate
     resumed = adam(nn.Linear(2, 1).parameters(), learning_rate=0.2, betas=(0.5, 0.9))
     take_state(resumed, optimizer.state_dict())
     scale_rates([resumed], 0.5)

@@ -355,7 +355,7 @@ def test_a_shard_cut_short_gives_what_is_whole(tmp_path):
         opened(tmp_path / "shards", tmp_path)
 
 
-def test_samples_without_a_image_or_a_broken_one_are_left_out_up_to_a_hundredth(tmp_path):
+def test_samples_without_an_image_or_a_broken_one_are_left_out_up_to_a_hundredth(tmp_path):
     (tmp_path / "shards").mkdir()
     path = tmp_path / "shards/0.tar"
     write_tar(path, [*many(220), ("x.txt", b"no image"), ("y.jpg", jpeg(0)[:50])])
@@ -367,7 +367,7 @@ def test_samples_without_a_image_or_a_broken_one_are_left_out_up_to_a_hundredth(
         opened(tmp_path / "shards", tmp_path)
 
 
-def test_a_image_that_breaks_on_the_way_is_replaced_and_named(tmp_path, streaming, caplog):
+def test_an_image_that_breaks_on_the_way_is_replaced_and_named(tmp_path, streaming, caplog):
     (tmp_path / "shards").mkdir()
     write_tar(tmp_path / "shards/0.tar", [*many(220), ("y.jpg", jpeg(0)[:-40])])
     source = opened(tmp_path / "shards", tmp_path)

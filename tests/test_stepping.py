@@ -1,7 +1,7 @@
 """Steps that are recorded and replayed do what steps do, and ask nothing of a GPU that a recording cannot hold.
 
 A tape stands in for a CUDA graph: it too holds a step's operations, where their numbers lie, and the plain numbers they
-were called with, and it runs on the processor.
+were called with, and it runs on the CPU.
 """
 
 import copy
@@ -67,7 +67,7 @@ def record(work):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    """What differs there, for a recording that is made on the processor."""
+    """What differs there, for a recording that is made on the CPU."""
     monkeypatch.setattr(_base, "adam", adam_as_on_a_gpu)
     monkeypatch.setattr(cpu_ops.Dropout, "forward", nn.Dropout.forward)
 
@@ -172,7 +172,7 @@ def told(tensor):
 
 
 class Crossings(TorchDispatchMode):
-    """Operations that take numbers of the processor to the GPU, or wait for one from there."""
+    """Operations that take numbers of the CPU to the GPU, or wait for one from there."""
 
     def __init__(self):
         super().__init__()

@@ -83,7 +83,7 @@ def told(monkeypatch):
         one.results.mkdir(parents=True, exist_ok=True)
         (one.results / "metrics.json").write_text(json.dumps(results(one.seed, images_of)))
 
-    for name in ("show_data", "take_sheet", "show_all"):  # which take more time here than learning does
+    for name in ("show_data", "take_grid", "show_all"):  # which take more time here than learning does
         monkeypatch.setattr(samples, name, lambda *_, **__: [])
     monkeypatch.setattr(study_work, "compare", compare)
     monkeypatch.setattr(study_work, "report", lambda out: [])

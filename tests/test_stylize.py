@@ -435,7 +435,7 @@ def size_of(path):
         return image.size
 
 
-def test_a_image_and_a_style_give_a_image(stylize, capsys):
+def test_an_image_and_a_style_give_an_image(stylize, capsys):
     assert stylize("cat.png", "monet.jpg", "--out", "new/art.png") == 0
     said = capsys.readouterr()
     assert said.out.strip() == "new/art.png"
@@ -703,14 +703,14 @@ def test_too_little_memory_is_one_line(stylize, capsys, monkeypatch):
         (["cat.png", "monet.jpg", "--out", "a.png", "--preset", "mine"], "there is paper"),
         (["cat.png", "monet.jpg", "--out", "a.png", "--keep-colors", "all"], "luminance"),
         (["cat.png", "small.png", "--out", "a.png"], "too few to show a style"),
-        (["film.gif", "monet.jpg", "--out", "a.gif"], "single images are stylised"),
+        (["video.gif", "monet.jpg", "--out", "a.gif"], "single images are stylised"),
         (["words.png", "monet.jpg", "--out", "a.png"], "not an image"),
     ],
 )
 def test_bad_input_is_one_line(stylize, capsys, words, expected):
     photograph(seed=1, width=20, height=20).save("small.png")
     frames = [photograph(seed=i, width=20, height=20) for i in (1, 2)]
-    frames[0].save("film.gif", save_all=True, append_images=frames[1:])
+    frames[0].save("video.gif", save_all=True, append_images=frames[1:])
     Path("only").mkdir()
     Path("other").mkdir()
     for folder in ("only", "other"):
@@ -739,7 +739,7 @@ def test_the_real_network_brings_the_style_and_keeps_the_content():
     assert losses[-1]["content"] < 0.8
 
 
-def test_a_line_of_a_image_takes_no_more_work_than_others_and_keeps_its_size():
+def test_a_line_of_an_image_takes_no_more_work_than_others_and_keeps_its_size():
     thin = image(width=3000, height=8)
     stylizer = Stylizer(quick(size=64), tiny(), [image(seed=9, width=400, height=33)])
     assert stylizer.working_size(thin) == (32, 64)

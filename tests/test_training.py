@@ -89,16 +89,16 @@ def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
     train_to(tmp_path, 30, source=source, facts=facts_of(source), save_every=10)
     made = samples.show_all(tmp_path)
     assert [path.name for path in made] == ["step-00000030.png", "timelapse.gif", "losses.png"]
-    sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
-    assert sheets == ["data", *(f"step-{step:08d}" for step in (0, 10, 13, 16, 20, 25, 30))]
-    with Image.open(made[1]) as film:
-        assert film.n_frames == 7
-    with Image.open(tmp_path / "samples/step-00000030.png") as sheet:
-        assert sheet.size == ((64 + 2) * 8 + 2,) * 2
+    grids = sorted(path.stem for path in (tmp_path / "samples").iterdir())
+    assert grids == ["data", *(f"step-{step:08d}" for step in (0, 10, 13, 16, 20, 25, 30))]
+    with Image.open(made[1]) as video:
+        assert video.n_frames == 7
+    with Image.open(tmp_path / "samples/step-00000030.png") as grid:
+        assert grid.size == ((64 + 2) * 8 + 2,) * 2
     assert json.loads((tmp_path / "run.json").read_text())["config"]["batch"] == 8
 
 
-def test_sheets_are_taken_evenly_in_the_logarithm_of_the_step():
+def test_grids_are_taken_evenly_in_the_logarithm_of_the_step():
     taken = [step for step in range(100_001) if samples.worth_a_look(step)]
     assert taken[:6] == [0, 10, 13, 16, 20, 25]
     assert taken[-1] == 100_000
@@ -164,39 +164,39 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
     assert list(events)[-1].seconds < 1  # of which six scores alone would take more
 
 
-def test_the_sheets_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
+def test_the_grids_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
     source = noise_source(classes=("a", "b", "c"))
     method = build(facts_of(source, "cgan"))
-    sheet = samples.take_sheet(tmp_path, method, 0, real=samples.to_show(source))
+    grid = samples.take_grid(tmp_path, method, 0, real=samples.to_show(source))
     across = samples.columns(16)
     labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
     expected = torch.stack(list(draw(method, range(3 * across), labels)))
-    with Image.open(sheet) as image:
+    with Image.open(grid) as image:
         shown = torch.from_numpy(np.array(image))[None]
     assert torch.equal(shown, imaging.grid(imaging.enlarge(expected), columns=across))
 
 
 @pytest.mark.parametrize(("size", "shown"), [(64, 64), (128, 128), (512, 256)])
-def test_a_sheet_of_large_images_is_no_larger_than_one_of_256_pixels(size, shown, tmp_path):
+def test_a_grid_of_large_images_is_no_larger_than_one_of_256_pixels(size, shown, tmp_path):
     source = noise_source(n=16, size=size)
     method = build(facts_of(source, "vae"))
     method.generate = lambda seeds, labels: torch.zeros(len(seeds), 1, size, size)
     across = samples.columns(size)
-    for path in (samples.show_data(tmp_path, source), samples.take_sheet(tmp_path, method, 0, real=source.some(8))):
+    for path in (samples.show_data(tmp_path, source), samples.take_grid(tmp_path, method, 0, real=source.some(8))):
         with Image.open(path) as image:
             assert image.width == across * (shown + 2) + 2
 
 
-# --- the sheets of translators --------------------------------------------------------------------------------------
+# --- the grids of translators --------------------------------------------------------------------------------------
 
 
 def rows_of(path):
-    """The rows of a sheet of 16x16 images, each as a tuple of bytes, without the gaps; white ones are left out."""
+    """The rows of a grid of 16x16 images, each as a tuple of bytes, without the gaps; white ones are left out."""
     with Image.open(path) as image:
-        sheet = np.array(image.convert("RGB"))
+        grid = np.array(image.convert("RGB"))
     tiles = [
-        [sheet[y : y + 64 : 4, x : x + 64 : 4] for x in range(2, sheet.shape[1] - 64, 66)]
-        for y in range(2, sheet.shape[0] - 64, 66)
+        [grid[y : y + 64 : 4, x : x + 64 : 4] for x in range(2, grid.shape[1] - 64, 66)]
+        for y in range(2, grid.shape[0] - 64, 66)
     ]
     return [[tile for tile in row if tile.min() < 255] for row in tiles]
 
@@ -208,12 +208,12 @@ def same(row, images):
     )
 
 
-def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
+def test_a_grid_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
     source = pairs_source(n=32, channels=1, target_channels=3)
     method = build(facts_of(source, "pix2pix")).eval()
     images = samples.to_show(source)
     assert len(images) == 16
-    rows = rows_of(samples.take_sheet(tmp_path, method, 5, real=images))
+    rows = rows_of(samples.take_grid(tmp_path, method, 5, real=images))
     assert len(rows) == 6
     with torch.no_grad():
         made = imaging.to_bytes(method.translate(images.signed().source))
@@ -222,11 +222,11 @@ def test_a_sheet_of_pairs_shows_each_result_between_what_was_given_and_what_was_
         assert same(rows[3 + k], kind[8:])
 
 
-def test_a_sheet_of_two_directions_shows_both(tmp_path):
+def test_a_grid_of_two_directions_shows_both(tmp_path):
     source = unpaired_source(n=32, channels=3)
     method = build(facts_of(source, "cyclegan")).eval()
     images = samples.to_show(source)
-    rows = rows_of(samples.take_sheet(tmp_path, method, 5, real=images))
+    rows = rows_of(samples.take_grid(tmp_path, method, 5, real=images))
     with torch.no_grad():
         there, back = (
             imaging.to_bytes(method.translate(t, way))
@@ -237,20 +237,20 @@ def test_a_sheet_of_two_directions_shows_both(tmp_path):
         assert same(rows[k], kind[:8])
 
 
-def test_a_sheet_of_few_pairs_is_filled_with_white(tmp_path):
+def test_a_grid_of_few_pairs_is_filled_with_white(tmp_path):
     source = pairs_source(n=10)
     method = build(facts_of(source, "pix2pix"))
-    rows = rows_of(samples.take_sheet(tmp_path, method, 0, real=samples.to_show(source)))
+    rows = rows_of(samples.take_grid(tmp_path, method, 0, real=samples.to_show(source)))
     assert [len(row) for row in rows] == [8, 8, 8, 2, 2, 2]
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "autoencoder", "vae", "cyclegan"])
-def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
+def test_grids_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
     source = pairs_from(noise_source(n=16, channels=3), base.task("colorize"))
     config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
     method = build(facts_of(source, name, config=config, task="colorize"))
     images = samples.to_show(source)
-    rows = rows_of(samples.take_sheet(tmp_path, method, 0, real=images, task="colorize"))
+    rows = rows_of(samples.take_grid(tmp_path, method, 0, real=images, task="colorize"))
     data = rows_of(samples.show_data(tmp_path, source, task="colorize"))
     grey, colour = samples.shown(images, "colorize")
     assert grey.shape == colour.shape == (16, 3, 16, 16)
@@ -264,7 +264,7 @@ def test_sheets_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, n
 def test_of_single_images_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
     source = noise_source(n=32)
     method = build(facts_of(source, name))
-    rows = rows_of(samples.take_sheet(tmp_path, method, 0, real=samples.to_show(source)))
+    rows = rows_of(samples.take_grid(tmp_path, method, 0, real=samples.to_show(source)))
     assert len(rows) == shown
     if name == "autoencoder":
         assert same(rows[0], samples.to_show(source).images[:8])
@@ -285,8 +285,8 @@ def test_a_translators_run_leaves_everything_that_its_folder_promises(tmp_path, 
     train_to(tmp_path, 11, source=source, facts=facts_of(source, name), save_every=5)
     made = samples.show_all(tmp_path)
     assert [path.name for path in made] == ["step-00000011.png", "timelapse.gif", "losses.png"]
-    sheets = sorted(path.stem for path in (tmp_path / "samples").iterdir())
-    assert sheets == ["data", "step-00000000", "step-00000010", "step-00000011"]
+    grids = sorted(path.stem for path in (tmp_path / "samples").iterdir())
+    assert grids == ["data", "step-00000000", "step-00000010", "step-00000011"]
 
 
 def test_asked_to_stop_it_ends_after_that_step_and_saves(tmp_path):

@@ -316,13 +316,13 @@ def test_a_model_that_does_not_translate_says_what_it_can(digits_run):
 
 
 def too_much(kind):
-    """Ask for more memory than a processor can address, or fail as an accelerator does."""
-    if kind == "processor":
+    """Ask for more memory than a CPU can address, or fail as an accelerator does."""
+    if kind == "CPU":
         torch.empty(2**50, dtype=torch.uint8)
     raise {"cuda": torch.OutOfMemoryError, "mps": RuntimeError, "numpy": MemoryError}[kind](f"{kind} out of memory")
 
 
-def with_memory_for(pixels, *, kind="processor", **model):
+def with_memory_for(pixels, *, kind="CPU", **model):
     """A model whose network takes so many pixels at once, and fails at more."""
     made = negative(**model)
     before = made.method.translate
@@ -336,7 +336,7 @@ def with_memory_for(pixels, *, kind="processor", **model):
     return made
 
 
-@pytest.mark.parametrize("kind", ["processor", "cuda", "mps", "numpy"])
+@pytest.mark.parametrize("kind", ["CPU", "cuda", "mps", "numpy"])
 def test_a_lack_of_memory_is_the_problem_of_its_file(folder, tmp_path, translate, capsys, kind):
     for name in ("a.png", "z.png"):
         Image.fromarray(noise()).save(folder / name)
@@ -361,7 +361,7 @@ def test_the_smallest_tiles_are_tried_once_and_no_larger_ones(tile):
 
     def translate(images, _):
         sizes.append(tuple(images.shape[-2:]))
-        too_much("processor")
+        too_much("CPU")
 
     model.method.translate = translate
     with pytest.raises(DataError, match="500x300 pixels take more memory"):
@@ -379,7 +379,7 @@ def test_what_was_computed_in_vain_is_let_go_before_the_second_try():
         much = images.clone()  # as the feature maps of a network
         kept.append(weakref.ref(much))
         if much[:, 0].numel() > 256 * 256:
-            too_much("processor")
+            too_much("CPU")
         return before(images, direction)
 
     model.method.translate = translate
@@ -489,7 +489,7 @@ def test_nothing_to_translate_is_said(folder, tmp_path, translate, capsys, words
     assert not (tmp_path / "out").exists()
 
 
-def test_a_image_that_its_format_cannot_hold_is_listed(folder, translate, capsys):
+def test_an_image_that_its_format_cannot_hold_is_listed(folder, translate, capsys):
     Image.new("L", (16400, 8)).save(folder / "wide.png")  # WebP holds 16383
     Image.new("L", (16, 8)).save(folder / "a.png")
     assert translate(folder, "--format", "webp") == 1
@@ -525,10 +525,10 @@ sys.exit(main(["translate", "model", {str(folder)!r}, "--out", {str(tmp_path / "
     assert all(opened(tmp_path / "out" / name).size == (24, 20) for name in done)
 
 
-# --- films ----------------------------------------------------------------------------------------------------------
+# --- videos ----------------------------------------------------------------------------------------------------------
 
 
-def save_film(path, count=4, **options):
+def save_video(path, count=4, **options):
     frames = [Image.new("RGB", (24, 16), (60 * i, 10, 200)) for i in range(count)]
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
 
@@ -537,7 +537,7 @@ def save_film(path, count=4, **options):
 @pytest.mark.parametrize("loop", [0, 3])
 def test_an_animation_keeps_its_times(folder, tmp_path, translate, ending, loop):
     times = [100, 40, 250, 80]
-    save_film(folder / f"a.{ending}", duration=times, loop=loop, **({"lossless": True} if ending == "webp" else {}))
+    save_video(folder / f"a.{ending}", duration=times, loop=loop, **({"lossless": True} if ending == "webp" else {}))
     assert translate(folder) == 0
     with Image.open(tmp_path / f"out/a.{ending}") as made:
         assert made.n_frames == 4
@@ -550,7 +550,7 @@ def test_an_animation_keeps_its_times(folder, tmp_path, translate, ending, loop)
 
 
 def test_a_gif_that_is_shown_once_still_is(folder, tmp_path, translate):
-    save_film(folder / "a.gif", duration=50)
+    save_video(folder / "a.gif", duration=50)
     assert translate(folder) == 0
     assert "loop" not in opened(tmp_path / "out/a.gif").info
 
@@ -569,7 +569,7 @@ def test_a_gif_keeps_its_holes(folder, tmp_path, translate):
 
 
 def test_of_an_animation_a_still_format_gets_the_first_frame_and_that_is_said(folder, tmp_path, translate, capsys):
-    save_film(folder / "a.gif", duration=50)
+    save_video(folder / "a.gif", duration=50)
     assert translate(folder, "--format", "tif") == 0
     assert opened(tmp_path / "out/a.tif").size == (24, 16)
     assert "first frame" in capsys.readouterr().err
@@ -603,20 +603,20 @@ def write_video(path, *, size=(48, 32), rate=12, seconds=2, sound=True, codec="l
 def watch(path):
     """Frames, times in seconds, and the bytes of the sound."""
     av = pytest.importorskip("av")
-    with av.open(str(path)) as film_:
-        frames = [(frame.to_ndarray(format="rgb24").astype(int), frame.time) for frame in film_.decode(video=0)]
-    with av.open(str(path)) as film_:
-        sound = [bytes(packet) for packet in film_.demux(audio=0) if packet.size] if film_.streams.audio else []
+    with av.open(str(path)) as video_:
+        frames = [(frame.to_ndarray(format="rgb24").astype(int), frame.time) for frame in video_.decode(video=0)]
+    with av.open(str(path)) as video_:
+        sound = [bytes(packet) for packet in video_.demux(audio=0) if packet.size] if video_.streams.audio else []
     return [pixels for pixels, _ in frames], [time for _, time in frames], sound
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("mov", "libx264"),
                                                ("avi", "libx264"), ("webm", "libvpx-vp9")])  # fmt: skip
 def test_a_video_keeps_times_and_sound(folder, tmp_path, translate, ending, codec):
-    write_video(folder / f"a film.{ending}", codec=codec, sound=ending != "avi")
+    write_video(folder / f"a video.{ending}", codec=codec, sound=ending != "avi")
     assert translate(folder) == 0
-    before, times_before, sound_before = watch(folder / f"a film.{ending}")
-    after, times_after, sound_after = watch(tmp_path / f"out/a film.{ending}")
+    before, times_before, sound_before = watch(folder / f"a video.{ending}")
+    after, times_after, sound_after = watch(tmp_path / f"out/a video.{ending}")
     assert len(after) == len(before) == 24
     assert times_after == pytest.approx(times_before, abs=0.002)
     assert sound_after == sound_before
@@ -647,7 +647,7 @@ def test_odd_sides_get_one_pixel_more_and_that_is_said(folder, tmp_path, transla
 
 def test_a_broken_video_is_listed_and_leaves_nothing(folder, tmp_path, translate, capsys):
     pytest.importorskip("av")
-    (folder / "a.mp4").write_bytes(b"no film at all" * 100)
+    (folder / "a.mp4").write_bytes(b"no video at all" * 100)
     assert translate(folder) == 1
     assert "a.mp4: broken" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
@@ -659,7 +659,7 @@ def test_without_the_package_videos_say_what_to_install_and_images_are_done(
     monkeypatch.setitem(sys.modules, "av", None)
     for name in ("a.png", "z.png"):
         Image.fromarray(noise()).save(folder / name)
-    (folder / "m.mp4").write_bytes(b"film")
+    (folder / "m.mp4").write_bytes(b"video")
     assert translate(folder) == 1
     said = capsys.readouterr().err
     assert f"left out {folder / 'm.mp4'}: videos take the package PyAV; pip install 'ganvas[video]'" in said
@@ -707,20 +707,20 @@ def test_frames_too_small_for_flow_and_enlarging_tasks_pass_through():
 
 
 def test_smooth_below_one_is_held_to(folder, translate, capsys):
-    save_film(folder / "a.gif", duration=50)
+    save_video(folder / "a.gif", duration=50)
     assert translate(folder, "--smooth", "0.5") == 0
     assert translate(folder, "--smooth", "1", out="b") == 2
     assert "--smooth" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["--format", "tif"]])
-def test_smoothing_without_films_is_wrong_use(folder, tmp_path, translate, capsys, words):
+def test_smoothing_without_videos_is_wrong_use(folder, tmp_path, translate, capsys, words):
     Image.fromarray(noise()).save(folder / "a.png")
     (folder / "b.png").write_bytes(b"no image")
     if words:  # of which only the first frame will be left
-        save_film(folder / "c.gif", duration=50)
+        save_video(folder / "c.gif", duration=50)
     assert translate(folder, "--smooth", "0.5", *words) == 2
-    assert "--smooth 0.5: is against flicker in films" in capsys.readouterr().err
+    assert "--smooth 0.5: is against flicker in videos" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -11,12 +11,12 @@ from ganvas.nets.translators import (
     InstanceNorm,
     ResNet,
     UNet,
-    doubling,
     norm_of,
     patch_discriminator,
     reflected,
     small_weights,
     unet_widths,
+    upsampling,
 )  # fmt: skip
 
 each_upsample = pytest.mark.parametrize("upsample", ["deconv", "resize", "pixelshuffle"])
@@ -82,13 +82,13 @@ def test_group_norm_takes_any_width(channels):
 @each_upsample
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_maps_are_doubled(upsample, kernel):
-    layer = doubling(6, 5, upsample=upsample, kernel=kernel)
+    layer = upsampling(6, 5, upsample=upsample, kernel=kernel)
     assert layer(torch.randn(2, 6, 7, 9)).shape == (2, 5, 14, 18)
 
 
 def test_a_pixel_shuffle_starts_without_a_checkerboard():
     torch.manual_seed(0)
-    network = nn.Sequential(doubling(6, 5, upsample="pixelshuffle"))
+    network = nn.Sequential(upsampling(6, 5, upsample="pixelshuffle"))
     small_weights(network)
     inside = network(torch.randn(1, 6, 1, 1).expand(1, 6, 8, 8))[..., 2:-2, 2:-2]
     torch.testing.assert_close(inside, inside[..., :1, :1].expand_as(inside))
@@ -191,7 +191,7 @@ def test_a_u_net_takes_any_size(skips, height, width, upsample):
     assert made.abs().max() <= 1
 
 
-def test_a_image_smaller_than_the_deepest_halving_is_taken_where_the_bottom_is_normed():
+def test_an_image_smaller_than_the_deepest_downsampling_is_taken_where_the_bottom_is_normed():
     assert unet(4, 4, norm_at_the_bottom=True)(torch.randn(1, 3, 8, 8)).shape == (1, 3, 8, 8)
 
 

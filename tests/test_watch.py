@@ -155,7 +155,7 @@ def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
     facts = facts_of(source, config=small_config("gan", learning_rate=1.0, discriminator=(128,) * 24))
     with pytest.raises(DivergedError, match=r"(loss is|is not finite) .* step \d+;.*`learning_rate`") as error:
         train_to(tmp_path, 60, source=source, facts=facts, save_every=1)
-    newest = checkpoint.saves(tmp_path)[-1]
+    newest = checkpoint.checkpoints(tmp_path)[-1]
     assert f"the last whole save is {newest}" in str(error.value)
     step = checkpoint.resume(tmp_path, build(facts))[0]
     assert step == int(newest.name.removeprefix("step-")) >= 1

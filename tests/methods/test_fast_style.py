@@ -84,7 +84,7 @@ def test_without_strokes_it_learns_to_keep_what_is_there():
     assert contents[-1] < contents[0] / 2
 
 
-# --- films ----------------------------------------------------------------------------------------------------------
+# --- videos ----------------------------------------------------------------------------------------------------------
 
 
 def test_what_moves_along_does_not_flicker(monkeypatch):

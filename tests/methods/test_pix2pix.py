@@ -130,7 +130,7 @@ def test_the_generator_is_the_one_asked_for(generator, kind, skips):
 
 
 @pytest.mark.parametrize(("size", "levels", "given"), [(16, 2, 0), (28, 3, 0), (256, 6, 0), (16, 4, 8), (64, 3, 3)])
-def test_halvings_leave_a_map_of_four_or_as_asked(size, levels, given):
+def test_downsamplings_leave_a_map_of_four_or_as_asked(size, levels, given):
     with torch.device("meta"):
         method = Pix2pix(small_config("pix2pix", levels=given), Spec(size, 3, target_channels=3))
     assert len(method.generator.encoder) == levels

@@ -35,7 +35,7 @@ class Block(nn.Module):
         return x + self.layers(x)
 
 
-def doubling(inputs, outputs, how, bias):
+def upsampling(inputs, outputs, how, bias):
     if how == "resize":
         return [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)]
     if how == "deconv":
@@ -51,7 +51,7 @@ def resnet(inputs, outputs, width, blocks, kind, upsample):
         layers += [nn.Conv2d(w, 2 * w, 3, stride=2, padding=1, bias=bias), norm(kind, 2 * w), nn.ReLU()]
     layers += [Block(4 * width, kind) for _ in range(blocks)]  # (N, 4 width, H / 4, W / 4)
     for w in (2 * width, width):
-        layers += [*doubling(2 * w, w, upsample, bias), norm(kind, w), nn.ReLU()]
+        layers += [*upsampling(2 * w, w, upsample, bias), norm(kind, w), nn.ReLU()]
     layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
     return nn.Sequential(*layers)
 

@@ -32,7 +32,7 @@ def upsampling(kind, inputs, outputs, bias):
 
 
 class UNet(nn.Module):
-    """The encoder and decoder of section 6.1.1, with or without connections from each halving to its doubling."""
+    """The encoder and decoder of section 6.1.1, with or without skip connections."""
 
     def __init__(
         self, channels, outputs, width, levels, norm, upsample, slope, skip_slope, dropout, norm_at_bottom, skips=True
@@ -77,7 +77,7 @@ class UNet(nn.Module):
 
 
 class PatchGAN(nn.Module):
-    """A discriminator whose every output sees 70x70 pixels (section 6.1.2); fewer halvings for small images."""
+    """A discriminator whose every output sees 70x70 pixels (section 6.1.2); fewer downsamplings for small images."""
 
     def __init__(self, channels, size, width, norm, slope):
         super().__init__()

@@ -79,7 +79,7 @@ class Images(Sequence[Image.Image]):
         path = Path(path)
         if path.suffix.lower() == ".gif":
             make_folder(path.parent)
-            imaging.write_film(path, (imaging.enlarge(image, side=256) for image in self.tensor), milliseconds=60)
+            imaging.write_gif(path, (imaging.enlarge(image, side=256) for image in self.tensor), milliseconds=60)
             return [path]
         places = [path / f"{name}.png" for name in self._names]
         for folder in {place.parent for place in places}:
@@ -442,7 +442,7 @@ def plan_files(
     out = Path(out)
     places = plan([Path(file) for file in files], out, format=format)
     if smooth and not gives_a_video(places):
-        raise UsageError(f"`smooth` {smooth:g}: is against flicker in films, and no result would be one; leave it out")
+        raise UsageError(f"`smooth` {smooth:g}: is against flicker in videos, and no result would be one; leave it out")
     require_free(places.values(), overwrite=overwrite or not out.exists())
     return places
 

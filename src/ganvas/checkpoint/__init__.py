@@ -13,6 +13,7 @@ from ganvas.checkpoint.store import (
     Model,
     alone_in,
     best,
+    checkpoints,
     diverged,
     enter_run,
     keep_best,
@@ -23,7 +24,6 @@ from ganvas.checkpoint.store import (
     resume,
     resume_together,
     save,
-    saves,
 )
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "alone_in",
     "best",
     "build",
+    "checkpoints",
     "diverged",
     "enter_run",
     "keep_best",
@@ -50,5 +51,4 @@ __all__ = [
     "resume",
     "resume_together",
     "save",
-    "saves",
 ]

@@ -30,8 +30,8 @@ Norm = Literal["instance", "batch", "none"]
 
 THEM = "the PyTorch CycleGAN-and-pix2pix code"
 HALVINGS = 2  # of a residual generator
-FIRST_BLOCK = 10  # its place among the layers, after the halvings
-SHALLOWEST = 5  # halvings of that code's U-Net, at least
+FIRST_BLOCK = 10  # its place among the layers, after the downsamplings
+SHALLOWEST = 5  # downsamplings of that code's U-Net, at least
 DROPOUT = 0.5  # that code's only one
 ANY_SIZE = 256  # pixels; what a residual generator calls its size, for it has none
 
@@ -96,7 +96,7 @@ class Found:
     """A generator of that code.
 
     Attributes:
-        generator: which; `depth` is the number of halvings (U-Net) or of blocks (residual).
+        generator: which; `depth` is the number of downsamplings (U-Net) or of blocks (residual).
         width: channels of the first layer.
         channels, outputs: of the image that goes in, and that comes out.
         norm: of its maps; `dropout` is known of a residual generator alone, and is 0 elsewhere.
@@ -115,7 +115,7 @@ class Found:
     @property
     def words(self) -> str:
         """One line for people."""
-        what = f"U-Net of {self.depth} halvings" if self.generator == "unet" else f"ResNet of {self.depth} blocks"
+        what = f"U-Net of {self.depth} downsamplings" if self.generator == "unet" else f"ResNet of {self.depth} blocks"
         norm = "no norm" if self.norm == "none" else f"{self.norm} norm"
         dropout = ", dropout in its blocks" if self.dropout else ""
         return f"{what}, {self.width} channels wide, {self.channels} to {self.outputs} channels, {norm}{dropout}"
@@ -159,8 +159,8 @@ def _resnet(weights: Mapping[str, Tensor]) -> tuple[list[Layer], int, float]:
     """Layers, blocks and dropout of a residual generator."""
     places = sorted({int(match[1]) for name in weights if (match := re.match(_BLOCK, name))})
     if places[0] != FIRST_BLOCK:
-        halvings = (places[0] - FIRST_BLOCK) / 3 + HALVINGS
-        whose = f" of {halvings:.0f} halvings, as pix2pixHD has it" if halvings in (3, 4) else ""
+        downsamplings = (places[0] - FIRST_BLOCK) / 3 + HALVINGS
+        whose = f" of {downsamplings:.0f} downsamplings, as pix2pixHD has it" if downsamplings in (3, 4) else ""
         raise ModelError(
             f"looks like a residual generator{whose} (its blocks begin at model.{places[0]}, not model.10)"
         )
@@ -178,13 +178,13 @@ def _resnet(weights: Mapping[str, Tensor]) -> tuple[list[Layer], int, float]:
 
 
 def _unet(weights: Mapping[str, Tensor]) -> tuple[list[Layer], int]:
-    """Layers and halvings of a U-Net, whose blocks are nested: each but the first holds the next as its layer 3."""
+    """Layers and downsamplings of a U-Net; its blocks are nested: each but the first holds the next as its layer 3."""
     blocks = ["model.model.", "model.model.1.model."]
     while any(name.startswith(f"{blocks[-1]}3.model.") for name in weights):
         blocks.append(f"{blocks[-1]}3.model.")
     if len(blocks) < SHALLOWEST or 2 ** len(blocks) not in SIZES:
         most = max(SIZES).bit_length() - 1
-        raise ModelError(f"looks like a U-Net of {len(blocks)} halvings; ganvas takes {SHALLOWEST} to {most}")
+        raise ModelError(f"looks like a U-Net of {len(blocks)} downsamplings; ganvas takes {SHALLOWEST} to {most}")
     first, *middle, last = blocks
     layers = [Layer(f"{first}0", None), *(Layer(f"{block}1", f"{block}2") for block in middle)]
     layers += [Layer(f"{last}1", None), Layer(f"{last}3", f"{last}4")]

@@ -116,7 +116,7 @@ def alone_in(run: Path) -> Iterator[None]:
         lock.release()
 
 
-def saves(run: Path) -> list[Path]:
+def checkpoints(run: Path) -> list[Path]:
     """The saved steps of a run, oldest first."""
     found = (path for path in run.glob("step-*") if _SAVE.fullmatch(path.name))
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
@@ -136,7 +136,7 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, 
         raise diverged(run, f"{broken} is not finite after step {step}")
     state = _state(method, step, seconds)
     write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state})
-    for old in saves(run)[:-keep]:
+    for old in checkpoints(run)[:-keep]:
         with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
             shutil.rmtree(gone, ignore_errors=True)
@@ -168,7 +168,7 @@ def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Map
 
 def diverged(run: Path, what: str) -> DivergedError:
     """The error that says what is not finite any more, what is still whole, and what to try."""
-    kept = saves(run)
+    kept = checkpoints(run)
     return DivergedError(
         f"{what}; the last whole save is {kept[-1] if kept else 'none'}. "
         "Try a smaller `learning_rate`, or `precision` fp32, in a new `run`"
@@ -184,7 +184,7 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
         ModelError: if every save is damaged.
     """
     damaged: ModelError | None = None
-    for folder in reversed(saves(run)):
+    for folder in reversed(checkpoints(run)):
         try:
             _hold_to(folder / WEIGHTS, method)
             method.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
@@ -192,7 +192,7 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
         except ModelError as error:
             damaged = damaged or error
             continue
-        for later in saves(run)[saves(run).index(folder) + 1 :]:
+        for later in checkpoints(run)[checkpoints(run).index(folder) + 1 :]:
             aside = later.with_name(later.name + ".damaged")
             shutil.rmtree(aside, ignore_errors=True)
             later.replace(aside)
@@ -335,7 +335,7 @@ def _weights_files(path: Path) -> list[Path]:
     if (path / WEIGHTS).exists():
         return [path / WEIGHTS]
     read_run(path)
-    if not (found := saves(path)):
+    if not (found := checkpoints(path)):
         raise ModelError(f"{path}: a folder without a saved step; train it with `ganvas train METHOD --run {path}`")
     return [folder / WEIGHTS for folder in reversed(found)]
 

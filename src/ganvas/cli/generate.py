@@ -10,7 +10,7 @@ from ganvas.cli.flags import Count, Device, Flag, Repeated, Seed, Several
 from ganvas.errors import UsageError
 
 FRAMES = 16  # from one image to the next of an interpolation: one second at 60 ms a frame
-MOST_ON_A_SHEET = 1024
+MOST_ON_A_GRID = 1024
 MOST_ON_A_WALK = 64
 
 
@@ -58,13 +58,13 @@ def generate(
     if columns and not grid:
         raise UsageError(f"--columns {columns}: are those of a grid; add --grid")
     if between and not interpolate:
-        raise UsageError("--between says what a film walks between; add --interpolate")
+        raise UsageError("--between says what a video walks between; add --interpolate")
     if interpolate and out.suffix.lower() != ".gif":
-        raise UsageError(f"--out {out}: a film is a .gif; name it so")
+        raise UsageError(f"--out {out}: a video is a .gif; name it so")
     if between and label:
-        raise UsageError("--between and --label are two ways to say what a film visits; give one")
+        raise UsageError("--between and --label are two ways to say what a video visits; give one")
     if interpolate and (visited := len(between) or count) > MOST_ON_A_WALK:
-        raise UsageError(f"a film of {visited} images is too long; {MOST_ON_A_WALK} are the most to visit")
+        raise UsageError(f"a video of {visited} images is too long; {MOST_ON_A_WALK} are the most to visit")
     loaded = api.load(model, device=device)
     classes = loaded.classes_of(label)
     if interpolate:
@@ -73,10 +73,8 @@ def generate(
         console.tell(str(walk.save(out)[0]))
         return
     total = count * max(1, len(classes))
-    if grid and total > MOST_ON_A_SHEET:
-        raise UsageError(
-            f"{total:,} images, more than {MOST_ON_A_SHEET} on one sheet, are too small to see; give fewer"
-        )
+    if grid and total > MOST_ON_A_GRID:
+        raise UsageError(f"{total:,} images, more than {MOST_ON_A_GRID} on one grid, are too small to see; give fewer")
     named_as_image = out.suffix.lower() in images.EXTENSIONS
     if grid or (total == 1 and named_as_image):
         images.format_of(out)

@@ -197,8 +197,8 @@ def _read(file: Path, *, place: Path) -> "DecodedImage":
     """
     from ganvas.imaging import images, video
 
-    if video.is_film(file):
-        raise DataError(f"{file}: a film, and single images are stylised; `ganvas train fast_style` is for films")
+    if video.is_video(file):
+        raise DataError(f"{file}: a video, and single images are stylised; `ganvas train fast_style` is for videos")
     header, format = images.read_header(file), images.format_of(place)
     if max(header.width, header.height) > (largest := _LARGEST_SIDE.get(format, images.MAX_PIXELS)):
         raise DataError(

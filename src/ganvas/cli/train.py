@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ganvas.cli import console
 from ganvas.cli.flags import Prepared, Seed, Typed, with_a_method
-from ganvas.cli.generate import MOST_ON_A_SHEET
+from ganvas.cli.generate import MOST_ON_A_GRID
 from ganvas.core.options import Budget, Data, TrainOptions
 
 if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
@@ -110,7 +110,7 @@ def _tell_what_next(model: "Model", *more: str) -> None:
     run, kind, steps = model.path, model.kind, list[tuple[str, ...]]()
     if "generates" in model.abilities:
         # one that generates by class makes so many of each
-        count = max(1, min(4, MOST_ON_A_SHEET // len(model.labels))) if model.labels else 64
+        count = max(1, min(4, MOST_ON_A_GRID // len(model.labels))) if model.labels else 64
         steps += [
             ("generate", str(run), "--count", str(count), "--grid", "--out", f"{run.name}.png"),
             ("generate", str(run), "--count", "8", "--interpolate", "--out", f"{run.name}.gif"),

@@ -45,7 +45,7 @@ def translate(
             enlarged again [default: that of the training where only colour is added, else the image's own]
         tile: pixels a side, at most, of the tiles that an image goes through in; smaller ones take less memory
             [default: 768 where an image has more than a million pixels, fewer where memory is short]
-        smooth: against flicker in films: how much of each frame is that before it, moved along; 0 to below 1
+        smooth: against flicker in videos: how much of each frame is that before it, moved along; 0 to below 1
         overwrite: replace what is there
         device: auto takes the best there is
     """

@@ -40,7 +40,7 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def cores() -> int:
-    """How many processor cores this process may use: fewer than there are, where several processes share them."""
+    """How many CPU cores this process may use: fewer than there are, where several processes share them."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota())) // distributed.on_this_machine())
 
@@ -93,7 +93,7 @@ def choose_precision(device: torch.device, name: str = "auto") -> Precision:
     """The number format of products and convolutions; weights, losses and optimisers stay in fp32.
 
     `auto` asks the hardware rather than a list of names: on the CPU it times one matrix product in both
-    formats (a few milliseconds), for bf16 is several times slower than fp32 where the processor lacks it.
+    formats (a few milliseconds), for bf16 is several times slower than fp32 where the CPU lacks it.
     """
     if name in ("fp32", "bf16"):
         return cast(Precision, name)
@@ -113,7 +113,7 @@ def _product_seconds(dtype: torch.dtype) -> float:
 
 
 def multiplies_in_tiles() -> bool:
-    """Whether this processor has AMX: units that multiply matrices in bf16, and little else."""
+    """Whether this CPU has AMX: units that multiply matrices in bf16, and little else."""
     has = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(has and has())
 

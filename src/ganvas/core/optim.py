@@ -100,7 +100,7 @@ def _laid_out(held: Mapping[str, Any], weight: Tensor, of: set[str]) -> dict[str
 
 
 def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
-    """Set the step size of each to `factor` times the one it began with."""
+    """Set the learning rate of each to `factor` times the one it began with."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             rate = group.setdefault("initial_lr", float(group["lr"])) * factor

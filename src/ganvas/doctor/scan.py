@@ -55,7 +55,7 @@ class Look:
         blank: whether all of it is of one colour.
         turned: whether EXIF tells to turn it.
         profile: the name of its colour profile, where that is not sRGB.
-        frames: more than 1 for a film or several pages.
+        frames: more than 1 for a video or several pages.
         digest: of the pixels as a person sees them.
         bits: (64,) bool, the difference hash: whether it grows brighter from left to right, in 8x8 places.
         thumbnail: (3, 16, 16) uint8.

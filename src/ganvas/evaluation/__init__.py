@@ -12,12 +12,12 @@ from ganvas.evaluation.results import NUMBERS, TABLE, TIMES, Evaluation, in_word
 from ganvas.evaluation.statistics import (
     MEASURES,
     Difference,
+    Grid,
     ImageMeasure,
     Judged,
     Mean,
     Measure,
     Score,
-    Sheet,
     Shown,
 )
 from ganvas.evaluation.style import Style, evaluate_style
@@ -33,12 +33,12 @@ __all__ = [
     "TIMES",
     "Difference",
     "Evaluation",
+    "Grid",
     "ImageMeasure",
     "Judged",
     "Mean",
     "Measure",
     "Score",
-    "Sheet",
     "Shown",
     "Style",
     "evaluate_drawn",

@@ -22,7 +22,7 @@ from ganvas.evaluation.patches import SWD, Sliced, patch_scores
 from ganvas.evaluation.perceptual import seen_by
 from ganvas.evaluation.protocol import formulas
 from ganvas.evaluation.results import Evaluation
-from ganvas.evaluation.statistics import TRAINING, Mean, Measure, Score, Sheet
+from ganvas.evaluation.statistics import TRAINING, Grid, Mean, Measure, Score
 from ganvas.imaging import images
 from ganvas.inference.generate import draw
 from ganvas.methods._base import Method
@@ -34,7 +34,7 @@ _BYTES_AT_ONCE = 2**27
 MOST = 10_000  # reference images, unless more are drawn; the distances of all to all fit no memory
 NEIGHBOURS_SOUGHT = 1000  # drawn images whose nearest training image is looked for
 NEIGHBOURS_SHOWN = 8
-SHOWN = 100  # drawn images on the sheet
+SHOWN = 100  # drawn images on the grid
 NEIGHBOUR_SIDE = 32  # pixels at which images are compared one by one
 
 
@@ -79,7 +79,7 @@ def evaluate_drawn(
     known, of_floor = _floor(training, models, source, count)
     learned = Patches(min(count, len(known)), use=referred) if known else None
     floor = _look(known, min(count, len(known)), features, track, learned) if known else None
-    scores, classes, sheets, milliseconds = dict[str, _Row](), {}, {}, {}
+    scores, classes, grids, milliseconds = dict[str, _Row](), {}, {}, {}
     within = all(_tells_classes(features, model, real, source) for model in models.values())
     seen, closeness = dict[str, Tensor](), dict[str, Mean]()
     for name, model in models.items():
@@ -98,11 +98,11 @@ def evaluate_drawn(
         if counted := _count_classes(features, fake):
             classes[name] = counted
         suffix = f"-{name}" if len(models) > 1 else ""
-        sheets[f"samples{suffix}"] = Sheet(drawn[:SHOWN], across=10)
+        grids[f"samples{suffix}"] = Grid(drawn[:SHOWN], across=10)
         if name in training:
             near, neighbours = _memorised(drawn, source, training[name], track)
             closeness |= {name: near} if near else {}
-            sheets[f"nearest{suffix}"] = Sheet(neighbours, across=NEIGHBOURS_SHOWN, side=96)
+            grids[f"nearest{suffix}"] = Grid(neighbours, across=NEIGHBOURS_SHOWN, side=96)
     answers = seen | ({TRAINING: floor.features} if floor else {})
     if learned and min(wanted.n, learned.n) == min(one.n for one in apart.values()):  # of fewer it would be larger
         apart[TRAINING] = Sliced.between(wanted, learned)
@@ -119,7 +119,7 @@ def evaluate_drawn(
         baselines={TRAINING: "images that the models learned from: as good as can be"} if floor else {},
         protocol=_protocol(models, source, features, count=count, referred=referred, floor=of_floor),
         scores=found,
-        sheets=sheets,
+        grids=grids,
         classes=classes,
         milliseconds=milliseconds,
         device=str(device_of(next(iter(models.values())).method)),
@@ -374,7 +374,7 @@ def _memorised(
 
 def _small(whole: Tensor) -> Tensor:
     """Images as they are kept and shown: a thousand of 1024 pixels would take three gigabytes."""
-    return images.resize(whole, min(images.ON_A_SHEET, whole.shape[-1]))
+    return images.resize(whole, min(images.ON_A_GRID, whole.shape[-1]))
 
 
 def _flat(whole: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ganvas.evaluation.statistics import Judged
 from ganvas.imaging.images import to_bytes, to_signed
 from ganvas.methods._base import Generates, Method, Restyles, Translates
 
-_PIXELS_AT_ONCE = 2**20  # a million keep a processor busy
+_PIXELS_AT_ONCE = 2**20  # a million keep a CPU busy
 _NAMED = 5  # files in a message
 
 KINDS = {1: "grey", 2: "the colours of Lab", 3: "colour"}

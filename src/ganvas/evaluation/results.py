@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor, get_num_threads
 
 from ganvas.core.atomic_io import make_folder, write_whole
-from ganvas.evaluation.statistics import Judged, Score, Sheet, Shown
+from ganvas.evaluation.statistics import Grid, Judged, Score, Shown
 from ganvas.imaging import images
 
 NUMBERS, TABLE, TIMES, IMAGES = "metrics.json", "metrics.csv", "timing.json", "images"
@@ -39,7 +39,7 @@ class Evaluation:
         values: image by image, (N,) each, by answer and measure: `pix2pix SSIM`, `input SSIM`.
         numbers: which images these are; `names` those of their files, as far as they have any.
         shown: images to look at with the answers to them.
-        sheets: further images to look at, by name.
+        grids: further images to look at, by name.
         checkerboards: by answer, what stands out by period in pixels.
         classes: by model that draws, how many images were judged to be of each class.
         milliseconds: by model, what an image took in the network; not part of the numbers, for it is another each
@@ -58,7 +58,7 @@ class Evaluation:
     numbers: Sequence[int] = ()
     names: Sequence[str] = ()
     shown: Sequence[Shown] = ()
-    sheets: Mapping[str, Sheet] = field(default_factory=dict)
+    grids: Mapping[str, Grid] = field(default_factory=dict)
     checkerboards: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     milliseconds: Mapping[str, float] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Evaluation:
                 for one in self.shown
             ],
             "columns": list(self.shown[0].images) if self.shown else [],
-            "sheets": _sheets(self.sheets),
+            "grids": _grids(self.grids),
             "checkerboards": {
                 answer: {str(period): value for period, value in periods.items()}
                 for answer, periods in self.checkerboards.items()
@@ -123,10 +123,10 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
         paths["times"] = folder / TIMES
         times = {"device": found.device, "threads": get_num_threads(), "milliseconds": dict(found.milliseconds)}
         write_whole(paths["times"], json.dumps(times, indent=1).encode())
-    sheets = _sheets(found.sheets)
-    for name, sheet in found.sheets.items():
-        paths[name] = folder / sheets[name]
-        images.write(paths[name], sheet.drawn())
+    grids = _grids(found.grids)
+    for name, grid in found.grids.items():
+        paths[name] = folder / grids[name]
+        images.write(paths[name], grid.drawn())
     for old in (folder / IMAGES).glob("[0-9]*-*.png"):
         old.unlink()
     if found.shown:
@@ -147,8 +147,8 @@ def _files(one: Shown) -> dict[str, str]:
     }
 
 
-def _sheets(names: Iterable[str]) -> dict[str, str]:
-    """Where each sheet goes; numbered where its name holds the name of a model that no file could have."""
+def _grids(names: Iterable[str]) -> dict[str, str]:
+    """Where each grid goes; numbered where its name holds the name of a model that no file could have."""
     return {
         name: f"{name}.png" if name == _plain(name) else f"{_plain(name)}-{place}.png"
         for place, name in enumerate(names)

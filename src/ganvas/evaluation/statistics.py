@@ -83,7 +83,7 @@ IDENTITY = replace(
 )
 CHECKERBOARD = Measure(
     name="checkerboard", better="about 1 or less", digits=".3g",
-    meaning="what doublings left in the images, at the period of 2, 4 or 8 pixels where it stands out most",
+    meaning="what upsamplings left in the images, at the period of 2, 4 or 8 pixels where it stands out most",
 )  # fmt: skip
 
 
@@ -265,7 +265,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Grid:
     """Images side by side.
 
     Attributes:

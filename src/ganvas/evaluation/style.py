@@ -24,7 +24,7 @@ from ganvas.evaluation.perceptual import vgg_measure
 from ganvas.evaluation.protocol import formulas, protocol_of
 from ganvas.evaluation.results import Evaluation
 from ganvas.evaluation.selection import bands, choose, evenly
-from ganvas.evaluation.statistics import INPUT, PAINTING, ImageMeasure, Sheet, Shown
+from ganvas.evaluation.statistics import INPUT, PAINTING, Grid, ImageMeasure, Shown
 from ganvas.evaluation.translation import Spectra, alike
 from ganvas.imaging.images import in_channels, scaled, to_signed
 from ganvas.inference.translate import Translator
@@ -133,7 +133,7 @@ def evaluate_style(
             Shown(measured[row], names[row], tuple(why), painting.looked_at(measured[row]))
             for row, why in sorted(chosen.items())
         ],
-        sheets={"sheet": painting.sheet()},
+        grids={"grid": painting.grid()},
         checkerboards=spectra.periods(),
         milliseconds=milliseconds,
         device=painting.device,
@@ -197,11 +197,11 @@ class _Painting:
         shown = self.answers([number])[0] | {PAINTING: self.look(number % len(self.styles))[2][None]}
         return {answer: made[0] for answer, made in zip(shown, alike(*shown.values()), strict=True)}
 
-    def sheet(self) -> Sheet:
+    def grid(self) -> Grid:
         """Photograph, results and painting under each other, of photographs evenly taken."""
         across = samples.columns(self.photographs.spec.size)
         rows = evenly(len(self.photographs), 2 * across)
-        return Sheet(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
+        return Grid(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 
 
 def _mean(of_each: Sequence[Sequence[Tensor]]) -> list[Tensor]:
@@ -218,7 +218,7 @@ def _told(method: Method, paintings: Sequence[Tensor]) -> Tensor:
 
 
 def _square(painting: Tensor, size: int) -> Tensor:
-    """The largest centred square of (1, C, H, W), scaled, for the sheet."""
+    """The largest centred square of (1, C, H, W), scaled, for the grid."""
     height, width = painting.shape[-2:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

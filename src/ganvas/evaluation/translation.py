@@ -25,10 +25,10 @@ from ganvas.evaluation.statistics import (
     MEAN_IMAGE,
     MEASURES,
     TARGET,
+    Grid,
     ImageMeasure,
     Mean,
     Score,
-    Sheet,
     Shown,
 )
 from ganvas.inference.translate import Translator
@@ -132,7 +132,7 @@ def evaluate_pairs(
             Shown(measured[row], names[row], tuple(why), asking.looked_at(measured[row]))
             for row, why in sorted(chosen.items())
         ],
-        sheets={"sheet": asking.sheet()},
+        grids={"grid": asking.grid()},
         checkerboards=spectra.periods(),
         milliseconds=milliseconds,
         device=asking.device,
@@ -216,11 +216,11 @@ class _Asking:
         """All answers to one image, uint8 (C, H, W)."""
         return {answer: made[0] for answer, made in self.answers([number])[0].items()}
 
-    def sheet(self) -> Sheet:
+    def grid(self) -> Grid:
         """Input, answers and target under each other, of images evenly taken."""
         across = samples.columns(self.source.spec.size)
         rows = evenly(len(self.source), 2 * across)
-        return Sheet(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
+        return Grid(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 
     def milliseconds(self) -> dict[str, float]:
         """By model, what an image took in the network."""

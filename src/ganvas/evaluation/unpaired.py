@@ -18,7 +18,7 @@ from ganvas.evaluation.perceptual import seen_by
 from ganvas.evaluation.protocol import formulas, protocol_of, sets_of
 from ganvas.evaluation.results import Evaluation
 from ganvas.evaluation.selection import bands, choose, evenly
-from ganvas.evaluation.statistics import CYCLE, IDENTITY, INPUT, TARGET, ImageMeasure, Score, Sheet, Shown
+from ganvas.evaluation.statistics import CYCLE, IDENTITY, INPUT, TARGET, Grid, ImageMeasure, Score, Shown
 from ganvas.evaluation.translation import Direction, Spectra, alike
 from ganvas.inference.translate import Translator
 from ganvas.metrics.features import Features
@@ -91,7 +91,7 @@ def evaluate_unpaired(
         numbers=there.measured if len(there.measured) >= len(back.measured) else back.measured,
         names=_both(there, back),
         shown=[*there.shown(), *back.shown()],
-        sheets={"sheet": Sheet(torch.cat([there.sheet(), back.sheet()]), samples.columns(source.spec.size))},
+        grids={"grid": Grid(torch.cat([there.grid(), back.grid()]), samples.columns(source.spec.size))},
         checkerboards={
             f"{answer} {direction}": periods
             for direction, way in ways.items()
@@ -226,7 +226,7 @@ class _Way:
             for row, why in sorted(chosen.items())
         ]  # fmt: skip
 
-    def sheet(self) -> Tensor:
+    def grid(self) -> Tensor:
         """Image, what was made of it and what came back, under each other; uint8 (N, C, H, W)."""
         across = samples.columns(self.side.spec.size)
         rows: Sequence[int] = evenly(len(self.side), across)

@@ -27,7 +27,7 @@ _FORMATS = {  # Pillow's names of them; to ask Pillow would make it load all of 
 EXTENSIONS = frozenset(_FORMATS)
 MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not an image
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
-ON_A_SHEET = 256  # pixels a side of an image at most: sixteen of 1024 fit no screen, and as a film no memory
+ON_A_GRID = 256  # pixels a side of an image at most: sixteen of 1024 fit no screen, and as a video no memory
 
 _RESIZED = 2**26  # numbers that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
 _WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
@@ -156,7 +156,7 @@ class DecodedImage:
 
 
 def read(path: Path) -> DecodedImage:
-    """An image as it is: all of it, at its own size, of a film the first frame.
+    """An image as it is: all of it, at its own size, of a video the first frame.
 
     Of 16 bits a channel the upper 8 are kept, and of several pages the first.
 
@@ -319,11 +319,11 @@ def grid(images: Tensor, *, columns: int, gap: int = 2) -> Tensor:
     """Lay uint8 images (N, C, H, W) out in rows of `columns`, on white, as one image (C, H', W')."""
     n, c, h, w = images.shape
     rows = -(-n // columns)
-    sheet = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8)
+    grid = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 255, dtype=torch.uint8)
     for i, image in enumerate(images):
         y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
-        sheet[:, y : y + h, x : x + w] = image
-    return sheet
+        grid[:, y : y + h, x : x + w] = image
+    return grid
 
 
 def enlarge(images: Tensor, *, side: int = 64) -> Tensor:
@@ -333,8 +333,8 @@ def enlarge(images: Tensor, *, side: int = 64) -> Tensor:
 
 
 def fitted(images: Tensor, *, side: int = 64) -> Tensor:
-    """Square images (N, C, H, H) as they go on a sheet: small ones enlarged, those above `ON_A_SHEET` reduced."""
-    return enlarge(resize(images, min(ON_A_SHEET, images.shape[-1])), side=side)
+    """Square images (N, C, H, H) as they go on a grid: small ones enlarged, those above `ON_A_GRID` reduced."""
+    return enlarge(resize(images, min(ON_A_GRID, images.shape[-1])), side=side)
 
 
 def format_of(path: Path) -> str:
@@ -379,7 +379,7 @@ def keeps_alpha(path: Path) -> bool:
     return format_of(path) not in _WITHOUT_ALPHA
 
 
-def write_film(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold: int = 1) -> None:
+def write_gif(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold: int = 1) -> None:
     """Write uint8 images (C, H, W) as an endless GIF; the last one stays `hold` times as long.
 
     Raises:

@@ -36,7 +36,7 @@ def to_srgb(lab: Tensor) -> Tensor:
     luminance, colour = lab[..., :1, :, :].clamp(0, 100), lab[..., 1:, :, :]
     light = _to_light(luminance, colour)  # linear
     outside = ~_is_shown(light)
-    if outside.any():  # halving the interval, on these pixels only
+    if outside.any():  # downsampling the interval, on these pixels only
         chosen = luminance.movedim(-3, -1)[outside], colour.movedim(-3, -1)[outside]  # (K, 1), (K, 2)
         dim, vivid = (values.T[:, :, None] for values in chosen)  # (1, K, 1), (2, K, 1): images one pixel wide
         low, high = torch.zeros_like(dim), torch.ones_like(dim)

@@ -1,4 +1,4 @@
-"""Films, frame by frame: animated GIF, WebP and PNG as Pillow knows them, videos as PyAV does (extra `video`)."""
+"""Videos, frame by frame: animated GIF, WebP and PNG as Pillow knows them, videos as PyAV does (extra `video`)."""
 
 import contextlib
 import importlib
@@ -29,7 +29,7 @@ _VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"})  
 _BT709 = 1  # FFmpeg's number of the matrix, the primaries and the curve of high definition
 
 
-def is_film(path: Path) -> bool:
+def is_video(path: Path) -> bool:
     """Whether a file holds several frames: a video by its ending, an animation by its header.
 
     Raises:
@@ -43,8 +43,8 @@ def is_film(path: Path) -> bool:
         return bool(getattr(image, "is_animated", False))
 
 
-def change_film(path: Path, place: Path, change: Change, *, smooth: float = 0.0) -> tuple[str, ...]:
-    """Write to `place`, whole or not at all, what `change` makes of each frame of a film.
+def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0) -> tuple[str, ...]:
+    """Write to `place`, whole or not at all, what `change` makes of each frame of a video.
 
     Args:
         path: an animation or a video.
@@ -53,10 +53,10 @@ def change_film(path: Path, place: Path, change: Change, *, smooth: float = 0.0)
         smooth: how much of each frame is that before it, moved along; 0 to below 1, 0 for none.
 
     Returns:
-        What to know about the result, in sentences that are the same for every film.
+        What to know about the result, in sentences that are the same for every video.
 
     Raises:
-        DataError: if the film cannot be read, for want of a package too, or `place` cannot hold the result.
+        DataError: if the video cannot be read, for want of a package too, or `place` cannot hold the result.
         UsageError: if `place` has an ending that cannot be written.
         SaveError: if it cannot be written.
     """
@@ -89,24 +89,24 @@ def _change_animation(path: Path, place: Path, change: Change) -> None:
 
 def _times(path: Path) -> tuple[list[int], int | None]:
     """For how many milliseconds each frame stays, and how often all are shown, where the file says."""
-    with images.opened(path) as film:
+    with images.opened(path) as video:
         durations = []
-        for number in range(_count(film)):
-            film.seek(number)
-            film.load()  # WebP says only then
-            durations.append(round(film.info.get("duration", 0)))
-        return durations, film.info.get("loop")
+        for number in range(_count(video)):
+            video.seek(number)
+            video.load()  # WebP says only then
+            durations.append(round(video.info.get("duration", 0)))
+        return durations, video.info.get("loop")
 
 
 def _frames(path: Path) -> Iterator[DecodedImage]:
-    with images.opened(path) as film:
-        for number in range(_count(film)):
-            film.seek(number)
-            yield images.image_of(film)
+    with images.opened(path) as video:
+        for number in range(_count(video)):
+            video.seek(number)
+            yield images.image_of(video)
 
 
-def _count(film: Image.Image) -> int:
-    return int(getattr(film, "n_frames", 1))
+def _count(video: Image.Image) -> int:
+    return int(getattr(video, "n_frames", 1))
 
 
 # --- videos ---------------------------------------------------------------------------------------------------------

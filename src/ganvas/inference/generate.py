@@ -18,7 +18,7 @@ from ganvas.errors import ModelError
 from ganvas.imaging.images import to_bytes, to_signed, write
 from ganvas.methods._base import Encodes, Generates, Method
 
-_PIXELS_AT_ONCE = 2**20  # a million keep a processor busy; twice as many only take memory
+_PIXELS_AT_ONCE = 2**20  # a million keep a CPU busy; twice as many only take memory
 
 
 def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) -> Iterator[Tensor]:

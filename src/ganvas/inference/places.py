@@ -7,7 +7,7 @@ from typing import Literal
 
 from ganvas.errors import DataError, UsageError
 from ganvas.imaging.images import EXTENSIONS
-from ganvas.imaging.video import ANIMATIONS, VIDEOS, is_film
+from ganvas.imaging.video import ANIMATIONS, VIDEOS, is_video
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
 
@@ -50,7 +50,7 @@ def gives_a_video(places: Mapping[Path, Path]) -> bool:
 
     def has_frames(file: Path) -> bool:
         try:
-            return is_film(file)
+            return is_video(file)
         except DataError:  # which is told when its turn comes
             return False
 

@@ -253,7 +253,7 @@ class Translator:
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Whether there was no memory; on the processor, and on Apple's chips, torch says so in words only."""
+    """Whether there was no memory; on the CPU, and on Apple's chips, torch says so in words only."""
     words = ("DefaultCPUAllocator", "out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)
 
@@ -341,7 +341,7 @@ def translate_files(translator: Translator, places: Mapping[Path, Path], *, smoo
     Args:
         translator: what to do to each image.
         places: for each file where the result goes; the ending says in which format. Folders are there already.
-        smooth: how much of the frame before goes into each frame of a film, 0 to 1.
+        smooth: how much of the frame before goes into each frame of a video, 0 to 1.
 
     Raises:
         GanvasError: if nothing can be written any more.
@@ -368,7 +368,7 @@ def _made(
                 if isinstance(found, DecodedImage):
                     made.append((replace(done, notes=_notes(translator, found, places[file])), result))
                 else:
-                    notes = _translate_film(translator, file, places[file], smooth=smooth)
+                    notes = _translate_video(translator, file, places[file], smooth=smooth)
                     made.append((replace(done, notes=notes), None))
             except DataError as error:
                 problem = str(error) if str(file) in str(error) else f"{file}: {error}"
@@ -397,9 +397,9 @@ def _groups(
 
 
 def _read(file: Path) -> DecodedImage | DataError | None:
-    """The image; None for a film, which is read frame by frame; the error of what is neither."""
+    """The image; None for a video, which is read frame by frame; the error of what is neither."""
     try:
-        return None if video.is_film(file) else images.read(file)
+        return None if video.is_video(file) else images.read(file)
     except DataError as error:
         return error
 
@@ -427,13 +427,13 @@ def _notes(translator: Translator, image: DecodedImage, place: Path) -> tuple[st
     return tuple(notes)
 
 
-def _translate_film(translator: Translator, file: Path, place: Path, *, smooth: float) -> tuple[str, ...]:
-    """Write the film translated frame by frame; returns what to know about it."""
+def _translate_video(translator: Translator, file: Path, place: Path, *, smooth: float) -> tuple[str, ...]:
+    """Write the video translated frame by frame; returns what to know about it."""
     notes: set[str] = set()
 
     def change(frame: DecodedImage) -> DecodedImage:
         notes.update(_notes(translator, frame, place))
         return translator(frame)
 
-    notes.update(video.change_film(file, place, change, smooth=smooth))
+    notes.update(video.change_video(file, place, change, smooth=smooth))
     return tuple(sorted(notes))

@@ -33,7 +33,7 @@ class BaseConfig:
         settings.check(self)
 
     def rate_at(self, spent: float) -> float:
-        """The share of the step size to take when the share `spent` of the training, 0 to 1, is over."""
+        """The share of the learning rate to take when the share `spent` of the training, 0 to 1, is over."""
         return 1.0
 
     @property
@@ -55,7 +55,7 @@ class ScaledConfig(BaseConfig):
     """The settings of methods whose networks scale with the image (where their `layers` are `scaled`)."""
 
     width: int = setting(
-        32, "channels at half the image's size, twice as many at each halving (`scaled` only)", low=4, high=1024
+        32, "channels at half the image's size, twice as many at each downsampling (`scaled` only)", low=4, high=1024
     )
     max_width: int = setting(512, "channels at most (`scaled` only)", low=4, high=4096)
     hidden: int = setting(
@@ -72,9 +72,9 @@ class ScaledConfig(BaseConfig):
 class AdamConfig(BaseConfig):
     """The settings of methods that learn by Adam and keep an average of what they learn."""
 
-    learning_rate: float = setting(1e-3, "Adam's step size, for all networks", low=0, high=1)
-    beta1: float = setting(0.5, "Adam's memory of the gradient", low=0, high=0.9999)
-    beta2: float = setting(0.99, "Adam's memory of the squared gradient", low=0, high=0.999999)
+    learning_rate: float = setting(1e-3, "Adam's learning rate, for all networks", low=0, high=1)
+    beta1: float = setting(0.5, "Adam's decay rate of the first moment", low=0, high=0.9999)
+    beta2: float = setting(0.99, "Adam's decay rate of the second moment", low=0, high=0.999999)
     epsilon: float = setting(1e-8, "Adam's epsilon, which bounds its steps; 1e-7 in Keras", low=1e-12, high=1)
     ema: float = setting(
         0.999, "decay of the averaged generator, which is used after training; 0 uses the last one", low=0, high=0.99999
@@ -105,10 +105,13 @@ class TwoPlayerConfig(AdversarialConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DecayingConfig(AdamConfig):
-    """The settings of methods whose step size falls to zero at the end."""
+    """The settings of methods whose learning rate falls to zero at the end."""
 
     decay: float = setting(
-        0.5, "share of the training over whose end the step size falls to zero along a line; 0 keeps it", low=0, high=1
+        0.5,
+        "share of the training over whose end the learning rate falls to zero along a line; 0 keeps it",
+        low=0,
+        high=1,
     )
 
     def rate_at(self, spent: float) -> float:

@@ -35,7 +35,7 @@ class AutoencoderConfig(_base.TranslationConfig):
         "scaled", "the networks: ours, to an 8x8 map at every size, or those of a textbook"
     )
     width: int = setting(
-        64, "channels after the first halving, doubled at each up to eight times (`scaled` only)", low=1, high=1024
+        64, "channels after the first downsampling, doubled at each up to eight times (`scaled` only)", low=1, high=1024
     )
     norm: Norm = setting(
         "group",

@@ -36,10 +36,10 @@ class CycleganConfig(_base.TranslationConfig):
     learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 4e-4)
     beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     generator: Literal["resnet", "unet"] = setting(
-        "resnet", "few halvings and residual blocks, which keep what is where it is; or a U-Net"
+        "resnet", "few downsamplings and residual blocks, which keep what is where it is; or a U-Net"
     )
     width: int = setting(
-        32, "channels of the generators at full size; of a U-Net after its first halving", low=1, high=512
+        32, "channels of the generators at full size; of a U-Net after its first downsampling", low=1, high=512
     )
     blocks: int = setting(
         0, "residual blocks; 0 takes 9 from 256 pixels on and 6 below (`resnet` only)", low=0, high=64

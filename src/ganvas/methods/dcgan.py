@@ -74,7 +74,7 @@ class Dcgan(_base.NoiseToImage):
             self.generator = scaled_generator(config.latent, spec, **config.scale)
             self.discriminator = scaled_discriminator(spec, **config.scale)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
-        self.to(memory_format=torch.channels_last)  # the layout in which the processor's convolutions work
+        self.to(memory_format=torch.channels_last)  # the layout in which the CPU's convolutions work
         self.optimizers = _base.optimizers_of(
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )

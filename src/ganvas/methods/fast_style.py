@@ -27,7 +27,7 @@ CONTENT = "relu3_1"  # where it still matters what is where, and no longer which
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # from colours and strokes to their arrangement
 
 SHIFT = 8  # pixels at most by which a frame is moved to see whether its image moves along
-GRAIN = 0.03  # deviation of the noise of a film, in -1..1
+GRAIN = 0.03  # deviation of the noise of a video, in -1..1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class FastStyleConfig(_base.TranslationConfig):
     strokes: float = setting(8.0, "weight of the style: what goes together in the painting", low=0)
     variation: float = setting(0.5, "weight of the total variation, against specks", low=0)
     temporal: float = setting(
-        0.0, "weight of moving along with a photograph that moves, so that films do not flicker; try 10", low=0
+        0.0, "weight of moving along with a photograph that moves, so that videos do not flicker; try 10", low=0
     )
     painting_size: int = setting(
         256,

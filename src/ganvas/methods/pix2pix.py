@@ -28,7 +28,7 @@ from ganvas.nets.translators import Norm, Patch, ResNet, UNet, lay_out, patch_di
 from ganvas.nets.vgg import VGG19
 
 PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1")  # of VGG-19: contrast, edges, textures
-SMALLEST_MAP = 4  # pixels: where the default generator stops halving
+SMALLEST_MAP = 4  # pixels: where the default generator stops downsampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,13 @@ class Pix2pixConfig(_base.TranslationConfig):
     learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 2e-4)
     beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     generator: Literal["unet", "encoder_decoder", "resnet"] = setting(
-        "unet", "with connections from each halving to its doubling, without them, or a few halvings and many blocks"
+        "unet",
+        "a U-Net; the same without skip connections; or residual blocks between few downsamplings",
     )
-    width: int = setting(32, "channels of the generator after its first halving", low=1, high=1024)
+    width: int = setting(32, "channels of the generator after its first downsampling", low=1, high=1024)
     levels: int = setting(
         0,
-        "halvings in the generator, down to a pixel at most; 0 stops at a map of 4x4 (no `resnet`)",
+        "downsamplings in the generator, down to a pixel at most; 0 stops at a map of 4x4 (no `resnet`)",
         low=0,
         high=10,
     )

@@ -67,7 +67,7 @@ def multi_scale_similarity(made: Tensor, wanted: Tensor) -> Tensor:
 def _by_plane(score: Callable[[Plane, Plane], float], made: Tensor, wanted: Tensor, *, smallest: int) -> Tensor:
     """The mean score of the channels of each uint8 image (N, C, H, W): (N,) float64.
 
-    Channel by channel, for what is computed of one stays near the processor; in float64, for a variance is what is
+    Channel by channel, for what is computed of one stays near the CPU; in float64, for a variance is what is
     left of two large numbers: float32 has SSIM wrong by up to 1e-5.
     """
     n, channels, height, width = made.shape

@@ -52,7 +52,7 @@ def style_distance(vgg: VGG19, made: Tensor, wanted: list[Tensor]) -> Tensor:
 
 
 def _doubles(matrices: list[Tensor]) -> Iterator[Tensor]:
-    """In float64, on the processor: not every device has it."""
+    """In float64, on the CPU: not every device has it."""
     return (matrix.cpu().double() for matrix in matrices)
 
 

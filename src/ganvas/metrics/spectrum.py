@@ -1,12 +1,12 @@
-"""What doublings left in images: patterns that repeat every few pixels, found in their mean power spectrum."""
+"""What upsamplings left in images: patterns that repeat every few pixels, found in their mean power spectrum."""
 
 import torch
 from torch import Tensor
 
-STRIDES = (2, 4, 8)  # pixels: what one, two and three doublings leave
+STRIDES = (2, 4, 8)  # pixels: what one, two and three upsamplings leave
 COARSEST = STRIDES[-1]
 MOST_WINDOW = 64  # pixels; more would tell periods finer, and plain areas from others less
-WINDOWS_AT_ONCE = 64  # more leave the processor's own memory
+WINDOWS_AT_ONCE = 64  # more leave the CPU's own memory
 NEAREST = 3  # steps of frequency up to which neighbours are taken
 
 
@@ -41,7 +41,7 @@ def power_spectrum(images: Tensor) -> Tensor:
 def checkerboard(spectrum: Tensor) -> dict[int, float]:
     """How far a power spectrum stands out at the frequencies of strides, by their period in pixels; 1 is not at all.
 
-    Layers that double a map leave patterns that repeat every 2 pixels, or every 4 or 8 where more doublings follow
+    Layers that double a map leave patterns that repeat every 2 pixels, or every 4 or 8 where more upsamplings follow
     (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). Of each frequency that repeats with a period,
     and with no shorter one, the power is divided by the medians of its neighbours in its row and in its column, and
     the smaller quotient taken: edges raise a whole row or column, a pattern a single point. These are averaged.

@@ -18,15 +18,15 @@ from ganvas.nets.cpu_ops import Conv2d, ConvTranspose2d, Dropout, Flatten, Unfla
 
 def _widths(size: int, width: int, max_width: int) -> list[int]:
     """Channels from the smallest map (7x7 for 28 pixels, else 4x4) to half the image's size."""
-    halvings = {28: 2}.get(size, size.bit_length() - 3)
-    return [min(max_width, width << i) for i in reversed(range(halvings))]
+    downsamplings = {28: 2}.get(size, size.bit_length() - 3)
+    return [min(max_width, width << i) for i in reversed(range(downsamplings))]
 
 
 def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hidden: int) -> nn.Sequential:
-    """Numbers (N, inputs), two dense layers, then a transposed convolution for each doubling, to (N, C, H, W) in -1..1.
+    """Noise (N, inputs), two dense layers, then a transposed convolution per upsampling, to (N, C, H, W) in -1..1.
 
     Against DCGAN's advice there is a dense hidden layer: it decides what to draw before the convolutions draw
-    it, and on a processor it costs little.
+    it, and on a CPU it costs little.
     """
     widths = _widths(spec.size, width, max_width)
     start = spec.size >> len(widths)
@@ -45,7 +45,7 @@ def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hid
 
 
 def scaled_discriminator(spec: Spec, *, width: int, max_width: int, hidden: int, outputs: int = 1) -> nn.Sequential:
-    """A strided convolution for each halving, then two dense layers; (N, C, H, W) to logits (N, outputs)."""
+    """A strided convolution for each downsampling, then two dense layers; (N, C, H, W) to logits (N, outputs)."""
     widths = [spec.channels, *reversed(_widths(spec.size, width, max_width))]
     end = spec.size >> (len(widths) - 1)
     layers: list[nn.Module] = []

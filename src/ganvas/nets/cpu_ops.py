@@ -1,4 +1,4 @@
-"""Layers that do what torch's do, and on a processor in less time; elsewhere they are torch's."""
+"""Layers that do what torch's do, and on a CPU in less time; elsewhere they are torch's."""
 
 import math
 from typing import Any
@@ -26,7 +26,7 @@ class Conv2d(nn.Conv2d):
     oneDNN lays the kernel out anew before each of its convolutions, and lays out its gradient again after them: of
     512x512 kernels on a map of 4x4 that takes ten times as long as the multiplications. A product takes it as it is.
     Not for dilated or grouped ones. The gradient of a kernel is a product already where maps are small, in bf16 on
-    processors that are quick at these: see `_Convolution`.
+    CPUs that are quick at these: see `_Convolution`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 def few_places(places: int, input: Tensor, kernel: Tensor) -> bool:
-    """Whether maps, unfolded, are smaller than the kernel they meet, on a processor."""
+    """Whether maps, unfolded, are smaller than the kernel they meet, on a CPU."""
     return input.device.type == "cpu" and places < len(kernel)
 
 
@@ -217,7 +217,7 @@ class Unflatten(nn.Unflatten):
 
 
 def _lay_out_gradient(maps: Tensor) -> None:
-    """Have the gradient of channels-last maps laid out as they are, on a processor."""
+    """Have the gradient of channels-last maps laid out as they are, on a CPU."""
     laid_out = maps.dim() == 4 and maps.is_contiguous(memory_format=torch.channels_last)
     if laid_out and maps.requires_grad and maps.device.type == "cpu":
         maps.register_hook(_channels_last)  # type: ignore[no-untyped-call]

@@ -25,7 +25,11 @@ Patch = Literal["pixel", "16", "70", "286"]
 
 GROUP = 16  # channels that share their statistics in a group norm
 LARGE = 2**22  # numbers of a kernel that most often meets maps smaller than itself: 512x512 of 4x4
-STRIDED = {"16": 1, "70": 3, "286": 5}  # halvings in a discriminator, by the side in pixels of what one output sees
+STRIDED = {
+    "16": 1,
+    "70": 3,
+    "286": 5,
+}  # downsamplings in a discriminator, by its receptive field in pixels
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -57,7 +61,7 @@ def norm_of(norm: Norm, channels: int) -> nn.Module:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm that keeps maps in the layout in which the processor's convolutions work.
+    """Instance norm that keeps maps in the layout in which the CPU's convolutions work.
 
     torch's own changes it, and every layer after it then copies. Of one image it is batch norm; so it is called for
     each, at a quarter of the time.
@@ -74,7 +78,7 @@ class InstanceNorm(nn.InstanceNorm2d):
         return made[0] if len(made) == 1 else torch.cat(made)
 
 
-def doubling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bias: bool = True) -> nn.Module:
+def upsampling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bias: bool = True) -> nn.Module:
     """Maps (N, before, H, W) to (N, after, 2 H, 2 W).
 
     `deconv` is a transposed convolution, whose taps overlap unevenly and may leave a checkerboard (Odena et al. 2016,
@@ -109,7 +113,7 @@ def small_weights(network: nn.Module) -> None:
 
 
 def lay_out(network: nn.Module) -> None:
-    """Put weights into the layout in which the processor's convolutions work: channels last.
+    """Put weights into the layout in which the CPU's convolutions work: channels last.
 
     But for transposed convolutions, whose gradients come in the usual one: Adam would copy each of them. And for the
     largest kernels, which are multiplied as they lie.
@@ -124,7 +128,7 @@ def lay_out(network: nn.Module) -> None:
 
 
 class UNet(nn.Module):
-    """Halves the image level by level, and doubles it again; with `skips` each doubling also sees the map it mirrors.
+    """Halves the image level by level, and doubles it again; with `skips` each upsampling also sees the map it mirrors.
 
     Isola et al. 2017, section 3.2.1 and 6.1.1. Without skips it is the paper's plain encoder-decoder.
     """
@@ -147,11 +151,11 @@ class UNet(nn.Module):
 
         Args:
             channels: of the image that goes in; `outputs` of the one that comes out.
-            widths: channels after each halving.
+            widths: channels after each downsampling.
             norm: in every level but the first and last; and not at the bottom, whose map may be a single pixel.
             upsample: how the maps are doubled.
             skips: a U-Net, else an encoder-decoder.
-            dropout: the chance that a value is dropped, in the first three doublings.
+            dropout: the chance that a value is dropped, in the first three upsamplings.
             slope: negative slope of the encoder's activations.
             skip_slope: negative slope where maps of the encoder enter the decoder; 0 is the ReLU that its own maps get.
             norm_at_the_bottom: for networks that do not go down to a pixel.
@@ -169,11 +173,13 @@ class UNet(nn.Module):
         backwards = list(reversed(widths))
         for level, (before, after) in enumerate(pairwise(backwards)):
             inputs = before * 2 if skips and level else before
-            layers = [self._activation(), doubling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
+            layers = [self._activation(), upsampling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
             layers += [Dropout(dropout)] if dropout and level < 3 else []
             self.decoder.append(nn.Sequential(*layers, *([nn.ReLU()] if skip_slope else [])))
         inputs = widths[0] * 2 if skips and len(widths) > 1 else widths[0]
-        self.decoder.append(nn.Sequential(self._activation(), doubling(inputs, outputs, upsample=upsample), nn.Tanh()))
+        self.decoder.append(
+            nn.Sequential(self._activation(), upsampling(inputs, outputs, upsample=upsample), nn.Tanh())
+        )
         small_weights(self)
 
     def _activation(self) -> nn.Module:
@@ -199,7 +205,7 @@ class UNet(nn.Module):
 
 
 def unet_widths(width: int, levels: int) -> list[int]:
-    """Channels after each of `levels` halvings: doubled each time, up to eight times the first."""
+    """Channels after each of `levels` downsamplings: doubled each time, up to eight times the first."""
     return [width * min(8, 2**level) for level in range(levels)]
 
 
@@ -225,7 +231,7 @@ class Residual(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Two halvings, residual blocks, two doublings; 7x7 convolutions at both ends.
+    """Two downsamplings, residual blocks, two upsamplings; 7x7 convolutions at both ends.
 
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", section 7.2.
     """
@@ -243,7 +249,7 @@ class ResNet(nn.Module):
         upsample: Upsample,
         dropout: float = 0.0,
     ):
-        """Make the layers; `width` channels at full size, twice and four times as many after the halvings."""
+        """Make the layers; `width` channels at full size, twice and four times as many after the downsamplings."""
         super().__init__()
         bias = norm == "none"
         layers: list[nn.Module] = [
@@ -254,7 +260,7 @@ class ResNet(nn.Module):
         layers += [Residual(4 * width, norm=norm, dropout=dropout) for _ in range(blocks)]
         for before, after in pairwise([4 * width, 2 * width, width]):
             layers += [
-                doubling(before, after, upsample=upsample, kernel=3, bias=bias), norm_of(norm, after), nn.ReLU()
+                upsampling(before, after, upsample=upsample, kernel=3, bias=bias), norm_of(norm, after), nn.ReLU()
             ]  # fmt: skip
         self.layers = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh())
         small_weights(self)
@@ -285,7 +291,7 @@ def patch_discriminator(
     """Images (N, channels, H, W) to a map of logits (N, 1, H', W'), each for a patch of the image.
 
     Isola et al. 2017, section 6.1.2: 4x4 convolutions; `70` sees 70x70 pixels and makes 30x30 logits of 256x256.
-    Images of a `size` too small for all halvings get as many as leave a map; `pixel` is of 1x1 convolutions.
+    Images of a `size` too small for all downsamplings get as many as leave a map; `pixel` is of 1x1 convolutions.
     """
     bias = norm == "none"
     if patch == "pixel":

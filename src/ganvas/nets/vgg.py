@@ -16,10 +16,10 @@ from ganvas.imaging.images import DecodedImage
 
 Pooling = Literal["max", "average"]
 
-BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each halving
+BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each downsampling
 LAYERS = tuple(f"relu{block}_{i}" for block, n in enumerate(BLOCKS, 1) for i in range(1, n + 1))
 SMALLEST_STYLE = 32  # pixels a side: two numbers of the deepest map; below that nothing goes together
-WIDTH = 64  # channels of the first block, doubled at each halving up to eight times
+WIDTH = 64  # channels of the first block, doubled at each downsampling up to eight times
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of values 0 to 1
 
@@ -126,7 +126,7 @@ class VGG19(nn.Module):
         return seen
 
     def _block(self, x: Tensor, asked: Sequence[str], layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Through the convolutions of a block, with the halving before it; what comes out, and what `layers` see."""
+        """Through the convolutions of a block, after its downsampling; what comes out, and the maps of `layers`."""
         seen = {}
         for layer in asked:
             if layer.endswith("_1") and layer != LAYERS[0]:

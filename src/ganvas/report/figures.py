@@ -27,7 +27,7 @@ STYLE: Any = {  # matplotlib's releases differ in the type of this
 }
 SVG = "http://www.w3.org/2000/svg"
 LINK = "http://www.w3.org/1999/xlink"
-# Colours of the style sheet by name; matplotlib draws each as a colour of its own, which is then replaced by the name.
+# Colours of the style grid by name; matplotlib draws each as a colour of its own, which is then replaced by the name.
 NAMES = ["ink", "quiet", "line", *(f"model-{n}" for n in range(8)), *(f"other-{n}" for n in range(3))]
 STAND_IN = {name: f"#0a0b{number + 16:02x}" for number, name in enumerate(NAMES)}
 
@@ -96,8 +96,8 @@ def curve(score: Score, models: Sequence[Model], colours: Mapping[str, str], *, 
     axes.set_ylim(auto=True)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     steps = {model.name: model.step for model in models}
-    saves = sorted((steps[answer] or 0, value) for answer, value in score.values.items() if answer in steps)
-    known = [(step, value.value, value) for step, value in saves if value.value is not None]
+    checkpoints = sorted((steps[answer] or 0, value) for answer, value in score.values.items() if answer in steps)
+    known = [(step, value.value, value) for step, value in checkpoints if value.value is not None]
     for step, _, value in known:
         if value.low is not None and value.high is not None:
             axes.plot([step, step], [value.low, value.high], color=STAND_IN["model-0"], linewidth=2, alpha=0.35)

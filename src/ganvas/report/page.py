@@ -45,7 +45,7 @@ class Card:
 def report_page(results: Results, *, inside: bool) -> str:
     """The page of a folder of results."""
     shown = {}
-    for file in [*results.sheets.values(), *(file for image in results.images for file in image.files.values())]:
+    for file in [*results.grids.values(), *(file for image in results.images for file in image.files.values())]:
         shown[file] = _shown(results.folder, file, inside=inside)
     named = tables.colours(results.answers, [model.name for model in results.models])
     return _page(

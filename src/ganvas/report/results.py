@@ -109,7 +109,7 @@ class Metrics:
     notes: tuple[str, ...] = ()
     images: tuple[DecodedImage, ...] = ()
     columns: tuple[str, ...] = ()
-    sheets: Mapping[str, str] = field(default_factory=dict)
+    grids: Mapping[str, str] = field(default_factory=dict)
     checkerboards: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -169,7 +169,7 @@ def read_results(folder: Path) -> Results:
         )
     for score in results.scores:
         check_digits(score.digits, path)
-    for file in [*results.sheets.values(), *(file for image in results.images for file in image.files.values())]:
+    for file in [*results.grids.values(), *(file for image in results.images for file in image.files.values())]:
         image_path(folder, file)
     return results
 

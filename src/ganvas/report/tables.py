@@ -56,7 +56,7 @@ class Table:
 
 
 def colours(answers: Sequence[str], models: Sequence[str]) -> dict[str, str]:
-    """The style sheet's name of each answer's colour: models have colours, all else greys."""
+    """The style grid's name of each answer's colour: models have colours, all else greys."""
     others = [answer for answer in answers if answer not in models]
     named = {name: f"model-{number % COLOURS}" for number, name in enumerate(models)}
     return named | {name: f"other-{number % GREYS}" for number, name in enumerate(others)}

@@ -142,7 +142,7 @@ def state_of(run: Run) -> State:
     Raises:
         ModelError: if that is not a run, or damaged.
     """
-    facts, kept = checkpoint.read_run(run.folder), checkpoint.saves(run.folder)
+    facts, kept = checkpoint.read_run(run.folder), checkpoint.checkpoints(run.folder)
     if facts is None:
         return State()
     failed = run.folder / FAILED

@@ -50,7 +50,7 @@ class StylizeConfig:
     pooling: Pooling = setting("max", "how VGG-19 halves its maps; `average` is smoother")
     init: Literal["content", "noise"] = setting("content", "what to start from")
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "how steps are found; `adam` takes more of them")
-    learning_rate: float = setting(_LEARNING_RATE, "Adam's step size; L-BFGS finds its own", low=1e-6, high=1)
+    learning_rate: float = setting(_LEARNING_RATE, "Adam's learning rate; L-BFGS finds its own", low=1e-6, high=1)
     average: float = setting(
         0.0,
         "decay of the average over the last steps that is taken for the result; 0 takes the last",
@@ -74,7 +74,7 @@ class StylizeConfig:
             )
         if self.optimizer == "lbfgs" and self.learning_rate != _LEARNING_RATE:
             raise SettingError(
-                f"`learning_rate` {self.learning_rate:g}: `optimizer` lbfgs finds its own step size; "
+                f"`learning_rate` {self.learning_rate:g}: `optimizer` lbfgs finds its own learning rate; "
                 "leave it out, or add `optimizer` adam"
             )
 

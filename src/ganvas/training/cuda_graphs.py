@@ -3,7 +3,7 @@
 A small network on a GPU waits for its operations to be launched, one by one, not for arithmetic. A CUDA graph launches
 all of a step at once. It holds the operations, where their numbers lie, and the plain numbers they were called with: so
 what changes from step to step is in tensors. The batch is copied to where the recorded one lay; chance follows the seed
-that is set before each replay; step sizes, and the number of the step (`optim.by_step`), are tensors, too.
+that is set before each replay; learning rates, and the number of the step (`optim.by_step`), are tensors, too.
 """
 
 import contextlib

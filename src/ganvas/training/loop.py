@@ -138,7 +138,7 @@ class Progress:
 
 
 class _Diary:
-    """What the first of the processes writes down of a run: its sheets, its log, its scores and its saves."""
+    """What the first of the processes writes down of a run: its grids, its log, its scores and its saves."""
 
     def __init__(
         self,
@@ -160,11 +160,11 @@ class _Diary:
         metrics_log.rewind(self.run, step=step)
         if step == 0:
             samples.show_data(self.run, source, task=self.facts.task)
-            self.sheet(0)
+            self.grid(0)
 
-    def sheet(self, step: int) -> Path | None:
+    def grid(self, step: int) -> Path | None:
         """Show what the networks make after `step` steps."""
-        return samples.take_sheet(self.run, self.method, step, real=self.images, task=self.facts.task)
+        return samples.take_grid(self.run, self.method, step, real=self.images, task=self.facts.task)
 
     def report(self, now: "Progress", before: "Progress") -> "Progress":
         """Look at how it goes and log it; the same with what the watch has to say."""
@@ -282,7 +282,7 @@ def train(
                     last = replace(last, saved=diary.save(last))
                 saved, _ = distributed.agree(time.perf_counter() - start)
             if diary and looked_at:
-                last = replace(last, sampled=diary.sheet(step))
+                last = replace(last, sampled=diary.grid(step))
             if diary and score and score_every and (spent >= 1 or step % score_every == 0):
                 began = time.perf_counter()
                 last = replace(last, score=diary.score(step, score))

@@ -1,4 +1,4 @@
-"""What a run shows of itself: sheets of the same seeds as it learns, their film, and the curves of its losses."""
+"""What a run shows of itself: grids of the same seeds as it learns, their video, and the curves of its losses."""
 
 import io
 import math
@@ -19,20 +19,20 @@ from ganvas.imaging import images
 from ganvas.methods._base import Generates, Method, Restyles, TakesStyles, Translates
 from ganvas.training import metrics_log
 
-MOST_ROWS = 16  # on a sheet, where each is a class
+MOST_ROWS = 16  # on a grid, where each is a class
 
-SAMPLES, FILM, CURVES = "samples", "timelapse.gif", "losses.png"
+SAMPLES, VIDEO, CURVES = "samples", "timelapse.gif", "losses.png"
 
 
 def columns(size: int) -> int:
-    """How many images of `size` pixels go side by side on a sheet, so that it fits a screen."""
+    """How many images of `size` pixels go side by side on a grid, so that it fits a screen."""
     return 8 if size <= 64 else 4
 
 
 def worth_a_look(step: int) -> bool:
-    """Whether to take a sheet after `step` steps: evenly in its logarithm, ten to each factor of ten.
+    """Whether to take a grid after `step` steps: evenly in its logarithm, ten to each factor of ten.
 
-    Most is learned early: so a film of a long run is short, and shows the beginning slowly.
+    Most is learned early: so a video of a long run is short, and shows the beginning slowly.
     """
     if step < 10:
         return step == 0
@@ -41,37 +41,37 @@ def worth_a_look(step: int) -> bool:
 
 
 def to_show(source: Source[Batch]) -> Batch:
-    """A few rows of a source, evenly taken, for the sheets of a translator."""
+    """A few rows of a source, evenly taken, for the grids of a translator."""
     return source.some(2 * columns(source.spec.size))
 
 
 def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
-    """Put a sheet of images to learn from, evenly taken, into the run folder, to hold the others against.
+    """Put a grid of images to learn from, evenly taken, into the run folder, to hold the others against.
 
     Of pairs each target stands under its source.
     """
     across = columns(source.spec.size)
     path = make_folder(run / SAMPLES) / "data.png"
     rows = source.some(across * (across // 2 if issubclass(source.batch, PairBatch) else across))
-    sheet = _stacked(*shown(rows, task), across=across) if isinstance(rows, PairBatch) else rows.images
-    images.write(path, images.grid(images.fitted(sheet), columns=across))
+    grid = _stacked(*shown(rows, task), across=across) if isinstance(rows, PairBatch) else rows.images
+    images.write(path, images.grid(images.fitted(grid), columns=across))
     return path
 
 
-def take_sheet(run: Path, method: Method, step: int, *, real: Batch, task: str = "") -> Path | None:
-    """Draw the first seeds, or translate the images, and put the sheet into the run folder; None if it can neither.
+def take_grid(run: Path, method: Method, step: int, *, real: Batch, task: str = "") -> Path | None:
+    """Draw the first seeds, or translate the images, and put the grid into the run folder; None if it can neither.
 
-    On a translator's sheet each image stands over what was made of it, and that over what it should be.
+    On a translator's grid each image stands over what was made of it, and that over what it should be.
     """
     across = columns(method.spec.size)
     if isinstance(method, Translates) and not (isinstance(method, Generates) and isinstance(real, ImageBatch)):
-        sheet = _translated(method, real, task=task, across=across)
+        grid = _translated(method, real, task=task, across=across)
     elif isinstance(method, Generates):
-        sheet = _drawn(method, across=across)
+        grid = _drawn(method, across=across)
     else:
         return None
     path = make_folder(run / SAMPLES) / f"step-{step:08d}.png"
-    images.write(path, images.grid(images.fitted(sheet), columns=across))
+    images.write(path, images.grid(images.fitted(grid), columns=across))
     return path
 
 
@@ -123,20 +123,20 @@ def _filled(row: Tensor, across: int) -> Tensor:
     return torch.cat([row, row.new_full((lacking, *row.shape[1:]), 255)]) if lacking else row
 
 
-def make_film(run: Path) -> Path | None:
-    """The sheets so far as one GIF; None where there is none."""
+def make_video(run: Path) -> Path | None:
+    """The grids so far as one GIF; None where there is none."""
     frames = []
-    for sheet in sorted((run / SAMPLES).glob("step-*.png")):
+    for grid in sorted((run / SAMPLES).glob("step-*.png")):
         try:
-            with Image.open(sheet) as image:
+            with Image.open(grid) as image:
                 pixels = torch.from_numpy(np.array(image))
         except OSError:  # a power cut may have left it empty
             continue
         frames.append(pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1))
     if not frames:
         return None
-    images.write_film(run / FILM, frames, milliseconds=250, hold=12)
-    return run / FILM
+    images.write_gif(run / VIDEO, frames, milliseconds=250, hold=12)
+    return run / VIDEO
 
 
 def draw_curves(run: Path) -> Path | None:
@@ -189,9 +189,9 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def show_all(run: Path) -> list[Path]:
-    """Make film and curves anew; the newest sheet, and those that could be made: a full disk costs no run."""
+    """Make video and curves anew; the newest grid, and those that could be made: a full disk costs no run."""
     made: list[Path | None] = [*sorted((run / SAMPLES).glob("step-*.png"))[-1:]]
-    for make in (make_film, draw_curves):
+    for make in (make_video, draw_curves):
         try:
             made.append(make(run))
         except (SaveError, UsageError):

@@ -52,7 +52,7 @@ class Task:
         return PairBatch(self.enter(image, None)[None], image[None])
 
     def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
-        """The uint8 pairs with what is left to chance done anew; all of it is drawn from `chance`, on the processor."""
+        """The uint8 pairs with what is left to chance done anew; all of it is drawn from `chance`, on the CPU."""
         return pairs
 
     def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:

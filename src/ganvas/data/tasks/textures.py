@@ -43,7 +43,7 @@ def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: t
 
 
 def _drawn(chance: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
-    """Numbers from low to high, drawn on the processor: the same on every device."""
+    """Numbers from low to high, drawn on the CPU: the same on every device."""
     return sent(torch.rand(n, *shape, generator=chance) * (high - low) + low, device)
 
 
@@ -125,7 +125,7 @@ def _ground(kinds: Tensor, lots: Tensor, ripples: Tensor, *, shape: tuple[int, i
     x = torch.arange(width, device=device)[None] - width / 2
     out = torch.empty(len(kinds), height, width, device=device)
     for kind in range(_KINDS):
-        which = (kinds == kind).nonzero()[:, 0]  # known on the processor: nothing waits for the device
+        which = (kinds == kind).nonzero()[:, 0]  # known on the CPU: nothing waits for the device
         if not len(which):
             continue
         angle, period, first, second, bend, hardness = sent(lots[which], device).T[:, :, None, None]  # (n, 1, 1) each

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from ganvas.checkpoint import RUN, WEIGHTS, Model, load, read_run, saves
+from ganvas.checkpoint import RUN, WEIGHTS, Model, checkpoints, load, read_run
 from ganvas.checkpoint.manifest import Facts
 from ganvas.core.atomic_io import readable
 from ganvas.core.options import Data, EvaluateOptions
@@ -105,7 +105,7 @@ def checkpoints_of(run: Path, device: torch.device) -> dict[str, Contender]:
     """
     if not (run / RUN).is_file():
         raise UsageError(f"`all_checkpoints`: {run} is no run; give the folder of one, or leave it out")
-    found = saves(run)
+    found = checkpoints(run)
     if len(found) < 2:
         raise UsageError(
             f"`all_checkpoints`: {run} holds {len(found)} {'checkpoint' if len(found) == 1 else 'checkpoints'}; train "
@@ -117,7 +117,7 @@ def checkpoints_of(run: Path, device: torch.device) -> dict[str, Contender]:
 def _file_of(path: Path) -> Path:
     """The model file that is meant, so that a run and its newest save are seen to be one model."""
     if path.is_dir() and not (path / WEIGHTS).exists():
-        path = next(reversed(saves(path)), path)
+        path = next(reversed(checkpoints(path)), path)
     return (path / WEIGHTS if path.is_dir() else path).resolve()
 
 

@@ -1,9 +1,9 @@
 """What the layers of `nets/cpu_ops.py` gain: whole steps with and without each, and gradients of kernels by shape.
 
-    python benchmarks/processor_paths.py
+    python benchmarks/cpu_paths.py
 
 Each is switched off in turn, in one run, in bf16; images are made by chance, which takes as long. Writes
-docs/results/processor-paths.md.
+docs/results/cpu-paths.md.
 """
 
 import contextlib
@@ -165,9 +165,9 @@ def of_shapes() -> str:
 def main() -> None:
     keep_memory()
     tiles = "with" if multiplies_in_tiles() else "without"
-    text = f"""# What the processor's own paths gain
+    text = f"""# What the CPU's own paths gain
 
-`benchmarks/processor_paths.py`, on a processor {tiles} AMX. Three things that `nets/cpu_ops.py` does otherwise than
+`benchmarks/cpu_paths.py`, on a CPU {tiles} AMX. Three things that `nets/cpu_ops.py` does otherwise than
 torch: **products**, the gradient of a kernel as one matrix product where maps are 8x8 or smaller (in bf16, with AMX);
 **fp32 at the fewest**, kernels that meet {cpu_ops.FEWEST} places or fewer are multiplied as they are, not cast;
 **layouts**, maps and their gradients lie channels-last also where rows become maps, maps rows, and maps are joined.
@@ -185,7 +185,7 @@ are joined in `autoencoder`.
 
 {of_shapes()}
 """
-    report.write("processor-paths.md", text)
+    report.write("cpu-paths.md", text)
 
 
 if __name__ == "__main__":
