@@ -1,8 +1,8 @@
-"""What the scores of images say of damage that everybody knows: JPEG, blur, noise, a shift, missing colours.
+"""How image metrics respond to familiar damage: JPEG, blur, noise, a shift, missing colours.
 
     python benchmarks/anchors.py
 
-Writes docs/results/anchors.md with its image. The photographs are those that scikit-learn and scikit-image ship.
+Writes docs/results/anchors.md with its image. The photographs come with scikit-learn and scikit-image.
 """
 
 import io
@@ -33,20 +33,20 @@ Damage = Callable[[Tensor], Tensor]  # of a uint8 image (3, H, W)
 
 
 def jpeg(image: Tensor, quality: int) -> Tensor:
-    """Written by Pillow, colours at half the size (4:2:0), and read again."""
+    """Save with Pillow, colours at half the size (4:2:0), and read again."""
     file = io.BytesIO()
     images.to_pillow(image).save(file, "JPEG", quality=quality)
     return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
 
 
 def by_task(image: Tensor, name: str) -> Tensor:
-    """What a task gives to the network."""
+    """The source image that a task makes."""
     task = base.task(name)
     return task.afresh(task.pair(image), torch.Generator().manual_seed(0)).source[0]
 
 
 def shifted(image: Tensor) -> Tensor:
-    """One pixel to the right; the first column stays."""
+    """Move by one pixel to the right; the first column is kept."""
     return torch.cat([image[..., :1], image[..., :-1]], 2)
 
 
@@ -55,13 +55,13 @@ def brighter(image: Tensor) -> Tensor:
 
 
 def grey(image: Tensor) -> Tensor:
-    """Its lightness alone, as `colorize` shows it."""
+    """The lightness alone, as `colorize` shows it."""
     pairs = base.task("colorize").pair(image)
     return base.task("colorize").show(pairs.source[0], pairs.target[0])[0]
 
 
 def in_mean_colour(image: Tensor) -> Tensor:
-    """Its lightness, and the mean of its colours everywhere."""
+    """The lightness, with the mean colour everywhere."""
     pairs = base.task("colorize").pair(image)
     mean = pairs.target[0].float().mean((1, 2), keepdim=True).round().to(torch.uint8).expand_as(pairs.target[0])
     return base.task("colorize").show(pairs.source[0], mean)[1]
@@ -93,7 +93,7 @@ def scores(made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
 
 
 def cells(found: dict[str, Tensor], names: list[str]) -> str:
-    """Means, and for PSNR the least and the most too."""
+    """Means, and for PSNR the minimum and the maximum too."""
     written = []
     for name in names:
         values, digits = found[name], MEASURES[name][1]
@@ -103,7 +103,7 @@ def cells(found: dict[str, Tensor], names: list[str]) -> str:
 
 
 def row(title: str, pairs: dict[int, tuple[Tensor, Tensor]]) -> str:
-    """Of the damaged and the whole photographs at each size."""
+    """The scores of the damaged against the original photographs at each size."""
     if all(torch.equal(*pair) for pair in pairs.values()):
         return f"| {title} | 0.0 | {metrics.MOST_DECIBELS:.0f}, by agreement | 1.000 | 1.000 | 100 | 1.000 |"
     large, small = (scores(*pairs[size]) for size in SIZES)
@@ -123,15 +123,15 @@ def main() -> None:
     titled(images.grid(stack, columns=len(small)), GRID, SHOWN).save(report.RESULTS / "anchors.jpg", quality=88)
     report.write(
         "anchors.md",
-        f"# What scores say of damage that everybody knows\n\n"
-        f"{len(small)} photographs that scikit-learn and scikit-image ship, the largest centred square scaled to "
-        f"{SIZES[0]} and to {SIZES[1]} pixels (Lanczos); damaged, rounded to 8 bits, and held against what they were; "
-        "`benchmarks/anchors.py`. Means; in brackets the least and the most of one photograph, for much depends on "
-        f"what is on it. MS-SSIM needs {metrics.MS_SSIM_SMALLEST} pixels a side.\n\n"
+        f"# Metrics of familiar damage\n\n"
+        f"{len(small)} photographs that come with scikit-learn and scikit-image, the largest centred square scaled to "
+        f"{SIZES[0]} and to {SIZES[1]} pixels (Lanczos). They are damaged, rounded to 8 bits and compared with the "
+        "originals; `benchmarks/anchors.py`. Means; in brackets the minimum and the maximum over the photographs, "
+        f"because the scores depend on the subject. MS-SSIM needs {metrics.MS_SSIM_SMALLEST} pixels a side.\n\n"
         f"| | MAE, levels | PSNR, dB | SSIM | MS-SSIM | PSNR at {SIZES[1]} | SSIM at {SIZES[1]} |\n"
         "|---|---|---|---|---|---|---|\n"
         + "\n".join(rows)
-        + f"\n\n![The photographs and what was done to them](anchors.jpg)\n\nAt {SHOWN} pixels.",
+        + f"\n\n![The photographs and their damaged versions](anchors.jpg)\n\nAt {SHOWN} pixels.",
     )
 
 

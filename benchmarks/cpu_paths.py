@@ -1,8 +1,8 @@
-"""What the layers of `nets/cpu_ops.py` gain: whole steps with and without each, and gradients of kernels by shape.
+"""The speed gained by the layers of `nets/cpu_ops.py`: steps with and without each, and gradients of kernels by shape.
 
     python benchmarks/cpu_paths.py
 
-Each is switched off in turn, in one run, in bf16; images are made by chance, which takes as long. Writes
+Each is switched off in turn, in one run, in bf16. The images are random, which takes as long as real ones. Writes
 docs/results/cpu-paths.md.
 """
 
@@ -52,7 +52,7 @@ SHAPES = [  # images, channels in and out, pixels a side, kernel, stride, paddin
 
 
 def off(*names: str) -> contextlib.ExitStack:
-    """Within it these paths are not taken."""
+    """A context in which these code paths are not used."""
     patches = {
         "products": [mock.patch.object(cpu_ops, "multiplies_in_tiles", return_value=False)],
         "fewest": [mock.patch.object(cpu_ops, "FEWEST", 0)],
@@ -75,11 +75,11 @@ def steps(name: str, preset: str | None, size: int, channels: int, batch: int | 
     """Endless steps of a recipe."""
     method, config = methods.get(name), methods.config(name, preset)
     config = dataclasses.replace(config, batch=batch or config.batch)
-    chance = torch.Generator().manual_seed(0)
-    sides = [torch.randint(0, 256, (IMAGES, channels, size, size), generator=chance, dtype=torch.uint8)] * 2
+    rng = torch.Generator().manual_seed(0)
+    sides = [torch.randint(0, 256, (IMAGES, channels, size, size), generator=rng, dtype=torch.uint8)] * 2
     pairs = method.batches[0] is PairBatch
     spec = Spec(size, channels, target_channels=channels if pairs else 0)
-    source = Source("chance", spec, PairBatch(*sides) if pairs else ImageBatch(sides[0]))
+    source = Source("random", spec, PairBatch(*sides) if pairs else ImageBatch(sides[0]))
     learn = Steps(method(config, spec).train(), seed=0)
     for step, batch in enumerate(batches(source, batch=config.batch, seed=0, device=CPU), 1):
         with autocast(CPU, "bf16"):
@@ -88,14 +88,14 @@ def steps(name: str, preset: str | None, size: int, channels: int, batch: int | 
 
 
 def of_steps() -> str:
-    """A table: how much longer a step takes without each."""
+    """A table of how many times as long a step takes without each."""
     lines = []
     for recipe in RECIPES:
         name, preset, size, _, batch = recipe
         loop, seconds, order = steps(*recipe), {way: [] for way in WAYS}, list(WAYS)
         next(loop)
         for _ in range(ROUNDS):
-            order.append(order.pop(0))  # none is always the first
+            order.append(order.pop(0))  # none of them is always first
             for way in order:
                 with off(*WAYS[way]):
                     next(loop)
@@ -115,7 +115,7 @@ def of_steps() -> str:
 
 
 def milliseconds(work: Callable[[], Tensor]) -> float:
-    """The median of a few."""
+    """The median over a few calls."""
     work()
     seconds = []
     for _ in range(7):
@@ -128,7 +128,7 @@ def milliseconds(work: Callable[[], Tensor]) -> float:
 def of_kernel(
     n: int, before: int, after: int, side: int, kernel: int, stride: int, pad: int, *, dtype: torch.dtype
 ) -> tuple[float, float]:
-    """Milliseconds for the gradient of such a kernel: torch's own, and by a product."""
+    """Milliseconds for the gradient of such a kernel: by torch, and by a matrix product."""
     strides, pads, last = (stride, stride), (pad, pad), torch.channels_last
     maps = torch.randn(n, before, side, side).to(dtype).to(memory_format=last)
     weight = torch.randn(after, before, kernel, kernel).to(dtype).to(memory_format=last)
@@ -147,7 +147,7 @@ def of_kernel(
 
 
 def of_shapes() -> str:
-    """A table: the gradient of a kernel, by torch and by a product, in both formats."""
+    """A table of the times for the gradient of a kernel, by torch and by a matrix product, in both dtypes."""
     lines = []
     for shape in SHAPES:
         n, before, after, side, kernel, stride, pad = shape
@@ -165,19 +165,20 @@ def of_shapes() -> str:
 def main() -> None:
     keep_memory()
     tiles = "with" if multiplies_in_tiles() else "without"
-    text = f"""# What the CPU's own paths gain
+    text = f"""# The speed gained by the CPU code paths
 
-`benchmarks/cpu_paths.py`, on a CPU {tiles} AMX. Three things that `nets/cpu_ops.py` does otherwise than
-torch: **products**, the gradient of a kernel as one matrix product where maps are 8x8 or smaller (in bf16, with AMX);
-**fp32 at the fewest**, kernels that meet {cpu_ops.FEWEST} places or fewer are multiplied as they are, not cast;
-**layouts**, maps and their gradients lie channels-last also where rows become maps, maps rows, and maps are joined.
+`benchmarks/cpu_paths.py`, on a CPU {tiles} AMX. `nets/cpu_ops.py` differs from torch in three points: **products**,
+the gradient of a kernel is one matrix product where feature maps are 8x8 or smaller (in bf16, with AMX); **fp32 at
+the fewest**, kernels that are applied at {cpu_ops.FEWEST} positions or fewer are multiplied in fp32, not cast;
+**layouts**, feature maps and their gradients are channels-last also where they are flattened, unflattened or
+concatenated.
 
 ## Whole steps
 
-Steps in bf16, of the recipe's batch unless it says another; all ways take turns, {ROUNDS} rounds, and of each the
-quickest counts, for other work on the machine only makes it longer: how many times as long a step takes without. What
-does not change a recipe shows how sure these figures are: no `dcgan` has a kernel that meets so few places, and no maps
-are joined in `autoencoder`.
+Steps in bf16, with the recipe's batch unless another is given. The columns show how many times as long a step takes
+without each. All variants take turns for {ROUNDS} rounds; the fastest round of each counts, because other work on the
+machine can only slow it down. Some of the paths are not used by a recipe, which shows how accurate these figures are:
+no `dcgan` has a kernel with so few positions, and `autoencoder` concatenates no feature maps.
 
 {of_steps()}
 

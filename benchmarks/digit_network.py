@@ -2,7 +2,7 @@
 
     python benchmarks/digit_network.py --data-root DIR       (DIR holds MNIST/raw; 20 minutes on one core)
 
-Learns from the 60,000 training images, turned, moved, scaled and sheared a little by chance, and is tested once, at
+Trains on the 60,000 training images, with small random rotations, translations, scalings and shears, and tests once, at
 the end, on the 10,000 test images. Writes src/ganvas/weights/digits.safetensors, in 16 bits.
 """
 
@@ -20,7 +20,8 @@ from torch.nn import functional as F
 import ganvas
 from ganvas.core.device import autocast, choose_precision, find_device
 from ganvas.core.optim import evaluating
-from ganvas.data import open_source
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.data.batch import ImageBatch
 from ganvas.imaging.images import to_signed
 from ganvas.metrics.features import DigitNetwork
@@ -30,7 +31,7 @@ WEIGHTS = Path(ganvas.__file__).parent / "weights" / "digits.safetensors"
 
 
 def distorted(images: Tensor) -> Tensor:
-    """Each image (N, 1, H, W) in -1..1 turned, moved, scaled and sheared by chance, as the result page says."""
+    """Rotate, translate, scale and shear each image (N, 1, H, W) in -1..1 at random, as the result page says."""
     n = len(images)
     angle, shear = torch.empty(2, n).uniform_(-1, 1) * torch.tensor([[math.radians(15)], [0.1]])
     across, down = 1 + torch.empty(2, n).uniform_(-0.1, 0.1)
@@ -38,14 +39,14 @@ def distorted(images: Tensor) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     matrix = torch.stack([cos * across, shear - sin * down, sin * across, cos * down], 1).view(n, 2, 2)
     grid = F.affine_grid(torch.cat([matrix, move[:, :, None]], 2), list(images.shape), align_corners=False)
-    return F.grid_sample(images + 1, grid, align_corners=False) - 1  # what comes in is black
+    return F.grid_sample(images + 1, grid, align_corners=False) - 1  # padding is black
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     options = parser.parse_args()
-    train, test = (open_source("mnist", root=options.data_root, split=split).images for split in ("train", "test"))
+    train, test = (open_data(Data("mnist", root=options.data_root), split=split).images for split in ("train", "test"))
     assert isinstance(train, ImageBatch)
     assert isinstance(test, ImageBatch)
 
@@ -71,7 +72,7 @@ def main() -> None:
         print(f"epoch {epoch + 1}: loss {total / steps:.4f}, {time.perf_counter() - start:.0f} s", flush=True)
     minutes = (time.perf_counter() - start) / 60
 
-    network.half().float()  # judged as it is shipped
+    network.half().float()  # evaluated as it is shipped
     with evaluating(network):
         judged = torch.cat([network(to_signed(part)).argmax(1) for part in test.images.split(1000)])
     right = int((judged == test.labels).sum())
@@ -82,10 +83,10 @@ def main() -> None:
         "digit-network.md",
         "# The digit network\n\n"
         f"`benchmarks/digit_network.py` trained it for {EPOCHS} epochs ({minutes:.0f} minutes) on the 60,000 training "
-        "images of MNIST, each turned by up to 15 degrees, moved by up to 3 pixels, scaled and sheared by up to a "
-        "tenth.\n\n"
+        "images of MNIST, each rotated by up to 15 degrees, translated by up to 3 pixels, scaled and sheared by up "
+        "to a tenth, at random.\n\n"
         "| | |\n|---|---|\n"
-        f"| test images named rightly | {right:,} of {len(test):,} ({right / len(test):.2%}) |\n"
+        f"| test images classified correctly | {right:,} of {len(test):,} ({right / len(test):.2%}) |\n"
         f"| parameters | {sum(weight.numel() for weight in network.parameters()):,} |\n"
         f"| file, 16 bits | {WEIGHTS.stat().st_size / 2**20:.2f} MB |\n",
     )

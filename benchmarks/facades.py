@@ -3,10 +3,10 @@
     python benchmarks/facades.py --data DIR --vgg-weights FILE [--minutes 10] [--jobs 2] [--before CHECKOUT]
 
 DIR holds the official train and val folders of the CMP facades, side by side. Trains each through the command line at
-128 pixels, one after the other on all cores (`--jobs 2`: two at a time, each on its share of the cores), and scores the
-100 validation pairs, which decide nothing else: settings were chosen on a part of the training pairs. `--before` names
-a checkout of an earlier version, whose default is trained in the same run. Writes docs/results/facades.md. Stopped, it
-goes on with the same command.
+128 pixels, one after the other on all cores (`--jobs 2`: two at a time, each on half of the cores), and scores them
+on the 100 validation pairs. Settings were chosen on a part of the training pairs. `--before` names a checkout of an
+earlier version, whose default is trained in the same run. Writes docs/results/facades.md. If it was stopped, the same
+command continues it.
 """
 
 import argparse
@@ -21,7 +21,8 @@ import report
 import torch
 
 from ganvas import checkpoint, progress
-from ganvas.data import open_for
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.data.batch import PairBatch
 from ganvas.evaluation import evaluate_pairs
 from ganvas.metrics.features import open_vgg, vgg_features
@@ -29,15 +30,15 @@ from ganvas.metrics.features import open_vgg, vgg_features
 RUNS = Path("runs/facades")
 SIZE = 128
 SEEN = (  # by eye, on 2026-11-28; look again when the figures change
-    "The default is sharper, to SWD and to the eye: windows have frames and panes, where those of before are soft. It "
-    "also leaves noise on roofs and at the borders, and FID (vgg), PSNR and SSIM are better for before: which of the "
-    "two should be the default is still open."
+    "The default is sharper, by SWD and by eye: windows have frames and panes, which are soft with *before*. It also "
+    "leaves noise on roofs and at the borders, and FID (vgg), PSNR and SSIM are better for *before*. Which of the two "
+    "should be the default is still open."
 )
 COLUMNS = ("SWD", "SWD all levels", "FID (vgg)", "PSNR", "SSIM")
 
 
 def train_all(options: argparse.Namespace) -> dict[str, Path]:
-    """Train each by its own process, as many at a time as there are jobs; returns their run folders."""
+    """Train each in its own process, as many at a time as there are jobs; return their run folders."""
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // options.jobs
     free: Queue[list[int]] = Queue()
@@ -57,7 +58,7 @@ def train_all(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def train(name: str, cores: list[int], options: argparse.Namespace) -> Path:
-    """Train one on these cores, or go on with it; returns its run folder."""
+    """Train one on these cores, or continue it; return its run folder."""
     run = RUNS / name
     command = [sys.executable, "-m", "ganvas", "train", "pix2pix", "--data", options.data / "train", "--side", "ba"]
     command += ["--size", SIZE, "--flip", "--random-crop", "--minutes", options.minutes, "--run", run]
@@ -72,7 +73,7 @@ def train(name: str, cores: list[int], options: argparse.Namespace) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--vgg-weights", type=Path, required=True, help="of torchvision's VGG-19, for FID (vgg)")
+    parser.add_argument("--vgg-weights", type=Path, required=True, help="torchvision's VGG-19, for FID (vgg)")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--before", type=Path, help="a checkout of an earlier version")
@@ -80,7 +81,7 @@ def main() -> None:
 
     runs = train_all(options)
     models = {name: checkpoint.load(run, torch.device("cpu")) for name, run in runs.items()}
-    pairs = open_for((PairBatch,), str(options.data / "val"), root=Path(), size=SIZE, split="train", side="ba")
+    pairs = open_data(Data(options.data / "val", size=SIZE, side="ba"), (PairBatch,))
     judge = vgg_features(open_vgg(options.vgg_weights))
     found = evaluate_pairs(models, pairs, features=judge, track=progress.track)
     rows = ""
@@ -95,10 +96,10 @@ def main() -> None:
         "facades.md",
         f"# Facades: {options.minutes:g} minutes of `pix2pix`\n\n"
         f"Label maps to photographs at {SIZE} pixels, 400 pairs, each trained {options.minutes:g} minutes on {cores} "
-        f"core(s){busy}, with seed 0, and scored on the 100 validation pairs, which nothing was chosen by. *Default* "
-        "are the settings as they are; *before* is the default of ganvas 0.1, whose optimiser took scrambled steps, "
-        "trained in the same run. [SWD](../evaluation.md#swd) tells how sharp images are. The data carry no licence to "
-        "show them. `benchmarks/facades.py`.\n\n"
+        f"core(s){busy}, with seed 0, and scored on the 100 validation pairs, which were not used to choose settings. "
+        "*Default* is the current default; *before* is the default of ganvas 0.1, whose optimiser took wrong steps, "
+        "trained in the same run. [SWD](../evaluation.md#swd) measures how sharp images are. The licence of the data "
+        "does not allow showing them. `benchmarks/facades.py`.\n\n"
         f"| | steps | {' | '.join(COLUMNS)} |\n|---|---|{'---|' * len(COLUMNS)}\n{rows}\n{SEEN}\n",
     )
 

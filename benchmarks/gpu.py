@@ -1,13 +1,13 @@
-"""How quick training is on a GPU: beside the loops that tutorials print, and with and without recorded steps.
+"""The speed of training on a GPU, compared with tutorials' loops, and with and without CUDA graphs.
 
-    python benchmarks/gpu.py                        everything, on the GPU that there is
-    python benchmarks/gpu.py --only gan pix2pix     some of it; the others' figures stay
-    python benchmarks/gpu.py --dry --only gan       on the CPU, to see that it runs: writes nothing
+    python benchmarks/gpu.py                        everything, on the GPU
+    python benchmarks/gpu.py --only gan pix2pix     some cases; the figures of the others are kept
+    python benchmarks/gpu.py --dry --only gan       on the CPU, to test the script: writes nothing
 
-The loop of `plain_loops.py` in fp32; ganvas in fp32; ganvas in the format that it chooses with its operations launched
-one by one, and as shipped, recorded as CUDA graphs. They take turns in one run. With --data-root DIR, where DIR holds
-MNIST/raw, the digits are MNIST's; without, they are made by chance, which takes as long. Writes docs/results/gpu.md
-once every part has been measured.
+It measures the loop of `plain_loops.py` in fp32, ganvas in fp32, ganvas in the precision that it chooses with its
+operations launched one by one, and ganvas as shipped, with its steps recorded as CUDA graphs. They take turns in one
+run. With --data-root DIR, where DIR holds MNIST/raw, the digits are MNIST's; without it they are random images, which
+take as long. Writes docs/results/gpu.md once every part has been measured.
 """
 
 import argparse
@@ -49,14 +49,14 @@ CASES = {
 
 
 def opened(name: str, way: str, precision: Precision, *, device: torch.device, root: Path | None) -> Iterator[int]:
-    """Endless steps of a case in one of the ways."""
+    """Endless steps of a case in one of the variants."""
     record = recording(device, parts=1) if way in ("fp32", "shipped") else None
     told: Precision = precision if way in ("launched", "shipped") else "fp32"
     return speed.turns(CASES[name], way, told, root, None, device=device, record=record)
 
 
 def measure(name: str, precision: Precision, *, device: torch.device, root: Path | None, rounds: int) -> list[dict]:
-    """All ways in turns, each after the product in its own format."""
+    """Measure all variants in turns, each after the matrix product in its own dtype."""
     case, found = CASES[name], []
     loops = {way: opened(name, way, precision, device=device, root=root) for way in WAYS}
     for way, loop in loops.items():  # until every kind of step is recorded
@@ -75,7 +75,7 @@ def measure(name: str, precision: Precision, *, device: torch.device, root: Path
 
 
 def peak_of(name: str, way: str, precision: Precision, root: Path | None) -> int:
-    """Bytes of the GPU at the peak of a process that does nothing else."""
+    """Peak GPU memory in bytes of a separate process."""
     words = [sys.executable, __file__, "--peak", name, way, precision, *(["--data-root", str(root)] if root else [])]
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
 
@@ -97,18 +97,19 @@ def table(found: dict) -> str:
                 f"{statistics.median(ratios):.2f}{spread} | {wanted} | {share:.0%} | "
                 f"{found[name]['peaks'][way] / 2**20:,.0f} |"
             )
-    head = "| | loop | images a second | ratio to the plain loop | to reach | share of the ceiling | peak, MB |\n"
+    head = "| | loop | images a second | ratio to the plain loop | target | share of the ceiling | peak, MB |\n"
     return head + "|---|---|---|---|---|---|---|\n" + "\n".join(lines)
 
 
 def write(found: dict, name: str) -> None:
     text = f"""# Speed on a GPU
 
-`benchmarks/gpu.py`, on one {name}. The plain loop is what tutorials print (`benchmarks/plain_loops.py`), in fp32 with
-torch's defaults, which let convolutions round to TF32. ganvas is the step that `ganvas train` takes, its data
-included, in fp32, in bf16 with its operations launched one by one, and as shipped: bf16, each kind of step recorded as
-a CUDA graph ([how](../gpu.md)). They take turns; medians, and the range of the ratio over the rounds. The ceiling is a
-product of two {SIDE}x{SIDE} matrices in the loop's own format. Peaks are of torch's tensors, in processes of their own.
+`benchmarks/gpu.py`, on one {name}. The plain loop is that of common tutorials (`benchmarks/plain_loops.py`), in fp32
+with torch's defaults, which let convolutions round to TF32. ganvas is the step of `ganvas train`, including its data,
+in fp32, in bf16 with its operations launched one by one, and as shipped: bf16, each kind of step recorded as a CUDA
+graph ([how](../gpu.md)). They take turns. The table has medians, and the range of the ratio over the rounds. The
+ceiling is a product of two {SIDE}x{SIDE} matrices in the loop's own dtype. Peaks are of torch's tensors, in separate
+processes.
 
 {table(found)}
 """
@@ -119,8 +120,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--data-root", type=Path, help="holds MNIST/raw")
-    parser.add_argument("--dry", action="store_true", help="on the CPU, writing nothing")
+    parser.add_argument("--data-root", type=Path, help="a folder with MNIST/raw")
+    parser.add_argument("--dry", action="store_true", help="run on the CPU and write nothing")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.dry and not torch.cuda.is_available():

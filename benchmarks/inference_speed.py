@@ -1,11 +1,11 @@
-"""Drawing and translating against the plain loops, and the memory that many images take.
+"""The speed of generation and translation compared with plain loops, and the memory for many images.
 
     python benchmarks/inference_speed.py
 
-The plain loops are what tutorials print: the network is called for one image after the other, which is then saved by
-Pillow. ganvas is the whole command (`ganvas generate`, `ganvas translate`) within the process, the loading of its model
-included. Both run the same networks, with weights of chance, on the same noise or files, and take turns; what they
-write is compared. The memory is the peak of processes of their own.
+The plain loops are those of common tutorials: they call the network for one image after the other and save each with
+Pillow. ganvas is the whole command (`ganvas generate`, `ganvas translate`) within the process, including the loading of
+its model. Both run the same networks, with random weights, on the same noise or files, and take turns; their images are
+compared. Memory is the peak of separate processes.
 """
 
 import argparse
@@ -33,14 +33,14 @@ from ganvas.imaging import images
 from ganvas.methods._base import ImageToImage, NoiseToImage
 
 CPU = torch.device("cpu")
-DRAWN = 512  # images a round
+DRAWN = 512  # generated images a round
 TRANSLATED = {128: 48, 256: 16}
-MANY = {"generate": (1_000, 10_000), "translate": (100, 1_000)}  # of which the memory is compared
+MANY = {"generate": (1_000, 10_000), "translate": (100, 1_000)}  # numbers of images for which the memory is compared
 PEAK = "import sys, report; from ganvas.cli import main; main(sys.argv[1:]); print(report.peak_bytes())"
 
 
 def plain_network(method: nn.Module) -> nn.Module:
-    """The network that draws, in torch's usual layout."""
+    """The network that makes the images, in torch's usual memory layout."""
     assert isinstance(method, NoiseToImage | ImageToImage)
     network = method.generator if method.average is None else method.average
     return copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()
@@ -69,7 +69,7 @@ def plain_translate(model: Path, source: Path, out: Path) -> None:
 
 
 def compared(plain: Callable[[Path], None], ours: Callable[[Path], None], *, rounds: int, count: int) -> str:
-    """Cells of a row: images a second of both, their ratio with its range, and how far the images lie apart."""
+    """Cells of a row: images a second of both, their ratio with its range, and the difference of the images."""
     seconds: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": []}
     with tempfile.TemporaryDirectory() as name:
         for number in range(rounds + 1):
@@ -84,9 +84,9 @@ def compared(plain: Callable[[Path], None], ours: Callable[[Path], None], *, rou
             for file in (Path(name) / f"plain-{rounds}").iterdir()
         ]
     cells = []
-    for clock in range(2):  # on the wall, and of the CPU
+    for clock in range(2):  # wall time, and CPU time
         plain_taken, taken = ([each[clock] for each in seconds[loop][1:]] for loop in ("plain", "ours"))
-        ratios = [a / b for a, b in zip(plain_taken, taken, strict=True)]  # without the first round, which warms up
+        ratios = [a / b for a, b in zip(plain_taken, taken, strict=True)]  # without the first round, the warm-up
         cells += [f"{count / statistics.median(plain_taken):,.1f}", f"{count / statistics.median(taken):,.1f}"]
         cells += [f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"]
     share = np.mean([difference > 0 for difference in apart])
@@ -94,7 +94,7 @@ def compared(plain: Callable[[Path], None], ours: Callable[[Path], None], *, rou
 
 
 def peak(words: list[str]) -> float:
-    """The megabytes that a command takes in a process of its own."""
+    """Peak memory, in megabytes, of a command in a separate process."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", PEAK, *words],
@@ -104,7 +104,7 @@ def peak(words: list[str]) -> float:
 
 
 def folder_of(folder: Path, size: int, count: int) -> Path:
-    """A folder of so many images, of which each eighth is another."""
+    """A folder of `count` images, eight of them different."""
     source = folder / f"{count}-of-{size}"
     source.mkdir()
     for number in range(min(8, count)):
@@ -115,7 +115,7 @@ def folder_of(folder: Path, size: int, count: int) -> Path:
 
 
 def commands(folder: Path, *, rounds: int) -> tuple[list[str], list[str]]:
-    """The rows of both tables: the speed, and the memory."""
+    """The rows of both tables: speed and memory."""
     model = model_of_chance(folder, "dcgan", Spec(28, 1))
     speed = ["generate, `dcgan`, 28 | " + compared(
         lambda out: plain_generate(model, out, DRAWN),
@@ -158,7 +158,7 @@ def memory_row(name: str, counts: tuple[int, int], peaks: list[float]) -> str:
 
 
 def told(words: list[str]) -> None:
-    """A command of ganvas, which must succeed."""
+    """Run a command of ganvas, which must succeed."""
     status = ganvas(words)
     assert status == 0, words
 
@@ -171,19 +171,19 @@ def main() -> None:
         speed, memory = commands(Path(name), rounds=options.rounds)
     report.write(
         "inference.md",
-        "# Drawing and translating\n\n"
-        "The same networks, with weights of chance; `benchmarks/inference_speed.py` says what the plain loops are. "
-        f"{options.rounds} rounds of {DRAWN} drawn or {TRANSLATED[128]} (at 256 pixels {TRANSLATED[256]}) translated "
-        "images, in which both had their turn; reading, writing and the loading of the model are counted. Where "
-        "others use the machine too, the seconds that the CPU worked are the surer ones.\n\n"
+        "# Generation and translation\n\n"
+        "The same networks, with random weights; `benchmarks/inference_speed.py` describes the plain loops. "
+        f"{options.rounds} rounds of {DRAWN} generated or {TRANSLATED[128]} (at 256 pixels {TRANSLATED[256]}) "
+        "translated images each, in turns. Reading, writing and the loading of the model are counted. Where other "
+        "work uses the machine too, the CPU times are more reliable.\n\n"
         "| | plain loop, images/s | ganvas, images/s | ratio: median (range) | "
-        "plain, images per second of the CPU | ganvas, the same | ratio | pixels that differ |\n"
+        "plain, images per CPU second | ganvas, the same | ratio | pixels that differ |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(f"| {row} |" for row in speed) + "\n\n"
-        "Drawing goes through the network in batches of up to 64, translating in batches of up to 16 small images of "
-        "one size (a quarter of a million pixels), and the next are read and the last are written in threads "
-        "meanwhile. A drawn image is the same however many are drawn. A translated one may differ by one step of 255 "
-        "in a few pixels from what it is alone, for a network adds its terms in another order.\n\n"
-        "The peak of the whole process does not grow with the number of images:\n\n"
+        "Generation runs in batches of up to 64, translation in batches of up to 16 small images of one size (a "
+        "quarter of a million pixels). Threads read the next images and write the last ones meanwhile. A generated "
+        "image does not depend on the number of images. A translated one may differ by one step of 255 in a few "
+        "pixels from its translation alone, because a network adds its terms in another order.\n\n"
+        "The peak memory of the process does not grow with the number of images:\n\n"
         "| | few | many |\n|---|---|---|\n" + "\n".join(f"| {row} |" for row in memory),
     )
 

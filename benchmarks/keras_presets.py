@@ -1,10 +1,10 @@
-"""Are the networks of the presets those of the textbooks? These are built with Keras, and the outputs compared.
+"""Compare the networks of the presets with those of the textbooks, which are built with Keras.
 
 `pip install keras`, then `KERAS_BACKEND=torch python benchmarks/keras_presets.py`.
 
-The weights are Keras's, copied, with random biases and statistics of batch norm; the inputs are random and the same.
-It writes docs/results/keras-presets.md. It exits with status 1 and names the presets if an output differs by more than
-1e-5. The textbooks are a blog (DCGAN's generator, an autoencoder and a VAE), a lecture (a GAN and a conditional GAN,
+The weights are copied from Keras, with random biases and statistics of batch norm. Both get the same random inputs.
+It writes docs/results/keras-presets.md. If an output differs by more than 1e-5, it exits with status 1 and names the
+presets. The textbooks are a blog (DCGAN's generator, an autoencoder and a VAE), a lecture (a GAN and a conditional GAN,
 both dense) and TensorFlow's DCGAN tutorial (the discriminator).
 """
 
@@ -36,7 +36,7 @@ Order = NDArray[np.int64]
 
 
 class OtherLayersError(Exception):
-    """The weights of Keras's network do not fit into ganvas's."""
+    """The weights of Keras's network do not fit ganvas's network."""
 
 
 # --- the textbooks' networks ----------------------------------------------------------------------------------------
@@ -44,13 +44,13 @@ class OtherLayersError(Exception):
 
 @dataclass(frozen=True)
 class Weighted:
-    """Layers of Keras that have weights, and in which order ganvas holds their inputs and outputs.
+    """Layers of Keras that have weights, and the order of their inputs and outputs in ganvas.
 
     Attributes:
-        side_by_side: one layer, or several that see the same and whose outputs ganvas may hold in one.
-        inputs: the number that each of ganvas's inputs has in Keras; None for the same.
-        outputs: the same of the outputs.
-        pieces: of a Maxout, which ganvas may hold unit by unit or piece by piece.
+        side_by_side: one layer, or several with the same input that may be one layer in ganvas.
+        inputs: the index in Keras of each of ganvas's inputs; None for the same order.
+        outputs: the same for the outputs.
+        pieces: pieces of a Maxout unit; ganvas may store them unit by unit or piece by piece.
     """
 
     side_by_side: tuple[keras.Layer, ...]
@@ -64,7 +64,7 @@ class Textbook:
     """A network of Keras, with its layers in the order of ganvas's.
 
     Attributes:
-        taps: the outputs of its Maxout layers, where it has any.
+        taps: a model of the outputs of its Maxout layers, if it has any.
     """
 
     model: keras.Model
@@ -73,12 +73,12 @@ class Textbook:
 
 
 def channels_first(height: int, width: int, channels: int) -> Order:
-    """Where in a flattened (H, W, C) the numbers of a flattened (C, H, W) are."""
+    """The indices in a flattened (H, W, C) of the values of a flattened (C, H, W)."""
     return np.arange(height * width * channels).reshape(height, width, channels).transpose(2, 0, 1).ravel()
 
 
 def plain(network: Sequence[keras.Layer]) -> list[Weighted]:
-    """The layers among these that have weights; ganvas holds their inputs and outputs in the same order."""
+    """The layers among these that have weights, with inputs and outputs in the same order as in ganvas."""
     return [Weighted((layer,)) for layer in network if layer.weights]
 
 
@@ -104,7 +104,7 @@ def cgan_generator() -> Textbook:
 
 
 class Maxout:
-    """The lecture's: a ReLU, then dropout, and of the pieces that are left the largest."""
+    """The Maxout layer of the lecture: a ReLU, dropout, and the largest of the pieces that are left."""
 
     def __init__(self, units: int, pieces: int):
         self.dense = layers.Dense(units * pieces, "relu")
@@ -112,7 +112,7 @@ class Maxout:
         self.weighted = Weighted((self.dense,), pieces=pieces)
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Numbers (N, inputs) to (N, units)."""
+        """Values (N, inputs) to (N, units)."""
         left = layers.Dropout(0.5)(self.dense(x))
         return keras.ops.max(self.split(left), axis=1)
 
@@ -191,12 +191,12 @@ def vae_decoder() -> Textbook:
 
 @dataclass(frozen=True)
 class Case:
-    """A network of a preset, and the textbook's that it should equal.
+    """A network of a preset, and the network of the textbook that it should equal.
 
     Attributes:
         sees: the names of its inputs: noise z, image x, class y.
-        part: the module of ganvas's method.
-        run: what it makes of the inputs, in the range of Keras's outputs.
+        part: the module of the method in ganvas.
+        run: computes its outputs, in the range of Keras's outputs.
     """
 
     method: str
@@ -213,13 +213,13 @@ class Case:
         return f"{self.method} {self.preset}"
 
     def fresh(self, seed: int) -> _base.Method:
-        """The method with first weights of its own."""
+        """The method with its own initial weights."""
         torch.manual_seed(seed)
         classes = CLASSES if self.method == "cgan" else ()
         return methods.get(self.method)(methods.config(self.method, self.preset), Spec(28, 1, classes))
 
     def inputs(self, n: int, seed: int) -> list[Array]:
-        """Random ones for Keras: noise (n, latent), images (n, 28, 28, 1) in -1..1, classes (n, 10)."""
+        """Random inputs for Keras: noise (n, latent), images (n, 28, 28, 1) in -1..1, classes (n, 10)."""
         generator = np.random.default_rng(seed)
         drawn = {
             "z": generator.standard_normal((n, LATENT.get(self.method, 1))),
@@ -257,10 +257,10 @@ CASES = [
 
 
 def pairs(textbook: Textbook, network: nn.Module) -> Iterator[tuple[Weighted, list[nn.Module]]]:
-    """Keras's layers with ganvas's in their place: one, or as many as lie side by side in Keras.
+    """Keras's layers with the corresponding ones of ganvas: one, or as many as are side by side in Keras.
 
     Raises:
-        OtherLayersError: if there are more of one than of the other.
+        OtherLayersError: if the numbers of layers differ.
     """
     modules = [module for module in network.modules() if isinstance(module, WEIGHTED)]
     several = sum(len(weighted.side_by_side) for weighted in textbook.weighted)
@@ -274,7 +274,7 @@ def pairs(textbook: Textbook, network: nn.Module) -> Iterator[tuple[Weighted, li
 
 
 def for_torch(weighted: Weighted, *, unit_by_unit: bool) -> list[dict[str, Array]]:
-    """Each layer's weights by their names in torch, laid out as torch lays them out."""
+    """The weights of each layer by their names in torch, in torch's layout."""
     found = []
     for layer in weighted.side_by_side:
         inputs, outputs = weighted.inputs, weighted.outputs
@@ -300,7 +300,7 @@ def for_torch(weighted: Weighted, *, unit_by_unit: bool) -> list[dict[str, Array
 
 
 def copy_weights(textbook: Textbook, network: nn.Module, *, unit_by_unit: bool) -> None:
-    """Give ganvas's network the weights of Keras's.
+    """Copy the weights of Keras's network to ganvas's.
 
     Raises:
         OtherLayersError: if they do not fit.
@@ -322,7 +322,7 @@ def shapes(tensors: dict[str, Array] | dict[str, Tensor]) -> dict[str, tuple[int
 
 
 def randomise(textbook: Textbook, seed: int) -> None:
-    """Biases and statistics that are not 0 and 1, so that one in the wrong place is seen."""
+    """Set biases and statistics that are not 0 and 1, so that a misplaced one is noticed."""
     generator = np.random.default_rng(seed)
     for weighted in textbook.weighted:
         for layer in weighted.side_by_side:
@@ -338,18 +338,18 @@ def numbers(values: object) -> Array:
 
 
 def to_torch(values: Array) -> Tensor:
-    """Images (N, H, W, C) to (N, C, H, W); all else as it is."""
+    """Images (N, H, W, C) to (N, C, H, W); other arrays keep their shape."""
     tensor = torch.from_numpy(values)
     return tensor.movedim(-1, 1).contiguous() if tensor.dim() == 4 else tensor
 
 
-# --- what is compared -----------------------------------------------------------------------------------------------
+# --- comparisons ----------------------------------------------------------------------------------------------------
 
 
 def require_padding_of_tensorflow() -> None:
     """Exit if this Keras pads differently from TensorFlow, as some of its versions do on torch.
 
-    TensorFlow's "same" puts the odd pixel behind, and its transposed convolution is the gradient of its convolution.
+    TensorFlow's "same" pads the odd pixel at the end. Its transposed convolution is the gradient of its convolution.
     """
     random = np.random.default_rng(0)
     kernel = random.standard_normal((5, 5, 3, 4))
@@ -365,7 +365,7 @@ def require_padding_of_tensorflow() -> None:
 
 @torch.no_grad()
 def difference(case: Case, n: int) -> tuple[float, float, str]:
-    """The largest difference of the outputs, their standard deviation in Keras, and what does not fit."""
+    """The largest difference of the outputs, their standard deviation in Keras, and the reason if they do not fit."""
     keras.utils.set_random_seed(0)
     textbook = case.textbook()
     randomise(textbook, seed=1)
@@ -387,7 +387,7 @@ def difference(case: Case, n: int) -> tuple[float, float, str]:
 
 
 def first_weights(case: Case, draws: int) -> list[str]:
-    """A row for each layer of Keras: what ganvas's first weights are to Glorot's uniform ones."""
+    """A row for each layer of Keras: the initial weights of ganvas relative to Glorot's uniform distribution."""
     keras.utils.set_random_seed(0)
     textbook = case.textbook()
     squares: dict[str, list[float]] = {}
@@ -400,7 +400,7 @@ def first_weights(case: Case, draws: int) -> list[str]:
             sides = len(weighted.side_by_side)
             tensors = [(module.weight, module.bias) for module in modules]
             if len(modules) < sides:
-                ((weight, bias),) = tensors  # of a layer that holds them all
+                ((weight, bias),) = tensors  # of one layer that holds all of them
                 parts = [None] * sides if bias is None else bias.chunk(sides)
                 tensors = list(zip(weight.chunk(sides), parts, strict=True))
             for layer, (weight, bias) in zip(weighted.side_by_side, tensors, strict=True):
@@ -423,9 +423,9 @@ def first_weights(case: Case, draws: int) -> list[str]:
 
 @torch.no_grad()
 def silent_units(case: Case, n: int, draws: int) -> list[tuple[float, float]]:
-    """After each Maxout layer, the share of units that are exactly zero in training: in Keras and in ganvas.
+    """The fraction of units after each Maxout layer that are exactly zero in training: in Keras and in ganvas.
 
-    In ganvas they are looked at where the next dense layer sees them.
+    In ganvas they are read at the input of the next dense layer.
     """
     of_keras, of_ganvas = [], []
     for seed in range(draws):
@@ -447,7 +447,7 @@ def silent_units(case: Case, n: int, draws: int) -> list[tuple[float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=64, help="random inputs to each network")
-    parser.add_argument("--draws", type=int, default=20, help="times that first weights are drawn")
+    parser.add_argument("--draws", type=int, default=20, help="networks whose initial weights are measured")
     options = parser.parse_args()
     require_padding_of_tensorflow()
 
@@ -481,24 +481,24 @@ def main() -> None:
     print("\n".join(silent))
 
     names = ", ".join(f"{title} ({', '.join(networks)})" for title, networks in differing.items())
-    verdict = f"Not the textbooks': {names}." if differing else "All networks are the textbooks'."
+    verdict = f"Different from the textbooks: {names}." if differing else "All networks equal the textbooks'."
     report.write(
         "keras-presets.md",
-        "# The presets beside the textbooks' networks in Keras\n\n"
+        "# The presets compared with the textbooks' networks in Keras\n\n"
         f"`benchmarks/keras_presets.py`, Keras {keras.__version__} on torch. {verdict}\n\n"
         "## Outputs\n\n"
-        f"The weights are Keras's, copied. The same {options.rows} random inputs, in evaluation mode, in single "
-        f"precision. Equal is up to {CLOSE:.0e}. Beside it, by how much the outputs in Keras differ among themselves: "
-        "their standard deviation. Images are in -1..1 on both sides; outputs of a sigmoid are compared in 0..1.\n\n"
+        f"The weights are copied from Keras. Both networks get the same {options.rows} random inputs, in evaluation "
+        f"mode, in fp32. Differences of up to {CLOSE:.0e} count as equal. The last column is the standard deviation "
+        "of the outputs in Keras. Images are in -1..1 on both sides; outputs of a sigmoid are compared in 0..1.\n\n"
         "| preset | network | largest difference | standard deviation |\n|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
-        "## First weights\n\n"
-        f"Of {options.draws} networks with weights of their own. Keras draws from Glorot's uniform distribution, and "
-        "its biases start at zero: 1, at most 1, and 0.\n\n"
+        "## Initial weights\n\n"
+        f"Of {options.draws} networks with different seeds. Keras samples from Glorot's uniform distribution, and its "
+        "biases start at zero. So the columns should be 1, at most 1, and 0.\n\n"
         "| preset | network | layer | standard deviation to Glorot's | largest weight to Glorot's limit "
         "| largest bias |\n|---|---|---|---|---|---|\n" + "\n".join(laws) + "\n\n"
         "## Units that are zero after Maxout\n\n"
-        f"Of `{case.title}`'s discriminator in training, with first weights, on random images and classes. In the "
-        "textbook, pieces are left out before the largest is taken, after a ReLU.\n\n"
+        f"In the discriminator of `{case.title}` in training mode, with initial weights, on random images and classes. "
+        "In the textbook, a ReLU and dropout are applied to the pieces before the largest is taken.\n\n"
         "| layer | Keras | ganvas |\n|---|---|---|\n" + "\n".join(silent),
     )
     if differing:

@@ -1,9 +1,9 @@
-"""A large image in tiles, and the same at once: how far they are apart, and what memory and time each takes.
+"""A large image translated in tiles and at once: the difference of the results, the memory and the time.
 
     python benchmarks/large_image.py MODEL
 
-Writes docs/results/large-image.md with its image. The image is made of the two photographs that scikit-learn
-ships (CC BY), mirrored and repeated at four scales, one quarter dark, so that brightness and detail vary over it.
+Writes docs/results/large-image.md with its image. The image is made of the two photographs of scikit-learn (CC BY),
+mirrored and repeated at four scales, with one dark quarter, so that brightness and detail vary over it.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator
 
 SIDE = 4096  # pixels
-SMALL = (512, 1024)  # sides at which the memory that the whole would take is measured
+SMALL = (512, 1024)  # sides at which the memory without tiles is measured, to predict that of the whole image
 AMPLIFIED = 32
-SHOWN = 512  # pixels a side of what the document shows
+SHOWN = 512  # pixels a side of the images in the document
 QUARTERS = [("china.jpg", 1.0, 1.0), ("flower.jpg", 1.6, 1.0), ("flower.jpg", 3.0, 0.4), ("china.jpg", 2.2, 1.0)]
 
 
@@ -48,7 +48,7 @@ def _quarter(name: str, scale: float, brightness: float, *, side: int) -> Tensor
 
 
 def translate_once(model: Path, image: Path, out: Path, *, whole: bool) -> None:
-    """In a process of its own: translate, and print seconds and the peak of memory."""
+    """Translate in a separate process, and print the seconds and the peak memory."""
     if whole:
         tiling.WHOLE = sys.maxsize
     translator = Translator(checkpoint.load(model, torch.device("cpu")))
@@ -67,7 +67,7 @@ def measured(model: Path, image: Path, out: Path, *, whole: bool) -> dict[str, f
 
 
 def affordable(model: Path, folder: Path, side: int) -> int:
-    """The largest of `side`, its half, its quarter, ... that goes through at once in four fifths of the free memory."""
+    """The largest of `side`, its half, its quarter, ... that fits four fifths of the free memory at once."""
     peaks = []
     for small in SMALL:
         images.write(folder / "small.png", large_image(small))
@@ -116,11 +116,11 @@ def write_report(model: Path, folder: Path, side: int) -> None:
         f"# A large image in tiles\n\n![In tiles, at once, and the difference](large-image.jpg)\n\n"
         f"A `{facts.method}` model ({facts.spec.size} pixels at training) on {together}x{together} pixels: in tiles "
         f"(left), at once (middle), and the difference, {AMPLIFIED} times as bright (right). "
-        "`benchmarks/large_image.py`; the photographs are those that scikit-learn ships (CC BY)."
+        "`benchmarks/large_image.py`; the photographs come with scikit-learn (CC BY)."
         f"{fallback if together < side else ''}\n\n"
         f"**Mean difference {gap.float().mean():.3f} of 255 grey levels**; the largest is {int(gap.max())}, and "
         f"{(gap > 2).float().mean():.2%} of the values differ by more than 2.\n\n"
-        "| | seconds | peak of memory |\n|---|---|---|\n" + "\n".join(rows),
+        "| | seconds | peak memory |\n|---|---|---|\n" + "\n".join(rows),
     )
 
 
@@ -133,7 +133,7 @@ def small(image: Tensor) -> Tensor:
 
 
 def small_gap(gap: Tensor) -> Tensor:
-    """The largest difference of the channels, reduced by taking means, amplified."""
+    """The largest difference over the channels, amplified and averaged over pixels."""
     return small((gap.amax(0, keepdim=True).float() * AMPLIFIED).clamp(0, 255).to(torch.uint8))
 
 

@@ -1,10 +1,10 @@
-"""The metrics of pairs of images: seconds for 1,000 pairs in colour at 256 pixels, and the peak of memory.
+"""The metrics of image pairs: seconds for 1,000 pairs in colour at 256 pixels, and the peak memory.
 
     python benchmarks/metrics_speed.py
 
-Writes docs/results/metrics-speed.md. Pairs come in parts, as evaluation has them: photographs that scikit-image and
-scikit-learn ship, moved, turned and mirrored, and the same with noise, other noise on every one. Making them is not
-counted. Every measurement is in a process of its own, so that its peak of memory is its own.
+Writes docs/results/metrics-speed.md. Pairs come in batches, as in evaluation: photographs of scikit-image and
+scikit-learn, shifted, rotated and mirrored, and the same with noise, different for each. The time to make them is not
+counted. Each measurement runs in a separate process, so that its peak memory is its own.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from ganvas import metrics
 SIZE = 256  # pixels
 PAIRS = 1000
 FEWER = 250
-PARTS = (16, 2)  # pairs at once: many, and as few as evaluation takes of images this large
-LIMIT = 90  # seconds that all of them together may take on two cores
+PARTS = (16, 2)  # pairs in a batch: many, and as few as evaluation takes for images of this size
+LIMIT = 90  # seconds for all of them together, on two cores
 METRICS: dict[str, Callable[[Tensor, Tensor], object]] = {
     "MSE": metrics.squared_error,
     "MAE": metrics.absolute_error,
@@ -38,10 +38,10 @@ METRICS: dict[str, Callable[[Tensor, Tensor], object]] = {
 
 def parts(count: int, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs (n, 3, SIZE, SIZE) of uint8, no two alike."""
-    photographs, chance = free_photographs(SIZE), torch.Generator().manual_seed(0)
+    photographs, rng = free_photographs(SIZE), torch.Generator().manual_seed(0)
     for start in range(0, count, at_once):
         wanted = torch.stack([one_of(photographs, k) for k in range(start, min(start + at_once, count))])
-        noise = torch.randn(wanted.shape, generator=chance) * 10
+        noise = torch.randn(wanted.shape, generator=rng) * 10
         yield (wanted + noise).round().clamp(0, 255).to(torch.uint8), wanted
 
 
@@ -51,13 +51,13 @@ def one_of(photographs: Tensor, k: int) -> Tensor:
 
 
 def measure(count: int, at_once: int) -> None:
-    """In a process of its own: the seconds of each metric, by the clock and of the CPU, and memory."""
+    """In a separate process: the wall time and the CPU time of each metric, and the memory."""
     walls, busy = dict.fromkeys(METRICS, 0.0), dict.fromkeys(METRICS, 0.0)
     for warm, (made, wanted) in enumerate(parts(at_once + count, at_once)):
         for name, metric in METRICS.items():
             wall, cpu = time.perf_counter(), time.process_time()
             metric(made, wanted)
-            if warm:  # the first part loads libraries
+            if warm:  # the first batch loads libraries
                 walls[name] += time.perf_counter() - wall
                 busy[name] += time.process_time() - cpu
     print(json.dumps({"walls": walls, "busy": busy, "bytes": report.peak_bytes()}))
@@ -90,13 +90,13 @@ def main() -> None:
     report.write(
         "metrics-speed.md",
         f"# The metrics of {PAIRS:,} pairs\n\n"
-        f"In colour, {SIZE}x{SIZE}; `benchmarks/metrics_speed.py`. Seconds by the clock, in brackets those of the "
-        f"CPUs added up; to reach: under {LIMIT} on two cores. The pairs come in parts, so that memory does not "
-        "grow with their number.\n\n"
-        f"| | {' | '.join(f'in parts of {n}' for n in PARTS)} |\n|---|---|---|\n"
+        f"In colour, {SIZE}x{SIZE}; `benchmarks/metrics_speed.py`. Wall time in seconds, in brackets "
+        f"CPU time; the target is under {LIMIT} on two cores. The pairs come in batches, so that memory does not grow "
+        "with their number.\n\n"
+        f"| | {' | '.join(f'batches of {n}' for n in PARTS)} |\n|---|---|---|\n"
         + "\n".join(rows)
         + f"\n| all | {' | '.join(totals)} |\n\n"
-        + "| pairs | peak of memory, all libraries included |\n|---|---|\n"
+        + "| pairs | peak memory, including all libraries |\n|---|---|\n"
         + "\n".join(f"| {count:,} | {size:.0f} MiB |" for count, size in memory.items()),
     )
 

@@ -1,4 +1,4 @@
-"""Photographs that anybody may show, and grids with words beside them: for the images of what benchmarks write."""
+"""Freely licensed photographs, and grids with row titles, for the images in the benchmark results."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def free_photographs(side: int = 256) -> Tensor:
-    """Photographs that anybody may show (scikit-learn's, scikit-image's), as uint8 (N, 3, side, side)."""
+    """Freely licensed photographs (of scikit-learn and scikit-image), as uint8 (N, 3, side, side)."""
     from skimage import data
 
     arrays = [*load_sample_images().images, data.rocket(), data.coffee(), data.chelsea(), data.astronaut()]
@@ -23,7 +23,7 @@ def free_photographs(side: int = 256) -> Tensor:
 
 
 def titled(image: Tensor, titles: list[str], side: int) -> Image.Image:
-    """A grid with a word before each row."""
+    """A grid with a title before each row."""
     rows = Image.fromarray(image.permute(1, 2, 0).numpy())
     page = Image.new("RGB", (rows.width + 90, rows.height), "white")
     page.paste(rows, (90, 0))

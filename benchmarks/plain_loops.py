@@ -1,8 +1,8 @@
-"""The training loops that tutorials print, to measure ganvas against: `benchmarks/speed.py` runs them.
+"""The training loops of common tutorials, with which `benchmarks/speed.py` compares ganvas.
 
-The same networks in fp32, with torch's own layers in place of ganvas's, in torch's usual layout; images from a
-DataLoader over PIL images with ToTensor and Normalize; the discriminator called for real and for fake images one
-after the other; `zero_grad`, `backward`, `step` of an Adam that is not fused; losses printed at every step.
+They run the same networks in fp32, with torch's own layers in place of ganvas's, in torch's usual memory layout. Images
+come from a DataLoader over PIL images with ToTensor and Normalize. The discriminator is called for real and for fake
+images one after the other. Adam is not fused. Losses are read at every step.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ from torchvision import transforms
 from ganvas.methods._base import Method
 from ganvas.nets import cpu_ops
 
-OURS = (cpu_ops.Conv2d, cpu_ops.ConvTranspose2d, cpu_ops.Flatten, cpu_ops.Unflatten)  # torch's, made quicker
+OURS = (cpu_ops.Conv2d, cpu_ops.ConvTranspose2d, cpu_ops.Flatten, cpu_ops.Unflatten)  # torch's, made faster
 
-Loop = Iterator[int]  # takes a step and gives the number of images in it
+Loop = Iterator[int]  # each item is a step: the number of its images
 
 
 class PilImages(Dataset):
-    """Images (uint8, (N, C, H, W)) as torchvision's data sets give them: one by one, by way of PIL."""
+    """Images (uint8, (N, C, H, W)) as torchvision's data sets give them: one by one, through PIL."""
 
     def __init__(self, images: Tensor):
         channels = images.shape[1]
@@ -48,7 +48,7 @@ def loaded(images: Tensor, batch: int) -> Iterator[Tensor]:
 
 
 def plain(network: nn.Module, *, norm: type[nn.Module] = nn.InstanceNorm2d) -> nn.Module:
-    """The network with torch's own layers in place of ganvas's, in torch's usual layout."""
+    """The network with torch's own layers in place of ganvas's, in torch's usual memory layout."""
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, cpu_ops.Dropout):
@@ -68,7 +68,7 @@ def adam(config: object, *networks: nn.Module) -> torch.optim.Optimizer:
 
 
 def adversarial(method: Method, batches: Iterator[Tensor]) -> Loop:
-    """`gan` and `dcgan`: sigmoid and BCELoss."""
+    """`gan` and `dcgan`, with sigmoid and BCELoss."""
     config = method.config
     generator, discriminator = plain(method.generator), nn.Sequential(plain(method.discriminator), nn.Sigmoid())
     criterion = nn.BCELoss()
@@ -91,7 +91,7 @@ def adversarial(method: Method, batches: Iterator[Tensor]) -> Loop:
 
 
 def wasserstein(method: Method, batches: Iterator[Tensor]) -> Loop:
-    """`wgan_gp`: some steps of the critic, each with noise of its own, for each of the generator."""
+    """`wgan_gp`: several critic steps, each with its own noise, for each generator step."""
     config = method.config
     generator, critic = plain(method.generator), plain(method.critic)
     generator_adam, critic_adam = adam(config, generator), adam(config, critic)
@@ -117,7 +117,7 @@ def wasserstein(method: Method, batches: Iterator[Tensor]) -> Loop:
 
 
 def variational(method: Method, batches: Iterator[Tensor]) -> Loop:
-    """`vae`: binary cross entropy of pixels in 0..1, and KL."""
+    """`vae`: binary cross entropy of pixels in 0..1, and the KL term."""
     encoder, decoder = plain(method.encoder), plain(method.decoder)
     optimizer = adam(method.config, encoder, decoder)
     for real in batches:
@@ -140,7 +140,7 @@ def freeze(frozen: bool, *networks: nn.Module) -> None:
 
 
 def pix2pix(method: Method, batches: Iterator[tuple[Tensor, Tensor]]) -> Loop:
-    """Isola et al.'s, with batch norm: of one image it is the same, and torch's instance norm is slower."""
+    """Isola et al., with batch norm: for one image it equals instance norm, which is slower in torch."""
     config = method.config
     generator, discriminator = (plain(n, norm=nn.BatchNorm2d) for n in (method.generator, method.discriminator))
     generator_adam, discriminator_adam = adam(config, generator), adam(config, discriminator)
@@ -165,7 +165,7 @@ def pix2pix(method: Method, batches: Iterator[tuple[Tensor, Tensor]]) -> Loop:
 
 
 def cyclegan(method: Method, batches: Iterator[tuple[Tensor, Tensor]]) -> Loop:
-    """Zhu et al.'s, without the pool: both generators, then both discriminators."""
+    """Zhu et al., without the pool: both generators, then both discriminators."""
     config = method.config
     there, back = plain(method.generators["ab"]), plain(method.generators["ba"])
     judge_a, judge_b = plain(method.discriminators["a"]), plain(method.discriminators["b"])

@@ -1,10 +1,10 @@
-"""Every method on MNIST for the same minutes, scored and side by side with real digits.
+"""Train every method on MNIST for the same minutes, score it, and show it side by side with real digits.
 
     python benchmarks/quality.py --data-root DIR --minutes 10 [--jobs 2]       (DIR holds MNIST/raw)
 
-Trains through the command line, as a user would, into runs/generation/ (`--jobs 2`: two at a time, each on its share
-of the cores), scores 10,000 images of each against the 10,000 test images, and writes docs/results/generation.md with
-its images; `--name` gives both another name. Stopped, it goes on with the same command.
+Trains through the command line, as a user would, into runs/generation/ (`--jobs 2`: two at a time, each on half of the
+cores), scores 10,000 images of each against the 10,000 test images, and writes docs/results/generation.md with its
+images; `--name` gives both another name. If it was stopped, the same command continues it.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ganvas import checkpoint, progress
 from ganvas.checkpoint import Model
-from ganvas.data import open_source
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.data.batch import Source
 from ganvas.evaluation import Evaluation, Judged, evaluate_drawn
 from ganvas.evaluation.statistics import TRAINING
@@ -63,7 +64,7 @@ def file_name(name: str) -> str:
 
 
 def train_all(names: list[str], runs: Path, options: argparse.Namespace) -> None:
-    """Train each by its own process, as many at a time as there are jobs, each on cores of its own."""
+    """Train each in its own process, as many at a time as there are jobs, each on its own cores."""
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // options.jobs
     free: Queue[set[int]] = Queue()
@@ -91,7 +92,7 @@ def grid(images: torch.Tensor) -> Image.Image:
 
 
 def side_by_side(grids: dict[str, Image.Image], *, columns: int) -> Image.Image:
-    """The grids in rows, each under its name."""
+    """The grids in rows, each below its name."""
     font = ImageFont.load_default(14)
     width, height = next(iter(grids.values())).size
     rows = -(-len(grids) // columns)
@@ -104,7 +105,7 @@ def side_by_side(grids: dict[str, Image.Image], *, columns: int) -> Image.Image:
 
 
 def encoded(model: Model, source: Source) -> Image.Image:
-    """Sixteen real digits, the same after the way through the latent numbers, and a walk between the first four."""
+    """Sixteen real digits, their reconstructions, and a latent interpolation between the first four."""
     real = chosen_by_lot(source)[:16]
     back = torch.stack([Translator(model)(DecodedImage(image)).pixels for image in real])
     way = torch.stack(list(walk_between(model.method, real[:4], frames=8)))
@@ -125,7 +126,7 @@ def row(model: Judged, run: Path, found: Evaluation) -> str:
 
 
 def cells(answer: str, found: Evaluation) -> list[str]:
-    """What stands in the columns; FID and KID with half of their intervals."""
+    """The cells of the columns; FID and KID with half of their intervals."""
     scores, written = {score.name: score for score in found.scores}, []
     for column in COLUMNS:
         mean = scores[column].values.get(answer) if column in scores else None
@@ -144,7 +145,7 @@ def main() -> None:
 
     names, runs = [*OURS, *TEXTBOOK], Path("runs") / options.name
     train_all(names, runs, options)
-    train, test = (open_source("mnist", root=options.data_root, split=part) for part in ("train", "test"))
+    train, test = (open_data(Data("mnist", root=options.data_root), split=part) for part in ("train", "test"))
     judge = open_features("digits", device=torch.device("cpu"))
     grids = {"real digits": grid(chosen_by_lot(test))}
     models = {name: checkpoint.load(runs / file_name(name), torch.device("cpu")) for name in names}
@@ -172,38 +173,39 @@ def main() -> None:
     training = f"| *{COUNT:,} training images* | | | {' | '.join(cells(TRAINING, found))} | | |"
     report.write(
         f"{options.name}.md",
-        f"# Drawing digits: {options.minutes:g} minutes of MNIST each\n\n"
+        f"# Generated digits: {options.minutes:g} minutes of MNIST each\n\n"
         f"![Grids side by side]({options.name}.png)\n\n"
-        "First real digits, drawn by lot from the held-out test part. Then each method after the same minutes on the "
-        f"same machine, on {share}, seed 0; the images are those of seeds 0 to 63, none chosen (`cgan` draws the ten "
-        "classes in turn). `benchmarks/quality.py`; grids and saves are part of the minutes. Bold: ganvas's own "
-        "recipes; the others are textbooks', as they are.\n\n"
-        f"| method | steps | images a second | {' | '.join(COLUMNS)} | share of each digit | FID (digits) in 0.1 |\n"
+        "First real digits, sampled at random from the held-out test split. Then each method after the same minutes on "
+        f"the same machine, on {share}, seed 0; the images are those of seeds 0 to 63, not selected (`cgan` generates "
+        "the ten classes in turn). `benchmarks/quality.py`; grids and checkpoints are part of the minutes. Bold: "
+        "ganvas's own recipes; the others are the textbooks', unchanged.\n\n"
+        f"| method | steps | images a second | {' | '.join(COLUMNS)} | fraction of each digit | FID (digits) in 0.1 "
+        "|\n"
         f"|---|---|---|{'---|' * len(COLUMNS)}---|---|\n"
         + "\n".join([training, *(row(model, runs / file_name(model.name), found) for model in order)])
         + f"\n\n`{best}` has the lowest FID (digits), {ratio:.1f} times lower than `{book}`. Of the two best, "
         f"{fid.verdict(fid.between(best, order[1].name))}.\n\n"
         "## How it was scored\n\n"
-        "- *FID (digits) in 0.1*: of the same recipes in ganvas 0.1, whose Adam took scrambled steps in `dcgan`, "
-        "`wgan_gp` and `cgan`, and whose presets `blog` and `mnist28` were not quite their texts'; one core, "
+        "- *FID (digits) in 0.1*: of the same recipes in ganvas 0.1, whose Adam took wrong steps in `dcgan`, "
+        "`wgan_gp` and `cgan`, and whose presets `blog` and `mnist28` differed slightly from their texts; one core, "
         "2026-11-20.\n"
         + "".join(
             f"- {aspect}: {found.protocol[aspect]}\n" for aspect in ("drawn", "reference", "floor", "seen", "intervals")
         )
-        + "- *FID (digits)* is not the FID of papers, whose features are Inception's: compare it only within this "
-        "table. The floor is what as many real training images score; no model need beat it.\n"
-        "- *asked class*: the share of drawn digits that the network takes for the digit that was asked for; it names "
-        "[99.6 % of the test images](digit-network.md) rightly.\n"
-        "- *diversity*: the mean distance between two drawn images of a class (as judged, or for `cgan` as asked), "
-        "as a share of that of real ones.\n"
-        "- *copies*: the share of drawn images that are as near to a training image as the nearest hundredth of the "
-        "test images are; much more than 0.01 would mean learning by heart.\n",
+        + "- *FID (digits)* is not the FID of papers, which use features of Inception: compare it only within this "
+        "table. The floor is the score of as many real training images; a model need not beat it.\n"
+        "- *asked class*: the fraction of generated digits that the network classifies as the requested digit; it "
+        "classifies [99.6 % of the test images](digit-network.md) correctly.\n"
+        "- *diversity*: the mean distance between two generated images of a class (as classified, or for `cgan` as "
+        "requested), relative to that of real ones.\n"
+        "- *copies*: the fraction of generated images that are as close to a training image as the closest hundredth "
+        "of the test images; much more than 0.01 would mean memorisation.\n",
     )
 
 
 def chosen_by_lot(source: Source) -> torch.Tensor:
-    chance = torch.Generator().manual_seed(0)
-    return source.rows(torch.randperm(len(source), generator=chance)[: ACROSS**2].tolist()).images
+    rng = torch.Generator().manual_seed(0)
+    return source.rows(torch.randperm(len(source), generator=rng)[: ACROSS**2].tolist()).images
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its figures: the machine and the date."""
+"""Write the results of benchmarks, with the machine and the date."""
 
 import datetime
 import platform
@@ -20,7 +20,7 @@ def machine() -> str:
 
 
 def write(name: str, text: str) -> Path:
-    """Write docs/results/NAME with the machine under it."""
+    """Write docs/results/NAME, with the machine at the end."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / name
     path.write_text(f"{text.rstrip()}\n\n---\nMeasured on: {machine()}.\n", encoding="utf-8")
@@ -28,7 +28,7 @@ def write(name: str, text: str) -> Path:
 
 
 def peak_bytes() -> int:
-    """The peak of this process alone: `ru_maxrss` would also count that of whoever started it."""
+    """The peak memory of this process; `ru_maxrss` would also count that of the parent process."""
     lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines["VmHWM"].split()[0]) * 1024
 

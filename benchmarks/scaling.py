@@ -1,11 +1,11 @@
-"""Growth: time and memory against image size, batch and data set, one process and two, and a plan for 64 GPUs.
+"""Scaling: time and memory against image size, batch and data set, one process and two, and a plan for 64 GPUs.
 
     python benchmarks/scaling.py                     everything, a quarter of an hour on two cores
-    python benchmarks/scaling.py --only size batch   some parts; the figures of the others stay
+    python benchmarks/scaling.py --only size batch   some parts; the figures of the others are kept
 
-Needs no data: networks learn from noise, and the data sets are made of small images over and over, in a temporary
-folder (4 GB of disk; `--most 100000` takes a tenth). Writes docs/results/scaling.md with its plots. The plan is
-arithmetic, in scaling_plan.py, on what is measured here.
+Needs no data: networks train on noise, and the data sets repeat a few small images, in a temporary folder (4 GB of
+disk; `--most 100000` takes a tenth). Writes docs/results/scaling.md with its plots. The plan is
+calculated in scaling_plan.py from the measurements here.
 """
 
 import argparse
@@ -43,12 +43,12 @@ FOUND = Path("runs/scaling/found.json")
 CPU = torch.device("cpu")
 PARTS = ("size", "batch", "data", "processes", "models")
 
-GROWING = ("pix2pix", "dcgan")  # by their defaults
+GROWING = ("pix2pix", "dcgan")  # with their defaults
 SIZES, AT = (64, 128, 256, 512, 1024), 2  # pixels, and images a step
 BATCHES, PIXELS = (1, 2, 4, 8, 16, 32, 64), {"pix2pix": 128, "dcgan": 64}
-SECONDS = 4.0  # of timed steps, at least
+SECONDS = 4.0  # of timed steps, minimum
 
-SHARED = {"pix2pix": (128, 8), "dcgan": (64, 64)}  # pixels and batch of what two processes share
+SHARED = {"pix2pix": (128, 8), "dcgan": (64, 64)}  # pixels and batch of the trainings with two processes
 IMAGES, PROCESS_SECONDS, ROUNDS = 128, 12, 2
 PHOTOGRAPHS = (64, 256, 1024)  # pixels a side of the files whose decoding is timed
 
@@ -57,13 +57,13 @@ PHOTOGRAPHS = (64, 256, 1024)  # pixels a side of the files whose decoding is ti
 
 
 def learner_of(method: str, preset: str | None, spec: Spec) -> Method:
-    """Of a method that needs no other network."""
+    """A method that needs no other network, ready to train."""
     torch.manual_seed(0)
     return methods.get(method)(methods.config(method, preset), spec).train()
 
 
 def noise_for(method: str, spec: Spec, n: int) -> ImageBatch | PairBatch:
-    """A batch of noise of the kind that the method learns from."""
+    """A batch of noise of the type that the method trains on."""
     kind = methods.get(method).batches[0]
     images = torch.rand(2, n, 3, spec.size, spec.size) * 2 - 1
     return kind(*images) if issubclass(kind, PairBatch) else ImageBatch(images[0])
@@ -75,14 +75,14 @@ def spec_for(method: str, size: int) -> Spec:
 
 
 def clock_of_here() -> Callable[[], float]:
-    """With one thread the CPU's own, which stands still while others work there; else that on the wall."""
+    """CPU time with one thread, because other work does not count in it; wall time otherwise."""
     return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
 def measure_step(method: str, size: int, batch: int) -> dict[str, float]:
-    """In a process of its own: seconds a step (median), its multiply-adds, and the peak of memory.
+    """In a separate process: seconds a step (median), its multiply-adds, and the peak memory.
 
-    The first step, which is not timed, is that of the gradient penalty, where there is one: the peak knows it.
+    The first step is not timed. It includes the gradient penalty, if the method has one, so that the peak includes it.
     """
     spec = spec_for(method, size)
     precision, before = choose_precision(CPU), report.peak_bytes()
@@ -108,7 +108,7 @@ def measure_step(method: str, size: int, batch: int) -> dict[str, float]:
 
 
 def measured(**what: object) -> dict[str, Any]:
-    """What `--measure` prints, in a process of its own."""
+    """The output of `--measure`, in a separate process."""
     words = [sys.executable, __file__, "--measure", json.dumps(what)]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -134,13 +134,13 @@ def batch(batches: tuple[int, ...] = BATCHES) -> dict[str, Any]:
 
 
 def ways() -> dict[str, tuple[int, int]]:
-    """Processes and threads of each, as far as there are cores."""
+    """The numbers of processes and threads of each variant, for the available cores."""
     n = cores()
     return {"one process, one core": (1, 1), f"one process, {n} cores": (1, n), f"{n} processes, one core each": (n, 1)}
 
 
 def images_a_second(method: str, folder: Path, run: Path, *, processes: int, threads: int, seconds: float) -> float:
-    """Of `ganvas train`, as its own log says: the median over what came after the first third."""
+    """Images a second of `ganvas train`, from its log: the median without the first third."""
     shape, rows = SHARED[method]
     pairs = ["--task", "edges"] if methods.get(method).batches[0] is PairBatch else []
     words = ["ganvas", "train", method, "--data", str(folder), "--size", str(shape), "--batch", str(rows), *pairs]
@@ -157,7 +157,7 @@ def images_a_second(method: str, folder: Path, run: Path, *, processes: int, thr
 
 
 def processes(seconds: float = PROCESS_SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Every way in turns, some rounds."""
+    """Measure all variants in turns, for several rounds."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -179,11 +179,11 @@ def processes(seconds: float = PROCESS_SECONDS, rounds: int = ROUNDS) -> dict[st
     return found
 
 
-# --- what the plan needs --------------------------------------------------------------------------------------------
+# --- input of the plan ----------------------------------------------------------------------------------------------
 
 
 class Calls(TorchDispatchMode):
-    """Counts the operations that are sent to a device; views are none."""
+    """Counts the operations that are sent to a device, without views."""
 
     number = 0
 
@@ -193,7 +193,7 @@ class Calls(TorchDispatchMode):
 
 
 def measure_model(method: str, preset: str | None, size: int) -> dict[str, float]:
-    """In a process of its own: what a step of a model takes, counted, and what a save of it takes."""
+    """In a separate process: the operations of a step of a model, and the size and time of a checkpoint."""
     spec = spec_for(method, size)
     learner = learner_of(method, preset, spec)
     normed = 0
@@ -228,7 +228,7 @@ def measure_model(method: str, preset: str | None, size: int) -> dict[str, float
 
 
 def measure_decoding(side: int) -> dict[str, float]:
-    """JPEG files of so many pixels a side: bytes, and how many a second one core reads."""
+    """JPEG files of `side` pixels: their size in bytes, and how many one core decodes in a second."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{i}.jpg" for i in range(16)]
@@ -259,7 +259,7 @@ STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "
 
 @mpl.rc_context(STYLE)
 def plot(name: str, panels: list[tuple[str, str, dict[str, tuple[list[float], list[float]]]]], xlabel: str) -> None:
-    """Curves side by side, a panel for each (title, unit, curves by name); percents and peaks are on a plain axis."""
+    """Plot panels of curves side by side: (title, unit, curves by name); percents and peaks have a linear axis."""
     figure = Figure(figsize=(max(6, 4 * len(panels)), 3.3), dpi=130, layout="constrained")
     for axes, (title, unit, by_name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for label, (x, y) in by_name.items():
@@ -290,7 +290,7 @@ def steps_text(found: dict[str, Any], column: str) -> str:
                 f"{one['bytes'] / 2**30:.2f} GiB |"
             )
     return (
-        f"| | {column} | multiply-adds a step, billions | seconds a step | billions a second | peak of memory |\n"
+        f"| | {column} | multiply-adds a step, billions | seconds a step | billions a second | peak memory |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows)
     )
 
@@ -308,15 +308,15 @@ def size_text(found: dict[str, Any]) -> str:
     end = max(found["pix2pix"], key=int)
     half = str(int(end) // 2)
     slower = " and ".join(f"{by[end]['seconds'] / by[half]['seconds']:.1f} (`{m}`)" for m, by in found.items())
-    # of an image at the end, for a map of half the side takes a quarter
+    # memory of an image at the end; at half the side it takes a quarter
     each = {m: (by[end]["bytes"] - by[half]["bytes"]) / (AT * 0.75) / 2**30 for m, by in found.items()}
     larger = " and ".join(f"{gibibytes:.1f} GiB in `{m}`" for m, gibibytes in each.items())
     return (
         f"## Image size\n\nDefaults, {AT} images a step, in colour. Four times the pixels, from {half} to {end} a "
         f"side, take {slower} times as long. An image of {end} pixels takes about {larger}, so that the default "
-        f"batches are for small images: `dcgan` with its 64 would take {64 * each['dcgan']:.0f} GiB. Give `--batch "
-        "4`, or [`--grad-accumulate`](../distributed.md#a-batch-that-does-not-fit). `gan` is dense and ends at 256 "
-        f"pixels.\n\n![Time and memory against size](scaling-size.png)\n\n{steps_text(found, 'pixels')}"
+        f"batches are meant for small images: `dcgan` with its 64 would take {64 * each['dcgan']:.0f} GiB. Give "
+        "`--batch 4`, or [`--grad-accumulate`](../distributed.md#a-batch-that-does-not-fit). `gan` is dense and ends "
+        f"at 256 pixels.\n\n![Time and memory against size](scaling-size.png)\n\n{steps_text(found, 'pixels')}"
     )
 
 
@@ -334,12 +334,12 @@ def batch_text(found: dict[str, Any]) -> str:
         (first, *_, last), (slow, *_, fast) = by, speeds[method][1]
         mebibytes = (by[last]["bytes"] - by[first]["bytes"]) / (int(last) - int(first)) / 2**20
         said.append(
-            f"`{method}` at {PIXELS[method]} pixels makes {slow:.1f} images a second at batch {first} and {fast:.1f} "
-            f"at {last}, and takes {mebibytes:.0f} MiB for each"
+            f"`{method}` at {PIXELS[method]} pixels processes {slow:.1f} images a second at batch {first} and "
+            f"{fast:.1f} at {last}, and takes {mebibytes:.0f} MiB for each image of the batch"
         )
     return (
-        f"## Batch\n\n{'; '.join(said)}. What a larger batch can gain is the part of a step that does not depend on "
-        "it: the optimiser, the average of the weights, the calls.\n\n![Speed and memory against "
+        f"## Batch\n\n{'; '.join(said)}. A larger batch saves only the part of a step that does not depend on the "
+        "batch: the optimiser, the average of the weights, the calls.\n\n![Speed and memory against "
         f"batch](scaling-batch.png)\n\n{steps_text(found, 'batch')}"
     )
 
@@ -356,10 +356,11 @@ def processes_text(found: dict[str, Any]) -> str:
     n = len(next(iter(found["pix2pix"].values())))
     return (
         "## Processes\n\n`torchrun --nproc-per-node` against threads: the same `ganvas train`, in turns, the best of "
-        f"{n} rounds each, for what disturbs only slows; "
+        f"{n} rounds each, because other work can only slow it down; "
         + "; ".join(f"`{m}` at {s} pixels, batch {b}" for m, (s, b) in SHARED.items())
-        + f". Processes against threads on the same cores: {', '.join(said)}. Threads share the work without "
-        "exchanging gradients, which is not hidden behind computing; processes are for several GPUs and machines.\n\n"
+        + f". Speed of processes relative to threads on the same cores: {', '.join(said)}. Threads share the work "
+        "without exchanging gradients, which here does not overlap with computing. Processes are for several GPUs and "
+        "machines.\n\n"
         "| | | images a second | slowest round | ratio to one core |\n|---|---|---|---|---|\n" + "\n".join(rows)
     )
 
@@ -376,16 +377,15 @@ def write(everything: dict[str, Any]) -> None:
     before = min(one["before"] for by in found["size"].values() for one in by.values())
     report.write(
         "scaling.md",
-        f"# Growth\n\n`benchmarks/scaling.py`, as shipped ({choose_precision(CPU)} here), each measurement in a "
-        "process of its own. Where one thread computed, seconds are those of its core, so that other work on the "
-        f"machine does not count. Peaks are of the whole process, Python and libraries ({before / 2**30:.1f} GiB) "
-        f"included.\n\n{parts}",
+        f"# Scaling\n\n`benchmarks/scaling.py`, as shipped ({choose_precision(CPU)} here), each measurement in a "
+        "separate process. With one thread, seconds are CPU time, so that other work on the machine does not count. "
+        f"Peaks are of the whole process, including Python and libraries ({before / 2**30:.1f} GiB).\n\n{parts}",
     )
 
 
 def how_text(one: dict[str, Any]) -> str:
     threads = "one thread" if one["threads"] == 1 else f"{one['threads']} threads"
-    return f"*Computed in {threads}; the machine's load was {one['load']:.1f} when it began.*"
+    return f"*Computed with {threads}; the load of the machine was {one['load']:.1f} at the start.*"
 
 
 def main() -> None:
@@ -393,7 +393,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--most", type=int, default=10**6, help="images in the largest data set")
     parser.add_argument(
-        "--quick", action="store_true", help="small settings, to try it; writes into runs/scaling/quick"
+        "--quick", action="store_true", help="small settings, to test the script; writes into runs/scaling/quick"
     )
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -422,7 +422,7 @@ def main() -> None:
     for part in options.only:
         how = {"threads": torch.get_num_threads(), "load": os.getloadavg()[0]}
         result = how | {"found": parts[part]()}
-        found = json.loads(known.read_text()) if known.exists() else {}  # now: others may have added parts meanwhile
+        found = json.loads(known.read_text()) if known.exists() else {}  # others may have added parts meanwhile
         known.write_text(json.dumps(found | {part: result}, indent=1))
         found[part] = result
     if all(part in found for part in PARTS):

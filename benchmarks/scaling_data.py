@@ -1,4 +1,4 @@
-"""How data sets grow: 1,000 to 1,000,000 small images in shards, in a folder, and in memory; a part of scaling.py."""
+"""Scaling of data sets: 1,000 to 1,000,000 small images in shards, in a folder, and in memory; part of scaling.py."""
 
 import io
 import resource
@@ -16,13 +16,14 @@ from photographs import free_photographs
 from PIL import Image
 
 from ganvas.core.device import cores
+from ganvas.core.options import Data
 from ganvas.data import batch as batches_of
-from ganvas.data import decode, open_source
+from ganvas.data import decode, open_data
 from ganvas.data.loader import batches
 from ganvas.data.webdataset import reader
 
 SIDE, BATCH = 32, 64
-A_SHARD = 1000  # images, as `ganvas shards` has it
+A_SHARD = 1000  # images, as in `ganvas shards`
 DIFFERENT = 64  # images that are repeated
 COUNTS = (1000, 10**4, 10**5, 10**6)
 AS_FILES = 10**5  # images at most in a folder, and in memory
@@ -32,13 +33,13 @@ CPU = torch.device("cpu")
 
 
 def small_image(number: int, side: int) -> Image.Image:
-    """A smooth colour image, another for each number."""
+    """A smooth colour image, different for each number."""
     coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def photograph(number: int, side: int) -> Image.Image:
-    """One of a few that anybody may show, with all of a photograph's detail."""
+    """One of a few freely licensed photographs, with full detail."""
     every = free_photographs(side)
     return Image.fromarray(every[number % len(every)].permute(1, 2, 0).numpy())
 
@@ -53,7 +54,7 @@ def jpegs() -> list[bytes]:
 
 
 def write_shards(folder: Path, n: int) -> None:
-    """`n` images in WebDataset shards, as any tool writes them, without an index."""
+    """Write `n` images in WebDataset shards, without an index, as other tools do."""
     folder.mkdir()
     different = jpegs()
     for start in range(0, n, A_SHARD):
@@ -74,35 +75,35 @@ def write_files(folder: Path, n: int) -> None:
 
 
 def resident_bytes() -> int:
-    """What this process holds now."""
+    """The resident memory of this process."""
     lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines["VmRSS"].split()[0]) * 1024
 
 
 def spent() -> float:
-    """Seconds of a core that this process has used, and those of its that have ended: what others do is no part."""
+    """CPU seconds of this process and of its finished child processes; other work does not count."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def measure(kind: str, path: str, n: int) -> dict[str, float]:
-    """In a process of its own: open the set, read batches for some seconds, and begin far into it.
+    """In a separate process: open the data set, read batches for some seconds, and resume far into it.
 
-    What is small enough would be decoded and kept in memory; for the other two routes this is turned off.
+    Small data sets are decoded and kept in memory; for the other two routes this is turned off.
     """
     if kind != "memory":
         for module in (batches_of, decode, reader):
             if hasattr(module, "RESIDENT_BYTES"):
                 module.RESIDENT_BYTES = 0
     before, start = resident_bytes(), spent()
-    source = open_source(path, root=Path("data"), size=SIDE)
+    source = open_data(Data(path, root=Path("data"), size=SIDE))
     opened, held = spent() - start, resident_bytes() - before
     assert len(source) == n
     start, read, until = spent(), 0, time.perf_counter() + READ_SECONDS
     stream = batches(source, batch=BATCH, seed=0, device=CPU)
     while time.perf_counter() < until:
         read += len(next(stream))
-    stream.close()  # waits for the workers, so that their time is known
+    stream.close()  # waits for the workers, so that their time is counted
     speed = read / (spent() - start)
     start = spent()
     far = batches(source, batch=BATCH, seed=0, device=CPU, first=int(2.5 * n / BATCH))
@@ -114,7 +115,7 @@ def measure(kind: str, path: str, n: int) -> dict[str, float]:
 
 
 def data(measured: Callable[..., dict[str, Any]], most: int) -> dict[str, Any]:
-    """Every route at every size, one folder on the disk at a time; `measured` starts the process."""
+    """Measure every route at every size, with one folder on the disk at a time; `measured` starts the process."""
     found: dict[str, Any] = {route: {} for route in ROUTES}
     with tempfile.TemporaryDirectory() as name:
         for n in (n for n in COUNTS if n <= most):
@@ -133,7 +134,7 @@ def data(measured: Callable[..., dict[str, Any]], most: int) -> dict[str, Any]:
 
 
 def panels(found: dict[str, Any]) -> list[tuple[str, str, dict[str, tuple[list[float], list[float]]]]]:
-    """Seconds to open and images a second, by the number of images, a curve for each route."""
+    """Seconds to open and images a second, against the number of images, with a curve for each route."""
 
     def curves(key: str) -> dict[str, tuple[list[float], list[float]]]:
         return {
@@ -143,8 +144,8 @@ def panels(found: dict[str, Any]) -> list[tuple[str, str, dict[str, tuple[list[f
 
     of_indexed = {"shards, first time": ([float(n) for n in found["shards"]],
                                          [one["first"] for one in found["shards"].values()])}  # fmt: skip
-    opening = ("opening", "seconds of a core", of_indexed | curves("open"))
-    return [opening, ("reading", "images, for a second of a core", curves("a_second"))]
+    opening = ("opening", "CPU seconds", of_indexed | curves("open"))
+    return [opening, ("reading", "images in a CPU second", curves("a_second"))]
 
 
 def text(found: dict[str, Any]) -> str:
@@ -159,17 +160,15 @@ def text(found: dict[str, Any]) -> str:
     end = max(found["shards"], key=int)
     last = found["shards"][end]
     return (
-        f"## Data sets\n\nJPEG files of {SIDE}x{SIDE} pixels, {DIFFERENT} different ones over and over, batches of "
-        f"{BATCH}, {min(8, cores())} workers. Seconds are those of a core, its own and the workers', so that other "
-        "work does not count; nor does waiting for the disk (the system had the files in its memory). The first "
-        f"opening of shards looks through them once and leaves an index beside them; after that {int(end):,} images "
-        f"open in {last['open']:.2f} seconds and {last['held'] / 2**20:,.0f} MiB, and a training that stopped in its "
-        f"third epoch begins again after {last['resume']:.1f}, workers included: nothing is read that is not needed. "
-        f"A "
-        f"folder's files are all looked at each time, so beyond {AS_FILES:,} images shards are the way ([how to "
-        f"make "
-        "them](../shards.md)). What decodes to less than 1 GiB is kept in memory, unless it is told otherwise as it "
-        "was here for the first two routes.\n\n![Opening and reading](scaling-data.png)\n\n| | images | seconds to "
-        "open | memory it takes | images read for a second | seconds to resume |\n"
+        f"## Data sets\n\nJPEG files of {SIDE}x{SIDE} pixels, {DIFFERENT} different ones repeated, batches of {BATCH}, "
+        f"{min(8, cores())} workers. Seconds are CPU time, of the process and its workers, so that other work does not "
+        "count; nor does waiting for the disk (the files were in the system's cache). When shards are opened for the "
+        f"first time, they are read once and an index is written beside them. After that {int(end):,} images open in "
+        f"{last['open']:.2f} seconds and {last['held'] / 2**20:,.0f} MiB, and a training that was stopped in its third "
+        f"epoch resumes after {last['resume']:.1f} seconds, including the workers: only the needed data are read. In a "
+        f"folder all files are checked each time, so use shards beyond {AS_FILES:,} images ([how to make "
+        "them](../shards.md)). Data sets that decode to less than 1 GiB are kept in memory by default; this was turned "
+        "off for the first two routes.\n\n![Opening and reading](scaling-data.png)\n\n| | images | seconds to open | "
+        "memory | images read in a second | seconds to resume |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows)
     )

@@ -2,7 +2,7 @@
 
     python benchmarks/small_data.py --data-root DIR --minutes 3       (DIR holds MNIST/raw)
 
-Writes docs/results/small-data.md with its image. Stopped, it goes on with the same command.
+Writes docs/results/small-data.md with its image. If it was stopped, the same command continues it.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from quality import grid, side_by_side
 
 from ganvas import checkpoint
 from ganvas.cli import main as ganvas
-from ganvas.data import open_source
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.evaluation import evaluate_drawn
 from ganvas.evaluation.statistics import TRAINING
 from ganvas.imaging import images
@@ -37,8 +38,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3)
     options = parser.parse_args()
 
-    test = open_source("mnist", root=options.data_root, split="test")
-    some = open_source("mnist", root=options.data_root).some(IMAGES)
+    test = open_data(Data("mnist", root=options.data_root), split="test")
+    some = open_data(Data("mnist", root=options.data_root)).some(IMAGES)
     folder = RUNS / "digits"
     for i, image in enumerate(some.images):
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def main() -> None:
         assert ganvas(["train", "dcgan", *where, *words]) == 0
         models[name] = checkpoint.load(run, torch.device("cpu"))
     judge = open_features("digits", device=torch.device("cpu"))
-    learned = open_source(str(folder), root=Path())
+    learned = open_data(Data(folder))
     found = evaluate_drawn(models, test, features=judge, count=COUNT, training=dict.fromkeys(models, learned))
     grids = {"what it learned from": grid(some.images[:64])}
     grids |= {name: grid(found.grids[f"samples-{name}"].images[:64]) for name in models}
@@ -63,9 +64,9 @@ def main() -> None:
     report.write(
         "small-data.md",
         f"# {IMAGES} digits and augmentation\n\n![Grids side by side](small-data.png)\n\n"
-        f"`dcgan` learned from {IMAGES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
-        f"{COUNT:,} drawn images are scored against the {len(test):,} test images. `benchmarks/small_data.py`; what "
-        f"the scores mean is told in [docs/evaluation.md](../evaluation.md). The {IMAGES} digits themselves have an "
+        f"`dcgan` was trained on {IMAGES} MNIST digits for {options.minutes:g} minutes, with and without `--augment`; "
+        f"{COUNT:,} generated images are scored against the {len(test):,} test images. `benchmarks/small_data.py`; "
+        f"[docs/evaluation.md](../evaluation.md) explains the scores. The {IMAGES} digits themselves have an "
         f"FID (digits) of {fid.values[TRAINING].value:.3g}.\n\n"
         "| `--augment` | steps | FID (digits) | precision | recall | copies |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)

@@ -1,12 +1,12 @@
-"""How quick training and style transfer are: beside the loops that tutorials print, and beside the machine's ceiling.
+"""The speed of training and style transfer, compared with tutorials' loops and with the machine's ceiling.
 
     python benchmarks/speed.py                                 everything
-    python benchmarks/speed.py --only gan pix2pix --rounds 8   some of it; the others' figures stay
+    python benchmarks/speed.py --only gan pix2pix --rounds 8   some cases; the figures of the others are kept
 
-Each is measured as (a) the loop of `plain_loops.py`, (b) ganvas in fp32, (c) ganvas as shipped, which take turns in one
-run, and a large matrix product with them: the machine's own ceiling. With --data-root DIR, where DIR holds MNIST/raw,
-the digits are MNIST's; without, they are made by chance, which takes as long. The same goes for VGG-19 (--weights).
-Writes docs/results/speed.md and speed.png (--page: under another name) once every part has been measured.
+Each case is measured as (a) the loop of `plain_loops.py`, (b) ganvas in fp32, (c) ganvas as shipped. They take turns in
+one run with a large matrix product, the machine's ceiling. With --data-root DIR, where DIR holds MNIST/raw, the digits
+are MNIST's; without it they are random images, which take as long. The same holds for VGG-19 (--weights). Writes
+docs/results/speed.md and speed.png (--page: under another name) once every part has been measured.
 """
 
 import argparse
@@ -33,7 +33,8 @@ from ganvas import methods
 from ganvas.checkpoint.manifest import Facts
 from ganvas.core.device import Precision, autocast, choose_precision, keep_memory
 from ganvas.core.optim import scale_rates
-from ganvas.data import open_source
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.loader import batches
 from ganvas.imaging.images import DecodedImage
@@ -47,25 +48,25 @@ CPU = torch.device("cpu")
 FOUND = Path("runs/speed/found.json")
 WAYS = {"plain": "plain loop, fp32", "fp32": "ganvas, fp32", "shipped": "ganvas as shipped"}
 SIDE = 2048  # of the matrices of the product that is the ceiling
-COPIED = 2**26  # numbers of the copy that shows what the memory gives
+COPIED = 2**26  # numbers in the copy that measures the memory bandwidth
 ADAM = 28  # bytes: it reads a weight, its gradient and two means, and writes three
-DIGITS = 4096  # images made where there is no data
-ITERATIONS = 8  # of stylize, each turn: the first half in bf16 where that is quicker, the other half in fp32
+DIGITS = 4096  # random images, without data
+ITERATIONS = 8  # of stylize, each turn: the first half in bf16 where that is faster, the other half in fp32
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured.
+    """A measured case.
 
     Attributes:
-        title: as it stands in the table.
-        method: its name; `stylize` is none.
+        title: its title in the table.
+        method: the name of the method, or `stylize`.
         preset: of the method.
         spec: the shape of the data.
         cycle: steps after which the work repeats.
-        batch: where it is not the preset's.
-        wanted: the ratio to the plain loop, and the share of the ceiling, that were to be reached.
-        meaning: what the profile says, in a sentence.
+        batch: if it is not the preset's.
+        wanted: the targets for the ratio to the plain loop and for the share of the ceiling.
+        meaning: an explanation of the profile, in a sentence.
     """
 
     title: str
@@ -90,34 +91,35 @@ CASES = {
     ),
     "dcgan28": Case(
         "`dcgan --preset mnist28`, 28 pixels", "dcgan", "mnist28", Spec(28, 1), wanted=(1.8, 0.55),
-        meaning="Convolutions; then passes over large maps that multiply little: leaky units, dropout, norms.",
+        meaning="Convolutions; then passes over large feature maps with few multiplications: leaky ReLUs, dropout, "
+        "norms.",
     ),
     "dcgan64": Case(
         "`dcgan --preset paper64 --batch 32`, 64 pixels", "dcgan", "paper64", Spec(64, 3), batch=32,
-        meaning="Wide layers: hardly anything but convolutions.",
+        meaning="Wide layers: almost only convolutions.",
     ),
     "wgan_gp": Case(
         "`wgan_gp --preset mnist28`, 28 pixels", "wgan_gp", "mnist28", Spec(28, 1), cycle=5,
-        meaning="The gradient penalty is in fp32 by design and goes twice through the critic, so bf16 helps the rest "
-        "alone.",
+        meaning="The gradient penalty is in fp32 by design and passes through the critic twice, so bf16 speeds up only "
+        "the rest.",
     ),
     "vae": Case(
         "`vae --preset mnist28`, 28 pixels", "vae", "mnist28", Spec(28, 1),
-        meaning="A tiny network: maps of 8 to 32 channels are too thin for the CPU's products, and what reads "
-        "and writes them, activations and pooling, weighs as much.",
+        meaning="A tiny network: feature maps of 8 to 32 channels are too narrow for fast products on the CPU, and "
+        "reading and writing them, in activations and pooling, takes as long.",
     ),
     "pix2pix": Case(
         "`pix2pix --preset paper`, 256 pixels", "pix2pix", "paper", _pairs(256), wanted=(1.9, 0.75),
         meaning="One image a step for 57 million weights: Adam reads and writes each, many are cast to bf16 and "
-        "their gradients back, beside few multiplications.",
+        "their gradients back, with few multiplications.",
     ),
     "cyclegan128": Case(
         "`cyclegan --preset paper`, 128 pixels", "cyclegan", "paper", _pairs(128),
-        meaning="Convolutions; norms, padding and layouts of the large maps are the rest.",
+        meaning="Convolutions; the rest are norms, padding and layouts of the large feature maps.",
     ),
     "cyclegan256": Case(
         "`cyclegan --preset paper`, 256 pixels", "cyclegan", "paper", _pairs(256), wanted=(1.7, 0.65),
-        meaning="As at 128 pixels; maps are larger than the caches, so norms and padding wait for memory.",
+        meaning="As at 128 pixels; feature maps are larger than the caches, so norms and padding wait for memory.",
     ),
     "stylize": Case(
         "`stylize`, 256 pixels", "stylize", "", Spec(256, 3), wanted=(1.7, 0.60),
@@ -126,21 +128,21 @@ CASES = {
 }  # fmt: skip
 
 
-# --- what goes in ---------------------------------------------------------------------------------------------------
+# --- input ----------------------------------------------------------------------------------------------------------
 
 
 def source_of(case: Case, root: Path | None) -> Source:
-    """MNIST for digits where it is there, else images made by chance."""
-    spec, chance = case.spec, torch.Generator().manual_seed(0)
+    """MNIST for digits if it is there, else random images."""
+    spec, rng = case.spec, torch.Generator().manual_seed(0)
     if root and spec.size == 28:
-        return open_source("mnist", root=root)
+        return open_data(Data("mnist", root=root))
 
     def pixels(count: int) -> Tensor:
-        return torch.randint(0, 256, (count, spec.channels, spec.size, spec.size), generator=chance, dtype=torch.uint8)
+        return torch.randint(0, 256, (count, spec.channels, spec.size, spec.size), generator=rng, dtype=torch.uint8)
 
     if spec.target_channels:
-        return Source("chance", spec, PairBatch(pixels(8), pixels(8)))
-    return Source("chance", spec, ImageBatch(pixels(DIGITS if spec.size < 64 else DIGITS // 4)))
+        return Source("random", spec, PairBatch(pixels(8), pixels(8)))
+    return Source("random", spec, ImageBatch(pixels(DIGITS if spec.size < 64 else DIGITS // 4)))
 
 
 def config_of(case: Case) -> BaseConfig:
@@ -150,7 +152,7 @@ def config_of(case: Case) -> BaseConfig:
 
 
 def shipped(case: Case, root: Path | None) -> Precision:
-    """The format that `ganvas train` chooses for it here."""
+    """The precision that `ganvas train` chooses for the case here."""
     if case.method == "stylize":
         return choose_precision(CPU)
     source, config = source_of(case, root), config_of(case)
@@ -165,7 +167,7 @@ def turns(
     case: Case, way: str, precision: Precision, root: Path | None, weights: Path | None,
     *, device: torch.device = CPU, record: Record | None = None,
 ) -> Iterator[int]:  # fmt: skip
-    """Endless steps of a case in one of the ways; each gives the number of images, or iterations, it took."""
+    """Endless steps of a case in one of the variants; each yields the number of its images, or iterations."""
     if case.method == "stylize":
         return stylized(case, way, weights, precision)
     source = source_of(case, root)
@@ -186,7 +188,7 @@ def turns(
 def steps(
     method: Method, source: Source, precision: Precision, *, device: torch.device, record: Record | None
 ) -> Iterator[int]:
-    """The steps that `ganvas train` takes, without its log, grids and saves."""
+    """The steps of `ganvas train`, without its log, grids and checkpoints."""
     learn = Steps(method, seed=0, record=record)
     for step, batch in enumerate(batches(source, batch=method.config.batch, seed=0, device=device)):
         scale_rates(method.optimizers.values(), method.config.rate_at(0))
@@ -196,7 +198,7 @@ def steps(
 
 
 def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -> Iterator[int]:
-    """Whole images of a few iterations each; every step gives that number, preparations included."""
+    """Whole images of a few iterations each, including preparations; every step yields the number of iterations."""
     from style import PlainLoop
 
     config = StylizeConfig(size=case.spec.size, iterations=ITERATIONS)
@@ -218,9 +220,9 @@ def stylized(case: Case, way: str, weights: Path | None, precision: Precision) -
 
 
 class MultiplyAdds(TorchDispatchMode):
-    """Counts the multiply-adds of products and convolutions, forward and backward, while it is entered.
+    """Counts the multiply-adds of products and convolutions, forward and backward, while it is active.
 
-    And the weights that a fused Adam has updated.
+    It also counts the weights that a fused Adam has updated.
     """
 
     def __init__(self) -> None:
@@ -237,7 +239,7 @@ class MultiplyAdds(TorchDispatchMode):
 
 
 def counted(case: Case, loop: Iterator[int]) -> tuple[float, float]:
-    """Multiply-adds for one image, or iteration, and weights that are updated."""
+    """Multiply-adds and updated weights for one image, or iteration."""
     images = 0
     with MultiplyAdds() as counter:
         for _ in range(case.cycle):
@@ -257,7 +259,7 @@ def product(dtype: torch.dtype, *, device: torch.device = CPU, side: int = SIDE)
 
 
 def bandwidth() -> float:
-    """Bytes a second that a copy of a large tensor reads and writes."""
+    """Bytes a second that are read and written in a copy of a large tensor."""
     a = torch.ones(COPIED)
     made, seconds = torch.empty_like(a), []
     for _ in range(3):
@@ -268,14 +270,14 @@ def bandwidth() -> float:
 
 
 def now(device: torch.device) -> float:
-    """Seconds, once the device has done what it was told."""
+    """The time in seconds, after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def seconds_a_image(case: Case, loop: Iterator[int], least: float, *, device: torch.device = CPU) -> float:
-    """Over whole cycles, and `least` seconds or more."""
+    """Seconds for one image, over whole cycles and at least `least` seconds."""
     start, images = now(device), 0
     while not images or time.perf_counter() - start < least:
         images += sum(next(loop) for _ in range(case.cycle))
@@ -283,9 +285,9 @@ def seconds_a_image(case: Case, loop: Iterator[int], least: float, *, device: to
 
 
 def measure(case: Case, loops: dict[str, Iterator[int]], precision: Precision, *, rounds: int, least: float) -> dict:
-    """All ways in turns, each after the product in its own format."""
+    """Measure all variants in turns, each after the matrix product in its own dtype."""
     formats = dict.fromkeys(WAYS, torch.float32) | ({"shipped": torch.bfloat16} if precision == "bf16" else {})
-    needed = {way: counted(case, loops[way]) for way in ("plain", "fp32")}  # which warms up, too
+    needed = {way: counted(case, loops[way]) for way in ("plain", "fp32")}  # warms up, too
     moved = needed["fp32"][1] * ADAM
     next(loops["shipped"])
     found = []
@@ -317,7 +319,7 @@ def profiled(case: Case, loop: Iterator[int]) -> list[tuple[str, float]]:
 
 
 def peak_of(name: str, way: str, precision: Precision, options: argparse.Namespace) -> int:
-    """Bytes at the peak of a process that does nothing else."""
+    """Peak memory in bytes of a separate process."""
     words = [sys.executable, __file__, "--peak", name, way, precision]
     for flag in ("data_root", "weights"):
         if value := getattr(options, flag):
@@ -329,20 +331,20 @@ def peak_of(name: str, way: str, precision: Precision, options: argparse.Namespa
 
 
 def strict_share(found: dict) -> float:
-    """Of what is shipped: the share of the ceiling in its own format alone."""
+    """The share of the ceiling in its own dtype alone, as shipped."""
     needed = min(found["multiply_adds"].values())
     return statistics.median(needed / one["shipped"]["seconds"] / one["shipped"]["own"] for one in found["rounds"])
 
 
 def memory_share(found: dict) -> float:
-    """Of what is shipped: the share of a step that Adam takes to move the weights, at the speed of a copy."""
+    """The share of a step for Adam's memory traffic at the speed of a copy, as shipped."""
     return statistics.median(
         found["moved"] / one["shipped"]["bandwidth"] / one["shipped"]["seconds"] for one in found["rounds"]
     )
 
 
 def rows_of(found: dict) -> dict[str, dict]:
-    """By way: images a second, ratio to the plain loop with its range, share of the ceiling, peak."""
+    """For each variant: images a second, ratio to the plain loop with its range, share of the ceiling, peak."""
     needed = min(found["multiply_adds"].values())
     rows = {}
     for way in WAYS:
@@ -389,8 +391,7 @@ def wanted_table(found: dict) -> str:
                 f"| {case.title} | {ratio} | {row['ratio']:.2f} | {share:.0%} | {row['share']:.0%} | {moving:.0%} |"
             )
     head = (
-        "| as shipped | ratio to reach | reached | share to reach | reached | Adam's bytes |\n"
-        "|---|---|---|---|---|---|\n"
+        "| as shipped | target ratio | reached | target share | reached | Adam's bytes |\n|---|---|---|---|---|---|\n"
     )
     return head + "\n".join(lines)
 
@@ -407,7 +408,7 @@ def profiles(found: dict) -> str:
 
 
 def draw(found: dict, page: str) -> None:
-    """Ratios to the plain loop, and shares of the ceiling, side by side."""
+    """Plot the ratios to the plain loop and the shares of the ceiling side by side."""
     mpl.use("Agg")
     from matplotlib import pyplot
 
@@ -434,32 +435,32 @@ def draw(found: dict, page: str) -> None:
 def write(found: dict, page: str) -> None:
     draw(found, page)
     rounds = " or ".join(map(str, sorted({len(found[name]["rounds"]) for name in CASES})))
-    text = f"""# Speed: beside the plain loops, and beside the machine's ceiling
+    text = f"""# Speed: compared with plain loops and with the machine's ceiling
 
 ![Ratios to the plain loop and shares of the ceiling]({page}.png)
 
-`benchmarks/speed.py`. The plain loop is what tutorials print (`benchmarks/plain_loops.py`): the same networks in fp32.
-ganvas is the step that `ganvas train` takes, its data included. The three take turns, {rounds} rounds; medians, and
-the range of the ratio over the rounds: where it is wide, something else used the machine. The ceiling is a product of
-two {SIDE}x{SIDE} matrices, measured before each turn, in the loop's own format; the share is that of the multiply-adds
-which an image needs: those of the ganvas step, which leaves out gradients that nobody uses. Convolutions may pass
-100 % in fp32: theirs is other code than the product's. Peaks are of processes of their own that took a few steps, torch
-itself included. `stylize` is counted in iterations, {ITERATIONS} an image, so that what is prepared once weighs more
-than in the 200 that are usual ([those](style.md#time)); half of them are in fp32 by design, so its ceiling is that of
-half the work in each format; of the ceiling in {found["stylize"]["precision"]} alone it reaches
-{strict_share(found["stylize"]):.0%}. Weights of VGG-19 may be those of chance, which take as long.
+`benchmarks/speed.py`. The plain loop is that of common tutorials (`benchmarks/plain_loops.py`): the same networks in
+fp32. ganvas is the step of `ganvas train`, including its data. The three take turns for {rounds} rounds. The table
+has medians, and the range of the ratio over the rounds; where it is wide, other work used the machine. The ceiling is
+a product of two {SIDE}x{SIDE} matrices, measured before each turn, in the loop's own dtype. The share of the ceiling
+counts the multiply-adds that an image needs: those of the ganvas step, which leaves out unused gradients.
+Convolutions may pass 100 % in fp32, because their code is not that of the product. Peaks are of separate processes
+that took a few steps, including torch itself. `stylize` is counted in iterations, {ITERATIONS} an image, so its
+preparations count more than with [the usual 200](style.md#time). Half of the iterations are in fp32 by design, so its
+ceiling is that of half the work in each dtype; it reaches {strict_share(found["stylize"]):.0%} of the ceiling in
+{found["stylize"]["precision"]} alone. The weights of VGG-19 may be random, which takes as long.
 
 {table(found)}
 
-What was to be reached on two cores, and the share of a step in which Adam's {ADAM} bytes for each weight pass, at the
-speed of a large copy that was measured in each round; a ceiling of products knows nothing of these.
+The targets were set for two cores. The last column is the share of a step for Adam's {ADAM} bytes for each weight, at
+the speed of a large copy, measured in each round. The ceiling of products does not include them.
 
 {wanted_table(found)}
 
 ## Where the time goes
 
-Shares of the time within torch's operators, as shipped; the largest eight. `convolution_backward`,
-`mkldnn_convolution`, `_convolution`, `mm` and `addmm` multiply; the others move numbers.
+Shares of the time in torch's operators, as shipped; the largest eight. `convolution_backward`,
+`mkldnn_convolution`, `_convolution`, `mm` and `addmm` multiply; the others read and write memory.
 
 {profiles(found)}
 """
@@ -470,16 +471,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=2, help="of each loop in a round, and a step at least")
-    parser.add_argument("--data-root", type=Path, help="holds MNIST/raw")
-    parser.add_argument("--weights", type=Path, help="of VGG-19, as a file")
-    parser.add_argument(
-        "--page", default="speed", help="the name of the page, so that one machine's can stand by another's"
-    )
+    parser.add_argument("--seconds", type=float, default=2, help="of each loop in a round; at least one step")
+    parser.add_argument("--data-root", type=Path, help="a folder with MNIST/raw")
+    parser.add_argument("--weights", type=Path, help="a file of the weights of VGG-19")
+    parser.add_argument("--page", default="speed", help="the name of the page, to keep the results of several machines")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.peak or options.peak[1] != "plain":
-        keep_memory()  # for the plain loop too, where they take turns in one process
+        keep_memory()  # for the plain loop too, because they take turns in one process
 
     def opened(name: str, way: str, precision: Precision) -> Iterator[int]:
         in_format: Precision = precision if way == "shipped" else "fp32"
@@ -498,7 +497,7 @@ def main() -> None:
         loops = {way: opened(name, way, precision) for way in WAYS}
         result = measure(CASES[name], loops, precision, rounds=options.rounds, least=options.seconds)
         result["peaks"] = {way: peak_of(name, way, precision, options) for way in WAYS}
-        found = json.loads(FOUND.read_text()) if FOUND.exists() else {}  # now: others may have added parts meanwhile
+        found = json.loads(FOUND.read_text()) if FOUND.exists() else {}  # others may have added parts meanwhile
         found[name] = result
         FOUND.write_text(json.dumps(found, indent=1))
         for way, row in rows_of(result).items():

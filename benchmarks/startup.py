@@ -1,6 +1,6 @@
-"""How long until the command line answers, draws an image, or translates one: `python benchmarks/startup.py`.
+"""How long the command line takes to answer, to generate or to translate one image: `python benchmarks/startup.py`.
 
-The models are of chance, of the size that `ganvas train` makes: a start asks for as much, whatever they have learned.
+The models have random weights and the sizes of `ganvas train`: loading takes as long, whatever they have learned.
 """
 
 import argparse
@@ -24,11 +24,11 @@ IMPORT = "-c 'import torch'"
 
 
 def model_of_chance(folder: Path, method: str, spec: Spec, *, preset: str | None = None) -> Path:
-    """A model file of a method that has learned nothing."""
+    """Write a model file of a method with random weights."""
     torch.manual_seed(0)
     facts = Facts(
         method=method, config=methods.config(method, preset), spec=spec,
-        data="chance", images=1, seed=0, flip=False, precision="fp32",
+        data="random", images=1, seed=0, flip=False, precision="fp32",
     )  # fmt: skip
     file = folder / f"{method}-{preset}-{spec.size}.safetensors"
     file.write_bytes(checkpoint.model_file(folder, build(facts), facts, step=1))
@@ -36,13 +36,13 @@ def model_of_chance(folder: Path, method: str, spec: Spec, *, preset: str | None
 
 
 def smooth_image(side: int) -> torch.Tensor:
-    """An image (3, side, side) of chance, smooth as photographs are, so that a PNG packs it as it packs these."""
+    """A random image (3, side, side), as smooth as a photograph, so that PNG compresses it as well."""
     coarse = torch.rand(1, 3, 8, 8) * 255
     return images.scaled(coarse, side, side)[0].clamp(0, 255).to(torch.uint8)
 
 
 def seconds(words: list[str]) -> tuple[float, float]:
-    """How long a process takes, and how long the CPU works for it, which others disturb less."""
+    """The wall time and the CPU time of a process; the CPU time depends less on other work."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *words], check=True, capture_output=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -72,7 +72,7 @@ def main() -> None:
             ],
         }  # fmt: skip
         for words in commands.values():
-            seconds(words)  # once for the disk
+            seconds(words)  # once to fill the disk cache
         times: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
         for _ in range(options.rounds):  # interleaved, so that a slow minute slows all of them
             for command, words in commands.items():
@@ -93,15 +93,14 @@ def main() -> None:
     report.write(
         "startup.md",
         "# Start-up\n\n"
-        f"Whole processes, seconds; `benchmarks/startup.py`, {options.rounds} rounds in which each had its turn. "
-        "Medians; the ratios are to `import torch` in the same round. Where others use the machine too, the seconds "
-        "that the CPU worked are the surer ones. "
-        "`--help` and `methods` do not load torch. What is drawn is one digit of a `dcgan` at 28 pixels; what is "
-        "translated, one image by a `pix2pix` at 128.\n\n"
-        "A model that is loaded has no optimisers, for with its first one torch imports its whole compiler, and no "
-        "weights of chance to begin with: it is built without memory, held to the file, and takes the weights from "
-        "it.\n\n"
-        "| command | seconds | times `import torch` | of the CPU | times `import torch` |\n"
+        f"Whole processes, seconds; `benchmarks/startup.py`, {options.rounds} rounds in turns. Medians; the ratios are "
+        "to `import torch` in the same round. Where other work uses the machine too, the CPU times are more reliable. "
+        "`--help` and `methods` do not load torch. `generate` makes one digit with a `dcgan` at 28 pixels; `translate` "
+        "translates one image with a `pix2pix` at 128.\n\n"
+        "A loaded model has no optimisers, because torch imports its whole compiler with the first one. It has no "
+        "random initial weights either: it is built without memory, checked against the file, and takes its weights "
+        "from there.\n\n"
+        "| command | seconds | times `import torch` | CPU seconds | times `import torch` |\n"
         "|---|---|---|---|---|\n" + "\n".join(rows),
     )
 

@@ -1,11 +1,11 @@
-"""Style transfer: how long `stylize` takes beside the plain loop, its memory, and images of all three ways.
+"""Style transfer: the time of `stylize` compared with the plain loop, its memory, and images of all three methods.
 
     python benchmarks/style.py --data-root DIR --weights VGG19                       everything, one after the other
-    python benchmarks/style.py --data-root DIR --weights VGG19 --only speed memory   some; the others' figures stay
+    python benchmarks/style.py --data-root DIR --weights VGG19 --only speed memory   some; the others' figures are kept
 
 DIR holds photos/{train,val} and monet. Writes docs/results/style.md with images of freely licensed photographs
-(scikit-learn's, scikit-image's) in the styles of four paintings by Monet, which are in the public domain. Trainings go
-on where they stopped with the same command.
+(scikit-learn's, scikit-image's) in the styles of four paintings by Monet, which are in the public domain. Run the
+same command again to continue trainings that were stopped.
 """
 
 import argparse
@@ -61,7 +61,7 @@ SPEED_SIZE, ITERATIONS, ROUNDS = 256, 200, 2
 MEMORY_SIZES = (256, 512, 1024)
 
 
-# --- what goes in ---------------------------------------------------------------------------------------------------
+# --- input ----------------------------------------------------------------------------------------------------------
 
 
 def painting_file(root: Path, name: str) -> Path:
@@ -80,7 +80,7 @@ def photographs(side: int) -> dict[str, DecodedImage]:
 def stylised(
     content: DecodedImage, style: DecodedImage, weights: Path, config: StylizeConfig, precision: str
 ) -> tuple[DecodedImage, Tensor]:
-    """As `ganvas stylize` does it; and the image (1, 3, H, W) in 0..1 before it is rounded to bytes."""
+    """The result of `ganvas stylize`, and the image (1, 3, H, W) in 0..1 before it is rounded to bytes."""
     network = open_vgg(weights, deepest=config.deepest, pooling=config.pooling)
     stylizer = Stylizer(config, network, [style], precision)
     for progress in stylizer(content):
@@ -92,7 +92,7 @@ def stylised(
 
 
 def torchvision_features(weights: Path | None) -> torch.nn.Sequential:
-    """The convolutional part of torchvision's VGG-19, by itself; without a file, with weights of chance."""
+    """The convolutional part of torchvision's VGG-19; with random weights if there is no file."""
     network = torchvision.models.vgg19().features
     if weights:
         state = safetensors.torch.load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights)
@@ -100,12 +100,12 @@ def torchvision_features(weights: Path | None) -> torch.nn.Sequential:
         network.load_state_dict(kept)
     for layer in network:
         if isinstance(layer, torch.nn.ReLU):
-            layer.inplace = False  # as tutorials have to, for their hooks
+            layer.inplace = False  # necessary for the hooks, as in tutorials
     return network.eval().requires_grad_(False)
 
 
 class PlainLoop:
-    """What tutorials print: hooks on every layer, the whole network, fp32, the style looked at anew in every step."""
+    """The loop of common tutorials: hooks on every layer, the whole network, fp32, style targets in every step."""
 
     names = dict(zip(STYLE_LAYERS, (1, 6, 11, 20, 29), strict=True)) | {CONTENT_LAYER: 22}
 
@@ -123,18 +123,18 @@ class PlainLoop:
         return hook
 
     def look(self, images: Tensor) -> dict[str, Tensor]:
-        """What the layers that count see in images (1, 3, H, W) in 0..1."""
+        """The features of images (1, 3, H, W) in 0..1 at the layers of the losses."""
         self.network((images - self.mean) / self.deviation)
         return {name: self.seen[number] for name, number in self.names.items()}
 
     @staticmethod
     def gram(maps: Tensor) -> Tensor:
-        """Maps (1, C, H, W) to (C, C)."""
+        """Feature maps (1, C, H, W) to (C, C)."""
         rows = maps[0].flatten(1)
         return rows @ rows.T / rows.shape[1]
 
     def loss(self, image: Tensor, style: Tensor, content: Tensor) -> Tensor:
-        """The loss of `stylize`, written anew: content and style as shares of what is wanted."""
+        """The loss of `stylize`, implemented separately, with content and style relative to their targets."""
         with torch.no_grad():
             wanted = {name: self.gram(maps) for name, maps in self.look(style).items() if name in self.config.shares}
         maps = self.look(image)
@@ -146,12 +146,12 @@ class PlainLoop:
         return loss + self.config.variation_weight * steps
 
     def content_of(self, content: Tensor) -> Tensor:
-        """What is seen of the content."""
+        """The features of the content."""
         with torch.no_grad():
             return self.look(content)[CONTENT_LAYER]
 
     def __call__(self, content: Tensor, style: Tensor, steps: int) -> Tensor:
-        """The image (1, 3, H, W) in 0..1 after so many steps from the content, by L-BFGS as torch has it."""
+        """The image (1, 3, H, W) in 0..1 after `steps` steps from the content, with torch's L-BFGS."""
         wanted, image = self.content_of(content), content.clone().requires_grad_()
         optimizer, done = torch.optim.LBFGS([image], lr=1), 0
 
@@ -173,7 +173,7 @@ class PlainLoop:
 
 
 def speed(root: Path, weights: Path) -> dict[str, object]:
-    """Plain loop and ganvas in turns: seconds, and what is left of the loss, measured in fp32 for both."""
+    """Plain loop and ganvas in turns: seconds and the final loss, measured in fp32 for both."""
     config, precision = StylizeConfig(size=SPEED_SIZE, iterations=ITERATIONS), choose_precision(CPU)
     content, style = photographs(SPEED_SIZE)["china"], painting(root, "Argenteuil")
     style = DecodedImage(images.resize(style.pixels[None], SPEED_SIZE)[0])
@@ -216,11 +216,10 @@ def speed_text(found: dict) -> str:
             f"| {statistics.median(losses):.4f} |"
         )
     return (
-        f"## Time\n\n{SPEED_SIZE}x{SPEED_SIZE} pixels, {ITERATIONS} iterations of L-BFGS from the content; the plain "
-        "loop is what tutorials print: hooks on every layer, the whole network run, fp32, the style's targets computed "
-        f"again in each iteration. They took turns, {len(rounds)} of each; the loss is measured for all by "
-        f"the plain loop's own code in fp32. The photograph itself has "
-        f"{found['start']:.2f}.\n\n"
+        f"## Time\n\n{SPEED_SIZE}x{SPEED_SIZE} pixels, {ITERATIONS} iterations of L-BFGS from the content. The plain "
+        "loop is that of common tutorials: hooks on every layer, the whole network run, fp32, the style's targets "
+        f"computed again in each iteration. Each ran {len(rounds)} times, in turns. The loss is measured for both with "
+        f"the plain loop's own code in fp32; the loss of the photograph itself is {found['start']:.2f}.\n\n"
         "| | seconds (median) | share of the plain loop's time | final loss |\n|---|---|---|---|\n" + "\n".join(rows)
     )
 
@@ -229,7 +228,7 @@ def speed_text(found: dict) -> str:
 
 
 def peak(root: Path, weights: Path, size: int) -> None:
-    """In a process of its own: a few iterations at the size, and the peak of memory."""
+    """In a separate process: a few iterations at the size, and the peak memory."""
     content, style = DecodedImage(free_photographs(size)[0]), painting(root, "Argenteuil")
     config = StylizeConfig(size=size, scales=1, iterations=4)
     start = time.perf_counter()
@@ -251,8 +250,8 @@ def memory(root: Path, weights: Path) -> dict[str, object]:
 def memory_text(found: dict) -> str:
     rows = [f"| {size}x{size} | {one['bytes'] / 2**30:.2f} GiB | {one['seconds']:.1f} |" for size, one in found.items()]
     return (
-        "## Memory\n\nPeak of the whole process, Python and libraries included, at one scale.\n\n"
-        "| | peak | seconds an iteration, loading included |\n|---|---|---|\n" + "\n".join(rows)
+        "## Memory\n\nPeak of the whole process, including Python and libraries, at one scale.\n\n"
+        "| | peak | seconds an iteration, including loading |\n|---|---|---|\n" + "\n".join(rows)
     )
 
 
@@ -260,7 +259,7 @@ def memory_text(found: dict) -> str:
 
 
 def page_of(rows: list[list[Tensor]], titles: list[str], words: list[str]) -> Image.Image:
-    """Images (3, H, W) in rows, a word before each row and a title above each column."""
+    """Images (3, H, W) in rows, with a title before each row and above each column."""
     side, left, top, gap = SHOWN, 90, 18, 4
     page = Image.new("RGB", (left + len(rows[0]) * (side + gap), top + len(rows) * (side + gap)), "white")
     pen = ImageDraw.Draw(page)
@@ -281,7 +280,7 @@ def save(page: Image.Image, name: str) -> None:
 
 
 def contact_grid(root: Path, weights: Path, keep_colors: str, name: str) -> dict[str, object]:
-    """The photographs by the paintings; what is made already, by an earlier call, is taken as it is."""
+    """A grid of the photographs in the styles of the paintings; images of an earlier call are reused."""
     config, precision = StylizeConfig(size=SIDE, keep_colors=keep_colors), choose_precision(CPU)
     styles = {title: painting(root, title) for title in PAINTINGS}
     made, times = RUNS / "made", []
@@ -304,7 +303,7 @@ def contact_grid(root: Path, weights: Path, keep_colors: str, name: str) -> dict
 
 
 def train(method: str, root: Path, weights: Path) -> Path:
-    """Its minutes, or what is left of them."""
+    """Train a method for its minutes, or for the rest of them; return the run folder."""
     run = RUNS / method
     style = ("--style", str(painting_file(root, LEARNED)))
     how = style if method == "fast_style" else ("--target", str(root / "monet"))
@@ -324,7 +323,7 @@ def train(method: str, root: Path, weights: Path) -> Path:
 
 
 def trained(method: str, step: int) -> dict[str, float]:
-    """After how many steps, and minutes on the clock."""
+    """The steps and the minutes of the training."""
     return {"step": step, "minutes": metrics_log.read(RUNS / method)[-1]["seconds"] / 60}
 
 
@@ -372,18 +371,19 @@ def write(found: dict) -> None:
     grid, colors, fast, arbitrary = (found[part] for part in ("grid", "colors", "fast_style", "adain"))
     text = f"""# Style transfer
 
-`benchmarks/style.py`. The photographs are scikit-learn's and scikit-image's, which anybody may show; the paintings are
-Monet's, in the public domain, at 256x256 pixels. No model has seen these photographs.
+`benchmarks/style.py`. The photographs are freely licensed ones of scikit-learn and scikit-image; the paintings are
+Monet's, in the public domain, at 256x256 pixels. No model was trained on these photographs.
 
 ## `ganvas stylize`
 
-![Three photographs in the style of four paintings](style/sheet.jpg)
+![Three photographs in the style of four paintings](style/grid.jpg)
 
 All defaults, at {SIDE} pixels: {grid["iterations"]} iterations, {grid["seconds"]:.0f} seconds an image (median).
 
 ![The same with --keep-colors luminance](style/colors.jpg)
 
-The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds an image, on one core beside other work.
+The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds an image, on one core, with other work on the
+machine.
 
 {speed_text(found["speed"])}
 
@@ -391,11 +391,11 @@ The same with `--keep-colors luminance`: {colors["seconds"]:.0f} seconds an imag
 
 ## `fast_style` after {fast["minutes"]:.0f} minutes
 
-![The painting, photographs, and what the network makes of them](style/fast_style.jpg)
+![The painting, photographs, and their translations](style/fast_style.jpg)
 
-`ganvas train fast_style --size {SIZES["fast_style"]} --flip --random-crop` on 1,500 landscape photographs, on one core
-that other work shared for most of the time: {fast["step"]:,} steps, which take a little over an hour of a core alone.
-Then **{fast["seconds"]:.2f} seconds an image** of {TIMED}x{TIMED} pixels.
+`ganvas train fast_style --size {SIZES["fast_style"]} --flip --random-crop` on 1,500 landscape photographs, on one
+core that was shared with other work for most of the time: {fast["step"]:,} steps, which take a little over an hour of
+a core alone. Then **{fast["seconds"]:.2f} seconds an image** of {TIMED}x{TIMED} pixels.
 
 ## `adain` after {arbitrary["minutes"]:.0f} minutes
 
@@ -413,7 +413,7 @@ of {TIMED}x{TIMED} pixels, whatever the painting.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=os.environ.get("GANVAS_WEIGHTS"), help="of VGG-19, as a file")
+    parser.add_argument("--weights", type=Path, default=os.environ.get("GANVAS_WEIGHTS"), help="file of VGG-19")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -433,7 +433,7 @@ def main() -> None:
     found: dict[str, dict[str, object]] = {}
     for part in options.only:
         result = parts[part]()
-        found = json.loads(FOUND.read_text()) if FOUND.exists() else {}  # now: others may have added parts meanwhile
+        found = json.loads(FOUND.read_text()) if FOUND.exists() else {}  # others may have added parts meanwhile
         found[part] = result
         FOUND.write_text(json.dumps(found, indent=1))
     if all(part in found for part in PARTS):

@@ -1,10 +1,10 @@
-"""The three-task study, pix2pix against autoencoder: carried out, and its figures written down.
+"""Run the three-task study, pix2pix against autoencoder, and write its results.
 
     python benchmarks/three_tasks.py --data-root DIR [--seeds 0 1 2]
 
-DIR holds what studies/three-tasks.yaml says. Writes docs/results/three-tasks.md: the study's own report.md without the
-held-out images, whose licence is not clear, and in their place freely licensed photographs that no model has seen.
-The whole report, with the held-out images, is runs/three-tasks/index.html. Stopped, it goes on with the same command.
+DIR holds the data that studies/three-tasks.yaml names. Writes docs/results/three-tasks.md: the study's own report.md,
+in which the held-out images, whose licence is not clear, are replaced with freely licensed photographs. The whole
+report, with the held-out images, is runs/three-tasks/index.html. If it was stopped, the same command continues it.
 """
 
 import argparse
@@ -30,22 +30,23 @@ NAMES = ("china", "flower", "rocket", "coffee", "chelsea", "astronaut")
 
 ABOUT = """# pix2pix against autoencoder on three tasks
 
-What [`ganvas study studies/three-tasks.yaml`](../study.md) found; `benchmarks/three_tasks.py`. The held-out images
-carry no clear licence, so the images here are others: freely licensed photographs (scikit-learn's and scikit-image's)
-through the same models, which have seen none of them; seed 0. The photographs learned from are landscapes. Each
-training had one core, some of them beside other work, so steps differ more than they need.
+The results of [`ganvas study studies/three-tasks.yaml`](../study.md); `benchmarks/three_tasks.py`. The licence of the
+held-out images is not clear, so this page shows freely licensed photographs (of scikit-learn and scikit-image)
+instead, translated by the same models, which were not trained on them; seed 0. The training photographs are
+landscapes. Each training had one core, some of them shared with other work, so steps differ more than they would
+otherwise.
 """
 
 
 def without_images(text: str) -> str:
-    """The study's report, but for its title, its images and links to folders that are not here."""
+    """The study's report without its title, its images and links to folders that are not in the repository."""
     text = re.sub(r"^# .*\n", "", text, count=1)
     text = re.sub(r"^\|[^\n]*\n\|[-|: ]+\n(\| !\[[^\n]*\n)+", "", text, flags=re.MULTILINE)
     return re.sub(r"^(Reports?:|!\[)[^\n]*\n", "", text, flags=re.MULTILINE)
 
 
 def grid(task: str) -> str:
-    """Free photographs through both models, as an image; returns the line that shows it."""
+    """Save a grid of free photographs translated by both models; return the line that shows it."""
     photographs = free_photographs(SIDE)
     rows, titles = [photographs], ["photograph", *METHODS]
     for method in METHODS:
@@ -55,11 +56,11 @@ def grid(task: str) -> str:
     IMAGES.mkdir(parents=True, exist_ok=True)
     page = titled(images.grid(torch.cat(rows), columns=len(photographs)), titles, SIDE)
     page.save(IMAGES / f"{task}.jpg", quality=88)
-    return f"![{task}: photographs, and what both make of them](three-tasks/{task}.jpg)"
+    return f"![{task}: photographs, and the translations of both models](three-tasks/{task}.jpg)"
 
 
 def page() -> None:
-    """An image of the report over those photographs, in Debian's Chromium, for the page on comparing."""
+    """Save a screenshot of the report on those photographs, in Debian's Chromium, for the page on comparing."""
     folder, out = OUT / "free photographs", OUT / "report"
     folder.mkdir(exist_ok=True)
     for name, photograph in zip(NAMES, free_photographs(SIDE), strict=True):

@@ -4,8 +4,8 @@
     python benchmarks/translation.py --data-root DIR --train colorize-pix2pix cartoon-pix2pix ...     only these runs
 
 DIR holds photos/{train,val}, photo2cartoon/{train,val} and facades/{train,val} (side by side), monet, and MNIST/raw.
-Writes docs/results/translation.md with images of freely licensed photographs, and grids of the held-out images
-for private eyes into runs/translation/sheets, which is not kept. Stopped, it goes on with the same command.
+Writes docs/results/translation.md with images of freely licensed photographs, and grids of the held-out images, which
+are not published, into runs/translation/grids. If it was stopped, the same command continues it.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from ganvas import checkpoint
 from ganvas.checkpoint import Model
 from ganvas.cli import main as ganvas
 from ganvas.core.optim import evaluating
-from ganvas.data import open_for
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.data.batch import PairBatch, Source
 from ganvas.evaluation import MEASURES, Evaluation, Mean, Measure, evaluate_pairs
 from ganvas.imaging import images as imaging
@@ -33,13 +34,13 @@ RUNS = Path("runs/translation")
 SIZE = 128
 RIVALS = ("pix2pix", "autoencoder")
 CPU = torch.device("cpu")
-TOLD = ("MSE", "PSNR", "SSIM")  # of the measures of pairs
+TOLD = ("MSE", "PSNR", "SSIM")  # of the metrics of pairs
 IN_ROWS = {"input": "the input as it is", "mean image": "the mean of these targets, the same for all"}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A task: in words, where its pairs are, how, and for how many minutes both rivals learn it."""
+    """A task: its title, the folders and options of its pairs, and the minutes of both trainings."""
 
     words: str
     train: str
@@ -58,34 +59,35 @@ STUDIES = {
     "facades": Study("facades, label to photo", "facades/train", "facades/val", ("--side", "ba"), 8),
 }
 CYCLEGAN_MINUTES = 14
-# residual blocks must learn to let an image through before they can paint, which takes more minutes than these; a
-# U-Net lets it through at once, and with the paper's weights for cycle and identity it leaves it at that
+# residual blocks must learn to pass an image through before they can change it, which takes more minutes than these; a
+# U-Net passes it through at once, and with the paper's weights for cycle and identity it learns no more than that
 CYCLEGAN = ("--generator", "unet", "--norm", "group", "--cycle", "3", "--identity", "0.2")
 
 WORDS = f"""# Translation: pix2pix against autoencoder
 
-The same pairs, the same minutes **on one core**, the same held-out images, {SIZE} pixels, `--flip --random-crop`, all
-else the defaults (colourising with `--l1 1000`; [why](../negative-results.md)); `benchmarks/translation.py`. Scores
-are of the 8-bit image that a person gets, means over the held-out images with 95 % bootstrap intervals;
-[docs/evaluation.md](../evaluation.md) says what they mean. *Better than the input* is the difference of PSNR to
-doing nothing, image by image. The images below are freely licensed photographs (scikit-learn's and
-scikit-image's) that no model has seen, at {2 * SIZE} pixels through `ganvas translate`; the photographs learned
-from are landscapes, so cups, cats and faces are far from what the models know.
+The same pairs, the same minutes **on one core**, the same held-out images, {SIZE} pixels, `--flip --random-crop`,
+otherwise the defaults (colourising with `--l1 1000`; [why](../negative-results.md)); `benchmarks/translation.py`.
+Scores are of the 8-bit images, means over the held-out images with 95 % bootstrap intervals;
+[docs/evaluation.md](../evaluation.md) explains them. *Better than the input* is the paired difference of PSNR to the
+unchanged input. The images below are freely licensed photographs (of scikit-learn and scikit-image) that no model was
+trained on, at {2 * SIZE} pixels, translated with `ganvas translate`. The training photographs are landscapes, so
+cups, cats and faces are far from the training data.
 
-For Monet there are no true pairs: `cyclegan` learned from the photographs and 270 paintings for {CYCLEGAN_MINUTES}
-minutes without pairs (`{" ".join(CYCLEGAN)}`), and what it makes of the photographs is the target of the rivals:
-so they can at best be as good as it is.
+For Monet there are no true pairs: `cyclegan` was trained on the photographs and 270 paintings for {CYCLEGAN_MINUTES}
+minutes without pairs (`{" ".join(CYCLEGAN)}`). Its translations of the photographs are the targets of the two
+methods, so they can at best be as good as it is.
 
-What the eye sees. *Colourising*: `pix2pix` gives skies, water, rock and dusk colours that one would believe, seldom
-those that were, and PSNR cannot tell it from the paler `autoencoder`; neither comes near two decibels better than
-grey, of which even an image's own mean colour brings hardly more. *Cartoon* and *Monet*: what passes the
-autoencoder's 8x8 map comes back as a blur, and the skip connections of `pix2pix` keep every edge; it even leaves
-out the grain of the `cyclegan` that it learned from. That one has taken over the palette, and little of the brush.
-*Digits*: `pix2pix` finds most; the autoencoder, in doubt everywhere, answers with the median, black. *Facades*:
-`pix2pix` draws soft windows and ledges, the autoencoder a brown fog, and by MSE and PSNR **the fog scores better**:
-such is the mean of what could be. The trainings ran beside other work, so steps differ more than they need. The
-weight of 1000 for colourising was chosen by trials scored on these same held-out photographs, so its score flatters
-a little; `cyclegan`'s settings were the fifth that were tried, chosen by eye on grids of training images.
+Visual impression. *Colourising*: `pix2pix` gives skies, water, rock and dusk plausible colours, but seldom the true
+ones, and its PSNR does not differ from that of the paler `autoencoder`. Neither comes near two decibels better than
+grey, and even an image's own mean colour brings hardly more than that. *Cartoon* and *Monet*: the autoencoder's
+results are blurred by its 8x8 feature map, and the skip connections of `pix2pix` keep every edge; it even leaves out
+the grain in the results of `cyclegan`, its targets. `cyclegan` has learned the palette, but little of the brush
+strokes. *Digits*: `pix2pix` finds most; the autoencoder is uncertain everywhere and gives the median, black.
+*Facades*: `pix2pix` makes soft windows and ledges, the autoencoder a brown fog, and by MSE and PSNR **the fog scores
+better**, because it is near the mean of all plausible results. The trainings shared the machine with other work, so
+steps differ more than they would otherwise. The weight of 1000 for colourising was chosen by scores on these same
+held-out photographs, so its score is a little too good. The settings of `cyclegan` were the fifth tried, chosen by
+eye on grids of training images.
 """
 
 
@@ -93,13 +95,13 @@ a little; `cyclegan`'s settings were the fifth that were tried, chosen by eye on
 
 
 def run_names() -> list[str]:
-    """All runs, in an order in which each finds what it needs."""
+    """All runs, in an order in which each comes after those that it needs."""
     rivals = [f"{study}-{rival}" for study in STUDIES for rival in RIVALS]
     return ["monet-cyclegan", *rivals]
 
 
 def train(name: str, root: Path, share: float) -> None:
-    """Train one run, or go on with it."""
+    """Train one run, or continue it."""
     if name == "monet-cyclegan":
         how = ("--target", str(root / "monet"), *CYCLEGAN)
         _train("cyclegan", name, root / "photos/train", (*how, "--flip"), CYCLEGAN_MINUTES * share, SIZE)
@@ -111,7 +113,7 @@ def train(name: str, root: Path, share: float) -> None:
     if study == "monet":
         train("monet-cyclegan", root, share)
         how = ("--target", str(monets(root, "train")))
-    flip = () if study == "digits" else ("--flip",)  # it is writing
+    flip = () if study == "digits" else ("--flip",)  # digits must not be mirrored
     data = root / task.train if study != "digits" else Path(task.train)
     _train(rival, name, data, (*how, *settings, *flip, "--data-root", str(root)), task.minutes * share, task.size)
 
@@ -122,7 +124,7 @@ def _train(method: str, name: str, data: Path, how: tuple[str, ...], minutes: fl
 
 
 def monets(root: Path, part: str) -> Path:
-    """The photographs as cyclegan paints them at the size of the training: the targets of the Monet study."""
+    """The photographs as cyclegan translates them at the training size: the targets of the Monet study."""
     folder = RUNS / "monets" / part
     photos = sorted((root / "photos" / part).iterdir())
     if len(list(folder.glob("*.png"))) < len(photos):
@@ -138,27 +140,27 @@ def monets(root: Path, part: str) -> Path:
     return folder
 
 
-# --- looking --------------------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------------------------
 
 
 def held_out(study: str, root: Path) -> Source[PairBatch]:
-    """The pairs that no training has seen."""
+    """The held-out pairs, which are not used in training."""
     task = STUDIES[study]
     flag, value = task.how
     where = {flag.removeprefix("--"): str(monets(root, "val")) if study == "monet" else value}
     name = str(root / task.held_out) if study != "digits" else task.held_out
-    return open_for((PairBatch,), name, root=root, size=task.size, split="test", **where)
+    return open_data(Data(name, root=root, size=task.size, **where), (PairBatch,), split="test")
 
 
 def grid(found: Evaluation) -> Image.Image:
-    """Held-out images, evenly taken: a row of sources, one of each model's answers, one of targets, and again."""
+    """Evenly spaced held-out images: rows of sources, of each model's results, and of targets, repeated."""
     kinds, laid = list(found.shown[0].images), replace(found.grids["grid"], side=SIZE)
     bands = len(laid.images) // laid.across // len(kinds)
     return titled(laid.drawn().expand(3, -1, -1), kinds * bands, SIZE)
 
 
 def free_grid(study: str, models: dict[str, Model]) -> Image.Image:
-    """The free photographs through the models, as `ganvas translate` gives them."""
+    """The free photographs, translated by the models as `ganvas translate` does it."""
     photographs = free_photographs(2 * SIZE)
     rows = [photographs]
     if study == "colorize":
@@ -177,7 +179,7 @@ def free_grid(study: str, models: dict[str, Model]) -> Image.Image:
 
 
 def table(study: str, source: Source[PairBatch], found: Evaluation) -> str:
-    """The rivals' scores beside those who know nothing, and what lies between the rivals, image by image."""
+    """The scores of both methods and of the baselines, and the paired differences between the methods."""
     lines = [
         f"## {STUDIES[study].words.capitalize()}\n",
         f"{STUDIES[study].minutes:g} minutes each, {found['PSNR'].n:,} held-out images of "
@@ -201,12 +203,12 @@ def table(study: str, source: Source[PairBatch], found: Evaluation) -> str:
 
 
 def own_mean_colour(source: Source[PairBatch]) -> str:
-    """How well an image would be coloured throughout in its own mean colour, which nobody can know."""
+    """The scores of colouring each image with its own mean colour, which no model can know."""
     rows = source.some(len(source))
     mean = rows.target.float().mean((2, 3), keepdim=True).round().to(torch.uint8).expand_as(rows.target)
     wanted, made = (shown(replace(rows, target=target), "colorize")[1] for target in (rows.target, mean))
     cells = [f"{one.of(made, wanted).mean():{one.digits}}" for one in MEASURES if one.name in TOLD]
-    return f"| each image in its own mean colour, which nobody can know | | {' | '.join(cells)} | | |"
+    return f"| each image in its own mean colour, which no model can know | | {' | '.join(cells)} | | |"
 
 
 def with_ends(mean: Mean, measure: Measure) -> str:
@@ -215,7 +217,7 @@ def with_ends(mean: Mean, measure: Measure) -> str:
 
 
 def write(root: Path) -> None:
-    """Score every run, keep the grids, write the page."""
+    """Score every run, save the grids and write the page."""
     grids = RUNS / "grids"
     grids.mkdir(exist_ok=True)
     images = report.RESULTS / "translation"
@@ -229,10 +231,10 @@ def write(root: Path) -> None:
         print(parts[-1])
         held_out_grid = grid(found)
         held_out_grid.save(grids / f"{study}.png")
-        if study == "digits":  # which may be shown
+        if study == "digits":  # may be published
             held_out_grid.save(images / f"{study}.png", optimize=True)
             parts.append(f"![{STUDIES[study].words}](translation/{study}.png)")
-        elif study != "facades":  # nobody has a label map of these photographs
+        elif study != "facades":  # there are no label maps of these photographs
             shown_models = models
             if study == "monet":
                 shown_models = {"cyclegan": checkpoint.load(RUNS / "monet-cyclegan", CPU), **models}
@@ -245,7 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--train", nargs="+", choices=run_names(), default=None)
-    parser.add_argument("--share", type=float, default=1.0, help="of the minutes; for trying the script itself")
+    parser.add_argument("--share", type=float, default=1.0, help="fraction of the minutes, to test the script")
     options = parser.parse_args()
     for name in options.train or run_names():
         train(name, options.data_root, options.share)

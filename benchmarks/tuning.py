@@ -1,10 +1,11 @@
-"""The trials that decide the defaults: each for the same minutes, scored on images that no other page reports.
+"""The measurements that decide the defaults: equal minutes, scored on images that no other page uses.
 
     python benchmarks/tuning.py --data-root DIR --trials mnist [--minutes 5]        (DIR holds MNIST/raw)
 
-Trains each trial of a list below through the command line, one at a time, with seed 1, into runs/tuning/, and writes
-docs/results/tuning-TRIALS.md: what was tried, and what it scored. MNIST is scored against 10,000 images of the training
-part: the test part is for docs/results/generation.md. Stopped, it goes on with the same command; `--only` takes some.
+Trains each setting of a list below through the command line, one at a time, with seed 1, into runs/tuning/, and writes
+the settings and their scores to docs/results/tuning-TRIALS.md. MNIST is scored against 10,000 images of the training
+split; the test split is kept for docs/results/generation.md. If it was stopped, the same command continues it; `--only`
+selects some.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import report
 import torch
 
 from ganvas import checkpoint
-from ganvas.data import open_source
+from ganvas.core.options import Data
+from ganvas.data import open_data
 from ganvas.data.batch import Source
 from ganvas.evaluation import evaluate_drawn
 from ganvas.metrics.features import open_features
@@ -60,12 +62,12 @@ MNIST = [  # the first of each method is its default
 
 
 def trial_folder(trial: str) -> str:
-    """The folder of a trial: its words, joined."""
+    """The folder name of a trial."""
     return trial.replace(" --", "_").replace(" ", "-")
 
 
 def train(trial: str, run: Path, options: argparse.Namespace) -> None:
-    """Train one trial for the minutes, or further to them."""
+    """Train one trial for the minutes, or continue it up to them."""
     name, *settings = trial.split()
     where = ["--data", "mnist", "--data-root", options.data_root, "--seed", SEED, "--run", run]
     command = [sys.executable, "-m", "ganvas", "train", name, *settings, *where, "--minutes", options.minutes]
@@ -73,7 +75,7 @@ def train(trial: str, run: Path, options: argparse.Namespace) -> None:
 
 
 def scores(run: Path, source: Source) -> dict[str, float]:
-    """What 10,000 generated images of a run score."""
+    """The scores of 10,000 generated images of a run."""
     model = checkpoint.load(run, torch.device("cpu"))
     judge = open_features("digits", device=torch.device("cpu"))
     found = evaluate_drawn({"model": model}, source, features=judge, count=COUNT)
@@ -86,11 +88,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--only", nargs="*", default=[], metavar="TRIAL", help="trials, as they stand in the list")
+    parser.add_argument("--only", nargs="*", default=[], metavar="TRIAL", help="settings, as in the list")
     options = parser.parse_args()
 
     runs = Path("runs") / "tuning"
-    source = open_source("mnist", root=options.data_root, split="train")
+    source = open_data(Data("mnist", root=options.data_root), split="train")
     results: dict[str, dict[str, float]] = {}
     for trial in options.only or MNIST:
         run = runs / f"{trial_folder(trial)}-{options.minutes:g}min"
@@ -109,12 +111,13 @@ def main() -> None:
     )
     report.write(
         "tuning-mnist.md",
-        f"# Trials on MNIST: {options.minutes:g} minutes each\n\n"
-        f"What decided the defaults: each trial trained for as long on {len(os.sched_getaffinity(0))} core(s), seed "
-        f"{SEED}, and {COUNT:,} generated images held against {COUNT:,} of the *training* part: the test part is kept "
-        "for the page of results. One training each, so differences of a tenth may be noise. The first of each method "
-        "is the default when it was measured. `benchmarks/tuning.py`.\n\n"
-        "| trial | steps | FID (digits) | precision | recall | asked class |\n|---|---|---|---|---|---|\n" + rows,
+        f"# Settings tried on MNIST: {options.minutes:g} minutes each\n\n"
+        "The measurements that decided the defaults. Each setting was trained for the same time on "
+        f"{len(os.sched_getaffinity(0))} core(s), seed {SEED}, and {COUNT:,} generated images are compared with "
+        f"{COUNT:,} of the *training* split; the test split is kept for the results. There is one training each, so "
+        "differences of a tenth may be noise. The first of each method was the default at the time. "
+        "`benchmarks/tuning.py`.\n\n"
+        "| settings | steps | FID (digits) | precision | recall | asked class |\n|---|---|---|---|---|---|\n" + rows,
     )
 
 

@@ -1,4 +1,4 @@
-"""What several tests need: real image files, a small source, a run that has learned for a few steps."""
+"""Helpers of several tests: real image files, a small source, a run trained for a few steps."""
 
 import functools
 import os
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # a worker on each core: threads of their own would wait for each other
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker on each core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -52,12 +52,12 @@ def noise_source(*, n=32, size=16, channels=1, classes=(), seed=0):
 
 def noise_images(n, *, size=16, channels=1, seed=0):
     """Random images (n, channels, size, size), uint8."""
-    chance = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (n, channels, size, size), generator=chance, dtype=torch.uint8)
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, channels, size, size), generator=rng, dtype=torch.uint8)
 
 
 def labelled_source(**shape):
-    """The same in three classes."""
+    """A source of random images in three classes, in memory."""
     return noise_source(classes=("a", "b", "c"), **shape)
 
 
@@ -76,34 +76,34 @@ def unpaired_source(*, n=32, size=16, channels=1):
 
 
 def source_for(name, **shape):
-    """A source of what a method usually learns from: images in three classes, pairs, or two sets."""
+    """A source of the data that a method usually takes: images in three classes, pairs, or two sets."""
     made = {ImageBatch: labelled_source, PairBatch: pairs_source, UnpairedBatch: unpaired_source}
     return made[methods.get(name).batches[0]](**shape)
 
 
 def facts_of(source, name="gan", **changes):
-    """The facts of a run over `source`."""
+    """The manifest of a run over `source`."""
     config = changes.pop("config", None) or small_config(name)
     known = {"seed": 0, "flip": False, "precision": "fp32", **changes}
     return Facts(method=name, config=config, spec=source.spec, data=source.name, images=len(source), **known)
 
 
 @functools.cache
-def vgg_of_chance(deepest, *, width=WIDTH):
-    """VGG-19 that has learned nothing; of the right width, or of another where nobody keeps it."""
+def random_vgg(deepest, *, width=WIDTH):
+    """VGG-19 with random weights; of the right width, or of a smaller one where they are not stored."""
     torch.manual_seed(0)
     return VGG19(deepest=deepest, width=width)
 
 
 def lessons(name):
-    """What a method of style is given before its first step, as `training.start` takes it; nothing for others."""
+    """The weights and paintings that a style method is given at setup, as `training.start` takes them; else nothing."""
     method = methods.get(name)
-    given = {"vgg": vgg_of_chance(method.deepest, width=WIDTH if name == "adain" else 2)} if method.deepest else {}
+    given = {"vgg": random_vgg(method.deepest, width=WIDTH if name == "adain" else 2)} if method.deepest else {}
     return given | ({"paintings": [noise_images(1, size=40, channels=3)[0]]} if name == "fast_style" else {})
 
 
 def taught(method):
-    """A method with what it is given before its first step."""
+    """A method with the weights and paintings that it is given at setup."""
     teach(method, **{"vgg": None, "paintings": (), **lessons(method.name())})
     return method
 
@@ -111,8 +111,8 @@ def taught(method):
 def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **options):
     """Train a run until `steps`; returns the method.
 
-    With `of` it is one of so many steps and left before its end, as Ctrl-C does. Where the learning rate depends on the
-    share of the training that is over, only such a run can go on as if it were unbroken.
+    With `of` the training is planned for so many steps and stopped before its end, as Ctrl-C does. Where the learning
+    rate depends on the fraction of the training that is over, only such a run can continue as if it were unbroken.
     """
     method = training.start(run, source, facts, **lessons(facts.method))
     limit, cpu = training.Limit(steps=of or steps), torch.device("cpu")
@@ -121,7 +121,7 @@ def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **op
     )
     with pytest.MonkeyPatch.context() as patch:
         if of:
-            patch.setattr(training.loop, "REPORT_SECONDS", 0)  # so that it can be left after any step
+            patch.setattr(training.loop, "REPORT_SECONDS", 0)  # so that it can be stopped after any step
         events = training.train(run, source, method, plan)
         for event in events:
             if of and event.step == steps:
@@ -131,7 +131,7 @@ def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **op
 
 
 def same_weights(one, other):
-    """Whether two methods hold the same numbers, to the bit."""
+    """Whether two methods hold the same weights, to the bit."""
     a, b = one.state_dict(), other.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
@@ -157,7 +157,7 @@ def _digits_run(tmp_path_factory):
 
 @pytest.fixture
 def digits_run(_digits_run, tmp_path):
-    """A copy, free to be broken, of a run that learned from digits for four steps."""
+    """A copy, which a test may break, of a run trained on digits for four steps."""
     return shutil.copytree(_digits_run, tmp_path / "digits-run")
 
 

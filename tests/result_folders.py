@@ -12,15 +12,15 @@ MODELS, BASELINE = ("pix2pix", "auto|<b>$en$coder"), "input"
 SIZE, N = 24, 12
 
 
-def texture(chance):
+def texture(rng):
     """An image of blurred noise with a colour of its own."""
-    coarse = chance.integers(0, 256, (SIZE // 4, SIZE // 4, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 256, (SIZE // 4, SIZE // 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
 
 
-def write_image(path, chance):
+def write_image(path, rng):
     path.parent.mkdir(parents=True, exist_ok=True)
-    texture(chance).save(path)
+    texture(rng).save(path)
 
 
 def score(name, each, *, better="higher", unit="", digits=".4f", reference=MODELS):
@@ -50,11 +50,11 @@ def score(name, each, *, better="higher", unit="", digits=".4f", reference=MODEL
 
 def write_pairs(folder, *, n=N):
     """A comparison of two models and a baseline on images with targets; returns what metrics.json holds."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     answers = (*MODELS, BASELINE)
-    ssim = {answer: chance.normal(0.8 - 0.1 * place, 0.05, n) for place, answer in enumerate(answers)}
-    psnr = {answer: chance.normal(24 - 2 * place, 1.5, n) for place, answer in enumerate(answers)}
-    mae = {answer: chance.normal(9 + 3 * place, 1.5, n) for place, answer in enumerate(answers)}
+    ssim = {answer: rng.normal(0.8 - 0.1 * place, 0.05, n) for place, answer in enumerate(answers)}
+    psnr = {answer: rng.normal(24 - 2 * place, 1.5, n) for place, answer in enumerate(answers)}
+    mae = {answer: rng.normal(9 + 3 * place, 1.5, n) for place, answer in enumerate(answers)}
     scores = [score("SSIM", ssim), score("PSNR", psnr, unit="dB", digits=".2f")]
     scores.append(score("MAE", mae, better="lower", digits=".2f"))
     fid = {
@@ -90,9 +90,9 @@ def write_pairs(folder, *, n=N):
         files = {}
         for place, column in enumerate((BASELINE, *MODELS, "target")):
             files[column] = f"images/{number:05d}-answer {place}#.png"
-            write_image(folder / files[column], chance)
+            write_image(folder / files[column], rng)
         images.append({"number": number, "name": names[number], "why": reasons, "files": files})
-    write_image(folder / "grid.png", chance)
+    write_image(folder / "grid.png", rng)
     metrics = {
         "version": 2,
         "kind": "pairs",
@@ -151,9 +151,9 @@ def write_numbers(folder, metrics, each, names):
 
 def write_drawn(folder):
     """An evaluation of one model that draws, with intervals known in part and counts of classes."""
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     for name in ("samples.png", "nearest.png"):
-        write_image(folder / name, chance)
+        write_image(folder / name, rng)
     value = {
         "cgan": {"value": 12.3456, "low": 11.9, "high": 12.8},
         "training images": {"value": 1.5, "low": None, "high": None},

@@ -73,7 +73,9 @@ def test_loading_a_model_loads_nothing_that_trains_or_evaluates(cgan):
     assert not {"ganvas.training", "ganvas.evaluation", "ganvas.report", "cv2", "matplotlib"} & set(loaded)
 
 
-@pytest.mark.parametrize("home", ["api.models", "api.training", "api.evaluating", "api.styling", "core.options"])
+@pytest.mark.parametrize(
+    "home", ["api.models", "api.training", "api.evaluating", "api.styling", "core.options", "training.callbacks"]
+)
 def test_the_examples_of_the_documentation_run(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(importlib.import_module(f"ganvas.{home}")).failed == 0
@@ -150,6 +152,20 @@ def test_a_callback_hears_what_it_asks_for_and_need_not_ask_for_all(tmp_path, ea
 
     ganvas.train("gan", "digits", tmp_path / "run", steps=2, callbacks=[Heard()], progress=False, device="cpu")
     assert Heard.said == ["start", 0, 1, 2, "step-00000002", "end"]
+
+
+def test_tensorboard_gets_losses_and_grids(tmp_path, each_step):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = ganvas.TensorBoard()
+    ganvas.train("gan", "digits", tmp_path / "run", steps=3, callbacks=[board], progress=False, device="cpu")
+    kept = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    assert [one.step for one in kept.Scalars("loss/generator")] == [1, 2, 3]
+    assert [one.step for one in kept.Images("samples")] == [3]
+    ganvas.train(
+        "gan", "digits", tmp_path / "run", steps=4, callbacks=[ganvas.TensorBoard()], progress=False, device="cpu"
+    )
+    assert checkpoint.load(tmp_path / "run", torch.device("cpu")).step == 4
 
 
 def test_settings_data_and_options_are_keywords_told_apart_by_whose_they_are(photos, tmp_path):

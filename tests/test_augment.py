@@ -1,4 +1,4 @@
-"""The changes that the discriminator sees: each by chance, bounded, in place of no image, and differentiable."""
+"""The changes that the discriminator sees: each at random, bounded, in place of no image, and differentiable."""
 
 import pytest
 import torch

@@ -19,9 +19,9 @@ from conftest import (
     noise_source,
     pairs_source,
     photograph,
+    random_vgg,
     train_to,
     unpaired_source,
-    vgg_of_chance,
 )
 from PIL import Image
 from scipy import stats
@@ -145,7 +145,7 @@ def test_chance_alone_looks_sure_in_about_one_case_of_twenty_even_of_few_images(
         assert 0.02 < float(((low > 0) | (high < 0)).double().mean()) < most
 
 
-@pytest.mark.parametrize(("n", "words"), [(1, "of one image nobody can say"), (5, "of 5 images nobody can say")])
+@pytest.mark.parametrize(("n", "words"), [(1, "one image cannot show how surely"), (5, "5 images cannot")])
 def test_of_a_few_images_nobody_can_say_how_surely_and_nobody_wins(n, words):
     source = middling(n=n)
     found = compared(source, {"a": [1] * n, "b": [9] * n})
@@ -153,7 +153,7 @@ def test_of_a_few_images_nobody_can_say_how_surely_and_nobody_wins(n, words):
     assert all(mean.low is None for mean in score.values.values())
     assert score.winner(["a", "b"]) is None
     assert words in score.verdict(score.between("a", "b"))
-    assert found.protocol["intervals"].startswith("none: of fewer than 6")
+    assert found.protocol["intervals"].startswith("none: fewer than 6")
     assert json.dumps(found.to_json(), allow_nan=False)
     six = compared(middling(n=6), {"a": [1] * 6, "b": [9] * 6})
     assert six["MAE"].winner(["a", "b"]) == "a"
@@ -240,7 +240,7 @@ def test_patches_are_compared_from_fifty_images_on():
         assert ("SWD" in {score.name for score in found.scores}) is there
         assert ("SWD" in found.protocol) is there
     assert json.dumps(found.to_json(), allow_nan=False)
-    assert "SWD" not in {score.name for score in compared(source, {"a": [1] * 60}, wanted=False).scores}
+    assert "SWD" not in {score.name for score in compared(source, {"a": [1] * 60}, measures=None).scores}
 
 
 # --- what is no image ---------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_what_is_no_number_is_counted_named_and_left_out_of_every_answer():
     good = off_by(range(10), source)
     found = evaluation.evaluate_pairs({"broken": breaking(source, [2, 5]), "good": good}, source)
     (note,) = found.notes
-    assert note.startswith("2 of the 10 images of broken hold what is no number (2.png, 5.png)")
+    assert note.startswith("2 of the 10 images of broken are not finite (2.png, 5.png)")
     assert found.numbers == [0, 1, 3, 4, 6, 7, 8, 9]
     assert {score.n for score in found.scores} == {8}
     assert found.values["good MAE"].tolist() == found.numbers
@@ -267,7 +267,7 @@ def test_where_hardly_any_image_is_one_the_rest_is_judged_as_few_are():
     assert found.protocol["intervals"].startswith("none")
     assert json.dumps(found.to_json(), allow_nan=False)
     halves = {"a": breaking(source, range(30)), "b": breaking(source, range(25, 55))}
-    with pytest.raises(ModelError, match="a and b: of every image one of them makes what holds no number"):
+    with pytest.raises(ModelError, match="a and b: one of them makes an image that is not finite for every input"):
         evaluation.evaluate_pairs(halves, source)
 
 
@@ -383,7 +383,7 @@ def test_what_an_earlier_evaluation_left_is_not_taken_for_the_new_one(tmp_path, 
     source = middling(n=6)
     measured = compared(source, {"a": [1] * 6})
     evaluation.write(tmp_path, measured)
-    evaluation.write(tmp_path, compared(source, {"a": [1] * 6}, wanted=False))
+    evaluation.write(tmp_path, compared(source, {"a": [1] * 6}, measures=None))
     assert not (tmp_path / "metrics.csv").exists()
     evaluation.write(tmp_path, measured)
     monkeypatch.setattr(evaluation.results.images, "write", lambda path, pixels: (_ for _ in ()).throw(OSError("full")))
@@ -436,7 +436,7 @@ def test_models_of_style_are_compared_by_both_distances():
         "keeps": Model(Paints(source.spec, lambda x, style: x).eval(), facts_of(source), 1),
         "hangs": Model(Paints(source.spec, lambda x, style: hung.expand_as(x)).eval(), facts_of(source), 1),
     }  # fmt: skip
-    vgg = vgg_of_chance(LAYERS[-1], width=2)
+    vgg = random_vgg(LAYERS[-1], width=2)
     found = evaluation.evaluate_style(models, source, [evaluation.Style([painting])], vgg=vgg)
     assert found["style distance"].winner(list(models)) == "hangs"
     assert found["content distance"].winner(list(models)) == "keeps"
@@ -639,8 +639,8 @@ def test_every_save_of_a_run_is_judged_in_its_order(place, tmp_path, capsys):
     capsys.readouterr()
     for model, said in (
         (place / "pix2pix", "holds 1 checkpoint; train it on with --keep 20"),
-        (tmp_path / "run/step-00000001", "is no run; give the folder of one"),
-        (tmp_path / "run/step-00000001/weights.safetensors", "is no run; give the folder of one"),
+        (tmp_path / "run/step-00000001", "is not a run; give the folder of one"),
+        (tmp_path / "run/step-00000001/weights.safetensors", "is not a run; give the folder of one"),
     ):
         assert run("evaluate", model, *words[:3], "--out", tmp_path / "no") == 2
         assert said in capsys.readouterr().err
@@ -707,7 +707,7 @@ def test_without_partners_there_are_images_of_whatever_the_model_takes(
 
 
 def test_models_of_style_are_compared_by_one_painting_whatever_it_is_called(place, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(features, "open_vgg", lambda *_, **__: vgg_of_chance(LAYERS[-1], width=2))
+    monkeypatch.setattr(features, "open_vgg", lambda *_, **__: random_vgg(LAYERS[-1], width=2))
     noise = Source("noise", Spec(16, 3), ImageBatch(noise_images(8, channels=3)))
     for name, seed in (("a", 500), ("b", 501), ("c", 500)):
         painting = saved(tmp_path / "paintings" / name, [seed]) / f"{seed}.png"
@@ -721,7 +721,7 @@ def test_models_of_style_are_compared_by_one_painting_whatever_it_is_called(plac
     assert len(kept_in(tmp_path / "same")["notes"]) == 1  # what both learned from
     other = saved(tmp_path / "other", [502]) / "502.png"
     assert run("evaluate", a, *words, tmp_path / "other-style", "--style", other) == 0
-    note = "fast_style learned the style of painting.png alone, and is judged by 502.png"
+    note = "fast_style learned the style of painting.png alone, and is evaluated on 502.png"
     assert note in kept_in(tmp_path / "other-style")["notes"]
 
 

@@ -1,4 +1,4 @@
-"""Tasks make pairs of single images, show users' images in the same way, and give back what they promise."""
+"""Tasks make pairs from single images, prepare users' images in the same way, and return the promised result."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def batch_of(task, n=6, *, size=SIZE, grey=False):
     return PairBatch.together([task.pair(image_of(size, channels=channels, seed=i)) for i in range(n)])
 
 
-def chance(seed=0):
+def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
@@ -49,7 +49,7 @@ def test_pairs_have_the_channels_that_the_task_says(name, size, grey):
     task = base.task(name)
     kept = batch_of(task, size=size, grey=grey)
     own = task.read_channels(grey)
-    for pairs in (kept, task.afresh(kept, chance())):
+    for pairs in (kept, task.afresh(kept, rng())):
         assert pairs.source.shape == (6, task.channels or own, size, size)
         assert pairs.target.shape == (6, task.target_channels or own, size, size)
         assert pairs.source.dtype == pairs.target.dtype == torch.uint8
@@ -60,11 +60,11 @@ def test_all_chance_comes_from_the_generator(name):
     task = base.task(name)
     kept = batch_of(task)
     before = kept.source.clone(), kept.target.clone()
-    one, same, other = (task.afresh(kept, chance(seed)) for seed in (1, 1, 2))
+    one, same, other = (task.afresh(kept, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one.source, same.source)
     assert torch.equal(one.target, same.target)
     assert torch.equal(one.source, other.source) != task.fresh
-    assert torch.equal(kept.source, before[0])  # what is kept is not written into
+    assert torch.equal(kept.source, before[0])  # the stored batch is not changed
     assert torch.equal(kept.target, before[1])
 
 
@@ -131,15 +131,15 @@ def test_colorize_gives_back_the_image_from_its_own_pair():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colorize_keeps_the_lightness_whatever_the_colours(channels):
     task, image = base.task("colorize"), image_of(channels=channels)
-    colours = torch.rand(2, SIZE, SIZE, generator=chance()) * 2 - 1
+    colours = torch.rand(2, SIZE, SIZE, generator=rng()) * 2 - 1
     result, _ = task.leave(image, None, colours)
     assert (lab.lightness(result) - lab.lightness(image)).abs().max() < 0.3
-    assert result.float().std(0).mean() > 10  # in colour it is
+    assert result.float().std(0).mean() > 10  # it is in colour
 
 
 def test_a_large_image_is_coloured_in_strips_without_seams(monkeypatch):
     task, image = base.task("colorize"), image_of()
-    colours = torch.rand(2, SIZE, SIZE, generator=chance()) * 2 - 1
+    colours = torch.rand(2, SIZE, SIZE, generator=rng()) * 2 - 1
     whole = task.enter(image, None), task.leave(image, None, colours)[0]
     monkeypatch.setattr(base, "_STRIP", 5 * SIZE)
     assert torch.equal(task.enter(image, None), whole[0])
@@ -147,7 +147,7 @@ def test_a_large_image_is_coloured_in_strips_without_seams(monkeypatch):
 
 
 def test_grey_is_as_pillow_reads_it():
-    image = torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3, 64, 64), generator=rng(), dtype=torch.uint8)
     read = np.array(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L"))
     assert torch.equal(base.task("colorize-rgb").enter(image, None)[0], torch.from_numpy(read))
 
@@ -155,7 +155,7 @@ def test_grey_is_as_pillow_reads_it():
 @pytest.mark.parametrize(("sigma", "decibels"), [(0.05, 26.0), (0.1, 20.0)])
 def test_noise_is_as_strong_as_it_says(sigma, decibels):
     grey = torch.full((4, 3, 64, 64), 128, dtype=torch.uint8)
-    noisy = base.task(f"denoise:{sigma}").afresh(PairBatch(grey, grey), chance()).source
+    noisy = base.task(f"denoise:{sigma}").afresh(PairBatch(grey, grey), rng()).source
     error = (noisy.float() - grey.float()).square().mean()
     assert 10 * torch.log10(255**2 / error) == pytest.approx(decibels, abs=0.1)
 
@@ -184,7 +184,7 @@ def test_superres_makes_images_as_much_larger(factor):
 
 
 def test_superres_learns_from_what_lost_its_detail_and_nothing_else():
-    smooth, rough = image_of(64), torch.randint(0, 256, (3, 64, 64), generator=chance(), dtype=torch.uint8)
+    smooth, rough = image_of(64), torch.randint(0, 256, (3, 64, 64), generator=rng(), dtype=torch.uint8)
     task = base.task("superres:4")
     loss = [(pairs.source.float() - pairs.target.float()).abs().mean() for pairs in map(task.pair, (smooth, rough))]
     assert loss[0] < 3  # and it did not move
@@ -193,7 +193,7 @@ def test_superres_learns_from_what_lost_its_detail_and_nothing_else():
 
 @pytest.mark.parametrize("size", [16, 64, 100])
 def test_holes_cover_a_tenth_to_three_tenths(size):
-    holes = textures.holes(200, size, size, chance=chance(), device=torch.device("cpu"))
+    holes = textures.holes(200, size, size, generator=rng(), device=torch.device("cpu"))
     area = holes.float().mean((1, 2))
     low, high = textures.HOLES
     assert area.min() > low - 0.02
@@ -204,7 +204,7 @@ def test_holes_cover_a_tenth_to_three_tenths(size):
 
 def test_inpaint_shows_grey_in_the_holes_and_the_image_around_them():
     task = base.task("inpaint")
-    pairs = task.afresh(batch_of(task), chance())
+    pairs = task.afresh(batch_of(task), rng())
     changed = (pairs.source != pairs.target).any(1, keepdim=True).expand_as(pairs.source)
     assert (pairs.source[changed] == base.GREY_HOLE).all()
     assert 0.08 < changed.float().mean() < 0.32
@@ -250,13 +250,13 @@ def test_a_drawing_is_taken_as_it_is():
     photo = image_of(64)
     assert not torch.equal(task.enter(photo, None), base.task("colorize-rgb").enter(photo, None))
     night = torch.full((1, 64, 64), 5, dtype=torch.uint8)
-    assert task.enter(night, None).float().mean() == 255  # dark is not drawn
+    assert task.enter(night, None).float().mean() == 255  # a dark image is no drawing
 
 
 def test_a_cartoon_is_flatter_and_has_ink_at_outlines():
     image = torch.full((3, 128, 128), 190, dtype=torch.uint8)
     image[:, 32:96, 32:96] = 110
-    image = (image + torch.randint(0, 8, image.shape, generator=chance())).to(torch.uint8)
+    image = (image + torch.randint(0, 8, image.shape, generator=rng())).to(torch.uint8)
     drawn = filters.cartoon(image)
     inside = np.s_[:, 50:78, 50:78]
     assert drawn[inside].float().std((1, 2)).mean() < 0.6 * image[inside].float().std((1, 2)).mean()
@@ -269,7 +269,7 @@ def test_a_cartoon_is_flatter_and_has_ink_at_outlines():
 
 def hidden(n=200, *, size=28, seed=3):
     task = base.task("hidden-digit")
-    pairs = task.afresh(batch_of(task, n, size=size), chance(seed))
+    pairs = task.afresh(batch_of(task, n, size=size), rng(seed))
     return pairs.source.float(), pairs.target[:, 0]
 
 
@@ -298,7 +298,7 @@ def test_who_knows_the_ground_finds_the_digit(size, monkeypatch):
 def test_hidden_digits_move_with_their_targets():
     task = base.task("hidden-digit")
     kept = batch_of(task, 40, size=28)
-    moved = task.afresh(kept, chance()).target
+    moved = task.afresh(kept, rng()).target
     same = (moved == kept.target).all((1, 2, 3))
     assert 0 <= same.float().mean() < 0.3
     for before, after in zip(kept.target, moved, strict=True):

@@ -23,12 +23,12 @@ from ganvas.errors import DataError, UsageError
 
 def scene(seed, *, width=64, height=64):
     """An image with edges: rectangles of random colours."""
-    chance = np.random.default_rng(seed)
-    pixels = np.full((height, width, 3), chance.integers(0, 256, 3), np.uint8)
+    rng = np.random.default_rng(seed)
+    pixels = np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
     for _ in range(12):
-        x, y = chance.integers(0, width * 3 // 4), chance.integers(0, height * 3 // 4)
-        w, h = chance.integers(4, width // 2), chance.integers(4, height // 2)
-        pixels[y : y + h, x : x + w] = chance.integers(0, 256, 3)
+        x, y = rng.integers(0, width * 3 // 4), rng.integers(0, height * 3 // 4)
+        w, h = rng.integers(4, width // 2), rng.integers(4, height // 2)
+        pixels[y : y + h, x : x + w] = rng.integers(0, 256, 3)
     return Image.fromarray(pixels)
 
 
@@ -123,10 +123,10 @@ def test_a_broken_file_among_many_is_left_out(clean):
 
 def test_ten_thousand_files_take_seconds(tmp_path):
     """2,000 here, of which three are broken."""
-    folder, chance = tmp_path / "many", np.random.default_rng(0)
+    folder, rng = tmp_path / "many", np.random.default_rng(0)
     folder.mkdir()
     for i in range(2000):
-        Image.fromarray(chance.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / f"{i}.png", compress_level=0)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / f"{i}.png", compress_level=0)
     for i in (5, 50, 500):
         (folder / f"{i}.png").write_bytes(b"\x89PNG\r\n")
     start = time.perf_counter()
@@ -301,12 +301,12 @@ def test_twins_are_those_that_each_with_each_would_find():
     """Against the plain loop, on thumbnails that drift slowly, over several blocks."""
     from ganvas.doctor import near_duplicates
 
-    chance = np.random.default_rng(0)
-    start = chance.integers(0, 256, (40, 3, 16, 16))
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 256, (40, 3, 16, 16))
     looks = []
     for i in range(300):
-        thumbnail = (start[i % 40] + chance.normal(0, 4 + i % 13, (3, 16, 16))).clip(0, 255).astype(np.uint8)
-        bits = np.diff(start[i % 40].mean(0)[::2, :9]).ravel() > chance.normal(0, 3, 64)
+        thumbnail = (start[i % 40] + rng.normal(0, 4 + i % 13, (3, 16, 16))).clip(0, 255).astype(np.uint8)
+        bits = np.diff(start[i % 40].mean(0)[::2, :9]).ravel() > rng.normal(0, 3, 64)
         shape = {"width": 16, "height": 16, "mode": "", "grey": False, "blank": False, "turned": False, "frames": 1}
         looks.append(
             Look(None, "", **shape, profile="", digest=bytes([i // 256, i % 256]), bits=bits, thumbnail=thumbnail)
@@ -400,7 +400,7 @@ def halves(tmp_path):
 
 def test_pairs_side_by_side(halves):
     assert not found(halves, side="ab")
-    assert check(Plan(halves, side="ba")).verdict == "ready: 60 pairs; nothing to mend"
+    assert check(Plan(halves, side="ba")).verdict == "ready: 60 pairs; nothing to fix"
     assert "`side` ab" in only("side-by-side", halves).advice
 
 
@@ -442,7 +442,7 @@ def two(tmp_path):
 def test_two_folders(two):
     source, target = two
     assert not found(source, target=target)
-    assert check(Plan(source, target=target)).verdict == "ready: 60 pairs; nothing to mend"
+    assert check(Plan(source, target=target)).verdict == "ready: 60 pairs; nothing to fix"
 
 
 def test_missing_partners_are_refused_by_training_too(two):
@@ -555,7 +555,7 @@ def test_images_without_edges_have_no_relation():
 
 def test_two_folders_of_different_things(clean, tmp_path):
     paintings = fill(tmp_path / "paintings", {f"{i}.png": scene(100 + i) for i in range(50)})
-    assert check(Plan(clean, target=paintings, unpaired=True)).verdict == "ready: 110 images; nothing to mend"
+    assert check(Plan(clean, target=paintings, unpaired=True)).verdict == "ready: 110 images; nothing to fix"
     scene(7).save(paintings / "7.png")
     assert only("on-both-sides", clean, target=paintings, unpaired=True).examples == ("paintings/7.png = clean/07.png",)
 

@@ -167,7 +167,7 @@ def test_against_its_own_training_images_nothing_is_said_of_copies(digits, train
     found = judged(model, training_part, features=digits, count=50, training=training_part)
     assert "copies" not in [score.name for score in found.scores]
     assert set(floors(found).values()) == {None}
-    assert "is what was learned from" in found.protocol["floor"]
+    assert "is the training data" in found.protocol["floor"]
     assert torch.equal(rows_of(found)[0][-8:], found.grids["samples"].images[:8])
 
 
@@ -231,7 +231,7 @@ def test_a_handful_of_training_images_is_no_floor(digits, training_part, test_pa
     few = dataclasses.replace(training_part, images=training_part.some(12))
     found = judged(untrained(training_part), test_part, features=digits, count=60, training=few)
     assert set(floors(found).values()) == {None}
-    assert found.protocol["floor"] == "none: what was learned from are 12 images"
+    assert found.protocol["floor"] == "none: the training data are 12 images"
     assert found.grids["nearest"].images.shape == (32, 1, 28, 28)
 
 
@@ -253,18 +253,18 @@ def test_large_images_are_kept_small_and_looked_at_whole(digits, training_part, 
 
 def test_too_few_images_are_refused(digits, training_part, test_part):
     model = untrained(training_part)
-    with pytest.raises(DataError, match=r"49 drawn images and 252 of digits.*50 or more"):
+    with pytest.raises(DataError, match=r"49 generated images and 252 of digits.*50 or more"):
         judged(model, test_part, features=digits, count=49)
     few = dataclasses.replace(test_part, images=test_part.some(49))
-    with pytest.raises(DataError, match=r"100 drawn images and 49 of digits.*50 or more"):
+    with pytest.raises(DataError, match=r"100 generated images and 49 of digits.*50 or more"):
         judged(model, few, features=digits, count=100)
 
 
 def test_grey_and_colour_are_not_compared(digits, test_part):
     colour, grey = noise_source(n=60, channels=3), noise_source(n=60)
-    with pytest.raises(DataError, match="noise is colour and the model draws grey"):
+    with pytest.raises(DataError, match="noise is colour and the model generates grey"):
         judged(untrained(grey), colour, features=digits, count=60)
-    with pytest.raises(DataError, match="digits is grey and the model draws colour"):
+    with pytest.raises(DataError, match="digits is grey and the model generates colour"):
         judged(untrained(colour), test_part, features=digits, count=60)
     with pytest.raises(UsageError, match="`features` inception"):
         judged(untrained(colour), colour, features=digits, count=60)
@@ -326,7 +326,7 @@ def test_evaluate_without_the_training_images_says_so(tmp_path, capsys):
     train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
     assert evaluate(tmp_path / "run", tmp_path / "out", "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert any("not to be found" in note for note in told["notes"])
+    assert any("were not found" in note for note in told["notes"])
     assert told["baselines"] == {}
 
 
@@ -354,7 +354,7 @@ def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path,
         assert training_source(path)[0].name == str(mine)
     source, said = training_source(alone)
     assert source is None
-    assert "another of that name" in said
+    assert "other data of that name" in said
 
 
 @pytest.mark.parametrize(

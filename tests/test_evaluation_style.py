@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 import torch
 import torchvision
-from conftest import facts_of, noise_images, pairs_source, photograph, train_to, unpaired_source, vgg_of_chance
+from conftest import facts_of, noise_images, pairs_source, photograph, random_vgg, train_to, unpaired_source
 from torch import nn
 from torch.nn import functional as F
 
@@ -35,7 +35,7 @@ DEEPEST = LAYERS[-1]
 @pytest.fixture
 def vgg():
     """A tiny VGG-19 that has learned nothing."""
-    return vgg_of_chance(DEEPEST, width=2)
+    return random_vgg(DEEPEST, width=2)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def without_weights(monkeypatch):
 
     def open_vgg(weights=None, *, deepest=DEEPEST, pooling="max", kept=False):
         asked.append(weights)
-        return copy.deepcopy(vgg_of_chance(deepest, width=2))
+        return copy.deepcopy(random_vgg(deepest, width=2))
 
     monkeypatch.setattr(features, "open_vgg", open_vgg)
     monkeypatch.delenv("GANVAS_WEIGHTS", raising=False)
@@ -59,8 +59,8 @@ def smooth(n, *, size=32, seed=0):
 
 
 def noisy(images, levels):
-    chance = torch.Generator().manual_seed(1)
-    return (images + levels * torch.randn(images.shape, generator=chance)).round().clamp(0, 255).to(torch.uint8)
+    rng = torch.Generator().manual_seed(1)
+    return (images + levels * torch.randn(images.shape, generator=rng)).round().clamp(0, 255).to(torch.uint8)
 
 
 # --- the VGG distance -----------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_style_distance_is_the_loss_of_gram_matrices_image_by_image(vgg):
 
 @pytest.fixture
 def alexnet_of_chance(monkeypatch):
-    """Torchvision's AlexNet, but with weights of chance."""
+    """Torchvision's AlexNet, but with random weights."""
     network = torchvision.models.alexnet
 
     def alexnet(weights=None):
@@ -361,7 +361,7 @@ def test_a_run_of_style_knows_its_paintings(method, style_runs, tmp_path, capsys
     assert kept["scores"][0]["differences"][0]["verdict"] in said
     assert kept["protocol"]["paintings"].startswith("0.png" if method == "fast_style" else "3 of ")
     assert "YES: it learned from these very images" in said
-    assert " ms an image in the network, on cpu" in said
+    assert " ms per image in the network, on cpu" in said
     assert images.read(out / "grid.png").pixels.shape[0] == 3
     assert without_weights == [None]
 
@@ -372,7 +372,7 @@ def test_paintings_can_be_named(style_runs, tmp_path, capsys, monkeypatch, witho
     for method in ("fast_style", "adain"):
         monkeypatch.setenv("GANVAS_WEIGHTS", "weights.safetensors")
         assert evaluate(style_runs / method, photos, tmp_path / method, "--style", *both) == 0
-        assert "paintings: 1.png, 2.png, all at once; seen with" in capsys.readouterr().out
+        assert "paintings: 1.png, 2.png, all at once; used with" in capsys.readouterr().out
         assert without_weights.pop() == Path("weights.safetensors")
     file = tmp_path / "weights.pth"
     file.touch()
@@ -398,9 +398,9 @@ def test_a_model_file_alone_knows_no_paintings(style_runs, tmp_path, capsys):
         ("fast_style", ["--style", "{}/nosuch.png"], "no such image"),
         ("fast_style", ["--style", "{}/paintings"], "is a folder; name the images themselves"),
         ("fast_style", ["--task", "denoise"], "--task denoise: is for images with partners"),
-        ("fast_style", ["--count", "9"], "--count 9: is for models that draw"),
+        ("fast_style", ["--count", "9"], "--count 9: is for models that generate"),
         ("fast_style", ["--lpips"], "--lpips: is for images with partners"),
-        ("fast_style", ["--features", "digits"], "--features digits: is for models that draw"),
+        ("fast_style", ["--features", "digits"], "--features digits: is for models that generate"),
         ("fast_style", ["--features", "nosuch"], "--features nosuch: expected auto, none, vgg, digits, inception"),
         ("adain", ["--target", "{}/paintings", "--style", "{}/paintings/0.png"], "two ways to say which paintings"),
         ("adain", ["--target", "{}/nosuch"], "no such folder"),
@@ -443,8 +443,8 @@ def test_a_translator_gets_further_scores_where_they_are_asked_for(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--features", "vgg"], "--features vgg: this gan model draws; expected auto, digits or inception"),
-        (["--lpips"], "--lpips: is for models that translate; this gan model draws"),
+        (["--features", "vgg"], "--features vgg: this gan model generates; expected auto, digits or inception"),
+        (["--lpips"], "--lpips: is for models that translate; this gan model generates"),
         (["--style", "a.png"], "--style a.png: is for models that translate"),
     ],
 )

@@ -125,8 +125,8 @@ def test_a_model_that_does_nothing_is_not_surely_better_or_worse_than_nothing():
 
 def test_intervals_are_those_of_the_images_and_differences_are_paired():
     source = pairs_source(n=40)
-    chance = torch.Generator().manual_seed(1)
-    noise = torch.randn(40, 1, 1, 1, generator=chance) * torch.randn(40, 1, 16, 16, generator=chance) / 4
+    rng = torch.Generator().manual_seed(1)
+    noise = torch.randn(40, 1, 1, 1, generator=rng) * torch.randn(40, 1, 16, 16, generator=rng) / 4
     found = of_model(lambda images: images + noise[: len(images)], source)
     psnr = found["PSNR"]
     made = found.values["model PSNR"].numpy()
@@ -194,7 +194,7 @@ def test_of_one_image_there_is_no_interval_and_the_verdict_says_so():
     source = pairs_source(n=1)
     found = of_model(lambda images: -images, source)
     assert found["PSNR"].values["model"].low is None
-    assert "of one image nobody can say how surely" in told(found["PSNR"])
+    assert "one image cannot show how surely" in told(found["PSNR"])
     assert found.protocol["intervals"].startswith("none")
     assert json.dumps(found.to_json(), allow_nan=False)
 
@@ -287,11 +287,11 @@ def test_models_that_cannot_do_it_are_refused():
     source = pairs_source()
     with pytest.raises(SettingError, match="`direction` ba"):
         of_model(shifted(0), source, direction="ba")
-    with pytest.raises(ModelError, match="no number"):
+    with pytest.raises(ModelError, match="not finite"):
         of_model(lambda images: images / 0, source)
     drawing = noise_source()
     model = Model(build(facts_of(drawing)), facts_of(drawing), 1)
-    with pytest.raises(ModelError, match="draws from noise alone"):
+    with pytest.raises(ModelError, match="generates from noise alone"):
         evaluation.evaluate_pairs({"model": model}, source)
 
 
@@ -470,7 +470,7 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
     assert evaluate(run, a, tmp_path / "way", "--direction", "ba") == 2
     assert "without pairs both are measured" in capsys.readouterr().err
     assert evaluate(run, b, tmp_path / "other") == 2
-    assert "is what the model learned to make of" in capsys.readouterr().err
+    assert "holds what the model learned to make from" in capsys.readouterr().err
     assert evaluate(run, b, tmp_path / "other", "--target", a) == 2
     assert evaluate(run, a, tmp_path / "pairs", "--task", "cartoon", "--direction", "ba") == 0
     said = capsys.readouterr().out
@@ -481,8 +481,8 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--count", "10"], "--count 10: is for models that draw"),
-        (["--features", "digits"], "--features digits: is for models that draw"),
+        (["--count", "10"], "--count 10: is for models that generate"),
+        (["--features", "digits"], "--features digits: is for models that generate"),
         (["--inception-weights", "file"], "--inception-weights file: are Inception's"),
         (["--data", "{}/empty"], "no images"),
         (["--data", "{}/nosuch"], "no folder of that name"),
@@ -525,5 +525,5 @@ def test_a_model_that_only_draws_is_not_asked_for_pairs(more, digits_run, tmp_pa
     assert evaluate(digits_run, "digits", tmp_path / "out", *more) == 2
     assert (
         capsys.readouterr().err
-        == f"ganvas: {' '.join(more)}: is for models that translate; this gan model draws; leave it out\n"
+        == f"ganvas: {' '.join(more)}: is for models that translate; this gan model generates; leave it out\n"
     )

@@ -197,7 +197,7 @@ def test_a_step_at_512_pixels_teaches(name):
 def test_an_image_is_its_seed_whatever_stands_beside_it(name):
     method = small(name)
     if not isinstance(method, Generates):
-        pytest.skip("does not draw from noise")
+        pytest.skip("does not generate from noise")
     step(method)
     method.eval()
     together = method.generate([3, 4, 5, 3])
@@ -212,7 +212,7 @@ def test_what_draws_by_class_draws_the_class_asked_for_and_refuses_data_without(
     step(method)
     method.eval()
     if not isinstance(method, Generates):
-        pytest.skip("does not draw from noise")
+        pytest.skip("does not generate from noise")
     a, b, unasked = (method.generate([1, 1], labels) for labels in (torch.tensor([0, 1]), torch.eye(3)[:2], None))
     torch.testing.assert_close(a, b)
     assert torch.equal(a[0], a[1]) != method.by_class
@@ -231,7 +231,7 @@ def test_it_learns_from_the_batches_it_names_and_is_refused_others_in_one_line(n
     if kind in methods.get(name).batches:
         assert step(small(name, source), source)
         return
-    with pytest.raises(DataError, match=f"{name} does not learn from what {source.name}") as error:
+    with pytest.raises(DataError, match=f"{name} does not learn from the kind of data in {source.name}") as error:
         training.start(tmp_path / "run", source, facts_of(source, name))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()

@@ -26,13 +26,13 @@ def write_idx(path, array):
 
 @pytest.fixture
 def data_root(tmp_path):
-    """A local copy of mnist, fashion-mnist and kmnist: sixty random images to learn from, and sixty to test with."""
-    chance = np.random.default_rng(0)
+    """A local copy of mnist, fashion-mnist and kmnist: sixty random images for training, and sixty for testing."""
+    rng = np.random.default_rng(0)
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         raw = tmp_path / "root" / name / "raw"
         raw.mkdir(parents=True)
         for part in ("train", "t10k"):
-            write_idx(raw / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (60, 28, 28)))
+            write_idx(raw / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (60, 28, 28)))
             write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(60) % 10)
     return tmp_path / "root"
 
@@ -142,7 +142,7 @@ def test_data_that_cannot_be_had_says_which_files_to_put_where(tmp_path, monkeyp
 
 def test_a_broken_local_copy_is_said(data_root):
     (data_root / "MNIST/raw/train-images-idx3-ubyte").write_bytes(b"short")
-    with pytest.raises(DataError, match="mnist is not whole"):
+    with pytest.raises(DataError, match="mnist is incomplete"):
         builtin.open_named("mnist", root=data_root)
 
 

@@ -102,7 +102,7 @@ def test_only_inceptions_scores_go_by_the_bare_name(digits):
 
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory):
-    """torch-fidelity's network with weights of chance, and a file that holds them."""
+    """torch-fidelity's network with random weights, and a file that holds them."""
     fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     file = tmp_path_factory.mktemp("weights") / "inception.pth"
     torch.save({}, file)

@@ -1,4 +1,4 @@
-"""Images are read as a person sees them, and written whole."""
+"""Images are read as a viewer shows them, and written whole."""
 
 import io
 import zlib

@@ -40,7 +40,7 @@ every_method = pytest.mark.parametrize("name", methods.names())
 
 
 def saved(tmp_path, name, **spec):
-    """A method of chance, and the model file of it."""
+    """A method with random weights, and the model file of it."""
     source = source_for(name, **spec)
     torch.manual_seed(0)
     facts = facts_of(source, name)
@@ -138,10 +138,10 @@ def test_the_formats_are_those_that_pillow_has_for_these_endings():
 
 
 def images(count, *, height=24, width=40, channels=3):
-    """Images of chance."""
-    chance = torch.Generator().manual_seed(0)
+    """Random images."""
+    rng = torch.Generator().manual_seed(0)
     return [
-        DecodedImage(torch.randint(0, 256, (channels, height, width), generator=chance, dtype=torch.uint8))
+        DecodedImage(torch.randint(0, 256, (channels, height, width), generator=rng, dtype=torch.uint8))
         for _ in range(count)
     ]
 

@@ -51,9 +51,9 @@ def test_all_of_srgb_is_within_the_limits():
 
 @pytest.mark.parametrize("reach", [20, 110])
 def test_lightness_survives_any_colour(reach):
-    chance = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     given = lab.lightness(random_pixels())
-    colour = (torch.rand(2, *given.shape[1:], generator=chance) * 2 - 1) * reach
+    colour = (torch.rand(2, *given.shape[1:], generator=rng) * 2 - 1) * reach
     back = lab.to_srgb(torch.cat([given, colour]))
     assert (independently(back)[0] - given[0]).abs().max() < 0.3  # what rounding to bytes costs
 

@@ -10,10 +10,10 @@ from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from ganvas.losses import (
-    bernoulli_surprise,
+    bernoulli_nll,
     discriminator_cross_entropy,
     discriminator_least_squares,
-    gaussian_surprise,
+    gaussian_nll,
     generator_cross_entropy,
     generator_least_squares,
     gradient_penalty,
@@ -178,37 +178,37 @@ def test_kl_is_the_integral_that_defines_it(mean, variance):
     torch.testing.assert_close(found.item(), expected, atol=1e-8, rtol=1e-8)
 
 
-def test_bernoulli_surprise_is_torchs_summed_over_an_image_and_averaged_over_images():
+def test_bernoulli_nll_is_torchs_summed_over_an_image_and_averaged_over_images():
     torch.manual_seed(0)
     logits = torch.randn(4, 3, 5, 5, dtype=torch.float64) * 3
     grey = torch.rand(4, 3, 5, 5, dtype=torch.float64) * 2 - 1
     for images in (grey.sign(), grey):
         log_p = Bernoulli(logits=logits, validate_args=False).log_prob((images + 1) / 2)
-        torch.testing.assert_close(bernoulli_surprise(logits, images), -log_p.sum((1, 2, 3)).mean())
+        torch.testing.assert_close(bernoulli_nll(logits, images), -log_p.sum((1, 2, 3)).mean())
 
 
-def test_bernoulli_surprise_of_a_sure_and_wrong_pixel_is_its_logit():
+def test_bernoulli_nll_of_a_sure_and_wrong_pixel_is_its_logit():
     logits = torch.tensor([200.0, -200.0]).view(1, 2, 1, 1)
-    assert bernoulli_surprise(logits, -logits.sign()).item() == 400
-    assert bernoulli_surprise(logits, logits.sign()).item() == 0
+    assert bernoulli_nll(logits, -logits.sign()).item() == 400
+    assert bernoulli_nll(logits, logits.sign()).item() == 0
 
 
-def test_gaussian_surprise_is_torchs_summed_over_an_image_and_averaged_over_images():
+def test_gaussian_nll_is_torchs_summed_over_an_image_and_averaged_over_images():
     torch.manual_seed(0)
     means, images = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
     for log_variance in torch.tensor([-3.0, 0.0, 1.2], dtype=torch.float64):
         log_p = Normal(means, (log_variance / 2).exp()).log_prob(images)
-        torch.testing.assert_close(gaussian_surprise(means, images, log_variance), -log_p.sum((1, 2, 3)).mean())
+        torch.testing.assert_close(gaussian_nll(means, images, log_variance), -log_p.sum((1, 2, 3)).mean())
 
 
-def test_gaussian_surprise_is_least_where_the_variance_is_the_mean_squared_error():
+def test_gaussian_nll_is_least_where_the_variance_is_the_mean_squared_error():
     torch.manual_seed(0)
     means, images = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
     best = (means - images).square().mean().log()
 
     def slope(log_variance):
         log_variance = log_variance.detach().requires_grad_()
-        return torch.autograd.grad(gaussian_surprise(means, images, log_variance), log_variance)[0].item()
+        return torch.autograd.grad(gaussian_nll(means, images, log_variance), log_variance)[0].item()
 
     assert abs(slope(best)) < 1e-9
     assert slope(best - 0.1) < -1

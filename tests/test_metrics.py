@@ -17,20 +17,20 @@ from torch.nn import functional
 from ganvas import metrics
 from ganvas.imaging.images import to_bytes
 from ganvas.metrics import distribution, patches
-from ganvas.nets.translators import ResNet, UNet, unet_widths
+from ganvas.nets.translators import Layers, ResNet, UNet, unet_widths
 
 
 def correlated(n, *, d=12, seed=0, shift=0.0):
     """Features whose columns depend on each other, as a network's do."""
-    chance = torch.Generator().manual_seed(seed)
-    mixing = torch.randn(d, d, generator=chance)
-    return torch.randn(n, d, generator=chance) @ mixing + shift
+    rng = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(d, d, generator=rng)
+    return torch.randn(n, d, generator=rng) @ mixing + shift
 
 
 def clusters(kinds, n, *, seed):
     """`n` points of each kind: unit clouds that stand far apart."""
-    chance = torch.Generator().manual_seed(seed)
-    return torch.cat([torch.randn(n, 6, generator=chance) + 40 * torch.eye(6)[k] for k in kinds])
+    rng = torch.Generator().manual_seed(seed)
+    return torch.cat([torch.randn(n, 6, generator=rng) + 40 * torch.eye(6)[k] for k in kinds])
 
 
 def mean_difference(real, fake):
@@ -66,10 +66,10 @@ def test_frechet_distance_of_a_set_from_itself_is_zero(d):
 
 
 def test_frechet_distance_of_known_gaussians_is_the_analytic_one():
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     a, b = torch.tensor([1.0, 2.0, 0.5, 3.0]), torch.tensor([2.0, 1.0, 0.5, 1.0])
-    real = torch.randn(50_000, 4, generator=chance) * a
-    fake = torch.randn(50_000, 4, generator=chance) * b + torch.tensor([1.0, 0, 0, -1])
+    real = torch.randn(50_000, 4, generator=rng) * a
+    fake = torch.randn(50_000, 4, generator=rng) * b + torch.tensor([1.0, 0, 0, -1])
     expected = 2 + float((a - b).square().sum())  # where the covariances are diagonal
     assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=0.03)
 
@@ -100,10 +100,10 @@ def test_kernel_distance_is_the_unbiased_estimate_over_disjoint_blocks(monkeypat
 
 def kernel_covers(blocks, *, repeats=300):
     """How often the interval of sets of one distribution, in so many blocks, reaches over zero."""
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     covered = 0
     for _ in range(repeats):
-        real, fake = torch.randn(2, 10 * blocks, 4, generator=chance)
+        real, fake = torch.randn(2, 10 * blocks, 4, generator=rng)
         value, interval = metrics.kernel_distance(real, fake)
         covered += abs(value) <= interval
     return covered / repeats
@@ -124,10 +124,10 @@ def test_kernel_distance_of_two_distributions_is_outside_its_interval():
 
 
 def test_the_jackknife_of_a_mean_difference_is_the_textbooks_interval():
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     squares = []
     for _ in range(200):  # each has but nine degrees of freedom
-        real, fake = torch.randn(200, 1, generator=chance) * 2, torch.randn(300, 1, generator=chance)
+        real, fake = torch.randn(200, 1, generator=rng) * 2, torch.randn(300, 1, generator=rng)
         squares.append(metrics.jackknife(mean_difference, real, fake) ** 2)
     assert math.sqrt(np.mean(squares)) == pytest.approx(2.262 * math.sqrt(4 / 200 + 1 / 300), rel=0.1)
 
@@ -185,9 +185,9 @@ def test_chance_that_moves_both_distances_alike_is_not_in_the_interval(differenc
 
 def covers(difference, *, n, repeats, d=4):
     """How often the interval of the difference of two sets of one distribution reaches over zero."""
-    chance, covered = torch.Generator().manual_seed(0), 0
+    rng, covered = torch.Generator().manual_seed(0), 0
     for _ in range(repeats):
-        real, first, second = torch.randn(3, n, d, generator=chance)
+        real, first, second = torch.randn(3, n, d, generator=rng)
         value, interval = difference(real, first + 0.5, second + 0.5)
         covered += abs(value) <= interval
     return covered / repeats
@@ -435,7 +435,7 @@ def test_transposed_convolutions_leave_one_and_the_other_upsamplings_do_not(netw
     def score(upsample):
         torch.manual_seed(0)
         if network == "unet":
-            untrained = UNet(3, 3, widths=unet_widths(16, 4), norm="instance", upsample=upsample)
+            untrained = UNet(3, 3, Layers("instance", upsample), widths=unet_widths(16, 4))
         else:
             untrained = ResNet(3, 3, width=16, blocks=2, norm="instance", upsample=upsample)
         with torch.inference_mode():

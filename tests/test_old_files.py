@@ -62,7 +62,7 @@ def test_a_run_of_before_a_new_default_says_what_to_add(ganvas, tmp_path, capsys
     file.write_text(json.dumps(facts))
     done = ganvas(*train, "--steps", "2", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "begun by an earlier ganvas: add --ema 0.0 --decay 0.0 to go on" in done.stderr
+    assert "started by an earlier ganvas: add --ema 0.0 --decay 0.0 to continue" in done.stderr
     assert ganvas(*train, "--steps", "2", "--ema", "0.0", "--decay", "0.0", cwd=tmp_path).returncode == 0
 
 
@@ -94,7 +94,7 @@ def test_networks_that_changed_are_refused_in_files_of_before(name, preset, tmp_
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / checkpoint.RUN).write_text(json.dumps({k: v for k, v in header.items() if k != "step"}))
     for load in (lambda: checkpoint.load(before, CPU), lambda: checkpoint.read_run(tmp_path / "run")):
-        with pytest.raises(ModelError, match=r"made before ganvas .* not quite the textbook's") as error:
+        with pytest.raises(ModelError, match=r"made before ganvas .* differed slightly from the textbook's") as error:
             load()
         assert "\n" not in str(error.value)
         assert len(str(error.value)) < 300 + len(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Where pairs come from: two in one image, two folders, two sets, or a task; and what is held out of training."""
+"""Where pairs come from: two in one image, two folders, two sets, or a task; and what is held out from training."""
 
 import unicodedata
 from pathlib import Path
@@ -23,7 +23,7 @@ SINGLE, PAIRED, TWO_SETS = (ImageBatch,), (PairBatch,), (UnpairedBatch, PairBatc
 
 
 def plain(path, value, *, width=16, height=16, mode="L"):
-    """Write an image of one grey value, which says which it is."""
+    """Write an image of one grey value, by which it is recognised."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, (width, height), value if mode == "L" else (value,) * 3).save(path)
 
@@ -33,7 +33,7 @@ def values(images):
 
 
 def refused(error):
-    """That an error is one line."""
+    """Check that an error is one line, and return it."""
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
 
@@ -130,7 +130,7 @@ def test_of_many_missing_partners_a_few_are_named(many):
 
 
 def test_names_written_by_another_system_are_the_same_names(tmp_path):
-    """A Mac may take Hangul apart: what looks the same is the same."""
+    """macOS may decompose Hangul: names that look the same are the same."""
     for i, stem in enumerate(["사진", "é"]):
         plain(tmp_path / "one" / f"{unicodedata.normalize('NFC', stem)}.png", i)
         plain(tmp_path / "two" / f"{unicodedata.normalize('NFD', stem)}.png", i)
@@ -278,7 +278,7 @@ def test_what_is_held_out_is_about_the_share_and_never_moves(share):
     kept = {file.stem for file in files if held_out(file, share)}
     assert abs(len(kept) / 2000 - share) < 0.04
     assert {f.stem for f in files if held_out(Path("elsewhere") / f"{f.stem}.png", share)} == kept
-    assert {f.stem for f in files if held_out(f, share / 2)} < kept  # a smaller share is a part of a larger
+    assert {f.stem for f in files if held_out(f, share / 2)} < kept  # a smaller fraction is a subset of a larger one
 
 
 def test_nothing_is_held_out_where_nobody_asks(many):
@@ -406,7 +406,7 @@ def test_pairs_are_larger_than_single_images_where_nobody_says(photos):
     assert open_for((PairBatch,), str(photos), root=NOWHERE, task="denoise").spec.size == 128
 
 
-# --- what a method takes, and what is said --------------------------------------------------------------------------
+# --- what a method takes, and the messages --------------------------------------------------------------------------
 
 
 def test_what_is_opened_is_what_the_method_and_the_words_say(folders):
@@ -457,7 +457,7 @@ def test_an_empty_target_is_said(folders, tmp_path):
 
 
 def test_both_parts_of_a_folder_have_one_shape_whatever_is_held_out(tmp_path):
-    """Colour is learned, and by chance only grey images are held out."""
+    """The training images are in colour, and all images held out happen to be grey."""
     for i in range(30):
         image = photograph(seed=i, width=32, height=32)
         name = f"{i}.png"

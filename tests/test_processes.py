@@ -172,9 +172,9 @@ def test_what_they_tell_each_other(of_two):
 def images(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for i in range(24):
-        Image.fromarray(chance.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{i}.png")
     return folder
 
 
@@ -237,7 +237,7 @@ def test_a_killed_process_ends_the_others_with_a_clear_line(images, tmp_path):
     lines = [line for line in err.splitlines() if "process 0 of 2" in line]
     assert len(lines) == 1
     assert "another process has ended" in lines[0]
-    assert "the same command goes on" in lines[0]
+    assert "the same command continues" in lines[0]
     assert err.count("Traceback") == 1  # torchrun's own
     assert checkpoint.load(run, CPU).step >= 5
 
@@ -289,7 +289,7 @@ def test_others_that_never_come_are_a_clear_line(monkeypatch):
     monkeypatch.setattr(distributed, "PATIENCE", distributed.datetime.timedelta(seconds=1))
     for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ProcessError, match="process 0 of 2 waited to meet the others"), distributed.joined(CPU):
+    with pytest.raises(ProcessError, match="process 0 of 2 waited to connect to the others"), distributed.joined(CPU):
         pass
 
 

@@ -299,7 +299,7 @@ def test_a_figure_shows_each_image_where_its_score_is():
 
 
 DAMAGE = {
-    "no JSON": (lambda metrics: "{", "is no whole JSON"),
+    "no JSON": (lambda metrics: "{", "is not complete JSON"),
     "not a number": (lambda metrics: json.dumps(metrics).replace("0.125", "NaN"), "NaN"),
     "a list": (lambda metrics: "[]", "expected an object"),
     "no scores": (lambda metrics: json.dumps({**metrics, "scores": None}), "scores is null, expected a list"),
@@ -405,5 +405,5 @@ def test_a_study_that_points_elsewhere_or_lacks_a_report(tmp_path):
         write_study(tmp_path)
     study["tasks"][0]["reports"][0]["folder"] = "../elsewhere"
     (tmp_path / "study.json").write_text(json.dumps(study))
-    with pytest.raises(DataError, match="no folder within the study"):
+    with pytest.raises(DataError, match="not a folder within the study"):
         write_study(tmp_path)

@@ -250,7 +250,7 @@ def test_threads_are_as_many_as_the_cores_of_this_process(said, cores, tmp_path,
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     find_device("cpu")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # torchrun does where nobody has chosen
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # torchrun does by default
     find_device("cpu")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     find_device("cpu")

@@ -1,4 +1,4 @@
-"""Shards: a folder written into them teaches what the folder teaches, whoever reads how many; and what can go wrong."""
+"""Shards give the batches of the folder they were made from, with any number of readers; and what can go wrong."""
 
 import contextlib
 import dataclasses
@@ -42,13 +42,13 @@ def jpeg(seed, *, width=40, height=32):
 
 
 def write_tar(path, files, *, form=tarfile.PAX_FORMAT):
-    """A tar of (name, content) by somebody else's hand."""
+    """Write a tar archive of (name, content) as another program would."""
     with tarfile.open(path, "w", format=form) as archive:
         for name, content in files:
             header = tarfile.TarInfo(name)
             header.size = len(content)
             archive.addfile(header, io.BytesIO(content))
-    os.utime(path, (0, next(WRITTEN)))  # tests are quicker than the seconds that archives keep
+    os.utime(path, (0, next(WRITTEN)))  # tests are faster than the seconds that archives keep
 
 
 def opened(name, tmp_path, *, batches=(ImageBatch,), **options):
@@ -71,14 +71,14 @@ def animals(tmp_path):
 
 @pytest.fixture
 def packed(animals, tmp_path):
-    """The same in five shards."""
+    """The photographs in five shards."""
     pack.pack_folder(animals, tmp_path / "packed", per_shard=9)
     return tmp_path / "packed"
 
 
 @pytest.fixture
 def streaming(monkeypatch):
-    """As if the memory were small."""
+    """Stream all images, as if the memory were small."""
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
 
 
@@ -88,7 +88,7 @@ def by_name(source):
     return {source.name_of(i): (rows.images[i].numpy().tobytes(), labels[i]) for i in range(len(source))}
 
 
-# --- the way there, and back ----------------------------------------------------------------------------------------
+# --- writing and reading --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("resident", [True, False])
@@ -124,7 +124,7 @@ def test_files_are_copied_as_they_are_mixed_and_read_by_webdataset_too(animals, 
 def test_packing_again_writes_the_same_bytes(animals, packed, tmp_path):
     pack.pack_folder(animals, tmp_path / "again", per_shard=9)
     for path in packed.iterdir():
-        if path.name != "index.safetensors":  # that knows when
+        if path.name != "index.safetensors":  # it holds the time of writing
             assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
@@ -250,7 +250,7 @@ def test_grey_images_are_counted_from_the_index(tmp_path, streaming):
     assert source.notes[0].startswith("1 of the 3 images")
 
 
-# --- other people's shards ------------------------------------------------------------------------------------------
+# --- shards of other programs ---------------------------------------------------------------------------------------
 
 
 def test_shards_of_others_are_read_by_their_convention(tmp_path):
@@ -350,7 +350,7 @@ def test_a_shard_cut_short_gives_what_is_whole(tmp_path):
     assert len(source) == 149
     assert len(source.left_out) == 1
     assert source.left_out[0].startswith("0.tar: cut short: 0149.jpg ends behind the end")
-    path.write_bytes(whole[: len(whole) // 2])  # 76 images, and who knows how many are lost
+    path.write_bytes(whole[: len(whole) // 2])  # 76 images, and an unknown number is lost
     with pytest.raises(DataError, match="1 of 77 files"):
         opened(tmp_path / "shards", tmp_path)
 
@@ -381,7 +381,7 @@ def test_a_shard_that_disappears_is_one_clear_line(packed, tmp_path, streaming):
     assert len(take(2, source)) == 2
     for path in packed.glob("*.tar"):
         path.unlink()
-    with pytest.raises(GanvasError, match=r"tar: cannot be read \(No such file or directory\); see to it") as caught:
+    with pytest.raises(GanvasError, match=r"tar: cannot be read \(No such file or directory\); fix it") as caught:
         take(2, opened_again(source))
     assert "Traceback" not in str(caught.value)
     assert not multiprocessing.active_children()  # though the error, and with it the stream, is still there
@@ -395,7 +395,7 @@ def opened_again(source):
 
 
 def test_hostile_archives_harm_nobody(tmp_path):
-    """Paths that climb out, links, sizes beyond the file or all memory, and names without end."""
+    """Paths that climb out, links, sizes beyond the file or all memory, and endless names."""
     folder = tmp_path / "shards"
     folder.mkdir()
     with tarfile.open(folder / "0.tar", "w", format=tarfile.GNU_FORMAT) as archive:
@@ -422,7 +422,7 @@ def test_hostile_archives_harm_nobody(tmp_path):
         header.type, header.size = kind, size
         with (folder / "1.tar").open("wb") as file:
             file.write(header.tobuf(tarfile.GNU_FORMAT) + b"\0" * 512)
-            file.truncate(2**34)  # a hole: it takes no place
+            file.truncate(2**34)  # sparse: it takes no space
         with (folder / "1.tar").open("rb") as file:
             found = index.scan(file.fileno(), "1.tar")
         assert len(found) == 0
@@ -446,12 +446,12 @@ def test_a_damaged_index_is_no_index(damage):
         index.Index.unpacked(damage)
 
 
-# --- far away -------------------------------------------------------------------------------------------------------
+# --- remote shards --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def server(packed):
-    """The shards behind a web server on this machine, and what was asked of it."""
+    """The shards behind a web server on this machine, and the requests to it."""
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -501,7 +501,7 @@ def test_what_is_far_and_has_no_index_is_told_how_to_get_one(packed, tmp_path, c
 def test_a_command_that_fails_or_stops_half_way_is_one_clear_line(packed, tmp_path):
     source = opened(f"pipe:cat {packed}/shard-{{000000..000004}}.tar", tmp_path)
     (packed / "shard-000002.tar").unlink()
-    with pytest.raises(GanvasError, match="cannot be read \\(the command ended with status 1\\); see to it"):
+    with pytest.raises(GanvasError, match="cannot be read \\(the command ended with status 1\\); fix it"):
         source.rows(range(40))
     half = opened(f"pipe:head -c 9000 {packed}/shard-000000.tar", tmp_path)  # the index is shorter, and comes whole
     with pytest.raises(GanvasError, match=r"came with 9,000 bytes, and has [\d,]+ by its index"):
@@ -539,9 +539,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(packed, tmp_path, strea
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["nowhere"], "where to?"),
+    (["nowhere"], "give a new folder for the shards"),
     (["nowhere", "--out", "x"], "no folder of that name"),
-    (["packed", "--out", "x"], "are shards already"),
+    (["packed", "--out", "x"], "holds shards already"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line(packed, tmp_path, capsys, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)

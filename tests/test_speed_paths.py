@@ -12,7 +12,7 @@ from ganvas import methods
 from ganvas.core.accumulation import Share
 from ganvas.core.device import keep_memory
 from ganvas.nets import cpu_ops
-from ganvas.nets.translators import UNet, lay_out, unet_widths
+from ganvas.nets.translators import Layers, UNet, lay_out, unet_widths
 from ganvas.training import precision
 
 CPU = torch.device("cpu")
@@ -239,7 +239,7 @@ def test_many_places_are_left_to_the_convolution(quick, plain):
 
 
 def test_gradients_of_large_kernels_lie_as_the_kernels_do():
-    network = UNet(3, 3, widths=unet_widths(64, 5), norm="batch", upsample="deconv")
+    network = UNet(3, 3, Layers("batch", "deconv"), widths=unet_widths(64, 5))
     lay_out(network)
     made = network.train()(torch.randn(1, 3, 32, 32).to(memory_format=torch.channels_last))
     kernels = [weight for weight in network.parameters() if weight.numel() >= 2**22]

@@ -294,7 +294,7 @@ def breaking(work):
 @pytest.mark.parametrize("name", ["gan", "cyclegan", "vae"])
 def test_a_recording_that_fails_or_does_something_else_is_not_used(name, bad, caplog):
     if name == "cyclegan" and bad is with_other_chance:
-        pytest.skip("chance decides only what its full pool shows, which may be the same")
+        pytest.skip("random numbers decide only what its full pool shows, which may be the same")
     source = source_for(name)
     plain, other = built(name, source), built(name, source)
     expected, _ = taken(plain, source, None, steps=8)

@@ -1,4 +1,4 @@
-"""Batches: what is done to all that is in one; and that batch k is a function of (seed, k) alone."""
+"""Batches: what changes all tensors of one; and that batch k is a function of (seed, k) alone."""
 
 import dataclasses
 import itertools
@@ -27,7 +27,7 @@ def take(n, source, **options):
 
 
 def twins(n=12, *, size=16, margin=0):
-    """A source of pairs that are the same image twice: what is done to one side only shows at once."""
+    """A source of pairs of identical images: a change of one side only shows at once."""
     images = noise_images(n, size=size + margin)
     return Source("twins", Spec(size, 1, target_channels=1), PairBatch(images, images.clone()), margin=margin)
 
@@ -166,7 +166,7 @@ def test_windows_are_taken_by_chance_of_seed_and_number_alone_and_reach_every_pl
     def corners(source, n=40, **options):
         return list(itertools.chain(*[numbers(batch.images) for batch in take(n, source, **options)]))
 
-    ramp = (torch.arange(20 * 20) % 256).to(torch.uint8).view(1, 1, 20, 20)  # a corner says where its window began
+    ramp = (torch.arange(20 * 20) % 256).to(torch.uint8).view(1, 1, 20, 20)  # a corner says where its crop began
     images = ImageBatch(ramp.expand(12, -1, -1, -1).clone())
     source = Source("ramp", Spec(16, 1), images, margin=4)
     places = corners(source)
@@ -213,7 +213,7 @@ def test_noise_is_added_after_a_window_is_cut_and_mirrored():
 
 
 def numbered(n, size=16):
-    """Images (n, 1, size, size), each of its number throughout."""
+    """Images (n, 1, size, size), each filled with its number."""
     return torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, size, size).contiguous()
 
 
@@ -266,13 +266,13 @@ def test_rows_of_two_sets_go_round_the_shorter_one():
 
 
 def noisy(task):
-    """A source larger than what it shows, and changed by chance."""
+    """A source with random crops and random changes."""
     images = dataclasses.replace(noise_source(n=90, size=32), spec=Spec(28, 1), margin=4)
     return pairs_from(images, base.task(task))
 
 
 class OneByOne:
-    """Rows that are there, handed out as those are that are not."""
+    """Rows in memory, given one by one as lazy rows are."""
 
     batch = ImageBatch
 

@@ -23,6 +23,7 @@ from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix
 from ganvas.studies import statistics
 from ganvas.studies.plan import made_targets
+from ganvas.studies.record import VERSION
 from ganvas.training import samples
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +118,8 @@ def results(seed, models, *, better="higher"):
         gaps = [{"first": "pix2pix", "second": "plain", "value": gap, **ends}]
     score = {"name": "PSNR", "unit": "dB", "better": better, "digits": ".2f", "meaning": "signal", "values": values}
     notes = ["said with every seed", f"said with seed {seed}"]
-    return {"baselines": {"input": "doing nothing"}, "notes": notes, "scores": [{**score, "differences": gaps}]}
+    scores = [{**score, "differences": gaps}]
+    return {"version": VERSION, "baselines": {"input": "doing nothing"}, "notes": notes, "scores": scores}
 
 
 def go(*more, file="study.yaml", out="out"):
@@ -174,7 +176,7 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
         ("task: colorize-rgb", "side: left", "tasks.grey.side: is left; expected ab"),
         ("task: colorize-rgb", "task: colorize-rgb\n    side: ab", "side and task are two ways"),
         ("task: colorize-rgb", "target: x", "held_out_target: missing"),
-        ("task: colorize-rgb", "", "pix2pix turns images into others: say where partners come from"),
+        ("task: colorize-rgb", "", "pix2pix translates images: give their partners with"),
         ("task: colorize-rgb", "settings: {pix: {}}\n    task: edges", "settings.pix: unknown; did you mean pix2pix?"),
         ("task: colorize-rgb", "settings: {pix2pix: {l11: 3}}\n    task: edges", "l11: no such setting; did you mean"),
         ("task: colorize-rgb", "settings: {pix2pix: {l1: a}}\n    task: edges", "--l1 is 'a'; expected a number"),
@@ -184,13 +186,13 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
         ("task: colorize-rgb", "made_by: {method: cyclegan}", "made_by.target: missing"),
         ("task: colorize-rgb", "made_by: {method: dcgan, target: x}", "method: dcgan does not learn to translate"),
         ("method: autoencoder", "method: autoencodr", "plain.method: autoencodr: no such method; did you mean"),
-        ("method: autoencoder", "method: dcgan", "plain: dcgan draws from noise alone"),
-        ("method: autoencoder", "method: fast_style", "learns to paint in a style"),
+        ("method: autoencoder", "method: dcgan", "plain: dcgan generates from noise alone"),
+        ("method: autoencoder", "method: fast_style", "learns a style, for which there are no targets"),
         ("method: autoencoder", "preset: nosuch\n    method: autoencoder", "no such preset"),
         ("    settings: {width: 4, batch: 2}", "    settings: {width: 0}", "plain.settings: --width is 0"),
         ("  plain:", "  ../plain:", "a name takes up to 40 letters"),
         ("  plain:", "  Pix2pix:", "not every system can tell it from pix2pix"),
-        ("  grey:", "  runs:", "something else is called so"),
+        ("  grey:", "  runs:", "something else has this name"),
         ("  grey:", "  3:", "has the key 3; expected a word"),
         ("seeds: [0, 1]", "seeds: 3", "seeds: expected a list of whole numbers"),
         ("seeds: [0, 1]", "seeds: [0, -1]", "seeds: expected a list"),
@@ -202,15 +204,15 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
         ("steps: 2", "steps: 2\nminutes: 3", "are two ways to say how long"),
         ("steps: 2", "", "tasks.grey.minutes: missing"),
         ("size: 16", "size: 17", "size: --size 17"),
-        ("held_out: unseen", "holdout: 1", "holdout: is 1; expected a share"),
-        ("held_out: unseen", "holdout: 0.5\n    held_out: unseen", "are two ways to say what is judged on"),
-        ("held_out: unseen", "held_out: photos", "is what is learned from"),
-        ("held_out: unseen", "", "tasks.grey.held_out: missing: images that no training sees"),
+        ("held_out: unseen", "holdout: 1", "holdout: is 1; expected a fraction"),
+        ("held_out: unseen", "holdout: 0.5\n    held_out: unseen", "are two ways to give evaluation data"),
+        ("held_out: unseen", "held_out: photos", "is the training data"),
+        ("held_out: unseen", "", "tasks.grey.held_out: missing: images that no training uses"),
         ("data: photos", "", "tasks.grey.data: missing"),
         ("tasks:", "tusks:", "tusks: unknown; did you mean tasks?"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nseeds: [2]", "not YAML: seeds is given twice"),
         ("title: two methods", "title: &a [b]\ndescription: *a", "aliases (*name) are not read"),
-        ("title: two methods", "title: " + "[" * 500, "nested without end"),
+        ("title: two methods", "title: " + "[" * 500, "nested too deeply"),
         ("title: two methods", "title: {", "not YAML"),
         ("title: two methods", "title: !!python/name:os.system", "not YAML"),
         ("title: two methods", "title: [a]", "title: is a list; expected words"),
@@ -418,7 +420,7 @@ def test_what_goes_wrong_for_now_is_tried_again(place, told, monkeypatch, capsys
         patch.setattr(study_work, "compare", without_images)
         assert go("--seeds", 0) == 1
     said = capsys.readouterr().err
-    assert "grey, pix2pix, seed 0: takes more memory than there is" in said
+    assert "grey, pix2pix, seed 0 ran out of memory" in said
     assert "grey, seed 0: not compared: the disk is gone" in said
     assert told == ALL[1:2]
     told.clear()
@@ -542,7 +544,7 @@ def test_two_seeds_are_seldom_enough_and_one_says_so(place, told):
     assert record()["tasks"][0]["winners"] == {}
     assert go("--seeds", 0) == 0
     (task,) = record()["tasks"]
-    assert "nobody can say how surely" in record()["notes"][0]
+    assert "do not show how much another training" in record()["notes"][0]
     assert task["scores"]["pix2pix"]["PSNR"] == {"mean": 20.0, "spread": None, "n": 1}
     assert task["verdicts"] == ["pix2pix is better than plain, one seed"]
 

@@ -1,4 +1,4 @@
-"""Style transfer: what it changes and what it keeps, with a tiny network of chance; the real one where it is."""
+"""Style transfer: what it changes and what it keeps, with a tiny network of random weights; the real one if present."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ STEPS = 4  # of each image on the command line
 
 
 def tiny(**options):
-    """VGG-19 with two channels in its first block, and weights of chance that are always the same."""
+    """VGG-19 with two channels in its first block, and random weights that are always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return VGG19(width=2, **options)
@@ -122,8 +122,8 @@ def test_a_step_goes_down_the_weighted_sum():
 
 @pytest.mark.parametrize("size", [(40, 48), (33, 35)])
 def test_lbfgs_changes_coarse_things_before_fine_ones_and_comes_to_the_least_squares(size):
-    chance = torch.Generator().manual_seed(0)
-    start, wanted = (torch.rand(1, 3, *size, generator=chance) - 0.5 for _ in range(2))
+    rng = torch.Generator().manual_seed(0)
+    start, wanted = (torch.rand(1, 3, *size, generator=rng) - 0.5 for _ in range(2))
 
     def look(image):
         return float((image - wanted).square().sum() / 2), image - wanted
@@ -285,9 +285,9 @@ def test_luminance_keeps_hue_and_chroma():
 
 
 def test_matched_colours_have_the_mean_and_the_covariance_of_the_others():
-    chance = torch.Generator().manual_seed(0)
-    style = torch.rand(1, 3, 20, 30, generator=chance) @ torch.rand(30, 30, generator=chance)
-    wanted = torch.rand(1, 3, 25, 15, generator=chance).cumsum(1)
+    rng = torch.Generator().manual_seed(0)
+    style = torch.rand(1, 3, 20, 30, generator=rng) @ torch.rand(30, 30, generator=rng)
+    wanted = torch.rand(1, 3, 25, 15, generator=rng).cumsum(1)
     found, expected = (each[0].flatten(1).double().numpy() for each in (match_colours(style, wanted), wanted))
     np.testing.assert_allclose(found.mean(1), expected.mean(1), atol=1e-4)
     np.testing.assert_allclose(np.cov(found, ddof=0), np.cov(expected, ddof=0), atol=1e-4)
@@ -296,8 +296,8 @@ def test_matched_colours_have_the_mean_and_the_covariance_of_the_others():
 
 
 def test_only_colours_that_show_are_matched():
-    chance = torch.Generator().manual_seed(0)
-    style, wanted = (torch.rand(1, 3, 20, 30, generator=chance) for _ in range(2))
+    rng = torch.Generator().manual_seed(0)
+    style, wanted = (torch.rand(1, 3, 20, 30, generator=rng) for _ in range(2))
     showing = torch.ones(1, 1, 20, 30)
     showing[..., 10:] = 0
     alone = match_colours(style[..., :10], wanted[..., :10])
@@ -644,7 +644,7 @@ def test_what_a_format_cannot_hold_is_said_before_the_first_step(stylize, capsys
     photograph(seed=1, width=side + 1, height=8).save("long.png")
     monkeypatch.setattr(VGG19, "forward", None)  # it is not asked
     assert stylize("long.png", "monet.jpg", "--out", f"a.{ending}") == 2
-    assert f"holds {side:,} a side; end a.{ending} in another format" in " ".join(capsys.readouterr().err.split())
+    assert f"holds at most {side:,} a side; give a.{ending} another ending" in " ".join(capsys.readouterr().err.split())
     assert not Path(f"a.{ending}").exists()
     wide = torch.zeros(1, 8, side + 1, dtype=torch.uint8)
     images.write(Path(f"a.{ending}"), wide[..., 1:])  # the encoder's own limit
@@ -684,7 +684,7 @@ def test_too_little_memory_is_one_line(stylize, capsys, monkeypatch):
         (["cat.png", "--out", "a.png"], "there is no style"),
         (["cat.png", "monet.jpg", "--out", "a.psd"], "cannot write .psd"),
         (["cat.png", "monet.jpg", "--out", "manet.png"], "manet.png is already there"),
-        (["cat.png", "monet.jpg", "--out", "cat.png", "--overwrite"], "would replace an image that it is made of"),
+        (["cat.png", "monet.jpg", "--out", "cat.png", "--overwrite"], "would replace one of its inputs"),
         (["cat.png", "cat.png", "--out", "a.png"], "content and style are one file"),
         (["cat.png", "dog.png", "--out", "a.png"], "dog.png: no such image"),
         (["dog.png", "monet.jpg", "--out", "a.png"], "dog.png: no such image"),

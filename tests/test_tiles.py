@@ -14,7 +14,7 @@ from ganvas.imaging import tiling
 from ganvas.imaging.images import DecodedImage, to_bytes, to_signed
 from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix, Pix2pixConfig
-from ganvas.nets.translators import ResNet, UNet
+from ganvas.nets.translators import Layers, ResNet, UNet
 
 
 def photograph(side):
@@ -35,7 +35,7 @@ def small(monkeypatch):
 
 def unet(norm, *, channels=3):
     torch.manual_seed(0)
-    return UNet(channels, 3, widths=[8, 16, 16], norm=norm, upsample="resize", norm_at_the_bottom=True).eval()
+    return UNet(channels, 3, Layers(norm, "resize"), widths=[8, 16, 16], norm_at_the_bottom=True).eval()
 
 
 def resnet(norm):

@@ -9,6 +9,7 @@ from torch import nn
 
 from ganvas.nets.translators import (
     InstanceNorm,
+    Layers,
     ResNet,
     UNet,
     norm_of,
@@ -28,7 +29,9 @@ def weights(network):
 
 def unet(width=4, levels=3, *, channels=3, outputs=3, norm="instance", upsample="resize", **options):
     torch.manual_seed(0)
-    return UNet(channels, outputs, widths=unet_widths(width, levels), norm=norm, upsample=upsample, **options)
+    of_layers = {name: options.pop(name) for name in ("dropout", "slope", "skip_slope") if name in options}
+    layers = Layers(norm, upsample, **of_layers)
+    return UNet(channels, outputs, layers, widths=unet_widths(width, levels), **options)
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ MEAN, DEVIATION = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406
 
 @pytest.fixture(scope="module")
 def theirs():
-    """torchvision's network with weights of chance."""
+    """torchvision's network with random weights."""
     torch.manual_seed(0)
     return vgg.make_layers(vgg.cfgs["E"])
 
@@ -109,7 +109,7 @@ def test_weights_of_another_network_are_refused_in_one_line(state, tmp_path):
         r"another network.*features\.\d+\.weight": vgg16,
         r"features\.0\.weight is missing.*torchvision's vgg19": {"layer": torch.zeros(2)},
         r"features\.0\.weight is \(8, 3, 3, 3\), expected \(64, 3, 3, 3\)": {"features.0.weight": torch.zeros(8, 3, 3, 3)},  # noqa: E501
-        r"no number": broken,
+        r"not finite": broken,
     }  # fmt: skip
     for words, weights in others.items():
         safetensors.torch.save_file({name: value.contiguous() for name, value in weights.items()}, file)

@@ -156,7 +156,7 @@ def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
     with pytest.raises(DivergedError, match=r"(loss is|is not finite) .* step \d+;.*`learning_rate`") as error:
         train_to(tmp_path, 60, source=source, facts=facts, save_every=1)
     newest = checkpoint.checkpoints(tmp_path)[-1]
-    assert f"the last whole save is {newest}" in str(error.value)
+    assert f"the last whole checkpoint is {newest}" in str(error.value)
     step = checkpoint.resume(tmp_path, build(facts))[0]
     assert step == int(newest.name.removeprefix("step-")) >= 1
     assert all(weight.isfinite().all() for weight in checkpoint.load(tmp_path, CPU).method.state_dict().values())
@@ -393,7 +393,7 @@ def test_each_direction_is_looked_at_and_named(direction):
 def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so():
     method, pairs = translator()
     flatten(method.generator)
-    eye, won = diagnostics.Watch(method, pairs), "the discriminator has won: its loss is under 0.05"
+    eye, won = diagnostics.Watch(method, pairs), "the discriminator has won: its loss is below 0.05"
     eye.see_losses(999, {"discriminator": 0.01})
     assert won in looks(eye)
     assert eye.standing.keys() == {"flat output"}

@@ -19,7 +19,7 @@ from ganvas.methods import _base
 class LsganConfig(_base.BaseConfig):
     """The settings of `lsgan`."""
 
-    latent: int = setting(64, "how many random numbers an image is made from", low=1)
+    latent: int = setting(64, "the dimension of the latent vector", low=1)
     learning_rate: float = setting(2e-4, "Adam's learning rate", low=0, high=1)
 
 

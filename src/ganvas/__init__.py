@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ganvas.api import Images, Model, Report, check, compare, evaluate, iter_train, load, stylize, train
     from ganvas.core.options import Budget, Data, EvaluateOptions, TrainOptions
     from ganvas.errors import DataError, GanvasError, Interrupted, ModelError, SettingError, UsageError
+    from ganvas.training.callbacks import TensorBoard
     from ganvas.training.events import Event, Finished, Note, Opened, Progress, Sampled, Saved
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Sampled",
     "Saved",
     "SettingError",
+    "TensorBoard",
     "TrainOptions",
     "UsageError",
     "check",
@@ -51,6 +53,7 @@ __all__ = [
 _HOMES = {
     "ganvas.core.options": ("Budget", "Data", "EvaluateOptions", "TrainOptions"),
     "ganvas.errors": ("DataError", "GanvasError", "Interrupted", "ModelError", "SettingError", "UsageError"),
+    "ganvas.training.callbacks": ("TensorBoard",),
     "ganvas.training.events": ("Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved"),
 }
 

@@ -1,8 +1,8 @@
-"""Differentiable augmentation: the discriminator sees only changed images, real and fake alike.
+"""Differentiable augmentation: the discriminator sees only augmented images, real and fake alike.
 
 Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training". A discriminator that has only a
-few hundred images learns them by heart; changed anew at every look they cannot be, and since the fakes are
-changed in the same ways, and the gradient passes through the change, the generator does not learn to draw it.
+few hundred images memorises them; random augmentation prevents that. The fakes are augmented in the same ways and
+the gradient passes through the augmentation, so the generator does not learn to generate augmented images.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ Augmentation = Literal["color", "translation", "cutout"]
 
 
 def augment(images: Tensor, changes: Sequence[Augmentation]) -> Tensor:
-    """Images (N, C, H, W) in -1..1, each changed by chance in the named ways; the same tensor for none."""
+    """Augment images (N, C, H, W) in -1..1, each at random in the named ways; without changes the same tensor."""
     for change in changes:
         images = {"color": _color, "translation": _translation, "cutout": _cutout}[change](images)
     return images
 
 
 def _uniform(images: Tensor, low: float, high: float) -> Tensor:
-    """A number for each image, (N, 1, 1, 1)."""
+    """One random number per image, (N, 1, 1, 1)."""
     return low + (high - low) * rand(len(images), 1, 1, 1, device=images.device)
 
 
 def _color(x: Tensor) -> Tensor:
-    """Brightness moved by up to half of white, saturation by a factor 0 to 2, contrast by one of 0.5 to 1.5."""
+    """Shift brightness by up to half of white, scale saturation by 0 to 2 and contrast by 0.5 to 1.5."""
     x = x + _uniform(x, -0.5, 0.5)
     grey = x.mean(1, keepdim=True)
     x = grey + (x - grey) * _uniform(x, 0, 2)
@@ -39,7 +39,7 @@ def _color(x: Tensor) -> Tensor:
 
 
 def _translation(x: Tensor) -> Tensor:
-    """Moved by up to an eighth of the side (rounded) in both directions; what comes in is mid grey."""
+    """Shift by up to an eighth of the side (rounded) in both directions; the uncovered border is mid grey."""
     n, _, height, width = x.shape
     most = (height + 4) // 8
     dy, dx = torch.split(randint(0, 2 * most + 1, n, 2, device=x.device), 1, dim=1)  # (N, 1) each
@@ -51,7 +51,7 @@ def _translation(x: Tensor) -> Tensor:
 
 
 def _cutout(x: Tensor) -> Tensor:
-    """A square of half the side made mid grey; its centre may lie anywhere."""
+    """Fill a square of half the side with mid grey; its centre may lie anywhere."""
     n, _, height, width = x.shape
     top, left = (randint(0, side + 1, n, 1, device=x.device) - side // 4 for side in (height, width))
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)

@@ -22,7 +22,7 @@ class Layer:
 
     Attributes:
         name: its class.
-        output: the shape it puts out for one image, without the batch.
+        output: its output shape for one image, without the batch.
         parameters: trainable ones.
         multiply_adds: of its products and convolutions, for one image, forward.
     """
@@ -36,8 +36,8 @@ class Layer:
 def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
     """Each network of a method by name, with its layers in the order in which they run.
 
-    What goes into a network is seen by letting the method take a step on noise, so a method need not tell. Nothing is
-    multiplied meanwhile: shapes say all that is asked here, and at 1024 pixels a step would take minutes.
+    The inputs of a network are found by letting the method take a step on noise, so a method need not declare them.
+    Only shapes are computed: at 1024 pixels a real step would take minutes.
     """
     seen: dict[str, tuple[Any, ...]] = {}
 
@@ -65,15 +65,15 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
 
 
 def _shapes_of(network: nn.Module) -> nn.Module:
-    """A copy on the meta device, which works out shapes and computes nothing."""
+    """A copy on the meta device, which infers shapes and computes nothing."""
     return copy.deepcopy(network).to("meta")
 
 
 @contextlib.contextmanager
 def _idle(network: nn.Module) -> Iterator[None]:
-    """Within the block a network puts out zeros of the right shape, on which its weights and inputs have no influence.
+    """Within the block a network returns zeros of the right shape, which do not depend on its weights and inputs.
 
-    But autograd takes them to have one: so a method can follow its losses back.
+    Autograd treats them as dependent, so a method can backpropagate its losses.
     """
     shapes = _shapes_of(network)
 
@@ -92,9 +92,9 @@ def _idle(network: nn.Module) -> Iterator[None]:
 
 
 def _parts(method: Method) -> Iterator[tuple[str, nn.Module]]:
-    """The networks of a method that learn, and their averages; also those that it keeps by name in a dictionary."""
+    """The trained networks of a method, and their averages; also those in a dictionary by name."""
     for name, network in method.named_children():
-        if not any(True for _ in network.parameters()):  # it is frozen, and belongs to nobody
+        if not any(True for _ in network.parameters()):  # frozen, and not part of the method
             continue
         if isinstance(network, nn.ModuleDict):
             yield from ((f"{name} {key}", part) for key, part in network.items())
@@ -103,7 +103,7 @@ def _parts(method: Method) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _noise(kind: type[Batch], spec: Spec) -> Batch:
-    """Two rows of noise in the shape of the data."""
+    """Two rows of noise with the shape of the data."""
     source = torch.rand(2, spec.channels, spec.size, spec.size) * 2 - 1
     if issubclass(kind, PairBatch):
         return kind(source, torch.rand(2, spec.outputs, spec.size, spec.size) * 2 - 1)

@@ -1,11 +1,11 @@
-"""What can go wrong, as one tree; the command line prints these as one line, without a traceback.
+"""The exceptions of ganvas; the command line prints each as one line, without a traceback.
 
-GanvasError                something failed that is nobody's mistake                exit status 1
-├── DivergedError          a loss or a weight is no longer a number
-├── SaveError              a file could not be written whole (disk full, a limit)
-├── ProcessError           another process of the same training is gone
+GanvasError                something failed that the user did not cause             exit status 1
+├── DivergedError          a loss or a weight is no longer finite
+├── SaveError              a file could not be written (disk full, a limit)
+├── ProcessError           another process of the same training has ended
 ├── Interrupted            stopped by Ctrl-C or SIGTERM, and saved                  exit status 130
-└── UsageError             what was asked for, or given, cannot be used             exit status 2
+└── UsageError             a request or an input that cannot be used                exit status 2
     ├── SettingError       a setting has a value that it cannot have
     ├── DataError          images that are missing, broken or not enough
     └── ModelError         a run folder or a model file that cannot be used
@@ -23,7 +23,7 @@ class GanvasError(Exception):
 
     @property
     def field(self) -> str | None:
-        """The parameter that is wrong: that with whose name, in backticks, the message begins; None where none is."""
+        """The wrong parameter: the name in backticks at the start of the message; None if there is none."""
         found = re.match(r"`(\w+)`", str(self))
         return found[1] if found else None
 
@@ -33,21 +33,21 @@ class DivergedError(GanvasError):
 
 
 class SaveError(GanvasError):
-    """A file could not be written whole; what was there before is still there."""
+    """A file could not be written; the old content is still there."""
 
 
 class ProcessError(GanvasError):
-    """Another process of the same training is gone, or was never there."""
+    """Another process of the same training has ended, or never started."""
 
 
 class Interrupted(GanvasError):
-    """Stopped from outside; what was done is saved."""
+    """Stopped from outside; the training so far is saved."""
 
     exit_status = 130
 
 
 class UsageError(GanvasError):
-    """What was asked for, or given, cannot be used."""
+    """A request or an input that cannot be used."""
 
     exit_status = 2
 

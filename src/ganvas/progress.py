@@ -1,6 +1,7 @@
 """How long work shows itself: a bar in a terminal and in a notebook, lines in a file; and what Ctrl-C does to it."""
 
 import contextlib
+import importlib.util
 import signal
 import time
 import types
@@ -48,8 +49,8 @@ def say(text: str) -> None:
 
 
 def seen() -> bool:
-    """Whether a bar is seen: in a terminal, or in a notebook."""
-    return err.is_terminal or err.is_jupyter
+    """Whether a bar is seen: in a terminal, or in a notebook that has ipywidgets."""
+    return err.is_terminal or (err.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:

@@ -6,7 +6,7 @@ import functools
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_images, small_config, taught, train_to, unpaired_source, vgg_of_chance
+from conftest import facts_of, noise_images, random_vgg, small_config, taught, train_to, unpaired_source
 from torch.nn import functional as F
 
 from ganvas import checkpoint
@@ -38,9 +38,9 @@ def images(n, *, size=32, seed=0):
 
 
 def test_what_is_restyled_has_the_styles_moments_and_the_contents_pattern():
-    chance = torch.Generator().manual_seed(0)
-    content = torch.randn(2, CHANNELS, 9, 7, generator=chance) * 3 + 1
-    style = torch.stack([torch.randn(2, CHANNELS, generator=chance), torch.rand(2, CHANNELS, generator=chance)], 1)
+    rng = torch.Generator().manual_seed(0)
+    content = torch.randn(2, CHANNELS, 9, 7, generator=rng) * 3 + 1
+    style = torch.stack([torch.randn(2, CHANNELS, generator=rng), torch.rand(2, CHANNELS, generator=rng)], 1)
     made = build()._restyled(content, style).double()
     torch.testing.assert_close(made.mean((2, 3)), style[:, 0].double(), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(made.var((2, 3), correction=0).sqrt(), style[:, 1].double(), atol=1e-5, rtol=1e-4)
@@ -152,7 +152,7 @@ def test_the_encoder_travels_with_it_and_does_not_learn(tmp_path):
     assert not list(trained.encoder.parameters())
     (file,) = (tmp_path / "run").glob("step-*/weights.safetensors")
     held = safetensors.torch.load_file(file)
-    wanted = dict(vgg_of_chance(DEEPEST).named_buffers())
+    wanted = dict(random_vgg(DEEPEST).named_buffers())
     assert {name.partition(".")[0] for name in held} == {"encoder", "decoder", "average", "usual_style"}
     for name, value in wanted.items():
         assert torch.equal(held[f"encoder.{name}"], value)

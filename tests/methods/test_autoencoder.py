@@ -90,18 +90,18 @@ def test_the_average_translates_where_there_is_one():
     assert build(ema=0.0).average is None
 
 
-def bars(n, chance):
+def bars(n, rng):
     """Images (n, 1, 16, 16) of a soft bright bar, upright, somewhere."""
-    middle = torch.rand(n, 1, 1, 1, generator=chance) * 12 + 2
+    middle = torch.rand(n, 1, 1, 1, generator=rng) * 12 + 2
     return (2 * torch.exp(-(((torch.arange(16) - middle) / 3) ** 2)) - 1).expand(n, 1, 16, 16).contiguous()
 
 
 @pytest.mark.parametrize("loss", ["l1", "l2", "cross_entropy"])
 def test_it_learns_to_bring_images_back(loss):
-    chance = torch.Generator().manual_seed(0)
-    method, unseen = build(loss=loss, width=8, learning_rate=5e-3, ema=0.9), bars(64, chance)
+    rng = torch.Generator().manual_seed(0)
+    method, unseen = build(loss=loss, width=8, learning_rate=5e-3, ema=0.9), bars(64, rng)
     for step in range(120):
-        method.training_step(ImageBatch(bars(16, chance)), step)
+        method.training_step(ImageBatch(bars(16, rng)), step)
     method.eval()
     with torch.no_grad():
         error = (method.translate(unseen) - unseen).square().mean()

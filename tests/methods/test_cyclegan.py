@@ -78,9 +78,9 @@ def numbered(first, n=1):
 def through_the_pool(method, kind, fakes):
     """What a discriminator is shown in a step that has made these."""
     pool = method._pool_of(kind, fakes)
-    lots = pool.draw(fakes)
-    shown = pool.shown(lots)
-    pool.keep(lots)
+    choices = pool.choose(fakes)
+    shown = pool.shown(choices)
+    pool.keep(choices)
     return shown
 
 
@@ -220,18 +220,18 @@ def test_describe_shows_both_generators_and_both_discriminators(generator):
 # --- learning -------------------------------------------------------------------------------------------------------
 
 
-def shapes(n, *, brightness, chance):
+def shapes(n, *, brightness, rng):
     """Smooth images (n, 1, 16, 16) around a brightness."""
-    coarse = torch.rand(n, 1, 4, 4, generator=chance) * 0.6 - 0.3 + brightness
+    coarse = torch.rand(n, 1, 4, 4, generator=rng) * 0.6 - 0.3 + brightness
     return F.interpolate(coarse, size=(16, 16), mode="bilinear")
 
 
 def test_it_learns_to_lighten_and_to_darken_without_pairs_and_keeps_what_is_shown():
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     method = build(width=8, learning_rate=2e-3, ema=0.9)
-    dark, light = (shapes(32, brightness=b, chance=chance) for b in (-0.5, 0.5))
+    dark, light = (shapes(32, brightness=b, rng=rng) for b in (-0.5, 0.5))
     for step in range(80):
-        a, b = (shapes(1, brightness=b, chance=chance) for b in (-0.5, 0.5))
+        a, b = (shapes(1, brightness=b, rng=rng) for b in (-0.5, 0.5))
         torch.manual_seed(step)
         method.training_step(UnpairedBatch(a, b), step)
     method.eval()

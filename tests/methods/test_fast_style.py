@@ -5,7 +5,7 @@ import copy
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, lessons, noise_images, noise_source, photograph, small_config, train_to, vgg_of_chance
+from conftest import facts_of, lessons, noise_images, noise_source, photograph, random_vgg, small_config, train_to
 from torch import nn
 
 from ganvas import checkpoint
@@ -20,7 +20,7 @@ PAINTING = noise_images(1, size=40, channels=3)[0]
 def build(paintings=(PAINTING,), **settings):
     torch.manual_seed(0)
     method = FastStyle(small_config("fast_style", **settings), noise_source(channels=3).spec)
-    method.see_by(vgg_of_chance(method.deepest, width=2))
+    method.see_by(random_vgg(method.deepest, width=2))
     method.take_styles(paintings)
     return method
 
@@ -145,7 +145,7 @@ def test_the_network_that_it_learns_by_is_no_part_of_it(tmp_path):
 
 @pytest.fixture
 def train(monkeypatch, tmp_path, photos):
-    """Train a method on photographs for a step, with a VGG-19 of chance; returns the exit status."""
+    """Train a method on photographs for a step, with a VGG-19 with random weights; returns the exit status."""
     monkeypatch.delenv("GANVAS_WEIGHTS", raising=False)
     monkeypatch.setattr(features, "open_vgg", lambda weights, *, deepest: lessons("fast_style")["vgg"])
     photograph(seed=9, width=50, height=40).save(tmp_path / "painting.png")
@@ -172,7 +172,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
         ("fast_style", ["--style", "{}/broken.png"], "not an image"),
         ("fast_style", ["--style", "{}/painting.png", "{}/tiny.png"], "tiny.png: 40x16 pixels, too few"),
         ("autoencoder", ["--style", "{}/painting.png"], "autoencoder learns no style from single paintings"),
-        ("autoencoder", ["--vgg-weights", "{}/weights.pth"], "does not learn by what VGG-19 sees; leave it out"),
+        ("autoencoder", ["--vgg-weights", "{}/weights.pth"], "does not learn with VGG-19 features; leave it out"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )

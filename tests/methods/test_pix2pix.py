@@ -211,19 +211,19 @@ def test_the_loop_takes_the_step_size_of_the_schedule_also_after_being_left(tmp_
 # --- learning -------------------------------------------------------------------------------------------------------
 
 
-def blobs(n, *, chance, size=16):
+def blobs(n, *, rng, size=16):
     """Smooth images (n, 1, size, size) in -1..1."""
-    coarse = torch.rand(n, 1, 4, 4, generator=chance) * 2 - 1
+    coarse = torch.rand(n, 1, 4, 4, generator=rng) * 2 - 1
     return F.interpolate(coarse, size=(size, size), mode="bilinear")
 
 
 @pytest.mark.parametrize("generator", ["unet", "resnet"])
 def test_it_learns_to_make_negatives(generator):
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     method = build(width=8, generator=generator, blocks=1, learning_rate=5e-3, ema=0.9)
-    unseen = blobs(32, chance=chance)
+    unseen = blobs(32, rng=rng)
     for step in range(60):
-        method.training_step(PairBatch(x := blobs(8, chance=chance), -x), step)
+        method.training_step(PairBatch(x := blobs(8, rng=rng), -x), step)
     method.eval()
     with torch.no_grad():
         error = (method.translate(unseen) + unseen).abs().mean()

@@ -10,7 +10,7 @@ from ganvas.data.batch import ImageBatch, PairBatch
 from ganvas.data.tasks import base
 from ganvas.describe import networks
 from ganvas.imaging.images import to_bytes
-from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
+from ganvas.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
 from ganvas.methods.vae import Vae
 
 each_likelihood = pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
@@ -102,9 +102,9 @@ def test_it_reports_the_two_terms_of_the_evidence_bound_of_the_image_that_is_wan
     kl = kl_to_standard_normal(*seen["encoder"][1].chunk(2, dim=1))
     half_logits, x = seen["decoder"][1], batch.images
     if likelihood == "bernoulli":
-        surprise = bernoulli_surprise(torch.logit((half_logits.double().tanh() + 1) / 2), x.double()).float()
+        surprise = bernoulli_nll(torch.logit((half_logits.double().tanh() + 1) / 2), x.double()).float()
     else:
-        surprise = gaussian_surprise(half_logits.tanh(), x, torch.zeros(()))
+        surprise = gaussian_nll(half_logits.tanh(), x, torch.zeros(()))
     assert losses.keys() == {"reconstruction", "kl"}
     torch.testing.assert_close(losses["kl"], kl)
     torch.testing.assert_close(losses["reconstruction"], surprise)
@@ -150,12 +150,12 @@ def bars(n):
     ("likelihood", "task"), [("bernoulli", "reconstruct"), ("gaussian", "reconstruct"), ("gaussian", "denoise:0.2")]
 )
 def test_it_learns_to_bring_images_back_and_out_of_noise(likelihood, task):
-    chance, given = torch.Generator().manual_seed(0), base.task(task)
+    rng, given = torch.Generator().manual_seed(0), base.task(task)
     method = build(likelihood=likelihood, learning_rate=2e-3)
 
     def pairs(n):
         images = to_bytes(bars(n))
-        return given.afresh(PairBatch(images, images), chance).signed()
+        return given.afresh(PairBatch(images, images), rng).signed()
 
     unseen = pairs(64)
 

@@ -46,6 +46,11 @@ class Report:
         return [_plain(score.name) for score in self.found.scores]
 
     @property
+    def verdict(self) -> str:
+        """What it comes to, in one sentence."""
+        return self.found.verdict
+
+    @property
     def notes(self) -> list[str]:
         """What is to be known before the scores are believed."""
         return list(self.found.notes)
@@ -69,7 +74,7 @@ class Report:
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{name} {self[name].measure.written(self[name].value)}" for name in self.names)
-        return f"Report({self.found.title}: {scores})"
+        return f"Report({self.found.title}: {scores}; {self.verdict})"
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""From a method to a run folder or a model file, and back."""
+"""Save a method to a run folder or a model file, and load it again."""
 
 from ganvas.checkpoint.manifest import Facts, build
 from ganvas.checkpoint.store import (

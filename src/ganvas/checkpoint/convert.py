@@ -1,10 +1,9 @@
-"""Weights that other tools have saved, as model files of ganvas.
+"""Convert weights saved by other tools to ganvas model files.
 
 The generators of the PyTorch CycleGAN-and-pix2pix code (https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix,
 models/networks.py) are recognised by the names and shapes of their weights alone. `UNet` and `ResNet` of
-`nets.translators` compute the same, layer by layer, although that code's activations work in place and so change the
-maps which its connections carry: those are leaky rectified in passing, and rectified where they arrive, which is the
-same as being rectified once.
+`nets.translators` compute the same, layer by layer. That code's activations work in place and so change the feature
+maps in its skip connections: a leaky ReLU is applied on the way and a ReLU at the end, which equals a single ReLU.
 """
 
 import re
@@ -29,11 +28,11 @@ Statistics = Literal["running", "image"]
 Norm = Literal["instance", "batch", "none"]
 
 THEM = "the PyTorch CycleGAN-and-pix2pix code"
-HALVINGS = 2  # of a residual generator
-FIRST_BLOCK = 10  # its place among the layers, after the downsamplings
+DOWNSAMPLINGS = 2  # of a residual generator
+FIRST_BLOCK = 10  # its index among the layers, after the downsamplings
 SHALLOWEST = 5  # downsamplings of that code's U-Net, at least
 DROPOUT = 0.5  # that code's only one
-ANY_SIZE = 256  # pixels; what a residual generator calls its size, for it has none
+ANY_SIZE = 256  # pixels; the nominal size of a residual generator, which takes any
 
 _COUNTER = "num_batches_tracked"
 _BLOCK = r"model\.(\d{1,4})\.conv_block\."
@@ -41,11 +40,11 @@ _BLOCK = r"model\.(\d{1,4})\.conv_block\."
 
 @dataclass(frozen=True)
 class Imported:
-    """A method with another tool's weights, and the facts that its model file needs.
+    """A method with another tool's weights, and the metadata for its model file.
 
     Attributes:
-        words: what it was recognised as, for people.
-        batch_norm: whether the weights hold running statistics, so that `statistics` has made a difference.
+        words: a description of what was recognised.
+        batch_norm: whether the weights hold running statistics, so that `statistics` matters.
     """
 
     method: Method
@@ -55,11 +54,11 @@ class Imported:
 
 
 def import_weights(file: Path, *, statistics: Statistics = "running") -> Imported:
-    """Read a generator of that code, and lay its weights over a network of ours that computes the same.
+    """Read a generator of that code, and copy its weights into the equivalent ganvas network.
 
     Args:
-        file: .pth or .pt, read without running what a pickle asks for, or .safetensors.
-        statistics: what a batch norm works with: those kept from training, or each image's own.
+        file: .pth or .pt, read without running code in the pickle, or .safetensors.
+        statistics: used by batch norm: the running ones from training, or each image's own.
 
     Raises:
         ModelError: for anything else, saying what it looks like.
@@ -70,7 +69,7 @@ def import_weights(file: Path, *, statistics: Statistics = "running") -> Importe
         _require_plausible(weights, most=file.stat().st_size)
         norm: Norm = "instance" if found.norm == "batch" and statistics == "image" else found.norm
         facts = _facts(file, found, norm)
-        with torch.device("meta"):  # costs no memory, so shapes that do not fit are found out before it hurts
+        with torch.device("meta"):  # takes no memory, so a wrong shape is found before anything is allocated
             _pairs(found, weights, _generator(build(facts)))
     except (ModelError, SettingError) as error:
         raise ModelError(f"{file}: {error}; expected a generator of {THEM}, such as latest_net_G.pth") from error
@@ -80,12 +79,12 @@ def import_weights(file: Path, *, statistics: Statistics = "running") -> Importe
     return Imported(method.eval(), facts, found.words, found.norm == "batch")
 
 
-# --- what it is -----------------------------------------------------------------------------------------------------
+# --- recognition -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of that code and the norm behind it, by name; None at both ends and at a U-Net's bottom."""
+    """A convolution of that code and the norm after it, by name; no norm at both ends and at a U-Net's bottom."""
 
     convolution: str
     norm: str | None
@@ -96,11 +95,11 @@ class Found:
     """A generator of that code.
 
     Attributes:
-        generator: which; `depth` is the number of downsamplings (U-Net) or of blocks (residual).
+        generator: its type; `depth` is the number of downsamplings (U-Net) or of blocks (residual).
         width: channels of the first layer.
-        channels, outputs: of the image that goes in, and that comes out.
-        norm: of its maps; `dropout` is known of a residual generator alone, and is 0 elsewhere.
-        layers: in the order in which they work.
+        channels, outputs: of the input image, and of the output image.
+        norm: of its feature maps; `dropout` is known for a residual generator only, else 0.
+        layers: in forward order.
     """
 
     generator: Literal["unet", "resnet"]
@@ -114,7 +113,7 @@ class Found:
 
     @property
     def words(self) -> str:
-        """One line for people."""
+        """A description in one line."""
         what = f"U-Net of {self.depth} downsamplings" if self.generator == "unet" else f"ResNet of {self.depth} blocks"
         norm = "no norm" if self.norm == "none" else f"{self.norm} norm"
         dropout = ", dropout in its blocks" if self.dropout else ""
@@ -122,7 +121,7 @@ class Found:
 
 
 def recognise(weights: Mapping[str, Tensor]) -> Found:
-    """Which generator of that code these weights are, by their names and shapes.
+    """The generator of that code that has these weights, by their names and shapes.
 
     Raises:
         ModelError: if none, saying what they look like.
@@ -130,7 +129,7 @@ def recognise(weights: Mapping[str, Tensor]) -> Found:
     if not weights:
         raise ModelError("holds no weights")
     if any(name.endswith(".filt") for name in weights):
-        raise ModelError("looks like a generator of contrastive-unpaired-translation, with filters that ganvas has not")
+        raise ModelError("looks like a generator of contrastive-unpaired-translation, with filters that ganvas lacks")
     if any(re.match(_BLOCK, name) for name in weights):
         generator: Literal["unet", "resnet"] = "resnet"
         layers, depth, dropout = _resnet(weights)
@@ -148,7 +147,7 @@ def recognise(weights: Mapping[str, Tensor]) -> Found:
     parts = ("weight", "bias", "running_mean", "running_var", _COUNTER)
     known |= {f"{layer.norm}.{part}" for layer in layers if layer.norm for part in parts}
     if unknown := [name for name in weights if name not in known]:
-        raise ModelError(f"looks like a {words} that was changed: it has {shown(unknown[0])} too")
+        raise ModelError(f"looks like a {words} that was changed: it also has {shown(unknown[0])}")
     first, last = (weights[f"{layers[i].convolution}.weight"] for i in (0, -1))
     width, channels = first.shape[:2]
     outputs = last.shape[1] if generator == "unet" else last.shape[0]  # a transposed convolution has them second
@@ -159,13 +158,13 @@ def _resnet(weights: Mapping[str, Tensor]) -> tuple[list[Layer], int, float]:
     """Layers, blocks and dropout of a residual generator."""
     places = sorted({int(match[1]) for name in weights if (match := re.match(_BLOCK, name))})
     if places[0] != FIRST_BLOCK:
-        downsamplings = (places[0] - FIRST_BLOCK) / 3 + HALVINGS
+        downsamplings = (places[0] - FIRST_BLOCK) / 3 + DOWNSAMPLINGS
         whose = f" of {downsamplings:.0f} downsamplings, as pix2pixHD has it" if downsamplings in (3, 4) else ""
         raise ModelError(
             f"looks like a residual generator{whose} (its blocks begin at model.{places[0]}, not model.10)"
         )
     if places != list(range(FIRST_BLOCK, FIRST_BLOCK + len(places))):
-        raise ModelError("looks like a residual generator of which blocks are missing")
+        raise ModelError("looks like a residual generator with missing blocks")
     dropped = 0 if f"model.{FIRST_BLOCK}.conv_block.5.weight" in weights else 1  # a layer between the convolutions
     layers = [Layer(f"model.{i}", f"model.{i + 1}") for i in (1, 4, 7)]
     for place in places:
@@ -193,10 +192,10 @@ def _unet(weights: Mapping[str, Tensor]) -> tuple[list[Layer], int]:
 
 
 def _norm(weights: Mapping[str, Tensor], layers: list[Layer]) -> Norm:
-    """Which norm the weights belong to: one for all layers.
+    """The norm that the weights belong to: one for all layers.
 
-    Instance norm of that code has no weights, but makes the convolution before it have a bias (without effect), and
-    in old files it has running statistics, which nobody uses.
+    Instance norm of that code has no weights, but the convolution before it has a bias (without effect), and old files
+    hold running statistics for it, which are unused.
     """
 
     def of(layer: Layer) -> Norm:
@@ -212,9 +211,9 @@ def _norm(weights: Mapping[str, Tensor], layers: list[Layer]) -> Norm:
 
 
 def _other(weights: Mapping[str, Tensor]) -> str:
-    """What weights look like that are no generator of that code."""
+    """A description of weights that are not a generator of that code."""
     kernels = [weight.shape for weight in weights.values() if weight.dim() == 4]
-    judges = any(kernel[0] == 1 for kernel in kernels)  # its last convolution makes one map
+    judges = any(kernel[0] == 1 for kernel in kernels)  # its last convolution makes one feature map
     for side, layers, which in ((4, "model", "a patch discriminator"), (1, "net", "a pixel discriminator")):
         named = all(re.fullmatch(rf"{layers}\.\d+\.\w+", name) for name in weights)
         if judges and named and all(kernel[2:] == (side, side) for kernel in kernels):
@@ -224,16 +223,16 @@ def _other(weights: Mapping[str, Tensor]) -> str:
     return f"weights of something else (first {', '.join(shown(name) for name in list(weights)[:3])})"
 
 
-# --- into ours ------------------------------------------------------------------------------------------------------
+# --- conversion -----------------------------------------------------------------------------------------------------
 
 
 def _bare(name: str) -> str:
-    """A weight's name without what DataParallel and torch.compile put before it."""
+    """A weight's name without the prefixes of DataParallel and torch.compile."""
     return re.sub(r"^((module|_orig_mod)\.)+", "", name)
 
 
 def _facts(file: Path, found: Found, norm: Norm) -> Facts:
-    """The facts of a pix2pix model with that generator and the smallest discriminator there is."""
+    """The manifest of a pix2pix model with that generator and the smallest discriminator."""
     if found.channels not in (1, 3) or found.outputs not in ((1, 3) if found.channels == 3 else (1, 2, 3)):
         raise ModelError(
             f"looks like a {found.words}; ganvas takes images in grey (1) and colour (3), and from 1 to 2 (lightness "
@@ -268,7 +267,7 @@ def _generator(method: Method) -> nn.Module:
 
 
 def _pairs(found: Found, weights: Mapping[str, Tensor], generator: nn.Module) -> list[tuple[Layer, Layer]]:
-    """That code's layers with ours; raises ModelError where a shape differs."""
+    """That code's layers, each with ours; raises ModelError where a shape differs."""
     ours = _layers(generator)
     assert len(ours) == len(found.layers)
     expected = {name: list(tensor.shape) for name, tensor in generator.state_dict().items()}
@@ -293,7 +292,7 @@ def _pairs(found: Found, weights: Mapping[str, Tensor], generator: nn.Module) ->
 
 
 def _layers(generator: nn.Module) -> list[Layer]:
-    """Our convolutions, each with the norm behind it, in the order in which they work."""
+    """Our convolutions, each with the norm after it, in forward order."""
     leaves = [(name, part) for name, part in generator.named_modules() if not list(part.children())]
     return [
         Layer(name, behind if isinstance(after, nn.InstanceNorm2d | nn.BatchNorm2d | nn.Identity) else None)
@@ -304,7 +303,7 @@ def _layers(generator: nn.Module) -> list[Layer]:
 
 @torch.no_grad()
 def _lay_over(generator: nn.Module, weights: Mapping[str, Tensor], found: Found, *, norm: Norm) -> None:
-    """Put their weights into ours, every one of them."""
+    """Copy all of their weights into ours."""
     state, put = generator.state_dict(), set()
 
     def lay(name: str, value: Tensor) -> None:
@@ -320,20 +319,20 @@ def _lay_over(generator: nn.Module, weights: Mapping[str, Tensor], found: Found,
             continue
         lay(f"{ours.norm}.weight", weights.get(f"{theirs.norm}.weight", torch.ones(())))
         lay(f"{ours.norm}.bias", weights.get(f"{theirs.norm}.bias", torch.zeros(())))
-        if norm == "batch":  # a bias before it only moves the mean; a norm by image takes it out by itself
+        if norm == "batch":  # a bias before it only moves the mean; an instance norm removes it by itself
             lay(f"{ours.norm}.running_mean", weights[f"{theirs.norm}.running_mean"] - bias)
             lay(f"{ours.norm}.running_var", weights[f"{theirs.norm}.running_var"])
     assert put == {name for name in state if not name.endswith(_COUNTER)}
 
 
 def _require_plausible(weights: Mapping[str, Tensor], *, most: int) -> None:
-    """Raise ModelError for weights that are no numbers, or more of them than a file of `most` bytes can hold."""
+    """Raise ModelError for weights that are not finite floats, or more of them than a file of `most` bytes can hold."""
     if sum(weight.numel() * weight.element_size() for weight in weights.values()) > most:
-        raise ModelError("claims more weights than the file has room for, so it is damaged or made to harm")
+        raise ModelError("claims more weights than the file has room for, so it is damaged or malicious")
     for name, weight in weights.items():
         if name.endswith(_COUNTER):
             continue
         if not weight.is_floating_point() or weight.layout != torch.strided or weight.device.type != "cpu":
-            raise ModelError(f"{shown(name)} is a tensor of another kind ({weight.dtype}); expected plain numbers")
+            raise ModelError(f"{shown(name)} is another kind of tensor ({weight.dtype}); expected dense floats")
         if not weight.isfinite().all():
-            raise ModelError(f"{shown(name)} holds what is not a number, so the training that made it failed")
+            raise ModelError(f"{shown(name)} is not finite, so the training that made it failed")

@@ -1,4 +1,4 @@
-"""Files of weights that others made: read without running code, or one line that says what else a file is."""
+"""Read weight files of other tools without running code, or say in one line what else a file is."""
 
 import pickletools
 import warnings
@@ -17,7 +17,7 @@ from ganvas.errors import ModelError
 
 ADVICE = "give a file of weights, .pth, .pt or .safetensors"
 WRAPPERS = ("state_dict", "model")  # names under which training scripts keep the weights
-PICKLES = 5  # that stand one behind another in a file of torch before 1.6
+PICKLES = 5  # one after another in a file of torch before 1.6
 
 _SAFE = ("torch", "torch._utils", "torch._tensor", "torch.storage", "torch.nn.parameter", "collections", "_codecs")
 _BEGINNINGS = {
@@ -33,13 +33,13 @@ _BEGINNINGS = {
 
 
 def shown(name: object) -> str:
-    """A name out of a file, fit for one line of a message."""
+    """A name from a file, shortened for a one-line message."""
     text = "".join(letter if letter.isprintable() else "?" for letter in str(name)[:61])
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file, by name: of one that torch.save wrote, of this year or 2017, or of safetensors.
+    """The tensors of a file, by name: written by torch.save of any version, or by safetensors.
 
     Raises:
         ModelError: if it holds something else, or is damaged, saying what it looks like.
@@ -63,7 +63,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         return _from_safetensors(file)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return _weights(file, _unpickled(file, mmap=False))
-    raise ModelError(f"{file}: looks like no file of weights (begins with {head[:8]!r}); {ADVICE}")
+    raise ModelError(f"{file}: does not look like a file of weights (begins with {head[:8]!r}); {ADVICE}")
 
 
 def _from_safetensors(file: Path) -> dict[str, Tensor]:
@@ -77,7 +77,7 @@ def _from_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _require_plain_zip(file: Path, size: int) -> None:
-    """Raise ModelError unless torch.save may have written this archive: then it holds no more than the file does."""
+    """Raise ModelError unless torch.save can have written this archive: then it is no larger than the file."""
     try:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
@@ -91,7 +91,7 @@ def _require_plain_zip(file: Path, size: int) -> None:
         raise ModelError(f"{file}: looks like a zip archive of something else ({first}); {ADVICE}")
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or sum(part.file_size for part in parts) > size:
-        raise ModelError(f"{file}: a compressed archive, which torch.save does not write; save the weights once more")
+        raise ModelError(f"{file}: a compressed archive, which torch.save does not write; save the weights again")
 
 
 def _unpickled(file: Path, *, mmap: bool) -> Any:
@@ -118,7 +118,7 @@ def _refusal(file: Path) -> str:
 
 
 def _names(file: Path) -> list[str]:
-    """What the pickles of a file would call, found by reading, not by running."""
+    """What the pickles of a file would call: found by reading them, not by running them."""
     names: list[str] = []
     try:
         if zipfile.is_zipfile(file):
@@ -130,7 +130,7 @@ def _names(file: Path) -> list[str]:
             with file.open("rb") as opened:
                 for _ in range(PICKLES):
                     names.extend(_called(opened))
-    except Exception:  # damaged, or no pickle any more: what was found before is what there is
+    except Exception:  # damaged, or the pickles have ended: keep what was found before
         return names
     return names
 
@@ -147,8 +147,8 @@ def _called(pickle: IO[bytes]) -> Iterator[str]:
 
 
 def _weights(file: Path, content: Any) -> dict[str, Tensor]:
-    """The tensors among what a file holds, out of what a training script wrapped around them."""
-    for wrapper in WRAPPERS * 2:  # in either order, and not without end: a pickle may hold itself
+    """The tensors in the content of a file, taken out of the wrappers of a training script."""
+    for wrapper in WRAPPERS * 2:  # in either order, and bounded: a pickle may contain itself
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping):
@@ -156,7 +156,7 @@ def _weights(file: Path, content: Any) -> dict[str, Tensor]:
     if {"state", "param_groups"} <= content.keys():
         raise ModelError(f"{file}: looks like an optimizer state, which holds no network; {ADVICE}")
     if {"step", "optimizers", "memory"} <= content.keys():
-        raise ModelError(f"{file}: ganvas's own state to go on from; the model is weights.safetensors beside it")
+        raise ModelError(f"{file}: ganvas's own state for resuming; the model is weights.safetensors beside it")
     weights = {str(name): weight for name, weight in content.items() if isinstance(weight, Tensor)}
     if not weights:
         first = ", ".join(shown(name) for name in list(content)[:3]) or "nothing"

@@ -1,4 +1,4 @@
-"""What a run is: the facts that rebuild it, as run.json and the header of a model file hold them."""
+"""The manifest of a run: what rebuilds it, in run.json and in the header of a model file."""
 
 import dataclasses
 import platform
@@ -20,29 +20,29 @@ from ganvas.errors import ModelError, SettingError
 from ganvas.methods._base import BaseConfig, Method
 
 _NETWORKS_CHANGED = "0.2"
-FORMAT = 1  # of run.json and the header of model files; files without a number are of before, 0
+FORMAT = 1  # of run.json and the header of model files; files without a number are older: 0
 
-_SINCE = {"jitter": "random_crop", "pictures": "images"}  # what files of before called otherwise
+_SINCE = {"jitter": "random_crop", "pictures": "images"}  # old names, as older files have them
 
 _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What rebuilds a run: run.json, and the header of a model file.
+    """The manifest of a run: run.json, and the header of a model file.
 
     Attributes:
         method: its name, and `config` its settings.
         spec: the shape of the data.
-        data: the source's name; `images` says how many it held.
-        seed: of the first weights and of every step.
+        data: the source's name; `images` is how many it held.
+        seed: of the initial weights and of every step.
         flip: whether half of the images are mirrored.
-        task, side, target: where pairs come from: made of single images by a task, two side by side in one, or
-            the name of a second folder; empty where they do not.
-        style: the files of the paintings that a method learns from which takes them apart from its data.
-        random_crop: whether random crops are learned from; `holdout` is the fraction of files kept from training.
+        task, side, target: the source of pairs: a task that makes them of single images, two images side by side in
+            one file, or the name of a second folder; empty where there are no pairs.
+        style: the files of the paintings, for a method that takes them separately from its data.
+        random_crop: whether it trains on random crops; `holdout` is the fraction of files kept from training.
         precision: fp32 or bf16.
-        command: what was typed; `versions` of what ran it.
+        command: the command line; `versions` of the software that ran it.
         format: of the file; see `FORMAT`.
     """
 
@@ -65,7 +65,7 @@ class Facts:
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as JSON values; the inverse of `from_json`."""
+        """The manifest as JSON values; the inverse of `from_json`."""
         return {
             **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
             "config": settings.to_json(self.config),
@@ -76,7 +76,7 @@ class Facts:
 
     @staticmethod
     def from_json(facts: Any, *, where: Path) -> "Facts":
-        """Facts read from a file, each held to its type.
+        """The manifest read from a file, with the type of each value checked.
 
         Raises:
             ModelError: if something is missing, unknown or does not fit.
@@ -102,20 +102,20 @@ class Facts:
         layers = getattr(config, "layers", "")
         if read.format < method.networks_since.get(layers, 0):
             raise ModelError(
-                f"{where}: made before ganvas {_NETWORKS_CHANGED} with a `{layers}` network that was not quite the "
-                f"textbook's and is no longer here; train it anew, or use it with the ganvas that made it "
+                f"{where}: made before ganvas {_NETWORKS_CHANGED} with a `{layers}` network that differed slightly "
+                f"from the textbook's and was removed; train it again, or use it with the ganvas that made it "
                 f"({read.versions.get('ganvas', 'unknown')})"
             )
         return read
 
     def differences(self, other: "Facts") -> list[str]:
-        """A line for each thing that must be equal for one run to go on as the other."""
+        """A line for each value that must be equal for one run to continue as the other."""
         mine, theirs = self._identity(), other._identity()
         different = settings.differences(mine, theirs)
         return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
 
     def typed(self, other: "Facts") -> str:
-        """The flags that say of the method's settings what differs from another's."""
+        """The flags for the method's settings that differ from another's."""
         mine, theirs = settings.to_json(self.config), settings.to_json(other.config)
         return " ".join(f"{settings.flag(name)} {mine[name]}" for name in settings.differences(mine, theirs))
 
@@ -142,20 +142,20 @@ def _shown(facts: Mapping[str, Any], name: str) -> Any:
 
 
 def build(facts: Facts) -> Method:
-    """The method that the facts describe, with fresh weights."""
+    """The method that the manifest describes, with initial weights."""
     method = methods.get(facts.method)
     assert isinstance(facts.config, method.Config)
     return method(facts.config, facts.spec)
 
 
 def outline(facts: Facts) -> Method:
-    """The same without memory: every weight and buffer has its shape and layout, and no numbers."""
+    """The same without memory: weights and buffers have their shapes and layouts, and no values."""
     with torch.device("meta"), _WithoutChance():
         return build(facts)
 
 
 class _WithoutChance(TorchFunctionMode):
-    """Passes over what fills first weights: without memory, normal noise brings torch to import its whole compiler."""
+    """Skips weight initialisation: without memory, normal noise makes torch import its whole compiler."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

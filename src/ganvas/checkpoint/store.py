@@ -1,11 +1,11 @@
-"""The run folder and the model file: what a run is, and its saves.
+"""The run folder and the model file: a run and its checkpoints.
 
-    runs/NAME/run.json                              what rebuilds everything, readable
-    runs/NAME/step-00001000/weights.safetensors     the networks; its header holds run.json's facts: a model file
-    runs/NAME/step-00001000/resume.pt               the optimisers, and what else is remembered; only to go on
-    runs/NAME/best/weights.safetensors              the model file of the best score so far, where scores are asked for
+    runs/NAME/run.json                              the manifest, which rebuilds everything; readable
+    runs/NAME/step-00001000/weights.safetensors     the networks, with the manifest in its header: a model file
+    runs/NAME/step-00001000/resume.pt               the state of optimisers and training; only for resuming
+    runs/NAME/best/weights.safetensors              the model file of the best score so far, if scores are computed
 
-Nothing here is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
+No file is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ from ganvas.errors import DivergedError, ModelError
 from ganvas.methods._base import Method
 
 WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
-HEADER = "ganvas"  # the key of the facts in a model file's header
-KEPT = 2  # saves; the newest, and one before it in case the disk breaks the newest
+HEADER = "ganvas"  # the key of the manifest in a model file's header
+KEPT = 2  # checkpoints; the newest, and the one before it in case the newest is damaged
 
 _log = logging.getLogger("ganvas")
 _SAVE = re.compile(r"step-\d{8,}")
@@ -45,7 +45,7 @@ _SAVE = re.compile(r"step-\d{8,}")
 
 
 def read_run(run: Path) -> Facts | None:
-    """The facts of a run folder; None where there is none yet.
+    """The manifest of a run folder; None where there is none yet.
 
     Raises:
         ModelError: if `run` is a file or a folder of something else, or its run.json is damaged.
@@ -66,7 +66,7 @@ def read_run(run: Path) -> Facts | None:
 
 
 def enter_run(run: Path, facts: Facts) -> None:
-    """Make a run folder, or make sure that this one is the same run.
+    """Make a run folder, or check that this one is the same run.
 
     Raises:
         ModelError: if it is another run, naming what differs.
@@ -81,22 +81,24 @@ def enter_run(run: Path, facts: Facts) -> None:
 
 
 def require_same(run: Path, found: Facts, facts: Facts) -> None:
-    """Raise ModelError, naming what differs, unless the run that was found can go on as `facts` say."""
+    """Raise ModelError, naming what differs, unless the run found there can continue with `facts`."""
+    if found.method != facts.method:
+        raise ModelError(f"`run` {run}: its method is {found.method}, not {facts.method}; choose another `run`")
     if different := found.differences(facts):
         there = "; ".join(different)
         typed = found.typed(facts) if found.format < FORMAT and found.method == facts.method else ""
-        earlier = f"It was begun by an earlier ganvas: add {typed} to go on. " if typed else ""
+        earlier = f"It was started by an earlier ganvas: add {typed} to continue. " if typed else ""
         raise ModelError(f"`run` {run} is another run: there {there}. {earlier}Choose another `run` to start anew")
 
 
 @contextlib.contextmanager
 def alone_in(run: Path) -> Iterator[None]:
-    """Within the block nobody else trains in this run; what a kill left half-written is cleared first.
+    """Lock the run within the block; first clear what a killed process left half-written.
 
     Raises:
-        ModelError: if somebody does already.
+        ModelError: if another process has the lock.
     """
-    import filelock  # here, for it takes its time, and who only loads a model needs none
+    import filelock  # slow to import, and not needed to load a model
 
     lock = filelock.FileLock(run / LOCK)
     try:
@@ -123,11 +125,11 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, keep: int = KEPT) -> Path:
-    """Save the networks and optimisers as they are after `step` steps and `seconds` of training; `keep` the newest.
+    """Save networks and optimisers after `step` steps and `seconds` of training; `keep` the newest checkpoints.
 
     Raises:
-        DivergedError: if a weight, or what an optimiser remembers of it, is not finite; nothing is written.
-        SaveError: if it cannot be written; the saves before it are still there.
+        DivergedError: if a weight or its optimiser state is not finite; nothing is written.
+        SaveError: if it cannot be written; the earlier checkpoints are still there.
     """
     folder = run / f"step-{step:08d}"
     if folder.exists():
@@ -137,14 +139,14 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, 
     state = _state(method, step, seconds)
     write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state})
     for old in checkpoints(run)[:-keep]:
-        with contextlib.suppress(OSError):  # somebody is reading it: the next save tries again
-            gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half of a save
+        with contextlib.suppress(OSError):  # another process is reading it: the next save tries again
+            gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half checkpoint
             shutil.rmtree(gone, ignore_errors=True)
     return folder
 
 
 def _not_finite(method: Method) -> str:
-    """What the optimisers hold that is not finite, which no run could go on from; empty where all of it is."""
+    """The optimiser state that is not finite, from which no run could continue; empty if all of it is finite."""
     for name, optimizer in method.optimizers.items():
         for number, held in enumerate(optimizer.state.values()):
             for what, value in held.items():
@@ -154,11 +156,11 @@ def _not_finite(method: Method) -> str:
 
 
 def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, Any] | None = None) -> bytes:
-    """The content of a model file; raises DivergedError, naming the run's newest save, if a weight is not finite."""
+    """The content of a model file; raises DivergedError, naming the newest checkpoint, if a weight is not finite."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if broken:
-        raise diverged(run, f"{broken[0]} holds what is not a number after step {step}")
+        raise diverged(run, f"{broken[0]} is not finite after step {step}")
     data, target = Path(facts.data).name, Path(facts.target).name  # a model file is passed on: no paths
     style = tuple(Path(name).name for name in facts.style)
     shared = dataclasses.replace(facts, data=data, target=target, style=style, command="")
@@ -167,21 +169,21 @@ def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Map
 
 
 def diverged(run: Path, what: str) -> DivergedError:
-    """The error that says what is not finite any more, what is still whole, and what to try."""
+    """The error that names what is not finite, the last whole checkpoint, and what to try."""
     kept = checkpoints(run)
     return DivergedError(
-        f"{what}; the last whole save is {kept[-1] if kept else 'none'}. "
+        f"{what}; the last whole checkpoint is {kept[-1] if kept else 'none'}. "
         "Try a smaller `learning_rate`, or `precision` fp32, in a new `run`"
     )
 
 
 def resume(run: Path, method: Method) -> tuple[int, float]:
-    """Put back the newest whole save into `method`; returns its step and seconds, (0, 0.0) where there is none.
+    """Load the newest whole checkpoint into `method`; returns its step and seconds, (0, 0.0) if there is none.
 
-    One that the disk has damaged is set aside, and the one before it taken.
+    A damaged one is set aside, and the one before it is taken.
 
     Raises:
-        ModelError: if every save is damaged.
+        ModelError: if every checkpoint is damaged.
     """
     damaged: ModelError | None = None
     for folder in reversed(checkpoints(run)):
@@ -196,7 +198,7 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
             aside = later.with_name(later.name + ".damaged")
             shutil.rmtree(aside, ignore_errors=True)
             later.replace(aside)
-            _log.warning("%s; set aside, going on from %s", damaged, folder.name)
+            _log.warning("%s; set aside, continuing from %s", damaged, folder.name)
         return step, seconds
     if damaged:
         raise damaged
@@ -204,10 +206,10 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
 
 
 def resume_together(run: Path, method: Method) -> tuple[int, float]:
-    """As `resume`, for all processes: the first one reads and tells the others, who need not see the folder.
+    """As `resume`, for all processes: the first one reads and sends it to the others, which may not see the folder.
 
     Raises:
-        ModelError: if every save is damaged.
+        ModelError: if every checkpoint is damaged.
     """
     step, seconds = (0, 0.0) if distributed.rank() else resume(run, method)
     if distributed.count() == 1:
@@ -218,7 +220,7 @@ def resume_together(run: Path, method: Method) -> tuple[int, float]:
 
 
 def _state(method: Method, step: int, seconds: float, *, weights: Mapping[str, Tensor] | None = None) -> bytes:
-    """What a run needs to go on, and the weights with it where they are given."""
+    """What a run needs to continue, with the weights if they are given."""
     optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
     state = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
     content = io.BytesIO()
@@ -227,7 +229,7 @@ def _state(method: Method, step: int, seconds: float, *, weights: Mapping[str, T
 
 
 def _take_state(method: Method, content: bytes) -> tuple[int, float]:
-    """Put back what `_state` gave; returns the step and the seconds."""
+    """Load what `_state` returned; returns the step and the seconds."""
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if "weights" in state:
         method.load_state_dict(state["weights"])
@@ -244,7 +246,7 @@ def _load_state(method: Method, file: Path) -> tuple[int, float]:
         raise ModelError(f"{file}: damaged ({_first(error)})") from error
 
 
-# --- the best save --------------------------------------------------------------------------------------------------
+# --- the best checkpoint --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -257,18 +259,18 @@ class Best:
 
 
 def keep_best(run: Path, method: Method, facts: Facts, best: Best) -> None:
-    """Keep the networks as they are in place of those that were best before.
+    """Keep the networks in place of the best so far.
 
     Raises:
         DivergedError: if a weight is not finite; nothing is written.
-        SaveError: if it cannot be written; what was best before is still there.
+        SaveError: if it cannot be written; the previous best is still there.
     """
     score = {"name": best.name, "value": best.value}
     write_whole(make_folder(run / BEST) / WEIGHTS, model_file(run, method, facts, step=best.step, score=score))
 
 
 def best(run: Path) -> Best | None:
-    """The best score so far; None where none is kept, or what is kept is damaged."""
+    """The best score so far; None if there is none, or it is damaged."""
     try:
         facts = _read_header(run / BEST / WEIGHTS)
         return Best(int(facts["step"]), str(facts["score"]["name"]), float(facts["score"]["value"]))
@@ -281,7 +283,7 @@ def best(run: Path) -> Best | None:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained method, ready to draw: in evaluation mode."""
+    """A trained method, ready for inference: in evaluation mode."""
 
     method: Method
     facts: Facts
@@ -289,7 +291,7 @@ class Model:
 
 
 def load(path: Path, device: torch.device) -> Model:
-    """A model from a run folder (its newest save), a folder of a save, or a model file.
+    """A model from a run folder (its newest checkpoint), a checkpoint folder, or a model file.
 
     Raises:
         ModelError: if there is none, or it is damaged or something else.
@@ -300,7 +302,7 @@ def load(path: Path, device: torch.device) -> Model:
     except ModelError as error:
         if not older:
             raise
-        _log.warning("%s; taking the save before it", error)
+        _log.warning("%s; taking the checkpoint before it", error)
         return _load_file(older[0], device)
 
 
@@ -308,14 +310,14 @@ def _load_file(file: Path, device: torch.device) -> Model:
     header = _read_header(file)
     step, _ = header.pop("step"), header.pop("score", None)
     facts = Facts.from_json(header, where=file)
-    method = outline(facts)  # costs no memory, so a header that lies about sizes is found out before it hurts
+    method = outline(facts)  # takes no memory, so a header with wrong sizes is found before anything is allocated
     _hold_to(file, method)
     _fill(method, safetensors.torch.load_file(file))
     return Model(method.to(device).eval(), facts, step)
 
 
 def _fill(method: Method, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a method that was built without memory, each laid out there as it would have been."""
+    """Load weights into a method that was built without memory, with the layout of each that it would have had."""
     places = method.state_dict()
     laid_out = {
         name: torch.empty_strided(place.shape, place.stride(), dtype=place.dtype).copy_(weights[name])
@@ -327,7 +329,7 @@ def _fill(method: Method, weights: Mapping[str, Tensor]) -> None:
 
 
 def _weights_files(path: Path) -> list[Path]:
-    """The model file that is meant, or those of a run's saves, newest first."""
+    """The model file itself, or those of a run's checkpoints, newest first."""
     if not path.exists():
         raise ModelError(f"{path}: no such run or model file; `ganvas train` makes one")
     if not path.is_dir():
@@ -336,7 +338,7 @@ def _weights_files(path: Path) -> list[Path]:
         return [path / WEIGHTS]
     read_run(path)
     if not (found := checkpoints(path)):
-        raise ModelError(f"{path}: a folder without a saved step; train it with `ganvas train METHOD --run {path}`")
+        raise ModelError(f"{path}: a folder without a checkpoint; train it with `ganvas train METHOD --run {path}`")
     return [folder / WEIGHTS for folder in reversed(found)]
 
 

@@ -43,6 +43,43 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
 }
 
 
+EXAMPLES = {  # two at the end of the help of each command
+    "demo": ("demo", "demo --run runs/first --seed 1"),
+    "methods": ("methods", "methods --json"),
+    "describe": ("describe dcgan --size 64 --channels 3", "describe pix2pix --preset paper --size 256 --channels 3"),
+    "doctor": ("doctor photos --size 128", "doctor photos --target drawings --holdout 0.1"),
+    "shards": ("shards photos --out photos-in-shards", "shards 'photos-{0000..0099}.tar'"),
+    "train": ("train dcgan --data mnist --minutes 10", "train pix2pix --data photos --task colorize --minutes 30"),
+    "generate": (
+        "generate runs/mnist-cgan --label 3 --grid --out threes.png",
+        "generate runs/mnist-vae --interpolate --out walk.gif",
+    ),
+    "translate": (
+        "translate runs/colorize photos --out colored",
+        "translate runs/monet photo.jpg --direction ba --out back",
+    ),
+    "stylize": (
+        "stylize photo.jpg painting.jpg --out painted.png",
+        "stylize photo.jpg one.jpg two.jpg --style-weights 1 2 --out painted.png",
+    ),
+    "import": (
+        "import latest_net_G.pth --out horse2zebra.safetensors",
+        "import latest_net_G.pt --statistics running --out monet.safetensors",
+    ),
+    "evaluate": (
+        "evaluate runs/mnist-dcgan --data mnist --out report",
+        "evaluate runs/colorize --data photos --features vgg --out report",
+    ),
+    "compare": (
+        "compare runs/pix2pix runs/autoencoder --data photos --out report",
+        "compare runs/dcgan runs/wgan --data mnist --count 2000 --out report",
+    ),
+    "study": (
+        "study three-tasks.yaml --out studies/three",
+        "study --methods pix2pix autoencoder --data photos --task colorize --minutes 10 --out colorize",
+    ),
+}
+
 EVALUATING = ("evaluate", "compare")
 EVALUATED: dict[type, tuple[str, ...]] = {  # of what a training learns from, that by which a model is evaluated
     Data: ("source", "target", "side", "task", "style", "size", "root")
@@ -65,10 +102,14 @@ def make_app(tokens: Sequence[str]) -> App:
     )
     command, method = [*tokens, "", ""][:2]
     for name, (function, words) in COMMANDS.items():
+        examples = EXAMPLES.get(name, ())
         if name == command and "METHOD" in words and method and not method.startswith("-"):
             config = methods.config(method, value_of("--preset", tokens))
             typed = shlex.join(["ganvas", *tokens])
-            function = with_settings(with_values(function), config, typed, group=SETTINGS)
+            presets = ", ".join(methods.get(method).presets)
+            function = with_values(function, hidden=methods.of_no_use(method, config), presets=presets)
+            function = with_settings(function, config, typed, group=SETTINGS)
+            examples = (f"{name} {methods.example(method)}", *examples[1:]) if name == "train" else examples
         elif name == command == "stylize":
             ours = settings_of_stylize(value_of("--preset", tokens))
             function = with_settings(function, ours, "", group=Group("Settings", sort_key=3))
@@ -76,7 +117,8 @@ def make_app(tokens: Sequence[str]) -> App:
             function = with_values(function, only=EVALUATED)
         else:
             function = with_values(function)
-        app.command(function, name=name, usage=f"Usage: ganvas {name} {words}")
+        shown = "\n".join(["Examples:", *(f"- `ganvas {example}`" for example in examples)])
+        app.command(function, name=name, usage=f"Usage: ganvas {name} {words}", help_epilogue=shown if examples else "")
     return app
 
 

@@ -1,4 +1,4 @@
-"""How the command line looks: results, tables, and what is for machines."""
+"""Output of the command line: results, tables, and JSON."""
 
 import json
 import sys
@@ -16,19 +16,19 @@ out = Console(highlight=False)  # results
 
 
 def tell(text: str) -> None:
-    """A line of the result."""
+    """Print a line of the result."""
     out.print(said(text), soft_wrap=True, markup=False)
 
 
 def silence() -> None:
-    """Say nothing more: of several processes one speaks for all."""
+    """Print nothing more: of several processes, only one prints."""
     out.quiet = progress.err.quiet = True
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers stand to the right."""
+    """Print a table; numbers are aligned right."""
     from rich.table import Table
-    from rich.text import Text  # so that a name is printed as it is, whatever signs it holds
+    from rich.text import Text  # prints a name unchanged, also with markup signs
 
     rows = [list(row) for row in rows]
     shown = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -41,5 +41,5 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def print_json(value: Any) -> None:
-    """Print for machines: JSON, unwrapped and uncoloured."""
+    """Print JSON, unwrapped and uncoloured."""
     sys.stdout.write(json.dumps(value, indent=1) + "\n")

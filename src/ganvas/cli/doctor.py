@@ -1,4 +1,4 @@
-"""Checking from the command line."""
+"""`ganvas doctor`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,20 +24,20 @@ def doctor(
     size: Count | None = None,
     json: Flag = False,
 ) -> None:
-    """Check images before training: what is broken, double, mismatched or too little, and what to do about it.
+    """Check images before training: what is broken, duplicate, mismatched or too little, and what to do about it.
 
-    Every file is decoded once; nothing is changed. Errors are what training would refuse or go wrong with; with one
-    the exit status is 1.
+    Every file is decoded once; nothing is changed. Errors are what training would refuse or go wrong with; if there is
+    one, the exit status is 1.
 
     Args:
         source: a folder of images, or of one folder for each class
         target: the folder of targets: partners have the same name, whatever its ending
-        side: pairs are side by side in one file: ab, the left half is the source; ba, the right one
-        unpaired: the two folders hold different things, and nobody has a partner
-        held_out: a folder of images that training must not see: none of them may be in SOURCE
-        holdout: or the share of SOURCE that is to be held out, as in `ganvas train`
-        size: pixels at which you will train: smaller images are named
-        json: for machines
+        side: pairs are side by side in one file: with ab the left half is the source, with ba the right one
+        unpaired: the two folders hold different things, without partners
+        held_out: a folder of images that training must not use: none of them may be in SOURCE
+        holdout: or the fraction of SOURCE to hold out, as in `ganvas train`
+        size: pixels at which you will train: smaller images are listed
+        json: print JSON
     """
     from ganvas import api
 

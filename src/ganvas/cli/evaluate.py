@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ganvas.api import Report
     from ganvas.evaluation import Score
 
-_TOLD = 4  # models of which each difference is told; of more only those of the best
+_TOLD = 4  # models for which each difference is printed; for more, only those of the best
 
 
 def evaluate(
@@ -28,24 +28,24 @@ def evaluate(
     overwrite: Flag = False,
     json: Flag = False,
 ) -> None:
-    """Score a model on images that it has not seen, with how sure the scores are; writes a report to look at.
+    """Score a model on unseen images, with confidence intervals; writes a report.
 
-    One that generates: how real its images are, how varied, and whether they are copies; beside it stand training
-    images, as good as can be. One that translates: how near each image comes to what it should be; beside it stand the
-    input, which is what doing nothing scores, and the mean of all targets. One of style (fast_style, adain): how near
-    each image comes to the style of the painting, and how far it goes from the photograph. Of a named data set the
-    test part is taken, and of the folder that a model learned from what was held out.
+    A generator: how real its images are, how varied, and whether they are copies; training images beside it give the
+    best possible score. A translator: how near each image is to its target; beside it are the input, which is the score
+    of doing nothing, and the mean of all targets. A model of style (fast_style, adain): how near each image is to the
+    style of the painting, and how far from the photograph. Of a named data set the test part is used, and of the
+    folder that a model was trained on the images held out.
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a checkpoint)
-        data: on what
-        out: a folder for index.html, the report to look at; report.md, to paste; metrics.json and metrics.csv, a row
+        data: the images to evaluate on
+        out: a folder for index.html, the report to view; report.md, to paste; metrics.json and metrics.csv, a row
             for each image; and images
-        options: how
-        all_checkpoints: every checkpoint of the run side by side (`ganvas train --keep` keeps more than two), as curves
-        standalone: put the images into index.html itself, so that it can be mailed alone
-        overwrite: replace what is there
-        json: for machines
+        options: how to evaluate
+        all_checkpoints: evaluate every checkpoint of the run (`ganvas train --keep` keeps more than two), with curves
+        standalone: embed the images in index.html, so that it can be sent alone
+        overwrite: replace existing results
+        json: print JSON
     """
     from ganvas import api
 
@@ -65,19 +65,19 @@ def compare(
 ) -> None:
     """Score several models on the same images, and say which is better, by how much, and how surely.
 
-    A model wins a score only where it is surely better than each other one: the difference is taken image by image,
-    with a 95 % interval. In the report stand speed and size too, the best and the worst images of each, and those
-    about which they differ most. Images that one of the models learned from are named and left out.
+    A model wins a score only if it is surely better than each other one: the difference is taken image by image, with a
+    95 % interval. The report also has speed and size, the best and the worst images of each model, and those on which
+    they differ most. Images that one of the models was trained on are named and left out.
 
     Args:
         models: two or more, of any methods that do the same: generate, translate the same pairs, or paint in a style
-        data: on what
-        out: a folder for index.html, the report to look at; report.md, to paste; metrics.json and metrics.csv, a row
+        data: the images to evaluate on
+        out: a folder for index.html, the report to view; report.md, to paste; metrics.json and metrics.csv, a row
             for each image; and images
-        options: how
-        standalone: put the images into index.html itself, so that it can be mailed alone
-        overwrite: replace what is there
-        json: for machines
+        options: how to evaluate
+        standalone: embed the images in index.html, so that it can be sent alone
+        overwrite: replace existing results
+        json: print JSON
     """
     from ganvas import api
 
@@ -89,7 +89,7 @@ def compare(
 
 
 def _require_free(out: Path, *, overwrite: bool) -> None:
-    """Raise UsageError where results cannot be written, or would replace others."""
+    """Raise UsageError if results cannot be written, or would replace others."""
     from ganvas import evaluation
     from ganvas.core.atomic_io import require_place
 
@@ -101,11 +101,12 @@ def _require_free(out: Path, *, overwrite: bool) -> None:
 
 
 def _tell(report: "Report", paths: Sequence[Path], *, json: bool) -> None:
-    """The scores of all, who is better than whom, and how that was found."""
+    """Print the scores of all, which model is better, and the protocol."""
     found = report.found
     if json:
         console.print_json(found.to_json())
         return
+    console.tell(found.verdict)
     names = [model.name for model in found.models]
     answers = [*names, *(name for name in found.baselines if any(name in score.values for score in found.scores))]
     rows = [
@@ -126,27 +127,27 @@ def _tell(report: "Report", paths: Sequence[Path], *, json: bool) -> None:
             if difference.second in (*names, "input") and not several:
                 console.tell(score.verdict(difference))
     if len(names) > _TOLD:
-        console.tell("the other differences, of each to each, are in metrics.json")
+        console.tell("the differences of all other pairs of models are in metrics.json")
     for model, counts in found.classes.items():
         total = sum(counts.values())
         shares = ", ".join(f"{name} {n / total:.1%}" for name, n in counts.items())
-        console.tell(f"{model}, judged to be: {shares}")
+        console.tell(f"{model}, classified as: {shares}")
     for model, milliseconds in found.milliseconds.items():
-        console.tell(f"{model}: {milliseconds:,.1f} ms an image in the network, on {found.device}")
+        console.tell(f"{model}: {milliseconds:,.1f} ms per image in the network, on {found.device}")
     for one in found.models:
         if one.learned:
             console.tell(f"{one.name}, learned from these: {one.learned}")
     for name, said in found.baselines.items():
         console.tell(f"{name}: {said}")
     for aspect, said in found.protocol.items():
-        if aspect not in ("n", "size", "part", "versions", "checkerboard"):  # said already, or for machines
+        if aspect not in ("n", "size", "part", "versions", "checkerboard"):  # printed already, or for programs
             console.tell(f"{aspect}: {said}")
     for path in paths:
         console.tell(f"  {path}")
 
 
 def _cell(score: "Score", answer: str, *, interval: bool) -> str:
-    """A value of the table; several models stand without their intervals, which their differences have."""
+    """A value of the table; no intervals for several models, whose differences have them."""
     mean, digits = score.values.get(answer), score.measure.digits
     if mean is None:
         return ""

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -37,7 +37,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**62))]
 Share = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
-Flag = Annotated[bool, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Repeated = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True, show_default=False)]
@@ -54,7 +54,10 @@ GROUPS = {  # of help, in this order, by whose fields they are
     TrainOptions: Group("Training", sort_key=4),
     EvaluateOptions: Group("Evaluation", sort_key=4),
 }
-SETTINGS = Group("Settings of the method", sort_key=3)
+SETTINGS = Group("Model", sort_key=3)
+OUTPUT = Group("Output", sort_key=5)
+ADVANCED = Group("Advanced", sort_key=6)
+_BY_NAME = {"Output": OUTPUT, "Advanced": ADVANCED}
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -79,14 +82,31 @@ def with_flags(text: str) -> str:
 
 
 def with_values(
-    command: Callable[..., None], *, only: Mapping[type, Sequence[str]] | None = None
+    command: Callable[..., None],
+    *,
+    only: Mapping[type, Sequence[str]] | None = None,
+    hidden: Collection[str] = (),
+    presets: str | None = None,
 ) -> Callable[..., None]:
-    """The command with the fields of the values that it takes as flags; `only` names those that it has a use for."""
+    """The command with the fields of the values that it takes as flags.
+
+    `only` names those that it has a use for; those that are `hidden` are understood, and not shown in its help. The
+    help of `preset` names the `presets`; where there are none, it is not shown.
+    """
     own = inspect.signature(command).parameters
     values = {name: parameter.annotation for name, parameter in own.items() if parameter.annotation in GROUPS}
     places: dict[str, tuple[str, str]] = {}  # flag's parameter: the value, and its field
     shown: list[inspect.Parameter] = []
     for name, parameter in own.items():
+        if name == "method" and presets is not None:  # it is named already
+            how = Parameter(show=False)
+            shown.append(parameter.replace(annotation=Annotated[parameter.annotation, how]))
+            continue
+        if name == "preset" and presets is not None:
+            words = f"the settings of a paper or a course: {presets}"
+            how = Parameter(help=words, group=SETTINGS, show=bool(presets))
+            shown.append(parameter.replace(annotation=Annotated[parameter.annotation, how]))
+            continue
         if name not in values:
             shown.append(parameter)
             continue
@@ -97,7 +117,8 @@ def with_values(
                 continue
             flag = (field.metadata["flag"] or field.name).replace("-", "_")
             places[flag] = (name, field.name)
-            shown.append(_parameter(flag, field, hints[field.name], GROUPS[cls]))
+            group = _BY_NAME.get(field.metadata["group"], GROUPS[cls])
+            shown.append(_parameter(flag, field, hints[field.name], group, show=field.name not in hidden))
 
     @functools.wraps(command)
     def call(*args: Any, **flags: Any) -> None:
@@ -117,18 +138,19 @@ def _signed(call: Callable[..., None], parameters: Sequence[inspect.Parameter]) 
     return call
 
 
-def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any, group: Group) -> inspect.Parameter:
+def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any, group: Group, *, show: bool) -> inspect.Parameter:
     """A field as a flag."""
     required = name == "data"
     kind = _kind(hint)
     how = Parameter(
         help=with_flags(field.metadata["help"]),
         group=group,
+        show=show,
         env_var=field.metadata["env"] or None,
         converter=_whole if kind in (int, int | None) else None,
         negative="" if kind is bool or get_origin(kind) is tuple else None,
         consume_multiple=True if get_origin(kind) is tuple else None,
-        show_default=False if field.default in (None, (), "") else None,
+        show_default=False if field.default in (None, (), "") or field.default is False else None,
     )
     default = inspect.Parameter.empty if required else field.default
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how])
@@ -156,7 +178,7 @@ def with_settings(
 ) -> Callable[..., None]:
     """The command with these settings as further flags, whose defaults are those of `config`."""
     own = inspect.signature(command).parameters
-    sentences = settings.help_of(type(config))
+    sentences = settings.help_of(type(config), bounds=False)
     extra = {
         parameter.name: parameter.replace(
             annotation=Annotated[parameter.annotation, _parse(parameter, sentences, group=group)]
@@ -183,6 +205,7 @@ def _parse(setting: inspect.Parameter, sentences: Mapping[str, str], *, group: G
         converter=_whole if setting.annotation is int else None,
         consume_multiple=True if is_list else None,
         negative="" if is_list else None,
+        show_default=False if setting.default == () else None,
     )
 
 

@@ -32,21 +32,21 @@ def generate(
     """Generate images with a trained model.
 
     An image is numbered by its seed and depends on it (and its class) alone: --seed 17 --count 1 is image 17 of
-    --count 64. A model that generates by class makes --count of each: on a grid a row for each class, where the same
-    seed stands in the same column; in a folder a folder for each class.
+    --count 64. A model that generates by class makes --count of each: on a grid each class has a row, where the same
+    seed is in the same column; in a folder each class has a folder.
 
     Args:
         model: a run folder, or a model file (weights.safetensors of a checkpoint)
-        out: a folder for numbered PNG files; an image file for --grid or a single image, a .gif for --interpolate
-        count: how many images, of each class where the model generates by class; with --interpolate, how many to visit
+        out: a folder for numbered PNG files; an image file for --grid or a single image; a .gif for --interpolate
+        count: how many images, of each class if the model generates by class; with --interpolate, how many to visit
         label: a class by name or number, for a model that generates by class; may be repeated [default: every class]
         seed: of the first image; the others follow
-        grid: all in one image
-        columns: of the grid [default: as many as rows; of several classes --count]
-        interpolate: a GIF that goes from image to image, and back to the first
-        between: with --interpolate, image files to go between in place of seeds, for a model that encodes (vae)
-        overwrite: replace what is there
-        device: auto takes the best there is
+        grid: put all into one image
+        columns: of the grid [default: as many as rows; --count for several classes]
+        interpolate: make a GIF of a latent interpolation from image to image, and back to the first
+        between: with --interpolate, image files to interpolate between instead of seeds, for a model that encodes (vae)
+        overwrite: replace existing files
+        device: auto takes the best available
     """
     from ganvas import api
     from ganvas.core.atomic_io import make_folder
@@ -54,17 +54,17 @@ def generate(
     from ganvas.inference.places import require_free
 
     if grid and interpolate:
-        raise UsageError("--grid and --interpolate are two kinds of image; give one")
+        raise UsageError("--grid and --interpolate are two kinds of output; give one")
     if columns and not grid:
-        raise UsageError(f"--columns {columns}: are those of a grid; add --grid")
+        raise UsageError(f"--columns {columns}: are for a grid; add --grid")
     if between and not interpolate:
-        raise UsageError("--between says what a video walks between; add --interpolate")
+        raise UsageError("--between is for latent interpolation; add --interpolate")
     if interpolate and out.suffix.lower() != ".gif":
-        raise UsageError(f"--out {out}: a video is a .gif; name it so")
+        raise UsageError(f"--out {out}: --interpolate writes a GIF; give a name ending in .gif")
     if between and label:
-        raise UsageError("--between and --label are two ways to say what a video visits; give one")
+        raise UsageError("--between and --label are two ways to choose the images of the interpolation; give one")
     if interpolate and (visited := len(between) or count) > MOST_ON_A_WALK:
-        raise UsageError(f"a video of {visited} images is too long; {MOST_ON_A_WALK} are the most to visit")
+        raise UsageError(f"an interpolation of {visited} images is too long; {MOST_ON_A_WALK} are the most")
     loaded = api.load(model, device=device)
     classes = loaded.classes_of(label)
     if interpolate:
@@ -96,7 +96,7 @@ def generate(
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the images go, in the order in which they are made: each folder gets one of every seed."""
+    """The paths of the images, in the order of generation: each folder gets one of every seed."""
 
     folders: Sequence[Path]
     seeds: Sequence[int]

@@ -1,4 +1,4 @@
-"""Importing weights from the command line."""
+"""`ganvas import-weights`."""
 
 import shlex
 from pathlib import Path
@@ -17,26 +17,26 @@ def import_weights(
     statistics: Literal["running", "image"] = "running",
     overwrite: Flag = False,
 ) -> None:
-    """Make a model file of weights that the PyTorch CycleGAN-and-pix2pix code has saved, for `ganvas translate`.
+    """Convert weights saved by the PyTorch CycleGAN-and-pix2pix code to a model file, for `ganvas translate`.
 
-    Its generators (ResNet, U-Net) are recognised from the weights alone. Nothing in FILE is run.
+    Its generators (ResNet, U-Net) are recognised from the weights alone. No code in FILE is run.
 
     Args:
-        file: its weights: latest_net_G.pth, .pt or .safetensors
+        file: the weights: latest_net_G.pth, .pt or .safetensors
         out: the model file to write, a .safetensors
-        statistics: of a batch norm: running, those kept from training, as that code's test takes with --eval; or
-            image, each image's own, as it takes without. Other norms have but one way
-        overwrite: replace what is there
+        statistics: of a batch norm: running, those of training, as that code's test uses with --eval; or image, each
+            image's own, as it uses without --eval. Other norms have only one way
+        overwrite: replace an existing file
     """
     from ganvas.inference.places import require_free
 
     if out.suffix.lower() != ".safetensors":
-        raise UsageError(f"--out {out}: a model file is a .safetensors; name it so")
+        raise UsageError(f"--out {out}: a model file ends in .safetensors; rename it")
     if out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name a .safetensors file")
     require_free([out], overwrite=overwrite)
     if out.exists() and file.exists() and out.samefile(file):
-        raise UsageError(f"--out {out}: is the file to import; choose another place")
+        raise UsageError(f"--out {out}: is the file to import; choose another file")
 
     from ganvas import checkpoint
     from ganvas.checkpoint.convert import import_weights as read

@@ -1,4 +1,4 @@
-"""Looking around: which methods there are, and what their networks are made of."""
+"""`ganvas methods` and `ganvas describe`."""
 
 import dataclasses
 
@@ -9,10 +9,10 @@ from ganvas.errors import UsageError
 
 
 def show_methods(*, json: Flag = False) -> None:
-    """List the methods there are.
+    """List the available methods.
 
     Args:
-        json: for machines
+        json: print JSON
     """
     known = {name: methods.summary(name) for name in methods.names()}
     if json:
@@ -39,12 +39,12 @@ def describe(
     Args:
         method: one of `ganvas methods`
         preset: settings of a paper or a course, by name
-        size: images are squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: 28, or what the preset
-            makes]
+        size: height and width of images: 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: 28, or that of the
+            preset]
         channels: 1 for grey, 3 for colour; of pairs, those of the source
-        target_channels: of the target: 1, 3, or 2 for the colours of `--task colorize` [default: as the source]
-        classes: how many there are, for a method that draws by class
-        json: for machines
+        target_channels: of the target: 1, 3, or 2 for the colours of `--task colorize` [default: that of the source]
+        classes: the number of classes, for a method that generates by class
+        json: print JSON
     """
     from ganvas.data.batch import PairBatch, Spec
     from ganvas.describe import networks
@@ -53,7 +53,7 @@ def describe(
     size = size or (28 if 28 in config.sizes else config.sizes[0])
     learner = methods.get(method)
     if target_channels and not any(issubclass(kind, PairBatch) for kind in learner.batches):
-        raise UsageError(f"--target-channels {target_channels}: {method} learns from single images; leave it out")
+        raise UsageError(f"--target-channels {target_channels}: {method} is trained on single images; leave it out")
     built = learner(config, Spec(size, channels, tuple(map(str, range(classes))), target_channels or 0))
     shown = dict(networks(built))
     if json:

@@ -1,4 +1,4 @@
-"""Writing shards from the command line."""
+"""`ganvas shards`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,24 +17,23 @@ def shards(
     per_shard: Count = 1000,
     data_root: DataRoot = Path("~/.cache/ganvas"),
 ) -> None:
-    """Write a folder of images as WebDataset shards, for sets beyond memory and beyond one disk.
+    """Write a folder of images as WebDataset shards, for data sets too large for memory or one disk.
 
-    Of shards that are there already, the index is made that training needs; those behind a URL are all fetched once for
-    that.
+    For existing shards it makes the index that training needs; shards behind a URL are all downloaded once for that.
 
     Args:
         source: a folder of images, or of one folder for each class; or shards: their folder, a pattern with
             braces, a URL, or `pipe:` and a command
         out: a new folder for the shards and their index
-        size: make images smaller whose shorter side has more pixels; else their files are copied as they are
+        size: reduce images whose shorter side has more pixels; without it, files are copied unchanged
         per_shard: images in a shard
-        data_root: where the index is kept of shards that are far, or cannot be written to
+        data_root: where to keep the index of shards that are remote or read-only
     """
     from ganvas.data.webdataset import pack, reader, shards
 
     if shards.are_meant(source):
         if out or size:
-            raise UsageError(f"{source}: are shards already; leave out {'--out' if out else '--size'}")
+            raise UsageError(f"{source}: holds shards already; leave out {'--out' if out else '--size'}")
         found = reader.look_through(source, root=data_root.expanduser(), track=console.track, anew=True)
         _tell_left_out(found.table.left_out)
         for note in found.notes:
@@ -42,7 +41,7 @@ def shards(
         console.tell(f"{found.index}: the index of {len(found.table):,} images in {len(found.starts):,} shards")
         return
     if out is None:
-        raise UsageError(f"{source}: where to? give --out FOLDER, a new one")
+        raise UsageError(f"{source}: give a new folder for the shards with --out FOLDER")
     if not Path(source).is_dir():
         raise UsageError(f"{source}: no folder of that name; give one of images, or of shards")
     packed = pack.pack_folder(Path(source), out, size=size, per_shard=per_shard, track=console.track)

@@ -1,4 +1,4 @@
-"""Studies from the command line: methods that learn the same tasks, held against each other."""
+"""`ganvas study`: methods that are trained on the same tasks and compared."""
 
 import re
 import shlex
@@ -42,38 +42,38 @@ def study(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     data_root: DataRoot = Path("~/.cache/ganvas"),
 ) -> None:
-    """Train several methods on the same tasks, for as long and with the same seeds, compare them, and write the report.
+    """Train several methods on the same tasks for the same time with the same seeds, compare them, and write a report.
 
-    The same command again goes on where it stopped; with more tasks, seeds, minutes or steps it goes further.
-    docs/study.md says what a study's file holds, and studies/three-tasks.yaml is one. A study of one task needs no
-    file: --methods, --data and the flags that `ganvas train` takes say the same.
+    The same command continues where it stopped; with more tasks, seeds, minutes or steps it goes further.
+    docs/study.md explains the study's file, and studies/three-tasks.yaml is an example. A study of one task needs no
+    file: give --methods, --data and the flags of `ganvas train`.
 
     Args:
-        file: the study (YAML); folders that it names lie beside it, or below --data-root
-        out: where everything goes: runs, comparisons, index.html
-        plan: show what would be trained, for how long, and what is done already; train nothing
-        only: the names of tasks to work at; what the others have already stays on the report
-        seeds: of first weights and chance, each a training of its own; two or more say how far trainings differ
-            [default: the file's, or 0]
-        minutes: train each run this long, those that make targets too, whatever the file says
+        file: the study (YAML); its folders are beside it, or below --data-root
+        out: a folder for everything: runs, comparisons, index.html
+        plan: show what would be trained, for how long, and what is done; train nothing
+        only: the names of tasks to work on; results of the others stay in the report
+        seeds: of initial weights and random numbers, each a training of its own; two or more show how much trainings
+            differ [default: the file's, or 0]
+        minutes: train each run this long, including those that make targets; overrides the file
         steps: or this long
         epochs: or this long
-        size: squares of so many pixels, whatever the file says
-        methods: in place of a file: two or more of `ganvas methods`, with their usual settings
-        data: in place of a file: what they learn from, a named data set or a folder
-        held_out: what they are judged on: a folder that no training sees
-        holdout: or the share of --data that is kept from training for that
-        target: a second folder, of partners
+        size: image height and width in pixels; overrides the file
+        methods: instead of a file: two or more of `ganvas methods`, with their default settings
+        data: instead of a file: the training data, a named data set or a folder
+        held_out: the evaluation data: a folder that training does not use
+        holdout: or the fraction of --data that is kept from training for evaluation
+        target: a second folder, with the partners
         held_out_target: the partners of --held-out
-        side: each image holds two side by side: ab learns from left to right, ba from right to left
+        side: each image holds two side by side: ab translates left to right, ba right to left
         task: pairs are made from single images, as in `ganvas train`
         flip: mirror half of the images left to right
-        random_crop: learn from random crops
-        features: the network that looks at images, as in `ganvas evaluate`
-        vgg_weights: a file with VGG-19's weights, in place of the download
-        device: auto takes the best there is
-        precision: auto measures whether bf16 is quicker on this machine; all runs keep what the first began with
-        data_root: where named data sets are looked for, and downloaded to, and folders that do not lie beside the file
+        random_crop: train on random crops
+        features: the feature network, as in `ganvas evaluate`
+        vgg_weights: a file with VGG-19's weights, instead of the download
+        device: auto takes the best available
+        precision: auto measures whether bf16 is faster on this machine; all runs keep that of the first
+        data_root: where named data sets are searched and downloaded to, and folders that are not beside the file
     """
     from ganvas.cli.study_work import Work
     from ganvas.core.atomic_io import require_place
@@ -107,7 +107,7 @@ def study(
     work.check()
     done = sum(state.over for state in work.states().values())
     if done:
-        console.say(f"{done} of {len(work.runs())} runs are done already")
+        console.say(f"{done} of {len(work.runs())} runs are already done")
     work.go_on()
     _tell(work)
 
@@ -118,7 +118,7 @@ def _length(minutes: float | None, steps: int | None, epochs: float | None) -> "
     units = {"minutes": minutes, "steps": steps, "epochs": epochs}
     given = {unit: number for unit, number in units.items() if number is not None}
     if len(given) > 1:
-        raise UsageError(f"--{' and --'.join(given)} are two ways to say how long; give one")
+        raise UsageError(f"--{' and --'.join(given)} are two ways to give the length; give one")
     for unit, number in given.items():
         if not 0 < number < float("inf"):
             raise UsageError(f"--{unit} {number:g}: expected more than 0")
@@ -126,7 +126,7 @@ def _length(minutes: float | None, steps: int | None, epochs: float | None) -> "
 
 
 def _read(file: Path | None, names: Words, task: dict[str, Any], root: Path, changes: Any) -> "Study":
-    """The study of a file, or of one task that flags describe."""
+    """Read the study of a file, or of one task given by flags."""
     from ganvas.studies import read_file, read_mapping
 
     if file:
@@ -148,7 +148,7 @@ def _read(file: Path | None, names: Words, task: dict[str, Any], root: Path, cha
 
 
 def _show_plan(work: "Work") -> None:
-    """What would be trained, in its order."""
+    """Print the runs, in order."""
     from ganvas.studies import seconds_left
 
     runs, states = work.runs(), work.states()
@@ -166,12 +166,12 @@ def _time_left(seconds: float | None, over: bool) -> str:
     if over:
         return "nothing is left to train"
     if seconds is None:
-        return "how long it takes in minutes is not known before the first steps"
-    return f"about {duration(seconds)} of training left, and some for the comparisons"
+        return "the remaining time is not known before the first steps"
+    return f"about {duration(seconds)} of training left, and some time for the comparisons"
 
 
 def _tell(work: "Work") -> None:
-    """What was found, and where it is."""
+    """Print the results, and where they are."""
     import json
 
     from ganvas.studies import STUDY
@@ -198,9 +198,7 @@ def _tell(work: "Work") -> None:
     if problems := work.problems():
         for line in problems:
             console.say(line)
-        raise GanvasError(
-            f"{len(problems)} of the parts failed and are named above and in the report; the rest is done"
-        )
+        raise GanvasError(f"{len(problems)} parts failed and are listed above and in the report; the rest is done")
 
 
 def _written(numbers: dict[str, Any], score: dict[str, Any]) -> str:

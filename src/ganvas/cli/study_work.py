@@ -1,4 +1,4 @@
-"""Carrying out a study: check everything, then train, compare and report, run by run; what is done is passed over."""
+"""Carry out a study: check everything, then train, compare and report, run by run; finished parts are skipped."""
 
 import dataclasses
 import json
@@ -28,11 +28,11 @@ from ganvas.studies.record import NUMBERS, VERSION
 from ganvas.studies.targets import require_names
 from ganvas.training.session import Job, facts_of
 
-NO_MEMORY = "takes more memory than there is; give a smaller batch"
+NO_MEMORY = "ran out of memory; give a smaller batch"
 
 
 def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: "Work") -> None:
-    """Hold the models of a round against each other, and write the folder of results with its report."""
+    """Compare the models of a round, and write the folder of results with its report."""
     made = studies.made_by(one.task, work.out)
     options = EvaluateOptions(features=work.features, vgg_weights=work.vgg_weights, device=work.device)
     found = api.compare(models, _data(**ways, root=work.root), options, progress=True)
@@ -41,7 +41,7 @@ def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: 
 
 
 def _data(*, data: str, target: str = "", side: str = "", task: str = "", **others: Any) -> Data:
-    """What is learned from, or evaluated on."""
+    """The data for training or evaluation."""
     return Data(data, target=target or None, side=cast(Side | None, side or None), task=task or None, **others)
 
 
@@ -54,17 +54,17 @@ def report(out: Path) -> list[Path]:
 
 @dataclass
 class Work:
-    """A study that is carried out.
+    """A study in progress.
 
     Attributes:
-        study: what is to be done.
-        out: where everything goes.
+        study: the study.
+        out: the folder for everything.
         root: where named data sets are.
-        typed: what is kept in each run of how it came about.
-        features: what looks at images, as `ganvas compare` takes it.
-        vgg_weights: a file with VGG-19's weights, in place of the download.
+        typed: the command line, kept in each run.
+        features: the feature network, as in `ganvas compare`.
+        vgg_weights: a file with VGG-19's weights, instead of the download.
         device, precision: as in `ganvas train`; all runs have one precision.
-        only: the names of the tasks to work at; empty for all.
+        only: the names of the tasks to work on; empty for all.
         lost: why a run could not be finished this time, by its folder.
         uncompared: why a round could not be compared.
     """
@@ -87,14 +87,14 @@ class Work:
             if name not in known:
                 raise UsageError(f"--only {name}: no task of that name; {nearest(name, known)}")
 
-    # --- what there is ----------------------------------------------------------------------------------------------
+    # --- progress ---------------------------------------------------------------------------------------------------
 
     def rounds(self) -> list[Round]:
-        """What there is to do, in its order."""
+        """The rounds to do, in order."""
         return [one for one in studies.rounds(self.study, self.out) if one.task.name in self.only or not self.only]
 
     def runs(self) -> list[Run]:
-        """All runs of these in their order, those included that make targets."""
+        """All runs of these in order, including those that make targets."""
         return self._runs_of(self.rounds())
 
     def _runs_of(self, rounds: Iterable[Round]) -> list[Run]:
@@ -105,23 +105,23 @@ class Work:
         return list(found.values())
 
     def states(self) -> dict[Path, State]:
-        """How far every run of the study has come."""
+        """The progress of every run of the study."""
         states = {run.folder: studies.state_of(run) for run in self._runs_of(studies.rounds(self.study, self.out))}
         for folder, why in self.lost.items():
             states[folder] = dataclasses.replace(states[folder], failed=why)
         for task in self.study.tasks:
             teacher = studies.teacher_run(task, self.out)
-            if teacher and studies.targets_of(task, self.out):  # from the first one on they stay as they are
+            if teacher and studies.targets_of(task, self.out):  # once the first is made, they stay unchanged
                 states[teacher.folder] = dataclasses.replace(states[teacher.folder], spent=1.0, failed="")
         return states
 
-    # --- before anything is trained ---------------------------------------------------------------------------------
+    # --- checks before training -------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Refuse what could not be carried out, or contradicts what is there, before anything is trained.
+        """Check before training that everything can be carried out, and fits existing results.
 
         Raises:
-            UsageError: naming the task and what is wrong with it.
+            UsageError: naming the task and the problem.
         """
         known = (studies.STUDY, "runs")
         if self.out.is_dir() and any(self.out.iterdir()) and not any((self.out / name).exists() for name in known):
@@ -141,7 +141,7 @@ class Work:
                 raise type(error)(f"{self.study.where}: tasks.{task.name}: {error}") from error
 
     def _one_precision(self) -> Precision:
-        """That of the runs that are there, else what is quicker on this machine."""
+        """The precision of existing runs, else the faster one on this machine."""
         if self.precision == "auto":
             for run in self.runs():
                 if facts := checkpoint.read_run(run.folder):
@@ -149,7 +149,7 @@ class Work:
         return choose_precision(find_device(self.device), self.precision)
 
     def _require_same_settings(self, task: Task) -> None:
-        """Raise ModelError where a run is there, done or not, that learned otherwise."""
+        """Raise ModelError if there is a run, done or not, with other settings."""
         for run in self.runs():
             found = checkpoint.read_run(run.folder) if run.task_name == task.name else None
             if found is None:
@@ -160,12 +160,12 @@ class Work:
                 target=str(Path(run.target).resolve()) if run.target else "", side=run.side, task=run.task,
                 holdout=run.holdout, random_crop=run.random_crop, flip=run.flip,
                 spec=dataclasses.replace(found.spec, size=run.size or found.spec.size),
-                precision=self.precision,  # type: ignore[arg-type]  # it is known by now
+                precision=self.precision,  # type: ignore[arg-type]  # known by now
             )  # fmt: skip
             checkpoint.require_same(run.folder, found, now)
 
     def _check_task(self, task: Task) -> None:
-        """Open what a task takes, and build its networks without their memory."""
+        """Open the data of a task, and build its networks without memory."""
         if task.teacher:
             for folder in dict.fromkeys((task.data, task.held_out)):
                 require_names(folder)
@@ -179,7 +179,7 @@ class Work:
             if size is not None:
                 method.require_size(run.config, size)
             key = (size, UnpairedBatch in method.batches and bool(run.target))
-            if key not in sources:  # all methods of a task read the same
+            if key not in sources:  # all methods of a task read the same data
                 sources[key] = self._opened(run, size=size, made=run is teacher or self._has_targets(task))
             source = sources[key]
             facts = facts_of(self._job(run), source, precision=self.precision)
@@ -190,19 +190,19 @@ class Work:
                 continue
             if spec and spec != facts.spec:
                 raise SettingError(
-                    f"{run.learner.name} learns at {facts.spec.size} pixels and others at {spec.size}; give a size"
+                    f"{run.learner.name} is trained at {facts.spec.size} pixels and others at {spec.size}; give a size"
                 )
             spec = facts.spec
         assert spec is not None
         self._open_held_out(task, spec)
 
     def _has_targets(self, task: Task) -> bool:
-        """Whether all targets of a task are there."""
+        """Whether all targets of a task exist."""
         made = studies.targets_of(task, self.out)
         return task.teacher is None or (made is not None and made.whole)
 
     def _opened(self, run: Run, *, size: int | None, made: bool) -> Source[Batch]:
-        """What a run learns from; where its targets are not `made` yet, its images stand in for them."""
+        """The training data of a run; until its targets are `made`, its images stand in for them."""
         data = replace(self._data_of(run), size=size)
         data = data if made else replace(data, target=None, task="reconstruct")
         return open_data(data, methods.get(run.learner.method).batches, track=console.track)
@@ -214,7 +214,7 @@ class Work:
         )  # fmt: skip
 
     def _job(self, run: Run) -> Job:
-        """What a run is, as it is asked of `train`."""
+        """The job of a run for `train`."""
         weights = vgg_file(self.vgg_weights) if methods.get(run.learner.method).looks_to(run.config) else None
         options = TrainOptions(seed=run.seed, device=self.device, precision=self.precision, vgg_weights=weights)
         return Job(
@@ -232,18 +232,18 @@ class Work:
         open_data(data, batches, split="test", like=like, least=1, track=console.track)
 
     def _ways(self, task: Task) -> dict[str, Any]:
-        """Where the held-out images and their partners are."""
+        """The held-out images and their partners."""
         target = str(made_targets(task, self.out)[1]) if task.teacher else task.held_out_target or task.target
         return {"data": task.held_out, "target": target, "side": task.side, "task": task.task}
 
-    # --- the work itself --------------------------------------------------------------------------------------------
+    # --- the work ---------------------------------------------------------------------------------------------------
 
     def go_on(self) -> None:
-        """Do all that is not done yet.
+        """Do everything that is not done yet.
 
         Raises:
-            Interrupted: if it was stopped; the same command goes on.
-            SaveError: if the disk is full; the same command goes on.
+            Interrupted: if it was stopped; the same command continues.
+            SaveError: if the disk is full; the same command continues.
         """
         make_folder(self.out)
         self._tell_so_far()
@@ -263,7 +263,7 @@ class Work:
         report(self.out)
 
     def _ready(self, one: Round, teacher: Run) -> bool:
-        """Whether the targets of a round are there, after making them where they can be."""
+        """Make the targets of a round if possible; returns whether they exist."""
         if self._has_targets(one.task):
             return True
         self._train(teacher)
@@ -288,16 +288,16 @@ class Work:
         except Interrupted as error:
             raise Interrupted(
                 f"stopped in run {number} of {len(runs)} ({run.label}), which is saved; "
-                "the same command goes on from there"
+                "the same command continues from there"
             ) from error
         except DivergedError as error:
-            keep_failure(run, str(error).partition(";")[0])  # without what to try, and where
-            console.say(f"{run.label} failed, and the others go on: {error}")
+            keep_failure(run, str(error).partition(";")[0])  # without advice and location
+            console.say(f"{run.label} failed; the others continue: {error}")
         except (RuntimeError, MemoryError) as error:
             if not lacks_memory(error):
                 raise
             self.lost[run.folder] = NO_MEMORY
-            console.say(f"{run.label} {NO_MEMORY}; the others go on")
+            console.say(f"{run.label} {NO_MEMORY}; the others continue")
 
     def _compare(self, one: Round) -> None:
         states = self.states()

@@ -1,4 +1,4 @@
-"""Style transfer from the command line: which files, where to, and what is shown on the way."""
+"""Style transfer from the command line: files, messages and previews."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # these load torch
     from ganvas.progress import Stop
     from ganvas.style import Progress, StylizeConfig, Stylizer
 
-PREVIEW_SECONDS = 5.0  # between two previews, and all that a crash can lose
+PREVIEW_SECONDS = 5.0  # between two previews; the most that a crash can lose
 
 _LARGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500, "GIF": 65_535}  # pixels; libjpeg's own limit is below that of JPEG
 _TINGE = 2  # of 255 between the channels of a grey image, which JPEG's rounding may leave there
@@ -36,24 +36,24 @@ def stylize(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     config: Prepared = None,
 ) -> None:
-    """Paint an image in the style of others, by changing it until VGG-19 sees its content in it, and their style.
+    """Paint an image in the style of others: change it until its VGG-19 features match its content and their style.
 
-    The result has the size of the image, its transparency and its resolution. Beside it a preview, FILE.preview.jpg,
-    is written anew every few seconds while it works. Ctrl-C keeps the image so far.
+    The result has the size, the transparency and the resolution of the image. A preview beside it, FILE.preview.jpg,
+    is updated every few seconds while it works. Ctrl-C keeps the image so far.
 
     Args:
         content: the image, or a folder of images
         styles: one image or several, such as paintings
-        out: an image file for the result; a folder for those of a folder, which keep their names
-        preset: paper (Gatys, Ecker and Bethge 2016); single settings given beside it win
-        mask: an image, white where to stylise; where it is black, the content stays as it is
-        init_from: an image to start from, such as a result of before
-        vgg_weights: VGG-19's weights, .safetensors or .pth by torchvision's names [default: torchvision's, downloaded
-            once]
+        out: an image file for the result; for a folder of images a folder, where results keep their names
+        preset: paper (Gatys, Ecker and Bethge 2016); single settings override it
+        mask: an image, white where to stylise, black where the content stays unchanged
+        init_from: an image to start from, such as an earlier result
+        vgg_weights: VGG-19's weights, .safetensors or .pth with torchvision's names [default: torchvision's,
+            downloaded once]
         seed: of the noise that --init noise starts from
-        overwrite: replace what is there
-        device: auto takes the best there is
-        precision: of the network; auto takes bf16 where it is quicker, and fp32 for the last steps
+        overwrite: replace existing files
+        device: auto takes the best available
+        precision: of the network; auto takes bf16 if it is faster, and fp32 for the last steps
     """
     from ganvas import api
     from ganvas.core.atomic_io import make_folder
@@ -89,10 +89,10 @@ def stylize(
 
 
 def _stylize_folder(stylizer: "Stylizer", places: Mapping[Path, Path], out: Path) -> None:
-    """Each file, and at the end what was left out.
+    """Stylise each file, and report at the end what was left out.
 
     Raises:
-        Interrupted: after Ctrl-C, the image so far being written.
+        Interrupted: after Ctrl-C, once the image so far is written.
         GanvasError: if some could not be done.
     """
     problems, finished, unfinished = list[str](), 0, ""
@@ -118,10 +118,10 @@ def _stylize_folder(stylizer: "Stylizer", places: Mapping[Path, Path], out: Path
 
 
 def settings_of_stylize(preset: str | None) -> "StylizeConfig":
-    """The settings of that name; ours without one.
+    """The settings of a preset; the defaults without one.
 
     Raises:
-        SettingError: if there are none of that name.
+        SettingError: if there is no preset of that name.
     """
     from ganvas.style import recipe_named
 
@@ -129,10 +129,10 @@ def settings_of_stylize(preset: str | None) -> "StylizeConfig":
 
 
 def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """For each content where its result goes.
+    """For each content the path of its result.
 
     Raises:
-        UsageError: where there is none, one file is given twice, or the result would replace what it is made of.
+        UsageError: if there is no content, a file is given twice, or the result would replace an input.
     """
     from ganvas.imaging import images
     from ganvas.inference.places import plan
@@ -152,7 +152,7 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
     given = {path.resolve() for path in styles}
     if content.is_dir():
         if out.suffix.lower() in images.EXTENSIONS and not out.is_dir():
-            raise UsageError(f"--out {out}: one image, and {content} is a folder; name a folder for the results")
+            raise UsageError(f"--out {out}: is an image, and {content} is a folder; name a folder for the results")
         places = plan([content], out, format="keep")
         places = {file: place for file, place in places.items() if file.resolve() not in given}
         if not places:
@@ -164,18 +164,18 @@ def _plan(content: Path, styles: Sequence[Path], out: Path) -> dict[Path, Path]:
         raise UsageError(f"--out {out}: a folder; name a file in it, such as {out / content.with_suffix('.png').name}")
     images.format_of(out)
     if out.resolve() in {*given, content.resolve()}:
-        raise UsageError(f"--out {out}: would replace an image that it is made of; choose another file")
+        raise UsageError(f"--out {out}: would replace one of its inputs; choose another file")
     return {content: out}
 
 
 def _require_previews_free(places: Collection[Path], given: Iterable[Path], *, overwrite: bool) -> None:
-    """Raise UsageError where a preview would replace an image that is given or made, or one of somebody else's."""
+    """Raise UsageError if a preview would replace an input, a result, or another existing file."""
     taken = {path.resolve() for path in (*given, *places)}
     for place in places:
         preview = _preview(place)
         if preview.resolve() in taken:
             raise UsageError(
-                f"{preview}: the preview of {place} would replace it, and it is given or to be made; "
+                f"{preview}: the preview of {place} would replace it, and it is an input or a result; "
                 "choose another --out"
             )
         if preview.exists() and not overwrite:
@@ -183,46 +183,48 @@ def _require_previews_free(places: Collection[Path], given: Iterable[Path], *, o
 
 
 def _say_what_is_grey(paths: Sequence[Path], images: "Sequence[DecodedImage]") -> None:
-    """A line for each style without colour, whatever its file says: scans are often grey in three channels."""
+    """A line for each style without colour, also in three channels, as scans often are."""
     for path, image in zip(paths, images, strict=True):
         if int((image.pixels.amax(0) - image.pixels.amin(0)).max()) <= _TINGE:
             console.say(f"{path}: a grey image, whose style is grey too; --keep-colors keeps the content's colours")
 
 
 def _read(file: Path, *, place: Path) -> "DecodedImage":
-    """A content whose result the format of its place can hold.
+    """Read a content whose result fits the format of its output file.
 
     Raises:
-        DataError: if it is no single image, or too large for that format.
+        DataError: if it is not a single image, or too large for that format.
     """
     from ganvas.imaging import images, video
 
     if video.is_video(file):
-        raise DataError(f"{file}: a video, and single images are stylised; `ganvas train fast_style` is for videos")
+        raise DataError(
+            f"{file}: is a video, and only single images are stylised; `ganvas train fast_style` is for videos"
+        )
     header, format = images.read_header(file), images.format_of(place)
     if max(header.width, header.height) > (largest := _LARGEST_SIDE.get(format, images.MAX_PIXELS)):
         raise DataError(
-            f"{file}: {header.width}x{header.height} pixels, and {format} holds {largest:,} a side; "
-            f"end {place} in another format, such as .png"
+            f"{file}: {header.width}x{header.height} pixels, and {format} holds at most {largest:,} a side; "
+            f"give {place} another ending, such as .png"
         )
     return images.read(file)
 
 
 def _notes(stylizer: "Stylizer", image: "DecodedImage", place: Path) -> Iterator[str]:
-    """What to know about a result, in sentences."""
+    """Remarks about a result, in sentences."""
     from ganvas.imaging import images
 
     (height, width), (rows, columns) = image.pixels.shape[-2:], stylizer.working_size(image)
     if rows < height or columns < width:
         yield f"{width}x{height} pixels; stylised at {columns}x{rows} and enlarged again (--size takes more)"
     if image.alpha is not None and not images.keeps_alpha(place) and bool((image.alpha < 255).any()):
-        yield "JPEG and BMP cannot be transparent; what was lies on white now (a .png keeps it)"
+        yield "JPEG and BMP cannot be transparent; transparent parts are on white now (a .png keeps it)"
 
 
 def _stylized(stylizer: "Stylizer", file: Path, place: Path, *, stop: "Stop", title: str) -> "Progress":
-    """Take the steps, with a bar and a preview, and write what they made; returns the last one.
+    """Take the steps, with a bar and a preview, and write the result; returns the last progress.
 
-    The preview goes when the result is written, and not before: after an error or a kill it is what is left.
+    The preview is removed once the result is written, so it remains after an error or a kill.
     """
     from ganvas.imaging import images
     from ganvas.inference.translate import lacks_memory

@@ -2,10 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from ganvas.cli import console
-from ganvas.cli.flags import Prepared, Seed, Typed, with_a_method
+from ganvas.cli.flags import OUTPUT, SETTINGS, Prepared, Seed, Typed, with_a_method
 from ganvas.cli.generate import MOST_ON_A_GRID
 from ganvas.core.options import Budget, Data, TrainOptions
 
@@ -21,8 +23,8 @@ def train(
     /,
     data: Data,
     *,
-    run: Path | None = None,
-    preset: str | None = None,
+    run: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    preset: Annotated[str | None, Parameter(group=SETTINGS)] = None,
     budget: Budget,
     options: TrainOptions,
     config: Prepared = None,
@@ -30,10 +32,9 @@ def train(
 ) -> None:
     """Train a method on a data set or a folder of images.
 
-    The same command again goes on where it stopped; with more steps, epochs or minutes it goes further.
-    Ctrl-C saves. `ganvas train METHOD --help` also shows the settings of that method.
-    On several GPUs or machines: `torchrun --nproc-per-node 2 -m -- ganvas train ...`; each process takes its part of
-    every batch.
+    The same command again resumes where it stopped; with more steps, epochs or minutes it goes further. Ctrl-C saves.
+    `ganvas train METHOD --help` shows the settings of that method. On several GPUs or machines:
+    `torchrun --nproc-per-node 2 -m -- ganvas train ...`.
 
     Args:
         method: one of `ganvas methods`

@@ -26,28 +26,28 @@ def translate(
     overwrite: Flag = False,
     device: Device = "auto",
 ) -> None:
-    """Turn images into others with a trained model: each file gives one of the same name and the same size.
+    """Translate images with a trained model: each result has the name and the size of its file.
 
-    Images are turned as EXIF says, colour profiles become sRGB, and transparency is kept. Animations and videos go
-    through frame by frame. Folders keep their sub-folders. What cannot be read is listed at the end; the rest is done.
+    Images are rotated as EXIF says, colour profiles become sRGB, and transparency is kept. Animations and videos are
+    translated frame by frame. Folders keep their sub-folders. Files that cannot be read are listed at the end.
 
     Args:
-        model: a run folder, or a model file (weights.safetensors of a save)
+        model: a run folder, or a model file (weights.safetensors of a checkpoint)
         images: image and video files, or folders of them
         out: a folder for the results
         direction: ab, or ba back, for a model that learned both ways (cyclegan)
-        style: a painting in whose style to paint, or several for the mean of theirs, for a model that takes any
-            (adain) [default: the mean of those that it learned from]
-        strength: how much of the style, from 0, that of the image itself, to 1 (adain)
-        keep_colors: only the lightness changes, and the image keeps its colours
-        format: of images; keep writes each as it came
-        size: pixels of the shorter side at which the network works, for images that are larger; the result is
-            enlarged again [default: that of the training where only colour is added, else the image's own]
-        tile: pixels a side, at most, of the tiles that an image goes through in; smaller ones take less memory
-            [default: 768 where an image has more than a million pixels, fewer where memory is short]
-        smooth: against flicker in videos: how much of each frame is that before it, moved along; 0 to below 1
-        overwrite: replace what is there
-        device: auto takes the best there is
+        style: a painting whose style to use, or several for their mean, for a model that takes any (adain)
+            [default: the mean of the paintings in training]
+        strength: how much of the style: 0 keeps that of the image, 1 takes all (adain)
+        keep_colors: change only the lightness, and keep the colours of the image
+        format: of images; keep writes each in the format of its file
+        size: pixels of the shorter side at which the network works, for larger images; the result is enlarged
+            again [default: that of the training if only colour is added, else the image's own]
+        tile: pixels a side, at most, of the tiles of an image; smaller ones take less memory
+            [default: 768 if an image has more than a million pixels, fewer if memory is short]
+        smooth: against flicker in videos: fraction of the previous frame, moved along, in each frame; 0 to below 1
+        overwrite: replace existing files
+        device: auto takes the best available
     """
     from ganvas import api, inference
 
@@ -61,7 +61,7 @@ def translate(
         style=paintings, strength=strength, keep_colors=keep_colors, size=size, tile=tile,
     )  # fmt: skip
     if "restyles" in loaded.abilities and not style:
-        console.say("painting in the mean style of the paintings that it learned from; --style PAINTING takes another")
+        console.say("using the mean style of the paintings in training; --style PAINTING takes another")
     finished, problems, said = 0, list[str](), set[str]()
     try:
         for event in console.track(events, total=len(events), description="translating"):

@@ -1,11 +1,11 @@
-"""Flags that were called otherwise, and those that other tools have: both are understood, and said."""
+"""Old flags, and flags of other tools: both are accepted, with a message."""
 
 from collections.abc import Sequence
 
 from ganvas.cli import console
 from ganvas.errors import UsageError
 
-OLD = {  # these were called so until 0.1, and go with 0.3
+OLD = {  # old names of 0.1, removed in 0.3
     "--jitter": "--random-crop",
     "--plain-steps": "--no-cuda-graphs",
     "--inside": "--standalone",
@@ -21,17 +21,17 @@ USUAL = {  # as other tools call them
     "--n": "--count",
 }
 HINTS = {
-    "--resume": "the same command goes on where it stopped; leave --resume out",
+    "--resume": "the same command continues where it stopped; leave --resume out",
     "--workers": "ganvas reads with as many workers as there are cores; leave --workers out",
     "--num-workers": "ganvas reads with as many workers as there are cores; leave --num-workers out",
-    "--gpu": "say --device cuda, or nothing: auto takes the best there is",
+    "--gpu": "give --device cuda, or nothing: auto takes the best available",
 }
 VALUES = {("--device", "gpu"): "cuda"}
 WEIGHTS = (".safetensors", ".pth", ".pt")
 
 
 def as_now(tokens: Sequence[str]) -> list[str]:
-    """The words of a command line with flags as they are called now; what was called otherwise is said.
+    """The words of a command line with current flags; a message reports each old one.
 
     Raises:
         UsageError: for a flag that is not needed, with what to do instead.
@@ -45,11 +45,11 @@ def as_now(tokens: Sequence[str]) -> list[str]:
             raise UsageError(f"{flag}: {HINTS[flag]}")
         now = OLD_OF.get((command, flag)) or OLD.get(flag)
         if now:
-            console.say(f"{flag} is called {now} now")
+            console.say(f"{flag} is now called {now}")
         now = now or USUAL.get(flag, flag)
         before = tokens[place - 1] if place else ""
         if before == "--features" and command in ("evaluate", "compare", "study") and token.endswith(WEIGHTS):
-            console.say(f"--features {token}: a file of VGG-19 is given by --features vgg --vgg-weights {token} now")
+            console.say(f"--features {token}: a file of VGG-19 is now given by --features vgg --vgg-weights {token}")
             made += ["vgg", "--vgg-weights", token]
             continue
         made.append(VALUES.get((before, token), now + equals + value))

@@ -1,1 +1,1 @@
-"""What everything else stands on: random numbers, the device, processes, settings, files written whole."""
+"""The base of everything else: random numbers, the device, processes, settings, atomic files."""

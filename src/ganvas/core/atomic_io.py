@@ -1,4 +1,4 @@
-"""Files and folders are written whole or not at all: whenever the power goes, the old content is there or the new."""
+"""Atomic writes: a file or folder is written completely or not at all, even if the power fails."""
 
 import contextlib
 import errno
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganvas.errors import GanvasError, SaveError, UsageError
 
-_WRONG_PLACE = {  # what no free space would help
+_WRONG_PLACE = {  # errors that free space would not fix
     errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
 
@@ -18,8 +18,8 @@ _WRONG_PLACE = {  # what no free space would help
 def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
     """Write a file beside `path`, flush it to the disk, and move it into place.
 
-    Without `flush` only a crash of the machine, not one of the program, can lose it: right for what can be
-    made again, and much quicker for thousands of files.
+    Without `flush` a crash of the machine, but not of the program, can lose the file: right for files that can be made
+    again, and much faster for thousands of them.
 
     Raises:
         UsageError: if nothing can be written there.
@@ -38,7 +38,7 @@ def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) 
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write several files as one new folder, by the same rule.
+    """Write several files as one new folder, atomically.
 
     Raises:
         UsageError: if nothing can be written there.
@@ -51,7 +51,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to be filled within the block; then it is moved into place, or, after an error, removed.
+    """A temporary folder beside `path`, to be filled in the block; then moved into place, or removed after an error.
 
     Raises:
         UsageError: if nothing can be written there.
@@ -59,7 +59,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     half = path.with_name(path.name + ".tmp")
     try:
-        shutil.rmtree(half, ignore_errors=True)  # what a kill left behind
+        shutil.rmtree(half, ignore_errors=True)  # left by a killed process
         half.mkdir(parents=True)
         yield half
         _flush_names(half)
@@ -73,7 +73,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def add_line(path: Path, line: str) -> None:
-    """Add a line to a file; after a kill the last one may be cut short.
+    """Append a line to a file; if the process is killed, the last line may be incomplete.
 
     Raises:
         UsageError: if nothing can be written there.
@@ -101,12 +101,12 @@ def make_folder(path: Path) -> Path:
 
 
 def readable(name: str) -> str:
-    """The name of a file as it can be printed and kept anywhere: no line ends, and no bytes that are no letters."""
+    """A file name that can be printed and stored anywhere: control characters and undecodable bytes become `?`."""
     return "".join("?" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
 
 
 def require_place(path: Path) -> None:
-    """Raise UsageError where `path` could not be made, before the work whose result goes there."""
+    """Raise UsageError if `path` cannot be created; called before the work whose result goes there."""
     above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise UsageError(
@@ -123,7 +123,7 @@ def _write(path: Path, content: bytes | memoryview, *, flush: bool = True) -> No
 
 
 def _flush_names(folder: Path) -> None:
-    """A new name is on the disk only when its folder is; Windows does that by itself and cannot open folders."""
+    """Flush the names in a folder to the disk; Windows does that by itself and cannot open folders."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

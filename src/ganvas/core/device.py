@@ -1,4 +1,4 @@
-"""What a step runs on: the device, how many cores, and in which number format."""
+"""The device, the number of CPU cores and the precision that a step runs with."""
 
 import contextlib
 import ctypes
@@ -26,7 +26,7 @@ def find_device(name: str = "auto") -> torch.device:
     """The device of that name; `auto` is CUDA, else Apple's MPS, else the CPU.
 
     Raises:
-        UsageError: where the one asked for is not there.
+        UsageError: if PyTorch cannot use it here.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -40,13 +40,13 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def cores() -> int:
-    """How many CPU cores this process may use: fewer than there are, where several processes share them."""
+    """How many CPU cores this process may use; the processes on one machine share them."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota())) // distributed.on_this_machine())
 
 
 def _quota() -> float:
-    """The cores' worth of time that a container is given (Linux, cgroup 2); infinite where nothing limits it."""
+    """The CPU limit of a container, in cores (Linux, cgroup 2); infinite if there is none."""
     try:
         most, period = QUOTA.read_text(encoding="ascii").split()
         return float(most) / float(period)  # `max` where there is no limit
@@ -55,9 +55,9 @@ def _quota() -> float:
 
 
 def _use_own_cores() -> None:
-    """Compute in as many threads as there are cores for this process; more would wait for each other.
+    """Use as many threads as this process has cores; more would wait for each other.
 
-    Whoever sets OMP_NUM_THREADS has chosen, but for the 1 of several processes, which is torchrun's.
+    OMP_NUM_THREADS takes precedence, except for the 1 that torchrun sets for several processes.
     """
     chosen = os.environ.get("OMP_NUM_THREADS")
     if chosen is None or (distributed.on_this_machine() > 1 and chosen == "1"):
@@ -65,16 +65,17 @@ def _use_own_cores() -> None:
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on `device`; a GPU fetches it by itself, and nobody waits until it has."""
+    """The tensor on `device`; the copy to a GPU is asynchronous."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def keep_memory() -> None:
-    """Let this process keep what its tensors free, for those of the next step, where glibc manages its memory.
+    """Keep freed memory in this process for the tensors of the next step (glibc only).
 
-    It would hand large pieces back to the system, which clears and maps them anew for each map of each layer.
+    Otherwise glibc returns large blocks to the system, which clears and maps them again for each feature map of each
+    layer.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -83,17 +84,17 @@ def keep_memory() -> None:
 
 
 def prepare_to_train(device: torch.device) -> None:
-    """Set up this process for steps that are all alike: memory is kept, a GPU tries which convolutions are quick."""
+    """Set up this process for steps of equal shapes: keep freed memory, let cuDNN find fast convolutions."""
     keep_memory()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
 
 
 def choose_precision(device: torch.device, name: str = "auto") -> Precision:
-    """The number format of products and convolutions; weights, losses and optimisers stay in fp32.
+    """The dtype of matrix products and convolutions; weights, losses and optimisers stay in fp32.
 
-    `auto` asks the hardware rather than a list of names: on the CPU it times one matrix product in both
-    formats (a few milliseconds), for bf16 is several times slower than fp32 where the CPU lacks it.
+    `auto` tests the hardware instead of using a list of names: on the CPU it times one matrix product in both dtypes (a
+    few milliseconds), because bf16 is several times slower than fp32 on CPUs without it.
     """
     if name in ("fp32", "bf16"):
         return cast(Precision, name)
@@ -105,7 +106,7 @@ def choose_precision(device: torch.device, name: str = "auto") -> Precision:
 def _product_seconds(dtype: torch.dtype) -> float:
     a, b = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
     best = math.inf
-    for _ in range(8):  # the first also pays for setting up; the quickest is the one nothing else disturbed
+    for _ in range(8):  # the first includes the setup; the fastest one is the least disturbed
         start = time.perf_counter()
         torch.mm(a, b)
         best = min(best, time.perf_counter() - start)
@@ -113,7 +114,7 @@ def _product_seconds(dtype: torch.dtype) -> float:
 
 
 def multiplies_in_tiles() -> bool:
-    """Whether this CPU has AMX: units that multiply matrices in bf16, and little else."""
+    """Whether this CPU has AMX, units for matrix products in bf16."""
     has = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(has and has())
 
@@ -121,7 +122,7 @@ def multiplies_in_tiles() -> bool:
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
     """Run the step's products in `precision`.
 
-    The cache of casted weights is off: it would outlive an update within the step, and the generator would
-    then learn from the discriminator of the step before.
+    The cache of cast weights is off: it would outlive an update within the step, and the generator would learn from the
+    discriminator before its update.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)

@@ -1,7 +1,7 @@
-"""Several processes that train one model: who they are, and what they tell each other (torch.distributed).
+"""Several processes that train one model: their ranks and their communication (torch.distributed).
 
-Whoever starts them (torchrun, accelerate, a scheduler) says in the environment who is who: RANK, WORLD_SIZE,
-LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Where nobody does there is one, and nothing here does anything.
+The launcher (torchrun, accelerate, a scheduler) sets the environment variables RANK, WORLD_SIZE, LOCAL_RANK,
+LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Without them there is one process, and nothing here does anything.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from torch import Tensor
 
 from ganvas.errors import ProcessError, UsageError
 
-PATIENCE = datetime.timedelta(minutes=30)  # how long to wait for another process: it may be writing, or scoring
-BUCKET = 2**22  # numbers that travel together, at most, unless they are one tensor's
+PATIENCE = datetime.timedelta(minutes=30)  # how long to wait for another process: it may be writing, or evaluating
+BUCKET = 2**22  # elements that are reduced together at most; a larger tensor goes alone
 
 _LOST = ("connection", "peer", "timed out", "timeout", "gloo", "nccl", "socket", "broken pipe")  # in torch's messages
 
 
-# --- who there is ---------------------------------------------------------------------------------------------------
+# --- ranks ----------------------------------------------------------------------------------------------------------
 
 
 def announced() -> tuple[int, int]:
-    """Which process this is, from 0, and how many there are, by what whoever started them says.
+    """The rank of this process and the number of processes, from the environment.
 
     Raises:
-        UsageError: if what is said does not fit together.
+        UsageError: if they do not fit together.
     """
     number, of = _said("RANK", 0), _said("WORLD_SIZE", 1)
     if not number < of:
@@ -38,17 +38,17 @@ def announced() -> tuple[int, int]:
 
 
 def on_this_machine() -> int:
-    """How many of them share this machine, by what whoever started them says."""
+    """How many processes run on this machine, from the environment."""
     return max(1, _said("LOCAL_WORLD_SIZE", 1))
 
 
 def rank() -> int:
-    """Which of those that have joined this is, from 0; the first alone writes."""
+    """The rank of this process among those that have joined; only rank 0 writes."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def count() -> int:
-    """How many have joined; 1 where nobody else is to."""
+    """How many processes have joined; 1 without distributed training."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -56,7 +56,7 @@ def _said(name: str, otherwise: int) -> int:
     """A number from the environment.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not a number.
     """
     value = os.environ.get(name, "") or str(otherwise)
     if not value.isdecimal():
@@ -66,11 +66,11 @@ def _said(name: str, otherwise: int) -> int:
 
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Within the block the processes know each other, and each has a device to itself.
+    """Connect the processes within the block; each has a device of its own.
 
     Raises:
-        ProcessError: if they do not find each other.
-        UsageError: if what the environment says of them does not fit, or they cannot share that kind of device.
+        ProcessError: if they cannot connect.
+        UsageError: if the environment variables do not fit together, or processes cannot share that kind of device.
     """
     of = announced()[1]
     if of == 1:
@@ -86,8 +86,8 @@ def joined(device: torch.device) -> Iterator[None]:
         here, devices = on_this_machine(), torch.cuda.device_count()
         if 1 < devices < here:
             raise UsageError(f"{here} processes on this machine and {devices} GPUs; start one for each")
-        torch.cuda.set_device(_said("LOCAL_RANK", 0) if devices > 1 else 0)  # a scheduler may show each its own alone
-    with _reporting_the_lost("to meet the others"):
+        torch.cuda.set_device(_said("LOCAL_RANK", 0) if devices > 1 else 0)  # a scheduler may show each only its own
+    with _reporting_the_lost("to connect to the others"):
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
@@ -97,7 +97,7 @@ def joined(device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _reporting_the_lost(what: str) -> Iterator[None]:
-    """Within the block an error of torch that says that nobody answers becomes one line."""
+    """Within the block, a torch error about a lost connection becomes one line."""
     try:
         yield
     except RuntimeError as error:
@@ -105,14 +105,14 @@ def _reporting_the_lost(what: str) -> Iterator[None]:
             raise
         raise ProcessError(
             f"process {announced()[0]} of {announced()[1]} waited {what} and got no answer: another process has ended, "
-            "or the network has, and its own message says why; the same command goes on from the last save "
+            "or the network failed, and its own message says why; the same command continues from the last checkpoint "
             f"({str(error).strip().splitlines()[0][:200]})"
         ) from error
 
 
 @contextlib.contextmanager
 def one_a_machine_first() -> Iterator[None]:
-    """Run the block in one process of each machine, and then in the others: they find what it has downloaded."""
+    """Run the block in one process of each machine first, and then in the others, which find what it has downloaded."""
     later = count() > 1 and _said("LOCAL_RANK", 0) > 0
     if later:
         agree(0.0)
@@ -121,11 +121,11 @@ def one_a_machine_first() -> Iterator[None]:
         agree(0.0)
 
 
-# --- what they tell each other --------------------------------------------------------------------------------------
+# --- communication --------------------------------------------------------------------------------------------------
 
 
 def agree(value: float, *, wish: bool = False) -> tuple[float, bool]:
-    """The value of the first process, and whether any of them has the wish: the same for all."""
+    """The value of the first process, and whether `wish` is true in any process; the same in all."""
     if count() == 1:
         return value, wish
     told = torch.tensor([value if rank() == 0 else float("-inf"), float(wish)], dtype=torch.float64)
@@ -135,7 +135,7 @@ def agree(value: float, *, wish: bool = False) -> tuple[float, bool]:
 
 
 def average(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The means over the processes, contiguous; the tensors themselves where there is one process."""
+    """The means over the processes, contiguous; the tensors themselves for one process."""
     if count() == 1:
         return list(tensors)
     means: list[Tensor] = []
@@ -150,7 +150,7 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The tensors in their order, small neighbours of one type together."""
+    """The tensors in their order, small neighbours of one dtype grouped."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         full = sum(other.numel() for other in bucket) + tensor.numel() > BUCKET
@@ -165,8 +165,8 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 class _Mean(torch.autograd.Function):
     """The mean over the processes, through which gradients flow.
 
-    Each process follows the loss of its own rows, and these gradients are averaged in the end: so what is handed back
-    is the mean of theirs.
+    Each process computes the loss of its own rows, and the weight gradients are averaged at the end; so the backward
+    pass returns the mean of the processes' gradients.
     """
 
     @staticmethod
@@ -197,11 +197,11 @@ def together(rows: Tensor) -> Tensor:
 
 
 def tell_all(content: bytes | None) -> bytes:
-    """What the first process has to say, to all; the others give None."""
+    """Broadcast the bytes of the first process to all; the others pass None."""
     if count() == 1:
         assert content is not None
         return content
-    with _reporting_the_lost("for what the first one has to tell"):
+    with _reporting_the_lost("for the message of the first one"):
         n = torch.tensor([len(content or b"")])
         dist.broadcast(n, 0)
         told = torch.empty(int(n), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""The one way in which weights change: optimisers, their steps, and the moving average of a network."""
+"""Optimisers, their updates, and the moving average of a network: all changes of weights happen here."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,12 +11,12 @@ from torch.optim import Optimizer
 
 from ganvas.core import accumulation, distributed
 
-_NUMBER: ContextVar[Tensor | None] = ContextVar("number", default=None)  # of the step that is being recorded
+_NUMBER: ContextVar[Tensor | None] = ContextVar("number", default=None)  # the number of the step that is being recorded
 
 
 @contextlib.contextmanager
 def numbered(number: Tensor) -> Iterator[None]:
-    """Within the block a step is recorded, of which `number`, float64 ( ), says in each replay the number."""
+    """Within the block a step is recorded; in each replay the tensor `number`, float64 ( ), holds its step number."""
     token = _NUMBER.set(number)
     try:
         yield
@@ -25,9 +25,9 @@ def numbered(number: Tensor) -> Iterator[None]:
 
 
 def by_step(formula: Callable[[Any], Any], step: int, *, least: float) -> float | Tensor:
-    """A number that changes with that of the step, `least` or more: `formula` of it, which takes tensors too.
+    """`formula` of the step number, but at least `least`; the formula takes tensors, too.
 
-    Of a step that is recorded it is a tensor ( ), which every replay computes anew: a number would stay what it was.
+    In a recorded step it is a tensor ( ), which every replay computes again; a float would keep its first value.
     """
     number = _NUMBER.get()
     if number is None:
@@ -44,7 +44,7 @@ def adam(
 ) -> Optimizer:
     """Adam (Kingma and Ba 2015) over these weights, all of them in one fused kernel.
 
-    On a GPU its learning rate is a tensor there, so that a recorded step (`training/cuda_graphs.py`) follows it.
+    On a GPU the learning rate is a tensor on the GPU, so that a recorded step (`training/cuda_graphs.py`) follows it.
     """
     owned = list(weights)
     device = owned[0].device
@@ -57,14 +57,14 @@ def adam(
 
 
 def take_state(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Load an optimiser's state as `Optimizer.state_dict` gives it, wherever it was saved.
+    """Load an optimiser's state from `Optimizer.state_dict`, wherever it was saved.
 
-    What was remembered of each weight is checked and laid out in memory as the weight is before the optimiser sees
-    it: fused kernels read weight, gradient and moments as flat memory, and do not look at shapes. Learning rates,
-    betas and the like stay those that the optimiser was made with.
+    The state of each weight is checked, and copied into the memory layout of the weight, before the optimiser gets it:
+    fused kernels read weight, gradient and moments as flat memory and do not check shapes. Learning rates, betas and
+    the like keep the values that the optimiser was created with.
 
     Raises:
-        ValueError: if something is missing, or its shape, dtype or numbers do not fit the weights.
+        ValueError: if something is missing, or its shape, dtype or values do not fit the weights.
     """
     weights = _weights_of(optimizer)
     held = state["state"]
@@ -76,17 +76,17 @@ def take_state(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
 
 
 MOST_STEPS = 2**31
-ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a weight
+ADAM = {"step", "exp_avg", "exp_avg_sq"}  # its state of one weight
 
 
 def _laid_out(held: Mapping[str, Any], weight: Tensor, of: set[str]) -> dict[str, Any]:
-    """What an optimiser remembers of a weight, checked, in the layout of that weight."""
+    """The optimiser state of one weight, checked, in the memory layout of that weight."""
     laid_out: dict[str, Any] = {}
     if missing := of - set(held):
         raise ValueError(f"{min(missing)} of a weight is missing")
     for name, value in held.items():
         if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.isfinite().all():
-            raise ValueError(f"{name} of a weight is not a tensor of finite numbers")
+            raise ValueError(f"{name} of a weight is not a tensor of finite values")
         if name == "step":
             if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS or value % 1:
                 raise ValueError("the step count of a weight is not a number of steps")
@@ -100,7 +100,7 @@ def _laid_out(held: Mapping[str, Any], weight: Tensor, of: set[str]) -> dict[str
 
 
 def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
-    """Set the learning rate of each to `factor` times the one it began with."""
+    """Set the learning rate of each to `factor` times its initial value."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             rate = group.setdefault("initial_lr", float(group["lr"])) * factor
@@ -111,19 +111,19 @@ def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:
 
 
 def update(optimizer: Optimizer, loss: Tensor) -> None:
-    """Take one step down `loss`, with gradients of this optimiser's own weights only.
+    """Take one optimiser step on `loss`, with gradients of this optimiser's own weights only.
 
-    So no gradient is left over from another loss, the generator's loss cannot leak into the discriminator,
-    and its weight gradients are not even computed. A weight that `loss` does not depend on is an error of
-    the method, raised at once. The gradients are averaged over the processes, and over the parts of a step.
+    So no gradient is left over from another loss, and the generator's loss cannot leak into the discriminator, whose
+    weight gradients are not even computed. A weight that `loss` does not depend on is an error of the method, raised at
+    once. The gradients are averaged over the processes, and over the parts of a step.
     """
     update_together((optimizer, loss))
 
 
 def update_together(*moves: tuple[Optimizer, Tensor]) -> None:
-    """Take one step with each optimiser down its own loss, all from where the weights are now.
+    """Take one step with each optimiser on its own loss, all from the current weights.
 
-    As `update`, but for losses that share their forward pass: no optimiser moves before all gradients are there.
+    As `update`, but for losses that share their forward pass: no weights change before all gradients are computed.
     """
     parts = accumulation.current()
     if parts and parts.is_done():
@@ -133,7 +133,7 @@ def update_together(*moves: tuple[Optimizer, Tensor]) -> None:
             optimizer.zero_grad()
         # torch.autograd.backward keeps torch's gradient layout contract: a gradient lies in memory as its weight does,
         # on which fused optimisers rely. torch.autograd.grad does not.
-        with torch.autocast(loss.device.type, enabled=False):  # each product goes back in the dtype it came in
+        with torch.autocast(loss.device.type, enabled=False):  # the backward of a product has the dtype of its forward
             torch.autograd.backward(
                 loss / parts.of if parts else loss, inputs=_weights_of(optimizer), retain_graph=n < len(moves) - 1
             )
@@ -158,9 +158,9 @@ def _weights_of(optimizer: Optimizer) -> list[Tensor]:
 def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int, every: int = 1) -> None:
     """Move `average` towards `network`: an exponential moving average of its weights and its statistics.
 
-    The decay grows from 0 with the step, so that a young average does not remember the random start:
-    min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage, at the n-th update, of which there is
-    one in `every` steps.
+    The decay grows with the step, so that an early average does not keep the random initial weights. At the n-th update
+    it is min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage; there is one update in `every`
+    steps.
     """
     weight = by_step(lambda number: 9 / (10 + number // every), step, least=1 - decay)
     slow = [*average.parameters(), *(b for b in average.buffers() if b.is_floating_point())]
@@ -175,7 +175,7 @@ def update_average(average: nn.Module, network: nn.Module, *, decay: float, step
 
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Run the block in evaluation mode and without gradients, then put back the mode there was."""
+    """Run the block in evaluation mode and without gradients, then restore the mode."""
     mode = network.training
     network.eval()
     try:

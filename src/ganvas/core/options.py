@@ -1,4 +1,4 @@
-"""What a person asks for, as values: the data, how long, and how. Each field has its sentence, and becomes a flag."""
+"""Options as dataclasses: the data, the length of training, how to train and evaluate. Each field becomes a flag."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MOST_SEED = 2**62 - 1
 
 @dataclass(frozen=True)
 class Data:
-    """What to learn from, or to evaluate on; a string stands for `Data` of that source alone.
+    """The data to train or evaluate on; a string stands for `Data` with that source alone.
 
     The source is the name of a data set (`digits`, `mnist`, `fashion-mnist`, `kmnist`, `cifar10`), a folder of images,
     shards, a torch `Dataset` of images, (image, label) or (source, target) pairs, or an array or tensor of images:
@@ -34,52 +34,26 @@ class Data:
     """
 
     source: Any = setting(
-        "",
-        "digits, mnist, fashion-mnist, kmnist, cifar10, or a folder: flat, or with one folder per class (png, jpg, "
-        "webp, bmp, tif, gif), or of shards, or where these are (`ganvas shards --help`); the largest centred square "
-        "of each image is used",
-        flag="data",
+        "", "a data set (digits, mnist, fashion-mnist, kmnist, cifar10), a folder of images, or shards", flag="data"
     )
     target: File | None = setting(
-        None,
-        "a second folder: partners, matched by the names of the files; for cyclegan, images of the other kind; for "
-        "adain, paintings",
+        None, "a second folder: the partners, by name; for cyclegan the other domain, for adain paintings"
     )
-    side: Side | None = setting(
-        None, "each image of `data` holds two side by side: ab learns from left to right, ba from right to left"
-    )
+    side: Side | None = setting(None, "pairs side by side in one file: ab has the source on the left, ba on the right")
     task: str | None = setting(
         None,
-        "pairs are made from the images of `data`: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4, inpaint, "
-        "edges, cartoon, hidden-digit, reconstruct",
+        "make pairs from single images: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4, inpaint, edges, "
+        "cartoon, hidden-digit, reconstruct",
     )
-    style: tuple[File, ...] = setting(
-        (), "paintings, for fast_style: one or several, which it then learns all in one; for adain, to be evaluated by"
-    )
+    style: tuple[File, ...] = setting((), "paintings, for fast_style: one or several")
     size: int | None = setting(
-        None,
-        "squares of 16, 28, 32, 64, 128, 256, 512 or 1024 pixels [default: the data's own; for folders of larger "
-        "images 64, of pairs 128]",
-        low=1,
+        None, "pixels: 16, 28, 32, 64, 128, 256, 512 or 1024 [default: as suits the data]", low=1
     )
-    holdout: float = setting(
-        0.0,
-        "fraction of the files of a folder that is kept from training, for evaluate; chosen by their names, so that "
-        "adding files moves none",
-        low=0,
-        high=0.99,
-    )
-    flip: bool = setting(
-        False, "mirror half of the images left to right at random, both sides of a pair alike; not for writing"
-    )
-    random_crop: bool = setting(
-        False, "keep the images an eighth larger and learn from random crops, the same of both sides"
-    )
+    holdout: float = setting(0.0, "fraction of the files kept from training, for evaluate", low=0, high=0.99)
+    flip: bool = setting(False, "mirror half of the images left to right, at random; not for writing")
+    random_crop: bool = setting(False, "learn from random crops of images an eighth larger")
     root: File | None = setting(
-        None,
-        f"where named data sets are looked for, and downloaded to [default: {CACHE}]",
-        flag="data-root",
-        env="GANVAS_DATA",
+        None, f"where named data sets are [default: {CACHE}]", flag="data-root", env="GANVAS_DATA"
     )
 
     def __post_init__(self) -> None:
@@ -92,7 +66,7 @@ class Data:
 
     @property
     def name(self) -> str:
-        """The source in a word: a string as it is, and of anything else its type."""
+        """A short name of the source: a string as it is, and of anything else its type."""
         return str(self.source) if isinstance(self.source, str | Path) else type(self.source).__name__
 
     @staticmethod
@@ -103,7 +77,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train in all, in one of three units; in none, the method's own number of epochs."""
+    """How long to train in total, in one of three units; without any, the method's own number of epochs."""
 
     steps: int | None = setting(None, "train this long in all: a step is one batch", low=1)
     epochs: float | None = setting(None, "or this long: an epoch is once through the data")
@@ -121,44 +95,39 @@ class Budget:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How to train; what is learned from, and for how long, are apart."""
+    """How to train; what is learned from, and for how long, are `Data` and `Budget`.
 
-    seed: int = setting(0, "of the first weights and of all random numbers in training", low=0, high=MOST_SEED)
-    device: Device = setting("auto", "auto takes the best there is")
-    precision: Precision = setting(
-        "auto", "auto measures whether bf16 is quicker on this machine; a run keeps what it began with"
-    )
+    A run keeps the precision that it began with. Scores for `validate_every` are against as many training images: test
+    images are not touched, and the time is not counted. With `grad_accumulate` the same is learned where nothing looks
+    at the whole batch, as batch norm does.
+    """
+
+    seed: int = setting(0, "of the first weights and of all random numbers", low=0, high=MOST_SEED, group="Advanced")
+    device: Device = setting("auto", "where to compute", group="Advanced")
+    precision: Precision = setting("auto", "auto measures which is quicker", group="Advanced")
     vgg_weights: File | None = setting(
-        None,
-        "for fast_style, adain and pix2pix `perceptual`, a file with VGG-19's weights by torchvision's names "
-        "(safetensors or .pth), in place of the download",
-        env="GANVAS_WEIGHTS",
+        None, "a file with VGG-19's weights, in place of the download", env="GANVAS_WEIGHTS", group="Advanced"
     )
     grad_accumulate: int = setting(
-        1,
-        "go through each batch in so many parts, for one that does not fit into memory; what is learned is the same "
-        "where nothing looks at the whole batch, as batch norm does",
-        low=1,
+        1, "parts in which a batch goes through the networks, to save memory", low=1, group="Advanced"
     )
-    no_cuda_graphs: bool = setting(
-        False, "on a GPU, launch the operations of every step one by one, where they would be recorded and replayed"
-    )
-    save_every: int | None = setting(None, "steps between checkpoints [default: one minute's]", low=1)
+    no_cuda_graphs: bool = setting(False, "on a GPU, do not replay steps as CUDA graphs", group="Advanced")
+    save_every: int | None = setting(None, "steps between checkpoints [default: one minute's]", low=1, group="Output")
     keep: int = setting(
         2,
-        "how many checkpoints are kept, the newest; `ganvas evaluate RUN --all-checkpoints` shows which was best",
+        "how many checkpoints are kept, the newest",
         low=2,  # one could be broken by the disk
+        group="Output",
     )
     validate_every: int | None = setting(
         None,
-        "steps between scores of 2,000 generated images against as many training images (test images are not touched; "
-        "its time is not counted); the weights of the best score are kept in RUN/best",
+        "steps between scores of 2,000 images; RUN/best keeps the best",
         low=1,
+        group="Output",
     )
-    validate_by: Literal["fid", "kid"] = setting("fid", "the score")
+    validate_by: Literal["fid", "kid"] = setting("fid", "the score", group="Output")
     inception_weights: File | None = setting(
-        None,
-        "a file with Inception's weights for `validate_every` on images that are no digits, in place of the download",
+        None, "a file with Inception's weights, in place of the download", group="Output"
     )
 
     def __post_init__(self) -> None:

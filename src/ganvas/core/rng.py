@@ -1,4 +1,4 @@
-"""Random numbers: functions of a seed and the number of a step, whoever draws them, and how many share the work."""
+"""Random numbers as functions of a seed and a step number, whatever the process and the number of processes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ganvas.core.accumulation import share
 
 @dataclass(frozen=True)
 class Between:
-    """A point on the way from one seed's noise to another's; `way` runs from 0 to 1."""
+    """A point of a latent interpolation from one seed's noise to another's; `way` runs from 0 to 1."""
 
     start: int
     end: int
@@ -25,7 +25,7 @@ Seed = int | Between
 
 
 class Purpose(IntEnum):
-    """What a derived seed is for, so that no two uses of one seed share their chance."""
+    """The purpose of a derived seed, so that no two uses of one seed share their random numbers."""
 
     WEIGHTS = 1
     STEP = 2
@@ -44,20 +44,20 @@ def derive(seed: int, purpose: Purpose, number: int = 0) -> int:
 
 
 def seed_weights(seed: int) -> None:
-    """Seed the first weights of a network about to be made."""
+    """Seed the initial weights of a network that is about to be created."""
     torch.manual_seed(derive(seed, Purpose.WEIGHTS))
 
 
 def seed_step(seed: int, step: int) -> None:
-    """Seed everything a training step draws, so that chance is a function of (seed, step) and nothing is saved."""
+    """Seed all random numbers of a training step, so that they depend on (seed, step) alone and no state is saved."""
     torch.manual_seed(derive(seed, Purpose.STEP, step))
 
 
 def noise(seeds: Sequence[Seed], shape: Sequence[int], *, device: torch.device) -> Tensor:
     """Standard normal noise, (N, *shape), whose row i is a function of `seeds[i]` alone.
 
-    Drawn on the CPU, so that a seed is the same image on every device. A `Between` is taken along the great
-    circle (Shoemake 1985): on a straight line the noise would be shorter than any the generator was trained on.
+    Sampled on the CPU, so that a seed gives the same image on every device. A `Between` is taken along the great circle
+    (Shoemake 1985): on a straight line the norm of the noise would be smaller than any in training.
     """
     return torch.stack([_draw(seed, shape) for seed in seeds]).to(device)
 
@@ -83,18 +83,18 @@ def slerp(start: Tensor, end: Tensor, way: float) -> Tensor:
 
 
 def own_rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
-    """What is drawn by chance for the `n` rows that are computed here: their rows of what `draw` makes for all.
+    """Random numbers for the `n` rows that are computed here: their rows of what `draw` samples for the whole batch.
 
-    So an image of a batch meets the same chance however many processes share the batch.
+    So an image of a batch gets the same random numbers however many processes share the batch.
     """
     mine = share()
     if mine.of == 1:
         return draw(n)
-    return draw(n * mine.of)[n * mine.index : n * (mine.index + 1)].clone()  # alone: who keeps it, keeps no more
+    return draw(n * mine.of)[n * mine.index : n * (mine.index + 1)].clone()  # a copy, so that the rest can be freed
 
 
 def everyones_rows(n: int, draw: Callable[[int], Tensor]) -> Tensor:
-    """As `own_rows`, for the rows that all processes compute at this time, `n` each, in their order."""
+    """As `own_rows`, for the rows that all processes compute at this time, `n` each, in the order of the processes."""
     mine, count = share(), distributed.count()
     parts, whole = mine.of // count, draw(n * mine.of)
     return whole.view(count, parts, n, *whole.shape[1:])[:, mine.index % parts].flatten(0, 1)

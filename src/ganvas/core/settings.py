@@ -1,4 +1,4 @@
-"""A setting is one dataclass field with a sentence: default, help, bounds and JSON all come from that one line."""
+"""Settings as dataclass fields: default, help sentence, bounds and JSON all come from one line."""
 
 import dataclasses
 import inspect
@@ -26,13 +26,14 @@ def setting(
     absent: Any = _DEFAULT,
     flag: str = "",
     env: str = "",
+    group: str = "",
 ) -> Any:
-    """A dataclass field with the sentence that help prints and the bounds, both inclusive, for `check`.
+    """A dataclass field with its help sentence, and its bounds, both inclusive, for `check`.
 
-    Files that were written before a setting was there lack it: they mean `absent`, or the default where none is given.
-    On the command line it is called as its name, or `flag`; `env` is a variable that gives its default there.
+    Files written before a setting existed lack it: they mean `absent`, or the default if that is not given. On the
+    command line its name is the field's name, or `flag`; `env` is an environment variable that gives its default there.
     """
-    metadata = {"help": help, "low": low, "high": high, "flag": flag, "env": env}
+    metadata = {"help": help, "low": low, "high": high, "flag": flag, "env": env, "group": group}
     metadata |= {} if absent is _DEFAULT else {"absent": absent}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -44,10 +45,10 @@ def with_default(cls: type, name: str, default: Any, *, absent: Any = _DEFAULT) 
 
 
 def check(settings: Any) -> None:
-    """Hold every field of a dataclass instance to its type and bounds.
+    """Check the type and the bounds of every field of a dataclass instance.
 
     Raises:
-        SettingError: naming the field, the value given and the values there are.
+        SettingError: naming the field, the value given and the allowed values.
     """
     hints = get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
@@ -63,7 +64,7 @@ def check(settings: Any) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What may be meant by a wrong name: the names nearest to it, or all there are."""
+    """A hint for a wrong name: the known names nearest to it, or all of them."""
     known = list(known)
     near = get_close_matches(name.lower(), known, n=2, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
@@ -75,10 +76,10 @@ def names_of(value: Any) -> set[str]:
 
 
 def changed(value: T, given: Mapping[str, Any]) -> T:
-    """A dataclass instance with other values of some fields.
+    """A copy of a dataclass instance with other values of some fields.
 
     Raises:
-        SettingError: for a field that it does not have, with the nearest that it has.
+        SettingError: for a field that it does not have, naming the nearest ones.
     """
     for name in given:
         if name not in names_of(value):
@@ -105,9 +106,9 @@ def parameters(defaults: Any) -> list[inspect.Parameter]:
     ]
 
 
-def help_of(cls: type) -> dict[str, str]:
-    """The sentence of every field of a dataclass, its bounds included."""
-    return {field.name: _sentence(field) for field in dataclasses.fields(cls)}
+def help_of(cls: type, *, bounds: bool = True) -> dict[str, str]:
+    """The help sentence of every field of a dataclass, with its bounds."""
+    return {f.name: _sentence(f) if bounds else str(f.metadata["help"]) for f in dataclasses.fields(cls)}
 
 
 def to_json(settings: Any) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def to_json(settings: Any) -> dict[str, Any]:
 
 
 def from_json(cls: type[T], facts: Any) -> T:
-    """The inverse of `to_json`; a setting that is not there is one that came later, and is what it was before.
+    """The inverse of `to_json`; a missing setting is newer than the file, and gets its `absent` value or its default.
 
     Raises:
         SettingError: for an unknown field or a value that does not fit.

@@ -1,4 +1,4 @@
-"""Work that goes on in threads beside the caller's own: what is read before it is asked for, and written after."""
+"""Background threads: items are prefetched for the caller, and results are written behind it."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,15 +8,15 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MOST_THREADS = 4  # that write; more only wait for the disk
+MOST_THREADS = 4  # for writing; more would only wait for the disk
 
 _END: Final = object()
 
 
 def made_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
-    """The same items, made in a thread while the caller works on those before; `most` wait for the caller at a time."""
+    """The same items, prefetched in a thread while the caller works; at most `most` wait for the caller."""
     left = iter(items)
-    with ThreadPoolExecutor(1) as pool:  # one thread, so the items are asked for one after the other
+    with ThreadPoolExecutor(1) as pool:  # one thread, so the items are requested in order
         under_way = deque(pool.submit(next, left, _END) for _ in range(most))
         while (item := under_way.popleft().result()) is not _END:
             under_way.append(pool.submit(next, left, _END))
@@ -26,9 +26,10 @@ def made_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
 def done_behind(
     function: Callable[[Item], Result], items: Iterable[Item], *, most: int, threads: int
 ) -> Iterator[Result]:
-    """What the function gives for each item, in order; it runs in threads while the caller's iterator makes the next.
+    """The function's result for each item, in order; it runs in threads while the caller's iterator makes the next.
 
-    At most `most` items wait or are under way. Interrupted, what is under way is finished, and given, before it stops.
+    At most `most` items wait or are under way. On an interrupt, items under way are finished and yielded before it
+    stops.
     """
     under_way: deque[Future[Result]] = deque()
 

@@ -1,4 +1,4 @@
-"""From disk or memory to batches: what a user names becomes a `Source`, and a `Source` becomes a stream of batches."""
+"""From disk or memory to batches: the user's data is opened as a `Source`, and a `Source` gives a stream of batches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,18 +27,18 @@ def open_data(
     least: int = 2,
     track: Track = silently,
 ) -> Source[Any]:
-    """Open what a method learns from that takes these types of batches: single images, pairs, or two sets.
+    """Open the data for a method that takes these types of batches: single images, pairs, or two sets.
 
     Args:
-        data: what was asked for.
+        data: the options.
         batches: the types, the usual one first.
-        split: the part: of a named data set as it was published, of a folder by `data.holdout`.
-        like: the shape of what a model has learned from, to read others in the same.
-        least: how many there must be; learning takes two or more.
-        track: shows what long work has done.
+        split: the split, as published for a named data set, by `data.holdout` for a folder.
+        like: the shape of a model's training data, to read other images in the same shape.
+        least: how many images there must be; training needs two or more.
+        track: shows the progress of long work.
 
     Raises:
-        UsageError: if it is not clear where partners are to come from.
+        UsageError: if it is not clear where partners come from.
         DataError: if there is nothing of that name, or it cannot be used.
     """
     _require_one_way(data, batches)
@@ -105,7 +105,7 @@ def _require_one_way(data: Data, batches: Sequence[type[Batch]]) -> None:
 
 
 def _open_memory(data: Data, batches: Sequence[type[Batch]], how: How) -> Source[Any]:
-    """A data set, an array or a tensor: of single images, of pairs, or two of them."""
+    """Open a data set, an array or a tensor, of single images or of pairs."""
     if data.side:
         raise UsageError(f"`side` {data.side}: is for files; give a data set of (source, target) pairs")
     if data.target is not None:
@@ -138,7 +138,7 @@ def _open_two_sets(source: Path, target: Path, how: How) -> Source[UnpairedBatch
 
 
 def _known_as(name: str) -> str:
-    """The name of a data set however it is written, `MNIST` or `fashion_mnist`; any other name as it is."""
+    """The name of a data set, however it is spelt (`MNIST`, `fashion_mnist`); any other name as it is."""
     plain = name.lower().replace("_", "-")
     return plain if plain in builtin.NAMES and not Path(name).is_dir() else name
 

@@ -1,4 +1,4 @@
-"""What flows from the data to the methods: the shape of the data, and batches as types."""
+"""The types between the data and the methods: the shape of the data, sources, and batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +21,14 @@ SIZES = (16, 28, 32, 64, 128, 256, 512, 1024)
 
 
 def check_size(size: int) -> None:
-    """Raise SettingError for a size that no image here has."""
+    """Raise SettingError for a size that is not one of `SIZES`."""
     if size not in SIZES:
         raise SettingError(f"`size` {size}: images are squares of {', '.join(map(str, SIZES))} pixels")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What the data tells a network about its shape, so that nobody types it twice.
+    """The shape of the data, by which networks are built.
 
     Attributes:
         size: height and width in pixels.
@@ -51,12 +51,12 @@ class Spec:
 
     @property
     def outputs(self) -> int:
-        """Channels of what a network makes: those of the target, or of the images where there are no pairs."""
+        """Output channels of a network: those of the target, or of the images where there are no pairs."""
         return self.target_channels or self.channels
 
     @property
     def bytes(self) -> int:
-        """What one row takes in memory, as uint8."""
+        """Bytes of one row, as uint8."""
         return (self.channels + self.target_channels) * self.size**2
 
 
@@ -68,7 +68,7 @@ class Batch:
 
         @property
         def images(self) -> Tensor:
-            """What a method is to make: the images, or of pairs the targets; (N, C, H, W)."""
+            """The images that a method learns to make: the images, or the targets of pairs; (N, C, H, W)."""
             ...
 
     def over(self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -80,7 +80,7 @@ class Batch:
         return replace(self, **{name: change(value) for name, value in self._tensors().items() if value.dim() == 4})
 
     def fill(self, other: Self) -> None:
-        """Put the rows of another batch of the same shapes in the place of these."""
+        """Copy the rows of another batch of the same shapes into this one."""
         for name, tensor in self._tensors().items():
             tensor.copy_(getattr(other, name))
 
@@ -89,27 +89,27 @@ class Batch:
         return {name: value for name, value in values.items() if value is not None}
 
     def pin_memory(self) -> Self:
-        """The batch in memory from which a GPU copies by itself; the DataLoader calls this."""
+        """The batch in pinned memory; the DataLoader calls this."""
         return self.over(Tensor.pin_memory)
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
 
     def signed(self) -> Self:
-        """The batch as networks see it: float in -1..1."""
+        """The batch as networks take it: float in -1..1."""
         return self.over_images(to_signed)
 
     def mirrored(self, which: Tensor) -> Self:
-        """The batch with the rows that `which` (N,) bool names turned left to right, both sides of a pair alike."""
+        """The batch with the rows of `which` (N,) bool flipped left to right, both sides of a pair alike."""
         return self.over_images(lambda t: t.where(~which[:, None, None, None], t.flip(-1)))
 
     def windows(self, top: Tensor, left: Tensor, size: int) -> Self:
-        """The squares of `size` pixels whose upper left corners are (N,) `top` and `left`, alike in both sides."""
+        """Crops of `size` pixels, upper left corners at (N,) `top` and `left`, the same for both sides of a pair."""
         return self.over_images(lambda t: _windows(t, top, left, size))
 
     @classmethod
     def together(cls, rows: "Sequence[Self]") -> Self:
-        """One batch of several."""
+        """Concatenate several batches."""
         names = [field.name for field in fields(cls)]
         columns = {name: [value for row in rows if (value := getattr(row, name)) is not None] for name in names}
         return cls(**{name: torch.cat(column) if column else None for name, column in columns.items()})
@@ -129,7 +129,7 @@ class ImageBatch(Batch):
     """Single images.
 
     Attributes:
-        images: (N, C, H, W); uint8 in 0..255 at rest, float in -1..1 after `signed`.
+        images: (N, C, H, W); uint8 in 0..255 in storage, float in -1..1 after `signed`.
         labels: (N,) int64, indices into `Spec.classes`; None where there are none.
     """
 
@@ -139,10 +139,10 @@ class ImageBatch(Batch):
 
 @dataclass(frozen=True)
 class PairBatch(Batch):
-    """Images and what is to be made of each: row i of the target belongs to row i of the source.
+    """Source images and their targets: row i of the target belongs to row i of the source.
 
     Attributes:
-        source: (N, C, H, W); uint8 in 0..255 at rest, float in -1..1 after `signed`.
+        source: (N, C, H, W); uint8 in 0..255 in storage, float in -1..1 after `signed`.
         target: (N, C', H, W), the same.
     """
 
@@ -157,7 +157,7 @@ class PairBatch(Batch):
 
 @dataclass(frozen=True)
 class UnpairedBatch(PairBatch):
-    """Images of two kinds, as many of each, that otherwise have nothing to do with each other."""
+    """Images of two domains, as many of each, that are not paired."""
 
 
 Kind = TypeVar("Kind", bound=Batch, covariant=True)
@@ -175,7 +175,7 @@ class LazyImages(Protocol[Kind]):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Kind, str | None]:
-        """Row `index` as a batch of one, and the name of the file that turned out broken in its place."""
+        """Row `index` as a batch of one, and a line about the broken file that it replaces, or None."""
         ...
 
 
@@ -185,7 +185,7 @@ class Some(Generic[Kind]):
 
     Attributes:
         images: the whole set.
-        numbers: of the rows.
+        numbers: the numbers of the rows.
     """
 
     images: LazyImages[Kind]
@@ -200,28 +200,28 @@ class Some(Generic[Kind]):
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> tuple[Kind, str | None]:
-        """Row `index` of them, and the name of the file that turned out broken in its place."""
+        """Row `index` of them, and a line about the broken file that it replaces, or None."""
         return self.images[self.numbers[index]]
 
 
-Afresh = Callable[[Any, torch.Generator], Any]  # a batch (uint8) to a batch, by chance
+Afresh = Callable[[Any, torch.Generator], Any]  # a batch (uint8) to a randomly changed batch
 
 
 @dataclass(frozen=True)
 class Source(Generic[Kind]):
-    """A named set of images or pairs, opened.
+    """An opened, named set of images or pairs.
 
     Attributes:
         name: of the data set, or the full path of the folder.
         spec: the shape of every image in it.
-        images: all of them, decoded (uint8), or the means to decode them one by one.
+        images: all images, decoded (uint8), or a lazy set that decodes them one by one.
         left_out: a line for each file that could not be used.
-        part: `train` or `test` of a set that is published or held in parts; empty for the whole of a folder.
-        margin: by how many pixels images are kept larger than `spec.size`, for windows taken by chance.
-        afresh: what is done to a batch each time it is seen, such as adding noise; None for nothing.
-        notes: what its user should know of it, a line each.
-        names: of the files that the rows are read from, below the folder; empty where there are none.
-        shards: where the rows are not decoded, and lie together in a few large files: in which.
+        part: `train` or `test` of a set that is split; empty for a whole folder.
+        margin: by how many pixels images are kept larger than `spec.size`, for random crops.
+        afresh: a random change of each batch, such as added noise; None for none.
+        notes: what the user should know of it, a line each.
+        names: the file of each row, relative to the folder; empty where there are none.
+        shards: the shards that the rows lie in, if they are not decoded; else None.
     """
 
     name: str
@@ -239,11 +239,11 @@ class Source(Generic[Kind]):
         return len(self.images)
 
     def name_of(self, row: int) -> str:
-        """The name of the file of a row, below the folder, to be shown; empty where it has none."""
+        """The printable name of the file of a row, relative to the folder; empty where it has none."""
         return readable(self.names[row]) if self.names else ""
 
     def only(self, rows: Sequence[int]) -> "Source[Kind]":
-        """The same with these rows alone."""
+        """The same source with these rows only."""
         which = torch.as_tensor(rows, dtype=torch.int64)
         images: Any = (
             self.images.over(lambda t: t[which]) if isinstance(self.images, Batch) else Some(self.images, rows)
@@ -252,7 +252,7 @@ class Source(Generic[Kind]):
         return replace(self, images=images, names=names, shards=None)
 
     def rows(self, numbers: Sequence[int]) -> Kind:
-        """The rows (uint8) of these numbers, as they look every time: the middle window, and noise by their number."""
+        """The rows (uint8) of these numbers, the same each time: the centre crop, and noise seeded by their number."""
         rows = self.raw(numbers)
         if self.margin:
             middle = torch.full((len(rows),), self.margin // 2)
@@ -266,18 +266,18 @@ class Source(Generic[Kind]):
         return type(rows).together(parts)
 
     def raw(self, numbers: Sequence[int]) -> Kind:
-        """The rows as they are kept."""
+        """The rows as stored, without crop and noise."""
         if isinstance(self.images, Batch):
             which = torch.as_tensor(numbers, dtype=torch.int64)
             return self.images.over(lambda t: t[which])
-        with ThreadPoolExecutor(cores()) as pool:  # decoding is done outside the interpreter's lock
+        with ThreadPoolExecutor(cores()) as pool:  # decoding releases the interpreter's lock
             rows = [row for row, _ in pool.map(self.images.__getitem__, numbers)]
         return type(rows[0]).together(rows)
 
     def some(self, n: int) -> Kind:
-        """`n` images evenly from first to last, so that every class has its part; all where there are fewer.
+        """`n` images, evenly from first to last, so that every class is included; all where there are fewer.
 
-        Of a set that has to be fetched they are the first ones, in one shard.
+        Of a remote set they are the first ones, in one shard.
         """
         return self.rows(self._spaced(min(n, len(self))))
 
@@ -298,12 +298,12 @@ class Source(Generic[Kind]):
 
     @property
     def title(self) -> str:
-        """Its name, with the part that it is."""
+        """Its name, with its split."""
         return f"{self.name} ({self.part})" if self.part else self.name
 
     @property
     def short_title(self) -> str:
-        """The same without the path to a folder: for what is passed on."""
+        """The same without the path to a folder, for files that are passed on."""
         short = Path(self.name)
         name = readable("/".join(short.parts[1:][-2:]) if short.is_absolute() else self.name)
         return f"{name} ({self.part})" if self.part else name

@@ -17,7 +17,7 @@ Split = Literal["train", "test"]
 
 
 _IDX = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (or .gz)"
-_FILES = {  # what torchvision looks for, and where below the root
+_FILES = {  # the files that torchvision reads, and their folder below the root
     "mnist": (_IDX, "MNIST/raw"),
     "fashion-mnist": (_IDX, "FashionMNIST/raw"),
     "kmnist": (_IDX, "KMNIST/raw"),
@@ -25,16 +25,16 @@ _FILES = {  # what torchvision looks for, and where below the root
 }
 NAMES = ("digits", *_FILES)
 
-_DIGITS_HELD_OUT = 252  # of 1797; the last two of the fourteen stretches that one person each wrote
+_DIGITS_HELD_OUT = 252  # of 1797; the last two of the fourteen parts, each written by one person
 
 
 def open_named(
     name: str, *, root: Path, size: int | None = None, split: Split = "train", random_crop: bool = False
 ) -> Source[ImageBatch]:
-    """The data set `name`, from the copy under `root`, else downloaded to there; for random crops an eighth larger.
+    """Open the data set `name` under `root`, downloading it if it is missing; an eighth larger for random crops.
 
     Raises:
-        DataError: if it is neither there nor to be had, saying which files to put where.
+        DataError: if it is missing and cannot be downloaded, saying which files to put where.
     """
     pixels, labels, classes = _digits(split) if name == "digits" else _from_torchvision(name, root, split)
     spec = Spec(size or max(16, pixels.shape[-1]), pixels.shape[1], classes)
@@ -46,7 +46,7 @@ def open_named(
 
 @dataclass(frozen=True)
 class LazilyScaled:
-    """Images kept at their own size, and scaled to another when asked for."""
+    """Images kept at their own size, and scaled to another on access."""
 
     images: ImageBatch
     size: int
@@ -85,13 +85,13 @@ def _from_torchvision(name: str, root: Path, split: Split) -> tuple[Tensor, Tens
     try:
         try:
             found = dataset(root, train=split == "train", download=False)
-        except RuntimeError:  # its way of saying that the files are not there
+        except RuntimeError:  # raised where the files are missing
             found = dataset(root, train=split == "train", download=True)
-    except Exception as error:  # a broken copy, no network, no right to write: torchvision raises about anything
+    except Exception as error:  # a broken copy, no network, no permission to write: torchvision raises many types
         files, folder = _FILES[name]
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{name} is not whole under {root} and cannot be downloaded ({reason}); put {files} into {root / folder}"
+            f"{name} is incomplete under {root} and cannot be downloaded ({reason}); put {files} into {root / folder}"
         ) from error
     pixels = torch.as_tensor(found.data)
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()

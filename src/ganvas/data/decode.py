@@ -1,4 +1,4 @@
-"""From files to rows: all decoded at once where they fit into memory, else one by one when asked for."""
+"""From files to rows: all decoded at once if they fit into memory, else one by one on access."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from ganvas.data.webdataset.shard_order import Shards
 from ganvas.errors import DataError
 from ganvas.imaging.images import Header, read_header
 
-TOGETHER = 4096  # items that are waited for, or rows kept by themselves, at once: a million would fill the memory
+TOGETHER = 4096  # items under way, or single rows kept, at once: a million would fill the memory
 
 T = TypeVar("T")
 Item = TypeVar("Item", contravariant=True)  # what a row is read from: a file, or the two files of a pair
@@ -24,16 +24,16 @@ Given = TypeVar("Given")
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """How the images of a folder, or of whatever else, are read.
+    """How the images of a folder or another source are read.
 
     Attributes:
         size: of the squares, in pixels; None for that of `like`, or one that suits the files.
         random_crop: keep them an eighth larger, for random crops.
-        holdout: fraction of the files that is kept from training.
+        holdout: fraction of the files that is held out from training.
         part: `train` or `test`, where some are held out.
-        like: the shape of what a model has learned from, to read others in the same.
-        least: how many there must be; learning takes two or more.
-        track: shows what long work has done.
+        like: the shape of a model's training data, to read other images in the same shape.
+        least: how many images there must be; training needs two or more.
+        track: shows the progress of long work.
     """
 
     size: int | None = None
@@ -46,16 +46,16 @@ class How:
 
     @property
     def held_part(self) -> str:
-        """The part, where files are held out; empty where all are taken."""
+        """The split, where files are held out; empty where all are taken."""
         return self.part if self.holdout else ""
 
     def margin(self, size: int) -> int:
-        """By how many pixels images of that size are kept larger: an eighth, about as pix2pix has it."""
+        """By how many pixels images of that size are kept larger: an eighth, about as in pix2pix."""
         return size // 8 if self.random_crop else 0
 
 
 class Read(Protocol[Item, Kind]):
-    """Reads a row; something that can be sent to worker processes."""
+    """Reads a row; can be pickled for worker processes."""
 
     @property
     def batch(self) -> type[Kind]:
@@ -73,11 +73,11 @@ class Read(Protocol[Item, Kind]):
 
 @dataclass(frozen=True)
 class LazyRows(Generic[Given, Kind]):
-    """The rows of a set too large for the memory, decoded when asked for.
+    """The rows of a set too large for the memory, decoded on access.
 
     Attributes:
         items: what each row is read from, in the order of the rows.
-        read: how.
+        read: reads an item.
     """
 
     items: Sequence[Given]
@@ -92,7 +92,7 @@ class LazyRows(Generic[Given, Kind]):
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Kind, str | None]:
-        """Row `index`; one that turns out broken is replaced by the next whole one, and named."""
+        """Row `index`; a broken one is replaced by the next readable one, and reported."""
         complaint = None
         for row in itertools.chain(range(index, len(self)), range(index)):
             try:
@@ -134,7 +134,7 @@ def source_of(
     shards: Shards | None = None,
     left_out: Sequence[str] = (),
 ) -> Source[Kind]:
-    """The source of the rows that these items are read to, which are called `names` and may lie in shards.
+    """The source of the rows that are read from these items, which are called `names` and may lie in shards.
 
     Raises:
         DataError: if there are fewer than `how.least`, or more than 1 % of them cannot be read.
@@ -161,7 +161,7 @@ def source_of(
 
 
 def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path], list[Header], list[str]]:
-    """The files that open as images, what they say of themselves, and a line for each that does not.
+    """The files that open as images, their headers, and a line for each file that does not.
 
     Raises:
         DataError: if that is more than 1 % of them.
@@ -175,9 +175,9 @@ def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path
 def attempt_all(
     items: Sequence[Given], read: Callable[[Given], T], track: Track, description: str
 ) -> tuple[list[T | None], list[str]]:
-    """What `read` makes of each item (None where it cannot), and a line for each that is broken.
+    """The result of `read` for each item (None where it fails), and a line for each that is broken.
 
-    In threads: Pillow decodes and scales outside the interpreter's lock.
+    In threads: Pillow releases the interpreter's lock while it decodes and scales.
     """
     results = list(track(attempts(items, read), total=len(items), description=description))
     complaints = [str(result) for result in results if isinstance(result, DataError)]
@@ -185,7 +185,7 @@ def attempt_all(
 
 
 def attempts(items: Sequence[Given], read: Callable[[Given], T], *, ahead: int = TOGETHER) -> Iterator[T | DataError]:
-    """What `read` makes of each item, or why it cannot; up to `ahead` are read before they are asked for."""
+    """The result of `read` for each item, or its DataError; up to `ahead` items are read in advance."""
 
     def attempt(item: Given) -> T | DataError:
         try:

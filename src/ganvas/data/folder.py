@@ -27,8 +27,8 @@ def open_folder(
 ) -> Source[ImageBatch]:
     """Open a folder of images: the largest centred square of each, scaled to `how.size`.
 
-    Grey if every file is grey, else colour, unless `channels` says otherwise of either. Without `size`: that of the
-    images, if they are all squares of 16, 28, 32 or 64 pixels, else the usual one. Both parts have one shape.
+    Grey if every file is grey, else colour; `channels` may change either. Without `size`: that of the images, if they
+    are all squares of 16, 28, 32 or 64 pixels, else the usual one. Both splits have one shape.
 
     Raises:
         DataError: if there are no images, fewer than `how.least`, or more than 1 % of them cannot be read.
@@ -80,9 +80,9 @@ def list_images(path: Path) -> tuple[list[Path], tuple[str, ...]]:
 
 
 def held_out(file: PurePath, share: float) -> bool:
-    """Whether a file is one of the `share` that is kept from training.
+    """Whether a file is in the fraction `share` that is held out from training.
 
-    A function of the name without its ending alone, so that adding files moves none, and partners stay together.
+    Depends only on the name without its ending, so that adding files moves none, and partners stay together.
     """
     name = unicodedata.normalize("NFC", file.stem)  # the same on every system
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
@@ -90,7 +90,7 @@ def held_out(file: PurePath, share: float) -> bool:
 
 
 def part_of(files: list[Path], how: How, *, name: str) -> list[Path]:
-    """The files to learn from (`train`), those held out (`test`), or all where nothing is held out.
+    """The files for training (`train`), those held out (`test`), or all where nothing is held out.
 
     Raises:
         DataError: if the part is empty.
@@ -106,7 +106,7 @@ def part_of(files: list[Path], how: How, *, name: str) -> list[Path]:
 
 
 def own_size(headers: list[Header], usual: int) -> int:
-    """The size of images that are all small squares alike, else the usual one."""
+    """The size of the images if they are all small squares of one size, else the usual one."""
     sizes = {(header.width, header.height) for header in headers}
     width, height = next(iter(sizes), (0, 0))
     own = len(sizes) == 1 and width == height and width in (16, 28, 32, 64)

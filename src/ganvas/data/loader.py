@@ -20,8 +20,8 @@ from ganvas.data.unpaired import TwoSets
 from ganvas.data.webdataset.shard_order import Order
 from ganvas.errors import DataError, GanvasError
 
-DRAWN_TOGETHER = 32  # rows whose noise comes from one generator: a process draws for such blocks that its rows lie in
-MAX_BROKEN = 0.01  # the share of broken files above which something is wrong with the data, not with a file
+DRAWN_TOGETHER = 32  # rows whose noise comes from one generator: a process samples for every block that its rows lie in
+MAX_BROKEN = 0.01  # the fraction of broken files above which something is wrong with the data, not with a file
 
 _log = logging.getLogger("ganvas")
 
@@ -29,7 +29,7 @@ _log = logging.getLogger("ganvas")
 def indices(k: int, *, n: int, batch: int, seed: int) -> Tensor:
     """The rows (batch,) of batch k: consecutive pieces of one shuffled epoch after the other.
 
-    Every image comes exactly once an epoch, and a batch may span the seam of two epochs.
+    Every image comes exactly once an epoch, and a batch may span two epochs.
     """
     positions = torch.arange(k * batch, (k + 1) * batch)
     epochs, places = positions // n, positions % n
@@ -39,20 +39,20 @@ def indices(k: int, *, n: int, batch: int, seed: int) -> Tensor:
 
 @functools.lru_cache(maxsize=2)
 def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(n, generator=_chance(seed, Purpose.ORDER, epoch))
+    return torch.randperm(n, generator=_rng(seed, Purpose.ORDER, epoch))
 
 
-def _chance(seed: int, purpose: Purpose, k: int) -> torch.Generator:
+def _rng(seed: int, purpose: Purpose, k: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, purpose, k))
 
 
 def _coins(k: int, *, batch: int, seed: int) -> Tensor:
-    return torch.rand(batch, generator=_chance(seed, Purpose.FLIP, k)) < 0.5
+    return torch.rand(batch, generator=_rng(seed, Purpose.FLIP, k)) < 0.5
 
 
 def _corners(k: int, *, batch: int, seed: int, margin: int) -> tuple[Tensor, Tensor]:
-    """The upper left corners (batch,) of the windows, `margin` pixels at most from those of the images."""
-    top, left = torch.randint(0, margin + 1, (2, batch), generator=_chance(seed, Purpose.WINDOW, k))
+    """The upper left corners (batch,) of random crops, `margin` pixels at most from those of the images."""
+    top, left = torch.randint(0, margin + 1, (2, batch), generator=_rng(seed, Purpose.WINDOW, k))
     return top, left
 
 
@@ -68,21 +68,22 @@ def batches(
 ) -> Iterator[Kind]:
     """Batches first, first + 1, ... of `source`, float in -1..1 on `device`; with `flip` half are mirrored.
 
-    Both sides of a pair are cut and mirrored alike; of two unpaired sets each has an order and a chance of its own.
+    Both sides of a pair are cropped and mirrored alike; two unpaired sets have each an order and random numbers of
+    their own.
 
     Args:
-        source: of the images.
+        source: the images or pairs.
         batch: how many rows a batch has.
-        seed: of the order, and of all chance.
-        device: where they are wanted.
+        seed: of the order, and of all random numbers.
+        device: the device of the batches.
         first: the number of the first batch.
         flip: whether half are mirrored.
-        share: which rows of every batch are wanted; those of all shares, one after the other, are the whole batch,
+        share: which part of every batch to return; the parts of all shares, one after the other, are the whole batch,
             to the bit.
 
     Raises:
-        DataError: if too many files turn out broken on the way.
-        GanvasError: if a shard is not there any more.
+        DataError: if too many files turn out to be broken.
+        GanvasError: if a shard has disappeared.
     """
     images: Any = source.images
     if isinstance(images, TwoSets):
@@ -106,16 +107,16 @@ def batches(
             rows = rows.mirrored(sent(_coins(k, batch=batch, seed=seed)[mine], device))
         if source.afresh is not None:
             rows = _afresh(source.afresh, rows, k, batch=batch, seed=seed, mine=mine)
-        yield rows.signed()  # type: ignore[misc]  # of the kind that `images` were
+        yield rows.signed()  # type: ignore[misc]  # of the type of `images`
 
 
 def _afresh(
     change: Callable[[Any, torch.Generator], Any], rows: Rows, k: int, *, batch: int, seed: int, mine: slice
 ) -> Rows:
-    """The rows with what chance does to them: the same for a row, whichever others are here.
+    """The rows with their random change, which does not depend on the other rows that are here.
 
-    What is drawn for a row depends on its place among those that are drawn together, so these are always drawn for
-    all together; those of other processes are blank here, and dropped.
+    The random numbers of a row depend on its place in its block, so a block is always sampled as a whole; the rows of
+    other processes are blank here, and dropped.
     """
     parts = []
     for start in range(mine.start - mine.start % DRAWN_TOGETHER, mine.stop, DRAWN_TOGETHER):
@@ -123,10 +124,8 @@ def _afresh(
         low, high = max(start, mine.start), min(end, mine.stop)
         here, blank = slice(low - mine.start, high - mine.start), (low - start, end - high)
         whole = rows.over(lambda t, here=here, blank=blank: F.pad(t[here], (0, 0) * (t.dim() - 1) + blank))  # type: ignore[misc]
-        chance = _chance(seed, Purpose.AFRESH, k + start // DRAWN_TOGETHER * 2**48)
-        parts.append(
-            change(whole, chance).over(lambda t, low=low, high=high, start=start: t[low - start : high - start])
-        )
+        rng = _rng(seed, Purpose.AFRESH, k + start // DRAWN_TOGETHER * 2**48)
+        parts.append(change(whole, rng).over(lambda t, low=low, high=high, start=start: t[low - start : high - start]))
     return parts[0].together(parts) if len(parts) > 1 else parts[0]  # type: ignore[no-any-return]
 
 
@@ -155,7 +154,7 @@ class _Numbers:
 
 
 class _Told:
-    """Rows, or what went wrong: an error that is raised in a worker arrives with all of its traceback as its text."""
+    """Rows, or the error as a value: if a worker raised it, it would arrive with its whole traceback as its text."""
 
     def __init__(self, images: LazyImages[Any]):
         self.images = images
@@ -171,7 +170,7 @@ class _Told:
 
 
 def _streamed(source: Source[Kind], *, batch: int, seed: int, first: int, mine: slice, pinned: bool) -> Iterator[Kind]:
-    """The rows `mine` of every batch, read by worker processes: whole batches in turn, or of shards each its lanes."""
+    """The rows `mine` of every batch, read by worker processes: whole batches in turn, or lanes of shards."""
     images: Any = source.images
     n, broken, workers = len(images), set[str](), min(8, cores())
     rows: Callable[[int, slice], list[int]]
@@ -205,7 +204,7 @@ def _streamed(source: Source[Kind], *, batch: int, seed: int, first: int, mine: 
                 refuse_if_many(len(broken), n, name=source.name, example=next(iter(broken), ""))
             yield parts[0].together(parts) if len(parts) > 1 else parts[0]
     finally:
-        del read  # ends the workers now, whoever keeps the error, and with it this frame, any longer
+        del read  # ends the workers now, even if the caller keeps the error, and with it this frame
 
 
 def _leave_stopping_to_the_main_process(_: int) -> None:

@@ -16,18 +16,18 @@ from ganvas.data.folder import DEFAULT_SIZE, held_out
 from ganvas.errors import DataError
 from ganvas.imaging import images
 
-LOOKED_AT = 64  # items by which it is decided how values are meant
-SLACK = 0.01  # by which a float may leave its range: rounding of a resize
+LOOKED_AT = 64  # items from which the range of values is inferred
+SLACK = 0.01  # by which a float may exceed its range, through the rounding of a resize
 
-_NAMES = {"image": ("image", "img", "pixel_values"), "label": ("label", "labels")}  # of what is kept by name
+_NAMES = {"image": ("image", "img", "pixel_values"), "label": ("label", "labels")}  # keys of items that are mappings
 
 
 def open_memory(
     source: Any, how: How, *, channels: Callable[[bool], int] | None = None, usual_size: int = DEFAULT_SIZE
 ) -> Source[Any]:
-    """Open what has a length and gives images by number: a torch `Dataset`, a list, an array or a tensor.
+    """Open an indexable set of images: a torch `Dataset`, a list, an array or a tensor.
 
-    An item is an image, or a pair of an image and its label, or of an image and the image that is to be made of it. An
+    An item is an image, or a pair of an image and its label, or of an image and its target. An
     image is a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) or (H, W); uint8 in 0..255, or float in
     0..1, or in -1..1 where some are negative. The largest centred square of each is taken. Each item is read once and
     kept, where all fit into memory.
@@ -59,7 +59,7 @@ def open_memory(
     read = ReadItem(items, spec, margin, signed, paired, _name(source))
     rows: Any = LazyRows(numbers, read)
     if spec.bytes * (spec.size + margin) ** 2 // spec.size**2 * len(numbers) <= RESIDENT_BYTES:
-        # one by one, for the items of a data set may not like to be read by several threads
+        # one by one: a data set may not be safe to read in several threads
         tracked = how.track(numbers, total=len(numbers), description="reading the images")
         rows = read.batch.together([read(number) for number in tracked])
     names = tuple(_called(number) for number in numbers)
@@ -71,12 +71,12 @@ class ReadItem:
     """Reads an item by its number.
 
     Attributes:
-        items: what gives them.
+        items: the indexable set.
         spec: the shape of a row.
         margin: pixels a side by which it is kept larger.
         signed: whether floats are in -1..1, else in 0..1.
         paired: whether an item is a source and its target.
-        name: of all of it, for messages.
+        name: of the set, for messages.
     """
 
     items: Sequence[Any]
@@ -118,8 +118,8 @@ def _items(source: Any) -> Sequence[Any]:
         )
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__") or isinstance(source, Mapping):
         raise DataError(
-            f"`data`: {type(source).__name__} is no data; expected a name, a folder, or what has a length and gives "
-            "images by number: a torch Dataset, a list, an array or a tensor"
+            f"`data`: {type(source).__name__} is no data; expected a name, a folder, or an indexable set of "
+            "images: a torch Dataset, a list, an array or a tensor"
         )
     items: Sequence[Any] = source
     return items
@@ -193,7 +193,7 @@ def _classes(source: Any, items: Sequence[Any], first: Sequence[tuple[Any, ...]]
         return ()
     if named := getattr(source, "classes", None):
         return tuple(map(str, named))
-    targets = getattr(source, "targets", None)  # as torchvision's data sets have them: no image need be decoded
+    targets = getattr(source, "targets", None)  # as torchvision's data sets have them: no image needs to be decoded
     if targets is None:
         targets = [_label(_item(items, n), where=_where(source, n)) for n in range(len(items))]
     return tuple(str(number) for number in range(max(map(int, targets)) + 1))

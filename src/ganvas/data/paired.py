@@ -11,9 +11,9 @@ from ganvas.data.folder import list_images, own_size, part_of
 from ganvas.errors import DataError
 from ganvas.imaging.images import File, Header, in_channels, read_halves, read_square
 
-DEFAULT_SIZE = 128  # pixels: translators see what they are to keep, and need more of it than generators
+DEFAULT_SIZE = 128  # pixels: translators keep details, and need more of them than generators
 SHOWN = 5  # names in a message
-ASPECT = 0.02  # how far the ratios of width to height of two partners may be apart, as a share: a pixel of rounding
+ASPECT = 0.02  # the largest relative difference of two partners' aspect ratios: a pixel of rounding
 
 
 def open_side_by_side(
@@ -24,7 +24,7 @@ def open_side_by_side(
 ) -> Source[PairBatch]:
     """Open a folder of images that hold two each; `ab`: the left one is the source, `ba`: the right one.
 
-    Shape and parts are those of `open_folder`.
+    Shape and splits are those of `open_folder`.
 
     Raises:
         DataError: if there are no images, or more than 1 % of them cannot be read or halved.
@@ -67,7 +67,7 @@ def open_two_folders(
 
 
 def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """The files of two folders that belong together, for their names without the endings are the same.
+    """Match the files of two folders by their names without the endings.
 
     Raises:
         DataError: naming the first few that have no partner, or two that have the same name.
@@ -85,11 +85,11 @@ def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 
 def name_of(file: Path, folder: Path) -> str:
-    """What partners have in common: the path below the folder, without the ending, in whatever form it is encoded.
+    """The name that partners share: the path below the folder, without the ending, in one Unicode form.
 
-    Capitals stay as they are.
+    Upper and lower case differ.
     """
-    return unicodedata.normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())  # a Mac writes NFD
+    return unicodedata.normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())  # macOS writes NFD
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""How long work on data tells what it has done, without knowing who looks."""
+"""The progress of long work on data, whatever shows it."""
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
@@ -15,5 +15,5 @@ class Track(Protocol):
 
 
 def silently(items: Iterable[T], *, total: int, description: str) -> Iterable[T]:
-    """The `Track` of those who do not look."""
+    """The `Track` that shows nothing."""
     return items

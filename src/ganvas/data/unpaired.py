@@ -1,4 +1,4 @@
-"""Two sets of images of different things, as a method takes them that learns without pairs."""
+"""Two unpaired sets of images, for methods that learn without pairs."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from ganvas.data.batch import Batch, ImageBatch, Source, UnpairedBatch
 
 @dataclass(frozen=True)
 class TwoSets:
-    """The sets side by side; row i holds image i of each, and the shorter set begins anew where it ends.
+    """The sets side by side; row i holds image i of each, and the shorter set starts again at its end.
 
     Attributes:
         sides: the set of sources and the set of targets.
@@ -24,17 +24,17 @@ class TwoSets:
         return max(map(len, self.sides))
 
     def __getitem__(self, index: int) -> tuple[UnpairedBatch, None]:
-        """Row `index`; which file was broken is told by the sets themselves."""
+        """Row `index`; the sets report their broken files themselves."""
         return self.joined(*(side.raw([index % len(side)]) for side in self.sides)), None
 
     @staticmethod
     def joined(source: ImageBatch, target: ImageBatch) -> UnpairedBatch:
-        """As many images of the one as of the other, as one batch."""
+        """One batch of equally many images of each set."""
         return UnpairedBatch(source.images, target.images)
 
 
 def unpaired(source: Source[ImageBatch], target: Source[ImageBatch]) -> Source[UnpairedBatch]:
-    """Two sets as one; grey images are made colour where the other side is."""
+    """Two sets as one; both are opened with the same number of channels."""
     channels = max(source.spec.channels, target.spec.channels)
     spec = replace(source.spec, channels=channels, classes=(), target_channels=channels)
     assert source.spec.channels == target.spec.channels == channels, "open both with the channels of both"

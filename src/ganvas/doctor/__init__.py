@@ -1,4 +1,4 @@
-"""A look at data before training: what is broken, double, mismatched or too little, and what to do about it."""
+"""Check data before training: what is broken, duplicate, mismatched or too little, and what to do about it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ __all__ = ["Finding", "Report", "Severity", "check"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be checked.
+    """What to check.
 
     Attributes:
         source: a folder.
-        target: the folder of targets, if they are in one.
-        side: which half is the source, where pairs are side by side in one file.
+        target: the folder of targets, if there is one.
+        side: which half is the source, if pairs are side by side in one file.
         unpaired: whether the two folders hold different things.
-        held_out: a folder of images that training is not to see.
-        holdout: or the share of the source that is held out.
-        size: pixels at which training is to be.
+        held_out: a folder of images that training must not use.
+        holdout: or the fraction of the source that is held out.
+        size: pixels at which training will be.
     """
 
     source: Path
@@ -49,7 +49,7 @@ class Plan:
         if self.held_out and self.holdout:
             raise UsageError("`held_out` and `holdout` are two ways to keep images from training; give one")
         if not 0 <= self.holdout < 1:
-            raise UsageError(f"`holdout` {self.holdout}: is a share; expected 0 or more, and less than 1")
+            raise UsageError(f"`holdout` {self.holdout}: is a fraction; expected 0 or more, and less than 1")
         if self.size is not None:
             check_size(self.size)
         for flag, path in (("", self.source), ("`target` ", self.target), ("`held_out` ", self.held_out)):
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def paired(self) -> bool:
-        """Whether there are partners to be matched."""
+        """Whether there are partners to match."""
         return bool(self.target) and not self.unpaired
 
 
@@ -74,7 +74,7 @@ def _within(one: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Sight:
-    """What was seen of each folder, and how the pairs lie."""
+    """The looks at the files of each folder, and the relations of the pairs."""
 
     source: list[Seen]
     target: list[Seen]
@@ -88,7 +88,7 @@ class _Sight:
 
 
 def check(plan: Plan, *, track: Track = silently) -> Report:
-    """Look at every file once, and tell what was found.
+    """Look at every file once, and report what was found.
 
     Raises:
         DataError: if a folder cannot be read, holds no images, or holds images and folders of images.
@@ -133,7 +133,7 @@ def _see(
     names: dict[Path, str],
     track: Track,
 ) -> _Sight:
-    """Look at all files, at the two of a pair together."""
+    """Look at all files; at both files of a pair together."""
     cases = [Case(pair) for pair in partners.pairs] if partners else []
     together = {path for case in cases for path in case.paths}
     files = [path for listing in (source, target, held) if listing for path in listing.files]
@@ -157,7 +157,7 @@ def _good(seen: Sequence[Seen]) -> list[Look]:
 
 
 def _of_targets(findings: Sequence[Finding]) -> list[Finding]:
-    """Sources and targets may differ in all that within each would be a mixture."""
+    """Findings of targets: what would be mixed within one side may differ between the two."""
     return [replace(each, kind=f"target-{each.kind}", sentence=f"targets: {each.sentence}") for each in findings]
 
 
@@ -175,7 +175,7 @@ def _check_pairs(plan: Plan, sight: _Sight) -> list[Finding]:
 
 
 def _split(plan: Plan, looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
-    """The images to train on, and those that the share holds out."""
+    """The images to train on, and those held out by the fraction."""
     held = [folder.held_out(look.path, plan.holdout) for look in looks]
     return [x for x, out in zip(looks, held, strict=True) if not out], [
         x for x, out in zip(looks, held, strict=True) if out
@@ -183,15 +183,15 @@ def _split(plan: Plan, looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
 
 
 def _check_split(plan: Plan, looks: Sequence[Look], held: Sequence[Look]) -> list[Finding]:
-    """The same image in training and held out, by folder or by share."""
+    """The same image in training and held out, by folder or by fraction."""
     if plan.held_out:
-        advice = "remove them from one side: a model knows by heart what it was trained on"
+        advice = "remove them from one side: a model may have memorised its training images"
         return overlap.check_held_out(looks, held, advice=advice)
     if not plan.holdout:
         return []
     training, out = _split(plan, looks)
     found = overlap.check_held_out(
-        training, out, advice="keep one of each: the share goes by names, so twins are parted"
+        training, out, advice="keep one of each: the split goes by names, which separates duplicates"
     )
     return found + overlap.check_split(len(training), len(out), share=plan.holdout)
 

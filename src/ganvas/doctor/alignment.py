@@ -1,6 +1,6 @@
-"""How the two sides of a pair lie to each other, by their edges.
+"""How the two sides of a pair are aligned, by their edges.
 
-Source and target may differ in everything but where things are: a label map has no colours in common with its
+Source and target may differ in everything except where things are: a label map has no colours in common with its
 photograph, but its edges are at the same places.
 """
 
@@ -13,23 +13,23 @@ import numpy as np
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
-SIDE = 128  # pixels: what edges are compared at
-LEAST = 0.015  # of the side, 4 pixels of 256: what is less, and less than 2 pixels, networks even out
-FARTHEST = SIDE * 3 // 8  # a shift beyond this leaves too little in common to be believed
+SIDE = 128  # pixels: at which edges are compared
+LEAST = 0.015  # of the side, 4 pixels of 256: networks compensate for less, and for less than 2 pixels
+FARTHEST = SIDE * 3 // 8  # a shift beyond this leaves too little in common to be reliable
 PEAK = 0.3  # of phase correlation; images that have nothing in common reach a third of it
-GAIN = 0.15  # by how much the correlation of the edges must grow where a shift is to be believed
-ALIKE = 0.4  # correlation of edges, from which on two images show the same thing
+GAIN = 0.15  # by how much the correlation of the edges must grow for a shift to be accepted
+ALIKE = 0.4  # correlation of edges, above which two images show the same thing
 
 
 @dataclass(frozen=True)
 class Relation:
-    """How the target of a pair lies to its source.
+    """The alignment of the target of a pair with its source.
 
     Attributes:
         same: whether both are the same pixels.
-        alike: correlation of the edges as they lie, -1..1.
-        shift: by how many pixels the target lies too far right and down; (0, 0) unless edges fit better so.
-        turned: how the target is turned against the source, in words; empty where its edges fit best as they lie.
+        alike: correlation of the edges in place, -1..1.
+        shift: pixels by which the target is too far right and down; (0, 0) unless edges fit better shifted.
+        turned: how the target is turned against the source, in words; empty if its edges fit best unturned.
     """
 
     same: bool
@@ -39,7 +39,7 @@ class Relation:
 
 
 def relate(source: Pixels, target: Pixels) -> Relation:
-    """Compare two images (C, H, W); of different sizes, both are brought to one."""
+    """Compare two images (C, H, W); if their sizes differ, both are scaled to one."""
     same = source.shape == target.shape and bool((source == target).all())
     one, other = _edges(source), _edges(target)
     alike = _correlation(one, other)
@@ -64,7 +64,7 @@ def _correlation(one: Floats, other: Floats) -> float:
 
 
 def _shift(one: Floats, other: Floats, alike: float) -> tuple[float, float]:
-    """By how much `other` lies further right and down than `one`, where that is beyond doubt."""
+    """By how much `other` is further right and down than `one`, if that is beyond doubt."""
     window = cv2.createHanningWindow((SIDE, SIDE), cv2.CV_32F)
     (x, y), peak = cv2.phaseCorrelate(one, other, window)
     if peak < PEAK or max(abs(x), abs(y)) > FARTHEST:
@@ -77,7 +77,7 @@ def _shift(one: Floats, other: Floats, alike: float) -> tuple[float, float]:
 
 
 def _turned(one: Floats, other: Floats, alike: float) -> str:
-    """How `other` is turned, where it would beyond doubt fit better if turned back."""
+    """How `other` is turned, if it would beyond doubt fit better when turned back."""
     ways = {
         "mirrored": other[:, ::-1],
         "upside down": np.rot90(other, 2),

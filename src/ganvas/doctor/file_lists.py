@@ -1,4 +1,4 @@
-"""Which files there are: images, what else lies beside them, and who is whose partner."""
+"""The files of a folder: images, other files beside them, and partners."""
 
 import functools
 import os
@@ -29,9 +29,9 @@ class Listing:
         files: the images that ganvas reads, in a fixed order.
         classes: the names of the class folders; empty where there are none.
         foreign: images of formats that ganvas does not read.
-        others: what is no image, such as notes and label files.
-        deeper: images in folders below, which are not looked for there.
-        within: how the files are read that lie in shards; these are called by shard, class and name.
+        others: files that are not images, such as notes and label files.
+        deeper: images in sub-folders, which are not searched.
+        within: how to read files in shards; these are named by shard, class and name.
         lost: a line for each sample of a shard that cannot be used.
     """
 
@@ -46,10 +46,10 @@ class Listing:
 
 
 def list_folder(root: Path) -> Listing:
-    """The files of a folder, flat, of classes, or of shards, as training sees them, and what it does not see.
+    """The files of a folder, flat, of classes, or of shards, as training reads them, and the files that it ignores.
 
     Raises:
-        DataError: if there are no images in it, it is not clear which are meant, or it cannot be read.
+        DataError: if it holds no images, it is not clear which are meant, or it cannot be read.
     """
     if shards.are_meant(str(root)):
         return _list_shards(root)
@@ -88,14 +88,14 @@ def _walk(root: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Partners:
-    """Who belongs to whom, by the name without its ending.
+    """The partners of two folders, by the name without its ending.
 
     Attributes:
         pairs: source and target.
-        without_target: sources that stand alone.
-        without_source: targets that stand alone.
+        without_target: sources without a partner.
+        without_source: targets without a partner.
         double: files of one folder that share a name.
-        nearly: how many stand alone only for capital letters.
+        nearly: how many lack a partner only because of capital letters.
     """
 
     pairs: tuple[tuple[Path, Path], ...]
@@ -106,7 +106,7 @@ class Partners:
 
 
 def match(source: Listing, target: Listing) -> Partners:
-    """Match two folders by what training goes by too, the names of `name_of`: never by position."""
+    """Match two folders as training does, by the names of `name_of`, never by position."""
     sources, targets = _by_stem(source), _by_stem(target)
     double = [path for group in (*sources.values(), *targets.values()) if len(group) > 1 for path in group]
     both = sources.keys() & targets.keys()
@@ -127,7 +127,7 @@ def _by_stem(listing: Listing) -> dict[str, list[Path]]:
 
 
 def names_of(listings: Sequence[Listing]) -> dict[Path, str]:
-    """How each file is shown: by its path below its folder, and by the folder's name where there are several."""
+    """How each file is shown: by its path below its folder, and by the folder's name if there are several."""
     roots = [listing.root for listing in listings]
     labels = [root.resolve().name for root in roots]
     if len(set(labels)) < len(labels):  # such as a/train and b/train
@@ -140,5 +140,5 @@ def names_of(listings: Sequence[Listing]) -> dict[Path, str]:
 
 
 def _shown(path: Path, label: Path) -> str:
-    """A name that can be printed, whatever bytes it is made of."""
+    """A name that can be printed, whatever its bytes."""
     return os.fsencode(label / path).decode("utf-8", "replace")

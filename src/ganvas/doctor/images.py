@@ -1,4 +1,4 @@
-"""What can be wrong with images taken by themselves."""
+"""Problems of single images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,22 @@ from ganvas.imaging.images import MAX_PIXELS, MIN_SIDE
 
 ERROR, WARNING, NOTE = Severity
 
-FEW = 50  # images, below which a network learns them by heart
-FEW_FOR_NOISE = 500  # the same where images are drawn from noise
+FEW = 50  # images, below which a network memorises them
+FEW_FOR_NOISE = 500  # the same for images generated from noise
 RARE = 20  # images of a class
-RARE_SHARE = 0.1  # of the middle class
+RARE_SHARE = 0.1  # of the median class
 
 _BROKEN = {
-    "empty": ("empty files", "copy them anew, or remove them"),
-    "no-image": ("no images, whatever their names say", "remove them, or save them as PNG or JPEG"),
-    "broken": ("broken or cut short", "copy them anew from where they came, or remove them"),
+    "empty": ("empty files", "copy them again, or remove them"),
+    "no-image": ("not images, despite their names", "remove them, or save them as PNG or JPEG"),
+    "broken": ("broken or cut short", "copy them again from the original, or remove them"),
     "too-small": (f"less than {MIN_SIDE} pixels wide or high", "remove them"),
     "too-large": (f"more than {MAX_PIXELS // 10**6} million pixels", "make them smaller first"),
 }
 
 
 def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Mapping[Path, str]) -> list[Finding]:
-    """Files that cannot be used, and files that are not looked at."""
+    """Files that cannot be used, and files that are not read."""
     found: list[Finding] = []
     broken = [each for each in seen if isinstance(each, Broken)]
     many = len(broken) > MAX_BROKEN * len(seen)
@@ -40,12 +40,12 @@ def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Map
         ERROR if len(lost) > MAX_BROKEN * (len(seen) + len(lost)) else WARNING,
         "lost-samples",
         lost,
-        sentence="in shards, and of no use",
-        advice="write these shards anew",
+        sentence="samples in shards that cannot be used",
+        advice="write these shards again",
     )
     deeper = [names[path] for listing in listings for path in listing.deeper]
     found += finding(
-        WARNING, "deeper", deeper, sentence="too deep: in folders below, which are not looked at", advice="move them up"
+        WARNING, "deeper", deeper, sentence="too deep: in sub-folders, which are not read", advice="move them up"
     )
     foreign = [names[path] for listing in listings for path in listing.foreign]
     found += finding(
@@ -56,26 +56,26 @@ def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Map
         advice="save them as PNG or JPEG, or training goes on without them",
     )
     others = [names[path] for listing in listings for path in listing.others]
-    found += finding(NOTE, "other-files", others, sentence="other files, which are passed over", advice="nothing")
+    found += finding(NOTE, "other-files", others, sentence="other files, which are ignored", advice="nothing")
     return found
 
 
 def check_count(n: int, *, noise: bool) -> list[Finding]:
-    """Too few images; `noise` where they may be for a method that draws from noise."""
+    """Too few images; `noise` if they may be for a method that generates from noise."""
 
     def few(severity: Severity, least: int, advice: str) -> list[Finding]:
         told = Finding(severity, "too-few", n, f"images or pairs that can be used, fewer than {least}", advice)
         return [told] if n < least else []
 
     return (
-        few(ERROR, 2, "learning takes many; add more")
-        or few(WARNING, FEW, "add more: so few are learned by heart")
-        or (few(NOTE, FEW_FOR_NOISE, "enough to translate; to draw from noise, add more") if noise else [])
+        few(ERROR, 2, "training takes many; add more")
+        or few(WARNING, FEW, "add more: so few are memorised")
+        or (few(NOTE, FEW_FOR_NOISE, "enough to translate; to generate from noise, add more") if noise else [])
     )
 
 
 def check_images(looks: Sequence[Look], *, size: int | None, part: int = 1) -> list[Finding]:
-    """Images that can be used, but are not what they seem; `part` of their width is used, 1 or (of halves) 2."""
+    """Problems of usable images; `part` is the number of images side by side in a file, 1 or 2."""
 
     def named(chosen: Sequence[Look]) -> list[str]:
         return [look.name for look in chosen]
@@ -85,7 +85,7 @@ def check_images(looks: Sequence[Look], *, size: int | None, part: int = 1) -> l
         "blank",
         named([look for look in looks if look.blank]),
         sentence="of a single colour",
-        advice="there is nothing to learn from these; remove them",
+        advice="a model learns nothing from these; remove them",
     )
     grey = [look for look in looks if look.grey and not look.blank]
     if len(grey) < sum(not look.blank for look in looks) and part == 1:
@@ -94,14 +94,14 @@ def check_images(looks: Sequence[Look], *, size: int | None, part: int = 1) -> l
             "grey",
             named(grey),
             sentence="without colour among images in colour",
-            advice="for colorize remove them: grey is what it would learn from them",
+            advice="for colorize remove them: it would learn grey from them",
         )
     found += _check_sizes(looks, size=size, part=part)
     found += finding(
         NOTE,
         "turned",
         named([look for look in looks if look.turned]),
-        sentence="lying on their side by EXIF",
+        sentence="turned by EXIF",
         advice="nothing: ganvas turns them upright (other tools may not)",
     )
     profiles = [look for look in looks if look.profile]
@@ -110,13 +110,13 @@ def check_images(looks: Sequence[Look], *, size: int | None, part: int = 1) -> l
         "profile",
         [f"{look.name} ({look.profile})" for look in profiles],
         sentence="with a colour profile other than sRGB",
-        advice="nothing: ganvas brings them to sRGB (other tools may show other colours)",
+        advice="nothing: ganvas converts them to sRGB (other tools may show other colours)",
     )
     found += finding(
         NOTE,
         "frames",
         [f"{look.name} ({look.frames})" for look in looks if look.frames > 1],
-        sentence="with several frames or pages, of which the first is taken",
+        sentence="with several frames or pages, of which the first is used",
         advice="nothing, or save each as a file of its own",
     )
     modes = Counter(look.mode for look in looks)
@@ -128,7 +128,7 @@ def check_images(looks: Sequence[Look], *, size: int | None, part: int = 1) -> l
             told,
             count=len(modes),
             sentence="kinds of pixels are mixed",
-            advice="nothing: all become 8 bits, and colour unless all are grey; transparency is laid on white",
+            advice="nothing: all become 8 bits, and colour unless all are grey; transparency is put on white",
         )
     return found
 
@@ -144,7 +144,7 @@ def _check_sizes(looks: Sequence[Look], *, size: int | None, part: int) -> list[
             told,
             count=len(sizes),
             sentence="sizes are mixed",
-            advice="nothing: of each the largest square in the middle is taken",
+            advice="nothing: the largest centred square of each is used",
         )
     if size is not None:
         small = [f"{x.name} ({x.width}x{x.height})" for x in looks if min(x.width // part, x.height) < size]
@@ -152,15 +152,15 @@ def _check_sizes(looks: Sequence[Look], *, size: int | None, part: int) -> list[
             WARNING,
             "enlarged",
             small,
-            sentence=f"smaller than `size` {size}, so that they would be enlarged",
-            advice="train at a smaller `size`, or remove them: blur is what would be learned from them",
+            sentence=f"smaller than `size` {size}, so they would be enlarged",
+            advice="train at a smaller `size`, or remove them: a model would learn blur from them",
         )
     return found
 
 
 def check_classes(counts: dict[str, int]) -> list[Finding]:
-    """Classes of which there are too few images to be drawn well."""
+    """Classes with too few images to be generated well."""
     middle = sorted(counts.values())[len(counts) // 2] if counts else 0
     rare = [f"{name} ({n:,})" for name, n in counts.items() if n < max(RARE, RARE_SHARE * middle)]
-    advice = "add images to these, or leave the folders out: what is rare is drawn badly"
+    advice = "add images to these, or leave the folders out: rare classes are generated badly"
     return finding(WARNING, "rare-classes", rare, sentence="classes with few images", advice=advice)

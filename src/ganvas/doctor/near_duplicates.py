@@ -1,6 +1,6 @@
-"""Which images are the same, or nearly: without comparing each with each in Python.
+"""Find images that are equal or nearly equal, without comparing each pair in Python.
 
-Equal ones share a digest. Near ones, such as an image saved anew or made smaller, are those whose difference hashes
+Equal ones share a digest. Near ones, such as an image saved again or made smaller, are those whose difference hashes
 (64 bits) hardly differ and whose thumbnails are alike: the hash is cheap, the thumbnails keep it from false alarms.
 Both comparisons are matrix products in blocks, which take a fraction of a second for 10,000 images and,
 unlike buckets of hashes, no longer where many hashes are alike.
@@ -25,18 +25,18 @@ BLOCK = 1024  # rows of a comparison at a time
 
 @dataclass(frozen=True)
 class Twins:
-    """Groups of images by their numbers; those without a twin are in none.
+    """Groups of images by their numbers; images without a duplicate are in none.
 
     Attributes:
         exact: equal in every pixel.
-        near: nearly the same; of equal ones only the first is named.
+        near: nearly the same; of equal ones only the first is listed.
     """
 
     exact: tuple[tuple[int, ...], ...]
     near: tuple[tuple[int, ...], ...]
 
     def across(self, held: Sequence[bool]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Who is on both sides: (number on the side that `held` names, its twin on the other), exact and near."""
+        """Images on both sides: (number on the side that `held` marks, its duplicate on the other), exact and near."""
         equal = {first: (first, *others) for first, *others in self.exact}
         exact = _meeting(self.exact, held)
         known = {number for number, _ in exact}
@@ -53,7 +53,7 @@ def _meeting(groups: Sequence[Sequence[int]], held: Sequence[bool]) -> list[tupl
 
 
 def find_twins(looks: Sequence[Look]) -> Twins:
-    """The groups of equal and of nearly equal images; blank ones are near to nothing."""
+    """The groups of equal and of nearly equal images; blank ones have no near duplicates."""
     by_digest: dict[bytes, list[int]] = defaultdict(list)
     for number, look in enumerate(looks):
         by_digest[look.digest].append(number)

@@ -1,4 +1,4 @@
-"""What can be wrong between images: twins in one set, and images that are in two sets which ought to differ."""
+"""Problems between images: duplicates in one set, and images in two sets that should differ."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ HANDFUL = 5  # images held out, below which a mean over them says little
 
 
 def check_twins(looks: Sequence[Look]) -> list[Finding]:
-    """Images that a set holds more than once."""
+    """Images that are in a set more than once."""
     twins = find_twins(looks)
     told = [
         [" = ".join(looks[number].name for number in group[:4]) for group in groups]
@@ -26,22 +26,22 @@ def check_twins(looks: Sequence[Look]) -> list[Finding]:
             "duplicates",
             told[0],
             count=spare[0],
-            sentence="more than there need be: equal to another",
-            advice="keep one of each: what is there twice is learned twice, and soon by heart",
+            sentence="superfluous: equal to another",
+            advice="keep one of each: duplicates are learned twice, and soon memorised",
         ),
         *finding(
             WARNING,
             "near-duplicates",
             told[1],
             count=spare[1],
-            sentence="more than there need be: nearly the same as another",
-            advice="look at these, and keep the best of each, unless they are meant to differ so little",
+            sentence="superfluous: nearly the same as another",
+            advice="look at these, and keep the best of each, unless they are meant to be so similar",
         ),
     ]
 
 
 def check_held_out(training: Sequence[Look], held: Sequence[Look], *, advice: str) -> list[Finding]:
-    """Images held out that are in training too."""
+    """Held-out images that are in training too."""
     exact, near = _on_both(training, held)
     return [
         *finding(ERROR, "leak", exact, sentence="held-out images that are in training too", advice=advice),
@@ -56,22 +56,22 @@ def check_held_out(training: Sequence[Look], held: Sequence[Look], *, advice: st
 
 
 def check_split(training: int, held: int, *, share: float) -> list[Finding]:
-    """A share that leaves too few images on a side: training takes two, and measuring one."""
+    """A fraction that leaves too few images on a side: training takes two, evaluation one."""
     found = []
     for n, what, least in ((training, "to train on", 2), (held, "held out", 1)):
         if n < least:
             sentence = f"images {what} by `holdout` {share:g}"
-            found.append(Finding(ERROR, "empty-split", n, sentence, "choose another share"))
+            found.append(Finding(ERROR, "empty-split", n, sentence, "choose another fraction"))
     if 1 <= held < HANDFUL:
         sentence = f"held out by `holdout` {share:g}, fewer than {HANDFUL}"
-        found.append(Finding(WARNING, "small-split", held, sentence, "hold out more: over so few, chance decides"))
+        found.append(Finding(WARNING, "small-split", held, sentence, "hold out more: scores of so few are noisy"))
     return found
 
 
 def check_two_sets(source: Sequence[Look], target: Sequence[Look]) -> list[Finding]:
-    """Two sets of different things that share images, or of which one is far larger."""
+    """Two sets of different things that share images, or one of which is far larger."""
     exact, near = _on_both(source, target)
-    advice = "keep each on one side: the two sets are to show different things"
+    advice = "keep each on one side: the two sets should show different things"
     found = [
         *finding(WARNING, "on-both-sides", exact, sentence="targets that are sources too", advice=advice),
         *finding(WARNING, "nearly-on-both-sides", near, sentence="targets nearly the same as a source", advice=advice),
@@ -79,7 +79,7 @@ def check_two_sets(source: Sequence[Look], target: Sequence[Look]) -> list[Findi
     few, many = sorted((len(source), len(target)))
     if few and many > UNEVEN * few:
         sentence = f"images on one side, and {many:,} on the other"
-        found.append(Finding(NOTE, "uneven", few, sentence, "add to the smaller side: it is seen over and over"))
+        found.append(Finding(NOTE, "uneven", few, sentence, "add to the smaller side: its images are repeated often"))
     return found
 
 

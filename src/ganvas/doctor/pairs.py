@@ -1,4 +1,4 @@
-"""What can be wrong with pairs: in two folders, or side by side."""
+"""Problems of pairs: in two folders, or side by side."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from ganvas.imaging.images import MIN_SIDE
 ERROR, WARNING, NOTE = Severity
 
 STRANGERS = 0.25  # correlation of edges, below which two images have nothing in common ...
-KIN = 0.5  # ... which says something only where the pairs in the middle have this much
-TWICE = (1.9, 2.1)  # an image of two squares is as wide for its height
+KIN = 0.5  # ... which means something only if the median pair has this much
+TWICE = (1.9, 2.1)  # width over height of an image of two squares
 
-Related = Sequence[tuple[str, Relation]]  # the name of each pair's source, and how its sides lie
+Related = Sequence[tuple[str, Relation]]  # the name of each pair's source, and the relation of its sides
 
 
 def check_partners(partners: Partners, *, names: Mapping[Path, str]) -> list[Finding]:
@@ -27,9 +27,9 @@ def check_partners(partners: Partners, *, names: Mapping[Path, str]) -> list[Fin
     def lonely(kind: str, paths: Sequence[Path], sentence: str) -> list[Finding]:
         advice = "add the partners or remove these: partners have the same name, whatever its ending"
         if partners.nearly:
-            advice += f"; {partners.nearly:,} would match but for capitals, so rename them"
+            advice += f"; {partners.nearly:,} would match except for capital letters, so rename them"
         elif not partners.pairs:
-            advice += "; no name matches at all, so rename one side, or say `unpaired` for images of different things"
+            advice += "; no name matches at all, so rename one side, or set `unpaired` for images of different things"
         return finding(ERROR, kind, [names[path] for path in paths], sentence=sentence, advice=advice)
 
     return [
@@ -39,14 +39,14 @@ def check_partners(partners: Partners, *, names: Mapping[Path, str]) -> list[Fin
             ERROR,
             "same-stem",
             [names[path] for path in partners.double],
-            sentence="files of one folder that share a name but for the ending",
-            advice="keep one of each, for nobody can tell which one the partner belongs to",
+            sentence="files of one folder that share a name except for the ending",
+            advice="keep one of each: it is unknown which one the partner belongs to",
         ),
     ]
 
 
 def check_sizes(pairs: Sequence[tuple[Look, Look]]) -> list[Finding]:
-    """Partners of another shape, which cannot lie on each other, or of another size, which can."""
+    """Partners of another shape, which cannot be aligned, or of another size, which can."""
     unequal = [(source, target) for source, target in pairs if source.size != target.size]
     shape: list[str] = []
     size: list[str] = []
@@ -60,14 +60,14 @@ def check_sizes(pairs: Sequence[tuple[Look, Look]]) -> list[Finding]:
             "partner-shape",
             shape,
             sentence="pairs whose sides differ in shape",
-            advice="cut both in the same way: only what lies on each other can be learned from",
+            advice="crop both in the same way: training needs aligned pairs",
         ),
         *finding(
             NOTE,
             "partner-size",
             size,
             sentence="pairs of one shape whose sides differ in size",
-            advice="nothing: both are brought to one size",
+            advice="nothing: both are scaled to one size",
         ),
     ]
 
@@ -79,8 +79,8 @@ def check_halves(looks: Sequence[Look], *, files: int) -> list[Finding]:
         ERROR if len(without) > MAX_BROKEN * files else WARNING,
         "no-halves",
         [f"{look.name} ({look.width}x{look.height})" for look in without],
-        sentence=f"of an odd width, or of one below {2 * MIN_SIDE}, so that there are no two halves",
-        advice="save them as two halves of one width, or remove them",
+        sentence=f"of an odd width, or less than {2 * MIN_SIDE} pixels wide, so they have no two halves",
+        advice="save them as two halves of equal width, or remove them",
     )
     low, high = TWICE
     strange = [x for x in looks if x not in without and not low <= x.width / x.height <= high]
@@ -89,24 +89,24 @@ def check_halves(looks: Sequence[Look], *, files: int) -> list[Finding]:
         "not-twice-as-wide",
         [f"{look.name} ({look.width}x{look.height})" for look in strange],
         sentence="not about twice as wide as high",
-        advice="see whether these are pairs at all; of each half the largest square in the middle is taken",
+        advice="check whether these are pairs; the largest centred square of each half is used",
     )
     return found
 
 
 def check_unsaid(looks: Sequence[Look]) -> list[Finding]:
-    """A hint where all images look like pairs side by side, and nobody said so."""
+    """A hint where all images look like pairs side by side, and `side` is not set."""
     twice = [look.name for look in looks if look.width == 2 * look.height]
     if len(twice) < max(2, len(looks)):
         return []
     advice = (
-        "if the left half is the source and the right one its target, say `side` ab; the other way about, `side` ba"
+        "if the left half is the source and the right one its target, set `side` ab; the other way round, `side` ba"
     )
     return finding(NOTE, "side-by-side", twice, sentence="exactly twice as wide as high, all of them", advice=advice)
 
 
 def check_relations(related: Related) -> list[Finding]:
-    """Pairs whose sides are the same, lie shifted or turned, or have nothing in common."""
+    """Pairs whose sides are the same, shifted or turned, or have nothing in common."""
     same = [name for name, relation in related if relation.same]
     all_same = len(same) == len(related)
     rest = [(name, relation) for name, relation in related if not relation.same]
@@ -115,15 +115,15 @@ def check_relations(related: Related) -> list[Finding]:
         "same-sides",
         same,
         sentence="pairs whose sides are the same image",
-        advice="there is nothing to learn from these; " + ("give other targets" if all_same else "remove them"),
+        advice="a model learns nothing from these; " + ("give other targets" if all_same else "remove them"),
     )
     shifted = [f"{name} ({_way(*relation.shift)})" for name, relation in rest if any(relation.shift)]
     found += finding(
         WARNING,
         "shifted",
         shifted,
-        sentence="pairs whose sides seem to lie shifted",
-        advice="look at these, and shift them back: what is learned from such pairs is blurred",
+        sentence="pairs whose sides seem to be shifted",
+        advice="look at these, and shift them back: such pairs teach a model to blur",
     )
     found += finding(
         WARNING,
@@ -136,7 +136,7 @@ def check_relations(related: Related) -> list[Finding]:
 
 
 def _strangers(related: Related) -> list[Finding]:
-    """Pairs with nothing in common, where the others have; edges to photographs have, poses to dances have not."""
+    """Pairs with little in common, unlike the others; edges and photographs have much, poses and dances little."""
     straight = [(name, relation) for name, relation in related if not relation.turned and not any(relation.shift)]
     if len(straight) < 3 or statistics.median(relation.alike for _, relation in straight) < KIN:
         return []

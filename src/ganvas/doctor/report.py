@@ -1,4 +1,4 @@
-"""What the doctor found: findings, the facts around them, and the verdict."""
+"""The report of the doctor: findings, tables, and the verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ ROWS = 5  # rows that a table shows before "others"
 
 
 class Severity(StrEnum):
-    """How bad a finding is: training goes wrong, or goes worse than it need, or is as it is."""
+    """How bad a finding is: training goes wrong (error), goes worse than necessary (warning), or is fine (note)."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,11 +19,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found.
+    """One finding.
 
     Attributes:
         severity: error, warning or note.
-        kind: a short name that does not change, for machines.
+        kind: a short fixed name, for programs.
         count: how many files (or pairs) it concerns.
         sentence: what was found, without the count.
         advice: what to do about it.
@@ -41,7 +41,7 @@ class Finding:
 def finding(
     severity: Severity, kind: str, names: Sequence[str], *, sentence: str, advice: str, count: int | None = None
 ) -> list[Finding]:
-    """A finding about these names, or none where there are none; `count` where it is not that of the names."""
+    """A finding about these names, or none if there are none; `count` if it is not the number of names."""
     if not names:
         return []
     return [Finding(severity, kind, len(names) if count is None else count, sentence, advice, tuple(names[:EXAMPLES]))]
@@ -49,13 +49,13 @@ def finding(
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found.
+    """The findings of a check.
 
     Attributes:
         what: what was counted, such as `images` or `pairs`.
         count: how many of these can be used.
         findings: errors first.
-        tables: by title, the rows of a table: what, and how many.
+        tables: by title, the rows of a table: a name and a count.
     """
 
     what: str
@@ -73,11 +73,11 @@ class Report:
         """One line: ready or not, and why."""
         kinds = [finding.severity for finding in self.findings]
         counts = [(kinds.count(s), s) for s in (Severity.ERROR, Severity.WARNING, Severity.NOTE)]
-        told = ", ".join(f"{n} {severity}{'' if n == 1 else 's'}" for n, severity in counts if n) or "nothing to mend"
+        told = ", ".join(f"{n} {severity}{'' if n == 1 else 's'}" for n, severity in counts if n) or "nothing to fix"
         return f"{'ready' if self.ready else 'not ready'}: {self.count:,} {self.what}; {told}"
 
     def to_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The report as JSON values."""
         return {
             "ready": self.ready,
             "verdict": self.verdict,
@@ -91,7 +91,7 @@ class Report:
 
 
 def commonest(counts: dict[str, int]) -> list[tuple[str, int]]:
-    """The rows of a table of counts: the commonest first, and what is left as `others`."""
+    """The rows of a table of counts: the commonest first, and the rest as `others`."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     if len(rows) <= ROWS + 1:
         return rows
@@ -100,5 +100,5 @@ def commonest(counts: dict[str, int]) -> list[tuple[str, int]]:
 
 
 def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Errors, then warnings, then notes; otherwise as they came."""
+    """Errors, then warnings, then notes; otherwise in the given order."""
     return tuple(sorted(findings, key=lambda finding: list(Severity).index(finding.severity)))

@@ -1,4 +1,4 @@
-"""One look at every file: decoded once, in threads, and remembered by what the checks need."""
+"""Look at every file once: decode it in threads, and keep what the checks need."""
 
 import functools
 import hashlib
@@ -22,9 +22,9 @@ from ganvas.imaging import images
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
-SMALL = 64  # pixels: what colour and the hash are taken from
-THUMBNAIL = 16  # pixels: what two images are compared by
-COLOURLESS = 6  # grey levels between the channels: what JPEG makes of a grey image that was saved in colour
+SMALL = 64  # pixels: at which colour and the hash are computed
+THUMBNAIL = 16  # pixels: at which two images are compared
+COLOURLESS = 6  # grey levels between the channels: as JPEG leaves in a grey image saved in colour
 BLANK = 8  # grey levels between the brightest and the darkest pixel of a channel
 
 MODES = {
@@ -43,21 +43,21 @@ MODES = {
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What is remembered of an image.
+    """What the checks need of an image.
 
     Attributes:
         path: of the file.
         name: to show.
         width: in pixels, turned upright.
         height: the same.
-        mode: how the file keeps its pixels, in words.
+        mode: how the file stores its pixels, in words.
         grey: whether nothing in it has a colour.
-        blank: whether all of it is of one colour.
-        turned: whether EXIF tells to turn it.
-        profile: the name of its colour profile, where that is not sRGB.
+        blank: whether it has a single colour.
+        turned: whether EXIF says to turn it.
+        profile: the name of its colour profile, if that is not sRGB.
         frames: more than 1 for a video or several pages.
-        digest: of the pixels as a person sees them.
-        bits: (64,) bool, the difference hash: whether it grows brighter from left to right, in 8x8 places.
+        digest: of the decoded pixels.
+        bits: (64,) bool, the difference hash: whether it gets brighter from left to right, at 8x8 places.
         thumbnail: (3, 16, 16) uint8.
     """
 
@@ -89,7 +89,7 @@ class Broken:
         path: of the file.
         name: to show.
         kind: `empty`, `no-image`, `broken`, `too-small` or `too-large`.
-        reason: in words, where the kind does not say it.
+        reason: in words, if the kind does not say it.
     """
 
     path: Path
@@ -103,7 +103,7 @@ Seen = Look | Broken
 
 @dataclass(frozen=True)
 class Case:
-    """What is looked at together: an image, or a pair.
+    """Files that are read together: an image, or a pair.
 
     Attributes:
         paths: of one file, or of the source and its target.
@@ -121,9 +121,9 @@ def examine(
     within: Mapping[Path, Callable[[], images.Encoded]] = MappingProxyType({}),
     track: Track = silently,
 ) -> list[tuple[list[Seen], Relation | None]]:
-    """What is seen of each case's files, and how the two sides of a pair lie to each other.
+    """The looks at the files of each case, and the relation of the two sides of a pair.
 
-    Those that lie `within` others are read as that says.
+    Files in others are read by the functions of `within`.
 
     In threads: Pillow, OpenCV and the digest work outside the interpreter's lock.
     """
@@ -138,11 +138,11 @@ def examine(
         return list(seen), None
 
     with ThreadPoolExecutor(cores()) as pool:
-        return list(track(pool.map(attempt, cases), total=len(cases), description="looking at the images"))
+        return list(track(pool.map(attempt, cases), total=len(cases), description="reading the images"))
 
 
 def can_be_halved(width: int) -> bool:
-    """Whether training takes an image of so many pixels as two side by side."""
+    """Whether training takes an image of this width as two side by side."""
     return width % 2 == 0 and width >= 2 * images.MIN_SIDE
 
 
@@ -157,7 +157,7 @@ def _look(path: Path, name: str, within: Mapping[Path, Callable[[], images.Encod
     except DataError as error:
         return _broken(path, name, error, file), None
     small = np.stack([cv2.resize(plane, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for plane in pixels])
-    base = small if min(pixels.shape[1:]) >= 2 * SMALL else pixels  # not what was made larger, for that is jagged
+    base = small if min(pixels.shape[1:]) >= 2 * SMALL else pixels  # not one that was enlarged, since that is jagged
     seen = Look(
         path=path,
         name=name,

@@ -1,8 +1,8 @@
-"""How good models are: that draw, against images they have not seen; that translate, against what they should make.
+"""Evaluation of models: generators against unseen images, translators against the targets.
 
-`generation`, `translation`, `unpaired` and `style` each judge one kind of models, one of them or several side by side,
-and give an `Evaluation`, which `write` keeps in a folder. A further measure of translated images is a function in
-`ganvas.metrics` and a line in `scores.MEASURES`, or in `perception` where it takes a network.
+`generation`, `translation`, `unpaired` and `style` each evaluate one kind of model, one or several side by side, and
+return an `Evaluation`, which `write` writes to a folder. A further measure of translated images is a function in
+`ganvas.metrics` and a line in `scores.MEASURES`, or in `perception` if it takes a network.
 """
 
 from ganvas.evaluation.comparing import LEAST

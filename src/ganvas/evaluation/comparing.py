@@ -1,4 +1,4 @@
-"""From numbers image by image to scores: means, differences between answers, and how sure they are."""
+"""From values of single images to scores: means, differences between answers, and their intervals."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from ganvas import metrics
 from ganvas.evaluation.statistics import Difference, Mean, Measure, Score
 from ganvas.metrics.features import Features
 
-LEAST = 50  # images of either kind; of fewer no covariance can be told
+LEAST = 50  # images of either kind; fewer give no covariance
 
 
 def compared(measure: Measure, columns: Mapping[str, Tensor], models: Sequence[str], *, way: str = "") -> Score:
-    """The score of a measure of all answers, (N,) each, to the same images.
+    """The score of a measure for all answers, (N,) each, to the same images.
 
-    Each model is held against each other, and each against those that are no models, image by image.
+    Each model is compared with each other one, and with each baseline, image by image.
     """
     names = [answer for answer in columns if answer in models]
     baselines = [answer for answer in columns if answer not in models]
@@ -34,7 +34,7 @@ def compared(measure: Measure, columns: Mapping[str, Tensor], models: Sequence[s
 
 
 def means(columns: Sequence[Tensor]) -> list[Mean]:
-    """The mean of each column (N,), with its interval where there are rows enough to tell one."""
+    """The mean of each column (N,), with its interval if there are enough rows."""
     values = torch.stack(list(columns), 1)  # (N, K)
     found = values.mean(0).tolist()
     if len(values) < metrics.FEWEST:
@@ -46,15 +46,15 @@ def means(columns: Sequence[Tensor]) -> list[Mean]:
 def distances(
     features: Features, real: Tensor, answers: Mapping[str, Tensor], models: Sequence[str], *, way: str = ""
 ) -> list[Score]:
-    """FID and KID of sets of features (N, D) to those of real images (M, D); models of as many images compared."""
+    """FID and KID of sets of features (N, D) to those of real images (M, D); models with equal counts are compared."""
     names = [answer for answer in answers if answer in models]
     pairs = [pair for pair in itertools.combinations(names, 2) if len({len(answers[one]) for one in pair}) == 1]
     n = min(map(len, answers.values()))
     frechet, kernel = (
         Measure(name=features.title(name), better="lower", digits=".4g", meaning=meaning)
         for name, meaning in (
-            ("FID", "how far the images as a whole are from real ones"),
-            ("KID", "the same by kernels: without bias, so it also compares between numbers of images"),
+            ("FID", "distance of the images as a whole to real ones"),
+            ("KID", "the same by kernels: unbiased, so different numbers of images can be compared"),
         )
     )
     fids = {
@@ -76,7 +76,7 @@ def by_tenths(
 ) -> Score:
     """The score of whole sets from the value of each answer, and its values (10,) without each tenth of the images.
 
-    Answers that are compared have lost the same tenths, so that chance that moves both is not in their difference.
+    Answers that are compared omit the same tenths, so that noise common to both cancels in their difference.
     """
     values = {answer: Mean.around(value, metrics.half_interval(parts)) for answer, (value, parts) in answers.items()}
     differences = []

@@ -1,4 +1,4 @@
-"""Which held-out images a model has learned from: the same file, the same pixels, or nearly so."""
+"""Which held-out images a model was trained on: the same file, the same pixels, or near duplicates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ from ganvas.doctor.near_duplicates import find_twins
 from ganvas.doctor.scan import Case, Look, examine
 from ganvas.errors import DataError
 
-MOST = 20_000  # images learned from that are looked at: some minutes
+MOST = 20_000  # training images that are searched: some minutes
 
 
 def files_of(source: Source[Any]) -> list[Path]:
-    """The files that the rows of a source are read from; none of a set that is no folder of files."""
+    """The files that the rows of a source are read from; none if the set is not a folder of files."""
     if are_meant(source.name):
         return []
     return [Path(source.name, name) for name in source.names]
 
 
 def learned_files(facts: Facts) -> list[Path] | None:
-    """The images that a run learned from, as far as its folders are still there; None where they are not."""
+    """The training images of a run, if its folders are still there; else None."""
     folders = [Path(name) for name in (facts.data, facts.target) if name]
     if not all(path.is_absolute() and path.is_dir() and not are_meant(str(path)) for path in folders):
         return None
@@ -44,17 +44,17 @@ def learned_files(facts: Facts) -> list[Path] | None:
 def seek(
     held_out: Sequence[Path], learned: Mapping[str, Sequence[Path]], *, track: Track = silently
 ) -> dict[str, dict[int, str]]:
-    """By model, which of the held-out images it learned from, and as what.
+    """By model, the held-out images that it was trained on, each with its training file.
 
     Args:
         held_out: the files.
-        learned: by model, the files that it learned from.
-        track: shows what long work has done.
+        learned: by model, its training files.
+        track: shows the progress.
 
     Returns:
-        by model that learned from some: by number among `held_out`, the name of the file that it learned from.
+        by model that was trained on some: by number among `held_out`, the name of the training file.
     """
-    sets = {tuple(files): list(files) for files in learned.values()}  # models often learned from the same
+    sets = {tuple(files): list(files) for files in learned.values()}  # models often share their training data
     found = {}
     ours: dict[int, Look] | None = None
     for key, files in sets.items():
@@ -71,7 +71,7 @@ def seek(
 
 
 def _looks(files: Sequence[Path], track: Track) -> Iterator[tuple[int, Look]]:
-    """What is seen of each file that can be read, by its number."""
+    """A look at each file that can be read, by its number."""
     names = {file: file.name for file in files}
     for number, (seen, _) in enumerate(examine([Case((file,)) for file in files], names=names, track=track)):
         if isinstance(seen[0], Look):

@@ -1,4 +1,4 @@
-"""How good the images are that models draw: scores against images they have not seen, with how they were found."""
+"""Evaluation of generators: scores of generated images against unseen ones, with the protocol."""
 
 import itertools
 import math
@@ -29,22 +29,22 @@ from ganvas.methods._base import Method
 from ganvas.metrics import Patches
 from ganvas.metrics.features import Features
 
-AT_ONCE = 250  # images of a source, of large ones fewer
+AT_ONCE = 250  # images of a source; fewer of large ones
 _BYTES_AT_ONCE = 2**27
-MOST = 10_000  # reference images, unless more are drawn; the distances of all to all fit no memory
-NEIGHBOURS_SOUGHT = 1000  # drawn images whose nearest training image is looked for
+MOST = 10_000  # reference images, unless more are generated; the distances of all to all would not fit in memory
+NEIGHBOURS_SOUGHT = 1000  # generated images whose nearest training image is searched
 NEIGHBOURS_SHOWN = 8
-SHOWN = 100  # drawn images on the grid
-NEIGHBOUR_SIDE = 32  # pixels at which images are compared one by one
+SHOWN = 100  # generated images on the grid
+NEIGHBOUR_SIDE = 32  # pixels at which images are compared with each other
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the feature network makes of a set.
+    """The features of a set.
 
     Attributes:
         features: (N, D).
-        labels: (N,) the classes they are said to be of; None where nobody says.
+        labels: (N,) their classes; None if unknown.
     """
 
     features: Tensor
@@ -60,14 +60,14 @@ def evaluate_drawn(
     training: Mapping[str, Source[ImageBatch]] | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Let each model draw `count` images, of the seeds 0 to count - 1, and hold them against those of `source`.
+    """Let each model generate `count` images, of the seeds 0 to count - 1, and compare them with those of `source`.
 
-    With `training`, what models learned from, up to as many of its images are scored in the same way (if it is one
-    set for all), and the nearest of them all is found for some of the drawn ones.
+    With `training`, the models' training data, up to as many of its images are scored in the same way (if it is one set
+    for all), and the nearest of them all is found for some of the generated images.
 
     Raises:
-        DataError: if there are too few images, or they are not of the models' kind.
-        ModelError: if a model does not draw from noise.
+        DataError: if there are too few images, or they are of another kind than the models'.
+        ModelError: if a model does not generate from noise.
     """
     training = training or {}
     for model in models.values():
@@ -104,7 +104,7 @@ def evaluate_drawn(
             closeness |= {name: near} if near else {}
             grids[f"nearest{suffix}"] = Grid(neighbours, across=NEIGHBOURS_SHOWN, side=96)
     answers = seen | ({TRAINING: floor.features} if floor else {})
-    if learned and min(wanted.n, learned.n) == min(one.n for one in apart.values()):  # of fewer it would be larger
+    if learned and min(wanted.n, learned.n) == min(one.n for one in apart.values()):  # fewer would give a larger value
         apart[TRAINING] = Sliced.between(wanted, learned)
     found = [
         *distances(features, real.features, answers, list(models)),
@@ -116,7 +116,7 @@ def evaluate_drawn(
         kind="drawn",
         data=source.short_title,
         models=[judged(name, model) for name, model in models.items()],
-        baselines={TRAINING: "images that the models learned from: as good as can be"} if floor else {},
+        baselines={TRAINING: "images that the models learned from: the best possible score"} if floor else {},
         protocol=_protocol(models, source, features, count=count, referred=referred, floor=of_floor),
         scores=found,
         grids=grids,
@@ -134,7 +134,7 @@ def _require_kind(model: Model, source: Source[ImageBatch]) -> None:
     spec = model.facts.spec
     if source.spec.channels != spec.channels:
         raise DataError(
-            f"{source.name} is {KINDS[source.spec.channels]} and the model draws {KINDS[spec.channels]}; "
+            f"{source.name} is {KINDS[source.spec.channels]} and the model generates {KINDS[spec.channels]}; "
             "give images of the kind that it learned from"
         )
     if source.spec.size != spec.size:
@@ -144,23 +144,23 @@ def _require_kind(model: Model, source: Source[ImageBatch]) -> None:
 def _floor(
     training: Mapping[str, Source[ImageBatch]], models: Mapping[str, Model], source: Source[ImageBatch], count: int
 ) -> tuple[Source[ImageBatch] | None, str]:
-    """What all models learned from, if that is one set, another than the reference, and enough; and what is said."""
+    """The common training data of all models, if it differs from the reference and is enough; and what to say of it."""
     sets = {known.title: known for known in training.values()}
     if training.keys() != models.keys():
-        return None, "unknown: what was learned from is not to be found"
+        return None, "unknown: the training data were not found"
     if len(sets) > 1:
         return None, "none: the models learned from different images"
     (known,) = sets.values()
     if known.title == source.title:
-        return None, "none: the reference is what was learned from, so that learning by heart would score best"
+        return None, "none: the reference is the training data, so that memorising would score best"
     if len(known) < LEAST:
-        return None, f"none: what was learned from are {len(known)} images"
-    return known, f"{min(count, len(known))} images of {known.short_title}, which was learned from"
+        return None, f"none: the training data are {len(known)} images"
+    return known, f"{min(count, len(known))} images of {known.short_title}, the training data"
 
 
 @dataclass
 class _Row:
-    """A score that grows by one model after the other."""
+    """A score that is collected model by model."""
 
     measure: Measure
     values: dict[str, Mean]
@@ -171,7 +171,7 @@ class _Row:
         self.values[name] = row.values[""]
 
     def score(self, n: int) -> Score:
-        """All of them."""
+        """The score of all models."""
         values = {name: mean for name, mean in self.values.items() if name}
         if self.floor is not None:
             values[TRAINING] = Mean(self.floor)
@@ -184,7 +184,9 @@ def _row(measure: Measure, value: float, half: float | None, floor: float | None
 
 def _require_enough(count: int, source: Source[ImageBatch]) -> None:
     if min(count, len(source)) < LEAST:
-        raise DataError(f"{count} drawn images and {len(source)} of {source.name}: scores take {LEAST} or more of each")
+        raise DataError(
+            f"{count} generated images and {len(source)} of {source.name}: scores take {LEAST} or more of each"
+        )
 
 
 def _protocol(
@@ -203,14 +205,14 @@ def _protocol(
     by_class = any(model.method.by_class for model in models.values())
     return {
         "drawn": f"{count} images of the seeds 0 to {count - 1}"
-        + (", classes in turn where a model draws by class" if by_class else "")
+        + (", classes in turn where a model generates by class" if by_class else "")
         + f", {square}, rounded to 8 bits",
         "reference": f"{referred} images of {source.short_title}, {scaled}",
         "floor": floor,
         "features": features.name,
         "seen": features.protocol,
         **formulas([SWD]),
-        "intervals": "95 %, from the choice of images alone: FID and SWD by a jackknife of tenths, KID by its "
+        "intervals": "95 %, for the choice of images alone: FID and SWD by a jackknife of tenths, KID by its "
         "blocks; differences by the same tenths and blocks for both models",
         "versions": {"ganvas": ganvas.__version__, "torch": str(torch.__version__)},
     }
@@ -222,9 +224,9 @@ def _protocol(
 def _look(
     source: Source[ImageBatch], count: int, features: Features, track: Track = silently, patches: Patches | None = None
 ) -> _Seen:
-    """What the network makes of `count` images of a source, evenly taken; their patches are added to `patches`."""
+    """The features of `count` images of a source, evenly taken; their patches are added to `patches`."""
     some = _at_once(source.spec)
-    parts = track(source.parts(some, count), total=math.ceil(count / some), description=f"looking at {source.title}")
+    parts = track(source.parts(some, count), total=math.ceil(count / some), description=f"reading {source.title}")
     seen = list[tuple[Tensor, Tensor | None]]()
     for part in parts:
         seen.append((seen_by(features, part.images), part.labels))
@@ -241,7 +243,7 @@ def _at_once(spec: Spec) -> int:
 def _look_while_drawing(
     images: Iterable[Tensor], features: Features, spec: Spec, patches: Patches | None = None
 ) -> tuple[_Seen, Tensor, float]:
-    """What the network makes of all images (C, H, W), those looked at one by one, small, and the seconds it took."""
+    """The features of all images (C, H, W), small copies of those compared one by one, and the seconds it took."""
     seen, kept, images, seconds = list[Tensor](), list[Tensor](), iter(images), 0.0
     while part := list(itertools.islice(images, _at_once(spec))):
         start = time.perf_counter()
@@ -257,11 +259,14 @@ def _look_while_drawing(
 def _rows(
     features: Features, method: Method, real: _Seen, fake: _Seen, floor: _Seen | None, *, within: bool
 ) -> Iterator[_Row]:
-    """What is told of one model's images beside the distances of the sets."""
+    """The scores of one model's images other than the distances of the sets."""
     a, b = real.features, fake.features
     both = metrics.precision_and_recall(a, b)
     floors = (None, None) if floor is None else metrics.precision_and_recall(a, floor.features)
-    meanings = ("share of drawn images that lie among real ones", "share of real ones that lie among drawn images")
+    meanings = (
+        "fraction of generated images that lie among real ones",
+        "fraction of real ones that lie among generated images",
+    )
     for name, value, bound, meaning in zip(("precision", "recall"), both, floors, meanings, strict=True):
         measure = Measure(name=features.title(name), better="higher", digits=".4g", meaning=meaning)
         yield _row(measure, value, None, bound)
@@ -279,12 +284,12 @@ def _count_classes(features: Features, fake: _Seen) -> dict[str, int]:
 
 
 def _judge_of(features: Features, spec: Spec) -> Callable[[Tensor], Tensor] | None:
-    """What tells these classes apart, if anything does."""
+    """The classifier of these classes, if there is one."""
     return features.classify if features.classes == spec.classes else None
 
 
 def _tells_classes(features: Features, model: Model, real: _Seen, source: Source[ImageBatch]) -> bool:
-    """Whether the classes of a model's images and of real ones are asked for, or can be judged."""
+    """Whether the classes of a model's images and of real ones are given, or can be classified."""
     if model.method.by_class:
         return real.labels is not None and source.spec.classes == model.facts.spec.classes
     return _judge_of(features, model.facts.spec) is not None
@@ -297,24 +302,24 @@ def _class_rows(
     judge = _judge_of(features, spec)
     if judge is not None:
         if method.by_class:
-            meaning = f"share of drawn images that the {features.name} network takes for the class that was asked for"
+            meaning = f"fraction of generated images that the {features.name} network puts in the requested class"
             right, n = _share_right(judge, fake), len(fake.features)
             of_floor = None if floor is None or floor.labels is None else _share_right(judge, floor)
             measure = Measure(name="asked class", better="higher", digits=".4g", meaning=meaning)
             yield _row(measure, right, _share_interval(right, n), of_floor)
         shares = torch.bincount(judge(fake.features), minlength=len(spec.classes)) / len(fake.features)
         for name, value in (("rarest class", shares.min()), ("commonest class", shares.max())):
-            even, meaning = f"{1 / len(spec.classes):.2g}", "its share, as judged, of all drawn images"
+            even, meaning = f"{1 / len(spec.classes):.2g}", "its fraction of all generated images, as classified"
             yield _row(
                 Measure(name=name, better=f"near {even}", digits=".4g", meaning=meaning), float(value), None, None
             )
-    if judge is not None and not method.by_class:  # nobody says which class an image is meant to be: judge them all
+    if judge is not None and not method.by_class:  # no classes are given: classify all images
         real, fake = (_Seen(seen.features, judge(seen.features)) for seen in (real, fake))
         floor = floor and _Seen(floor.features, judge(floor.features))
-    groups = len(spec.classes) if within else 0  # of all models, or of none: else their numbers would not compare
+    groups = len(spec.classes) if within else 0  # for all models, or for none: else their values could not be compared
     of_real = _spread(real, groups) or math.inf
-    of_class = " of a class, where it is asked for or can be judged" if within else ""
-    meaning = f"mean distance between two drawn images{of_class}, as a share of that of real ones"
+    of_class = " of a class, where it is given or can be classified" if within else ""
+    meaning = f"mean distance between two generated images{of_class}, as a fraction of that of real ones"
     yield _row(
         Measure(name=features.title("diversity"), better="near 1", digits=".4g", meaning=meaning),
         _spread(fake, groups) / of_real, None, None if floor is None else _spread(floor, groups) / of_real,
@@ -327,13 +332,13 @@ def _share_right(judge: Callable[[Tensor], Tensor], seen: _Seen) -> float:
 
 
 def _share_interval(share: float, n: int) -> float:
-    """Half of the 95 % interval of a share of n (Agresti and Coull 1998), which is not 0 even for a share of 0."""
+    """Half of the 95 % interval of a fraction of n (Agresti and Coull 1998), which is not 0 even for the fraction 0."""
     centred = (share * n + 2) / (n + 4)
     return 1.96 * math.sqrt(centred * (1 - centred) / (n + 4))
 
 
 def _spread(seen: _Seen, classes: int) -> float:
-    """The mean distance of two images of a class, each class weighing the same; of any two for no classes."""
+    """The mean distance of two images of a class, with equal class weights; of any two if there are no classes."""
     if not classes or seen.labels is None:
         return metrics.spread(seen.features)
     groups = [seen.features[seen.labels == k] for k in range(classes)]
@@ -346,18 +351,18 @@ def _spread(seen: _Seen, classes: int) -> float:
 
 _COPIES = Measure(
     name="copies", better="near 0.01 or less", digits=".4g",
-    meaning="share of drawn images as near to a training image as the nearest hundredth of new real ones",
+    meaning="fraction of generated images as near to a training image as the nearest hundredth of new real ones",
 )  # fmt: skip
 
 
 def _memorised(
     drawn: Tensor, source: Source[ImageBatch], training: Source[ImageBatch], track: Track
 ) -> tuple[Mean | None, Tensor]:
-    """The share of drawn images as near to a training image as few new real ones are, and the nearest of some."""
+    """The fraction of generated images as near to a training image as few new real ones, and the nearest of some."""
     some = _at_once(source.spec)
     unseen = [_flat(part.images) for part in source.parts(some, min(NEIGHBOURS_SOUGHT, len(source)))]
     total = math.ceil(len(training) / some)
-    parts = track(training.parts(some), total=total, description="seeking the nearest training images")
+    parts = track(training.parts(some), total=total, description="finding the nearest training images")
     distances, numbers = metrics.nearest(torch.cat([_flat(drawn), *unseen]), (_flat(part.images) for part in parts))
     closest = torch.argsort(distances[: len(drawn)])[:NEIGHBOURS_SHOWN]
     rows = []
@@ -388,7 +393,7 @@ def _flat(whole: Tensor) -> Tensor:
 def scorer(
     source: Source[Any], features: Features, *, count: int, by: Literal["fid", "kid"] = "fid"
 ) -> Callable[[Method], tuple[str, float]]:
-    """A function that scores a method in training: `count` drawn images against as many of `source`, lower is better.
+    """A function that scores a method in training: `count` generated images against as many real ones; lower is better.
 
     Raises:
         DataError: if there are too few.

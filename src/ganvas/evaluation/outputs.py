@@ -1,4 +1,4 @@
-"""What a model answers to images, as a person gets it, and what answering takes."""
+"""The output of a model for images, rounded to bytes, and its cost."""
 
 import statistics
 import time
@@ -26,21 +26,21 @@ KINDS = {1: "grey", 2: "the colours of Lab", 3: "colour"}
 
 @dataclass
 class Answering:
-    """A model that answers: what came out that was no number, and how long it took.
+    """A model that translates images, with the time it takes.
 
     Attributes:
-        model: that answers.
-        seconds: for each batch, an image.
+        model: the model.
+        seconds: per image, for each batch.
     """
 
     model: Model
     seconds: list[float] = field(default_factory=list)
 
     def __call__(self, images: Tensor, direction: str, *, styles: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What the model makes of uint8 images (N, C, H, W), rounded to bytes; in these styles, one each, if any.
+        """The output of the model for uint8 images (N, C, H, W), rounded to bytes; in these styles, one each, if any.
 
         Returns:
-            uint8 (N, C', H, W); and (N,) whether all numbers of an image were finite before.
+            uint8 (N, C', H, W); and (N,) whether all values of an image were finite before.
         """
         method = self.model.method
         assert isinstance(method, Translates)
@@ -60,17 +60,17 @@ class Answering:
 
     @property
     def milliseconds(self) -> float:
-        """That an image took: the median of the batches, for the first one warms up."""
+        """The time per image: the median of the batches, since the first one warms up."""
         return 1000 * statistics.median(self.seconds)
 
 
 def device_of(method: nn.Module) -> torch.device:
-    """Where a method computes."""
+    """The device of a method."""
     return next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
 
 
 def judged(name: str, model: Model, learned: str = "") -> Judged:
-    """What is to be said of a model beside its scores."""
+    """What is reported of a model beside its scores."""
     method = model.method
     file = sum(tensor.nbytes for tensor in method.state_dict().values())
     return Judged(
@@ -80,7 +80,7 @@ def judged(name: str, model: Model, learned: str = "") -> Judged:
 
 
 def _parameters(method: Method) -> int:
-    """How many numbers, trained or frozen, the networks hold that make an image: those that run when one is made."""
+    """The number of parameters, trained or frozen, of the networks that run when an image is made."""
     spec, used = method.spec, dict[int, int]()
 
     def note(layer: nn.Module, _: Any) -> None:
@@ -103,9 +103,9 @@ def require_kind(model: Model, source: Source[Any], *, wanted: bool = True) -> N
     """Raise DataError for images of other channels than the model's, or of a size that it cannot take.
 
     Args:
-        model: that is to translate them.
+        model: the model that translates them.
         source: the pairs.
-        wanted: whether their targets mean anything.
+        wanted: whether their targets are used.
     """
     method, ours, theirs = model.method, model.facts.spec, source.spec
     if theirs.channels != ours.channels or (wanted and theirs.outputs != ours.outputs):
@@ -123,34 +123,34 @@ def require_kind(model: Model, source: Source[Any], *, wanted: bool = True) -> N
 
 
 def rows_at_once(spec: Spec) -> int:
-    """How many images go through the network at a time: as many for every set of one size, for equal numbers."""
+    """How many images go through the network at a time: the same for every set of one size, for equal results."""
     return max(1, min(64, _PIXELS_AT_ONCE // spec.bytes))
 
 
 class Broken:
-    """Which images of which model hold what is no number, and so are no images."""
+    """Which images of which model are not finite, and so are not images."""
 
     def __init__(self, source: Source[Any]):
-        """None so far."""
+        """Begin with none."""
         self.source, self.rows = source, dict[str, list[int]]()
 
     def sort_out(self, numbers: Sequence[int], whole: Mapping[str, Tensor]) -> Tensor:
-        """Of images of these numbers, whether every model's is one, (N,); `whole` says it by model, (N,) each."""
+        """For images of these numbers, whether every model's is finite, (N,); `whole` has it by model, (N,) each."""
         for name, rows in whole.items():
             self.rows.setdefault(name, []).extend(numbers[row] for row in (~rows).nonzero()[:, 0].tolist())
         return torch.stack(list(whole.values())).all(0)
 
     def notes(self) -> list[str]:
-        """A line for each model some of whose images are none.
+        """A line for each model some of whose images are not finite.
 
         Raises:
-            ModelError: if all of a model's are none, or nothing is left that all models made an image of.
+            ModelError: if none of a model's images is finite, or no image is left that is finite for all models.
         """
         told = [self._told(name, rows) for name, rows in self.rows.items() if rows]
         if len(set().union(*self.rows.values())) == len(self.source):
             raise ModelError(
-                f"{' and '.join(name for name, rows in self.rows.items() if rows)}: of every image one of them makes "
-                "what holds no number, so none is left to compare by; judge them alone"
+                f"{' and '.join(name for name, rows in self.rows.items() if rows)}: one of them makes an image that is "
+                "not finite for every input, so none is left to compare by; evaluate them alone"
             )
         return told
 
@@ -158,12 +158,11 @@ class Broken:
         n = len(self.source)
         if len(rows) == n:
             raise ModelError(
-                f"{name}: the model makes images that hold what is no number; train it anew with a smaller "
-                "`learning_rate`"
+                f"{name}: the model makes images that are not finite; train it again with a smaller `learning_rate`"
             )
         files = [self.source.name_of(row) or f"number {row}" for row in rows[:_NAMED]]
         more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
         return (
-            f"{len(rows):,} of the {n:,} images of {name} hold what is no number ({', '.join(files)}{more}); they "
-            "are left out of every score, of the other answers too"
+            f"{len(rows):,} of the {n:,} images of {name} are not finite ({', '.join(files)}{more}); they "
+            "are left out of every score, for the other answers too"
         )

@@ -1,4 +1,4 @@
-"""SWD of a model's images as a whole: their patches are collected part by part and compared with those of real ones."""
+"""SWD of the images of a model: their patches are collected part by part and compared with those of real ones."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,10 @@ SWD_ALL_LEVELS = Measure(
 
 @dataclass(frozen=True)
 class Sliced:
-    """How far the patches of an answer are from real ones.
+    """The distance of the patches of an answer from real ones.
 
     Attributes:
-        n: of how many images.
+        n: the number of images.
         levels: (L,) the distance at each level, the finest first.
         left_out: (10, L) the same without each tenth of the images in turn.
     """
@@ -45,7 +45,7 @@ class Sliced:
 
     @staticmethod
     def between(real: Patches, fake: Patches) -> "Sliced":
-        """From the patches of both."""
+        """Compute it from the patches of both."""
         levels, left_out = metrics.sliced_distance(real, fake), metrics.sliced_left_out(real, fake)
         return Sliced(min(real.n, fake.n), levels, left_out)
 
@@ -54,12 +54,12 @@ class PatchSets:
     """The patches of several answers to the same images, collected part by part.
 
     Args:
-        total: how many images will come at most.
+        total: the largest number of images that will be added.
         use: how many of them are used; all by default.
     """
 
     def __init__(self, total: int, *, use: int | None = None) -> None:
-        """No images yet."""
+        """Begin with no images."""
         self.total, self.use = total, use
         self.of = dict[str, Patches]()
 
@@ -71,13 +71,13 @@ class PatchSets:
             self.of[answer].add(images)
 
     def apart_from(self, wanted: Patches, track: Track = silently) -> dict[str, Sliced]:
-        """By answer, how far it is from wanted images."""
+        """By answer, its distance from the target images."""
         answers = track(self.of.items(), total=len(self.of), description="comparing patches")
         return {answer: Sliced.between(wanted, patches) for answer, patches in answers}
 
 
 def patch_scores(answers: Mapping[str, Sliced], models: Sequence[str], *, way: str = "") -> list[Score]:
-    """SWD of the finest level and the mean of all; models of as many images compared."""
+    """SWD of the finest level and the mean of all; models with equal numbers of images are compared."""
     names = [answer for answer in answers if answer in models]
     pairs = [pair for pair in itertools.combinations(names, 2) if len({answers[one].n for one in pair}) == 1]
     n = min(one.n for one in answers.values())

@@ -1,4 +1,4 @@
-"""What a network sees in images: in two of them, our VGG distance and LPIPS; in whole sets, their features."""
+"""Measures with feature networks: the VGG distance and LPIPS of two images; features of whole sets."""
 
 import contextlib
 import functools
@@ -16,7 +16,7 @@ from ganvas.imaging.images import scaled, to_signed
 from ganvas.metrics.features import Features
 from ganvas.nets.vgg import VGG19
 
-_SMALLEST = 32  # pixels a side, below which AlexNet's last maps are empty
+_SMALLEST = 32  # pixels a side, below which AlexNet's last feature maps are empty
 _RANGE = f"images of fewer than {metrics.VGG_SMALLEST} pixels are enlarged to it"
 
 
@@ -27,7 +27,7 @@ def vgg_measure(vgg: VGG19) -> ImageMeasure:
         f"summed over channels, averaged over places and layers; from 0 to 2, and not LPIPS; {_RANGE}"
     )
     return ImageMeasure(
-        name="VGG distance", better="lower", digits=".4f", meaning="how differently VGG-19 sees them",
+        name="VGG distance", better="lower", digits=".4f", meaning="distance of their VGG-19 features",
         of=functools.partial(metrics.vgg_distance, vgg), formula=formula,
     )  # fmt: skip
 
@@ -36,7 +36,7 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
     """LPIPS of Zhang et al. 2018, by torchmetrics, over AlexNet's features, as most papers state it.
 
     Raises:
-        UsageError: if AlexNet's weights are not to be had, saying what to do.
+        UsageError: if AlexNet's weights are not available, saying what to do.
     """
     import torchmetrics
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
@@ -44,13 +44,13 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
 
     url = AlexNet_Weights.DEFAULT.url
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it downloads
+        with contextlib.redirect_stdout(sys.stderr):  # torch prints there that it downloads
             judge = LearnedPerceptualImagePatchSimilarity(net_type="alex").to(device)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
         raise UsageError(
             f"`lpips`: needs AlexNet's weights and cannot download them ({error}); fetch {url} by other means and put "
-            f"it to {cached}, or take the VGG distance (`features` vgg)"
+            f"it to {cached}, or use the VGG distance (`features` vgg)"
         ) from error
 
     def of(made: Tensor, wanted: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             rows = [
                 float(judge(a[None], b[None])) for a, b in zip(ours, theirs, strict=True)
-            ]  # of several it is the mean
+            ]  # for several images it is the mean
         judge.reset()
         return torch.tensor(rows, dtype=torch.float64)
 
@@ -76,6 +76,6 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
 
 
 def seen_by(features: Features, images: Tensor) -> Tensor:
-    """What a network makes of uint8 images (N, C, H, W): (N, D)."""
+    """The features of uint8 images (N, C, H, W): (N, D)."""
     with torch.inference_mode():
         return torch.cat([features.see(part).float().cpu() for part in torch.split(images, features.at_once)])

@@ -1,4 +1,4 @@
-"""How images were made and compared, in words: without it a number says nothing."""
+"""The protocol: how images were made and compared, in words; a value means nothing without it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,9 +23,9 @@ FORMULAS = {
 
 
 def protocol_of(source: Source[Any], ways: Mapping[str, str], *, measured: int) -> dict[str, Any]:
-    """How images were made and compared, by aspect; what differs between models stands with the models.
+    """How images were made and compared, by aspect; differences between models are listed with the models.
 
-    `measured` is of how many images the scores are.
+    `measured` is the number of images in the scores.
     """
     n, square = len(source), f"{source.spec.size}x{source.spec.size}"
     return {
@@ -35,12 +35,12 @@ def protocol_of(source: Source[Any], ways: Mapping[str, str], *, measured: int) 
         "size": source.spec.size,
         "part": source.part,
         **ways,
-        "outputs": "rounded to 8 bits, 0 to 255, as a person gets them, and compared so",
+        "outputs": "rounded to 8 bits, 0 to 255, as they are written, and compared like that",
         "intervals": f"95 %: percentiles of a bootstrap over images, {metrics.RESAMPLES:,} times, seed 0, wider for "
-        "few images by Student's t; differences image by image. Of the choice of images alone, not of another "
-        "training; and each by itself: of twenty differences that are none, one looks sure"
+        "few images by Student's t; differences image by image. For the choice of images alone, not for another "
+        "training; and each alone: of twenty differences that are zero, one looks significant"
         if measured >= metrics.FEWEST
-        else f"none: of fewer than {metrics.FEWEST} images no interval can be told",
+        else f"none: fewer than {metrics.FEWEST} images give no interval",
         "checkerboard": "power at the frequencies that repeat every 2, 4 and 8 pixels over that of their neighbours, "
         "the largest of the three; about 1 or less is none; 8-bit images in Hann windows of up to 64 pixels, "
         "channels added",
@@ -53,16 +53,16 @@ def protocol_of(source: Source[Any], ways: Mapping[str, str], *, measured: int) 
 
 
 def formulas(measures: Iterable[Measure]) -> dict[str, str]:
-    """What the protocol says of measures of their own."""
+    """The protocol entries of measures with their own formulas."""
     return {measure.name: measure.formula for measure in measures if measure.formula}
 
 
 def mode_of(method: nn.Module) -> str:
-    """What evaluation does to the layers that behave otherwise in training."""
+    """How layers that differ between training and evaluation behave here."""
     kinds = {
         "batch norm by the running statistics of training": nn.BatchNorm2d | nn.BatchNorm1d,
-        "instance norm by image, as in training": nn.InstanceNorm2d,
-        "group norm by image, as in training": nn.GroupNorm,
+        "instance norm per image, as in training": nn.InstanceNorm2d,
+        "group norm per image, as in training": nn.GroupNorm,
         "dropout off": nn.Dropout,
     }
     said = [words for words, kind in kinds.items() if any(isinstance(layer, kind) for layer in method.modules())]
@@ -72,21 +72,21 @@ def mode_of(method: nn.Module) -> str:
 def colours_of(spec: Spec, task: str) -> str:
     """How colour is compared."""
     if task == "colorize":
-        return "lightness and the colours of Lab put together to sRGB, on both sides; channels averaged"
+        return "lightness and the colours of Lab combined to sRGB, on both sides; channels averaged"
     if max(spec.channels, spec.outputs) == 1:
         return "grey"
     return "sRGB, channels averaged; grey is spread over three channels where the other side is in colour"
 
 
 def doing_nothing(task: str) -> str:
-    """What the input is worth as an answer."""
+    """The meaning of the input as an answer."""
     if task == "reconstruct":
         return "the input as its own answer, which here is the target itself: no model can be better"
     return "the input as its own answer, as it looks: what doing nothing scores"
 
 
 def sets_of(features: Features | None, wanted: str) -> dict[str, str]:
-    """What FID and KID are of, where there are any."""
+    """The sets that FID and KID compare, if they are computed."""
     if features is None:
         return {}
     both = f"{features.title('FID')} and {features.title('KID')}"

@@ -1,4 +1,4 @@
-"""What judging models leaves behind: numbers with how they were found, a row for each image, and images."""
+"""The results of an evaluation: scores with their protocol, a row for each image, and images."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from ganvas.evaluation.statistics import Grid, Judged, Score, Shown
 from ganvas.imaging import images
 
 NUMBERS, TABLE, TIMES, IMAGES = "metrics.json", "metrics.csv", "timing.json", "images"
-VERSION = 2  # of the form of metrics.json
+VERSION = 2  # of metrics.json
 _LONGEST = 80  # letters of a name in that of a file, which may have 255 bytes in all
 
 Kind = Literal["pairs", "images", "unpaired", "style", "drawn"]
@@ -25,26 +25,25 @@ Kind = Literal["pairs", "images", "unpaired", "style", "drawn"]
 
 @dataclass(kw_only=True)
 class Evaluation:
-    """What was found of one model, or of several side by side.
+    """The results for one model, or for several side by side.
 
     Attributes:
-        kind: by what they were judged: pairs; nothing, for there were no targets; two sets without pairs; a style; or
-            what they draw.
+        kind: what they were evaluated on: pairs; nothing, if there were no targets; two sets without pairs; a style;
+            or the images that they generate.
         data: the images, in words.
-        models: who was judged.
-        baselines: who stands beside them, and what that means.
-        protocol: how, by aspect.
-        scores: the numbers.
-        notes: what is to be known before the numbers are believed.
+        models: the evaluated models.
+        baselines: the answers beside them, and what they mean.
+        protocol: how they were evaluated, by aspect.
+        scores: the scores.
+        notes: what to know before trusting the scores.
         values: image by image, (N,) each, by answer and measure: `pix2pix SSIM`, `input SSIM`.
-        numbers: which images these are; `names` those of their files, as far as they have any.
+        numbers: the indices of these images; `names` those of their files, if they have any.
         shown: images to look at with the answers to them.
         grids: further images to look at, by name.
-        checkerboards: by answer, what stands out by period in pixels.
-        classes: by model that draws, how many images were judged to be of each class.
-        milliseconds: by model, what an image took in the network; not part of the numbers, for it is another each
-            time.
-        device: where.
+        checkerboards: by answer, the excess power by period in pixels.
+        classes: by model that generates, how many images were classified as each class.
+        milliseconds: by model, the time per image in the network; kept apart from the scores, as it differs each time.
+        device: where it ran.
     """
 
     kind: Kind
@@ -66,14 +65,39 @@ class Evaluation:
 
     @property
     def title(self) -> str:
-        """Who was judged by what."""
+        """The models and the data."""
         return f"{in_words([model.name for model in self.models])} on {self.data}"
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in one sentence: which model is better, or how one model stands."""
+        names = [model.name for model in self.models]
+        if not self.scores:
+            return f"{in_words(names)}: images alone, nothing was measured"
+        if len(names) == 1:
+            (name,) = names
+            for score in self.scores:
+                for difference in score.differences:
+                    if difference.first == name:
+                        return score.verdict(difference)
+            first = next((score for score in self.scores if name in score.values), self.scores[0])
+            return f"{name}: {first.name} {first.measure.written(first.value)}"
+        won: dict[str, list[str]] = {}
+        for score in self.scores:
+            if winner := score.winner(names):
+                won.setdefault(winner, []).append(score.name)
+        if not won:
+            return f"no model is surely better than every other in any of {len(self.scores)} scores"
+        best = max(won, key=lambda winner: len(won[winner]))
+        others = [f"{winner} in {in_words(scores)}" for winner, scores in won.items() if winner != best]
+        more = f"; {'; '.join(others)}" if others else ""
+        return f"{best} is surely the best in {in_words(won[best])}{more}"
 
     def __getitem__(self, name: str) -> Score:
         return next(score for score in self.scores if score.name == name)
 
     def to_json(self) -> dict[str, Any]:
-        """All but times and images, as JSON values; what was found of each image is in the table."""
+        """All but times and images, as JSON values; the values of each image are in the table."""
         return {
             "version": VERSION,
             "kind": self.kind,
@@ -81,6 +105,7 @@ class Evaluation:
             "models": [asdict(model) for model in self.models],
             "baselines": dict(self.baselines),
             "protocol": dict(self.protocol),
+            "verdict": self.verdict,
             "notes": list(self.notes),
             "scores": [score.to_json([model.name for model in self.models]) for score in self.scores],
             "images": [
@@ -108,10 +133,10 @@ class Evaluation:
 
 
 def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
-    """Write numbers, table, times and images into an existing folder; where, by name.
+    """Write scores, table, times and images into an existing folder; returns the files by name.
 
-    What an earlier evaluation left in the folder is taken away, its numbers first; these are written last, so that
-    where they are, all is.
+    The results of an earlier evaluation in the folder are removed, scores first; the scores are written last, so that
+    if they are there, everything is.
     """
     for name in (NUMBERS, TABLE, TIMES):
         (folder / name).unlink(missing_ok=True)
@@ -140,7 +165,7 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
 
 
 def _files(one: Shown) -> dict[str, str]:
-    """Where each answer to an image goes; numbered, for names may differ in what no file name can hold."""
+    """The file of each answer to an image; numbered, as names may differ only in signs that no file name can hold."""
     return {
         answer: f"{IMAGES}/{one.number:05d}{one.way}-{place}-{_plain(answer)}.png"
         for place, answer in enumerate(one.images)
@@ -148,7 +173,7 @@ def _files(one: Shown) -> dict[str, str]:
 
 
 def _grids(names: Iterable[str]) -> dict[str, str]:
-    """Where each grid goes; numbered where its name holds the name of a model that no file could have."""
+    """The file of each grid; numbered if its name holds a model name that no file can have."""
     return {
         name: f"{name}.png" if name == _plain(name) else f"{_plain(name)}-{place}.png"
         for place, name in enumerate(names)
@@ -156,7 +181,7 @@ def _grids(names: Iterable[str]) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    """What any file may be called, on any system."""
+    """A name that is valid for files on any system."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST]
 
 

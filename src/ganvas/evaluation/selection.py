@@ -1,4 +1,4 @@
-"""Which of many images are shown of an evaluation, and how they lie."""
+"""Choose which images of an evaluation are shown, and lay them out."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,23 @@ from torch import Tensor
 
 from ganvas.evaluation.statistics import Measure
 
-EVENLY = 8  # images that nobody chose
-EXTREME = 2  # best and worst, for each model by each measure; and where models disagree most
-MOST = 64  # images in all: of twenty models nobody looks at the best and the worst of each
+EVENLY = 8  # images that are evenly taken
+EXTREME = 2  # best and worst, for each model by each measure; and those where models disagree most
+MOST = 64  # images in all: with twenty models, the best and the worst of each are too many
 
 
 def choose(
     columns: Mapping[str, Mapping[str, Tensor]], measures: Sequence[Measure], models: Sequence[str], n: int
 ) -> dict[int, list[str]]:
-    """The rows of `n` that are shown, each with why: some evenly, the most disputed, the best and the worst.
+    """The rows of `n` that are shown, each with the reason: some evenly, the most disputed, the best and the worst.
 
     Up to `MOST` in all, the second best and worst after the first.
 
     Args:
-        columns: by the name of a measure, the numbers of each answer (n,).
-        measures: those to choose by.
-        models: whose images are chosen.
-        n: how many there are.
+        columns: by the name of a measure, the values of each answer (n,).
+        measures: the measures to choose by.
+        models: the models whose images are chosen.
+        n: the number of images.
     """
     why = dict[int, list[str]]()
 
@@ -59,7 +59,7 @@ def evenly(n: int, most: int) -> list[int]:
 
 
 def bands(groups: Sequence[Sequence[Tensor]], across: int) -> Tensor:
-    """Images (K, C, H, W) each with its K kinds under each other, `across` to a row; white where a row lacks some."""
+    """Images (K, C, H, W) each with its K kinds below each other, `across` to a row; missing ones are white."""
     rows = []
     for group in groups:
         for start in range(0, len(group), across):

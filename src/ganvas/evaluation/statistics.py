@@ -1,4 +1,4 @@
-"""What is measured of models side by side, and how it is told: which is better, by how much, and how surely."""
+"""Scores of models side by side, and their statistics: which model is better, by how much, and how surely."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,25 +9,25 @@ from torch import Tensor
 from ganvas import metrics
 from ganvas.imaging import images
 
-INPUT = "input"  # the name of who does nothing
-MEAN_IMAGE = "mean image"  # of who answers the same whatever is asked
-TARGET = "target"  # what is wanted
-TRAINING = "training images"  # as good as drawn ones can be
-PAINTING = "painting"  # in whose style something is to be
-OTHERS = (INPUT, MEAN_IMAGE, TARGET, TRAINING, PAINTING)  # what no model may be called
+INPUT = "input"  # the answer that changes nothing
+MEAN_IMAGE = "mean image"  # the same answer for every image
+TARGET = "target"  # the wanted image
+TRAINING = "training images"  # the best that generated images can score
+PAINTING = "painting"  # the painting that gives the style
+OTHERS = (INPUT, MEAN_IMAGE, TARGET, TRAINING, PAINTING)  # names that no model may have
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What a number says.
+    """A measure: what a value means.
 
     Attributes:
         name: of its score.
-        unit: what it is counted in; empty for bare numbers.
-        better: `higher`, `lower`, or what it should be near.
-        digits: how it is written.
-        meaning: in a sentence.
-        formula: what is said of it in the protocol, in a sentence; empty where that says it for all.
+        unit: the unit of its values; empty for none.
+        better: `higher`, `lower`, or the value that it should be near.
+        digits: the format of a value.
+        meaning: the explanation, in a sentence.
+        formula: its entry in the protocol, in a sentence; empty if the protocol has one for all.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMeasure(Measure):
-    """A way to hold images against what they should be, one by one.
+    """A measure that compares images with their targets, one by one.
 
     Attributes:
         of: from two sets of uint8 images (N, C, H, W) to a number for each (N,).
-        smallest: pixels of the shorter side below which it cannot be had.
+        smallest: pixels of the shorter side below which it cannot be computed.
     """
 
     of: Callable[[Tensor, Tensor], Tensor]
@@ -69,7 +69,7 @@ MEASURES = (
         of=metrics.signal_to_noise,
     ),
     ImageMeasure(
-        name="SSIM", better="higher", digits=".4f", meaning="likeness of structure in small windows",
+        name="SSIM", better="higher", digits=".4f", meaning="similarity of structure in small windows",
         of=metrics.structural_similarity,
     ),
     ImageMeasure(
@@ -83,13 +83,13 @@ IDENTITY = replace(
 )
 CHECKERBOARD = Measure(
     name="checkerboard", better="about 1 or less", digits=".3g",
-    meaning="what upsamplings left in the images, at the period of 2, 4 or 8 pixels where it stands out most",
+    meaning="artefacts of upsampling in the images, at the period of 2, 4 or 8 pixels where it stands out most",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images with both ends of its 95 % interval, None where there is none."""
+    """A mean over images with both ends of its 95 % interval, None if there is none."""
 
     value: float
     low: float | None = None
@@ -97,7 +97,7 @@ class Mean:
 
     @property
     def sure(self) -> bool:
-        """Whether it is surely above or below zero."""
+        """Whether its interval is above or below zero."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     @staticmethod
@@ -121,11 +121,11 @@ class Score:
 
     Attributes:
         measure: what was measured.
-        n: of how many images.
-        values: by answer; one that has no such number is missing.
+        n: the number of images.
+        values: by answer; an answer without a value is missing.
         differences: between models, and of each model to each baseline.
-        each: whether it is a mean over images whose own numbers are in the table.
-        way: of models that go both ways without pairs, `ab` or `ba`; else empty.
+        each: whether it is a mean over images, whose values are in the table.
+        way: `ab` or `ba` for models that translate both ways without pairs; else empty.
     """
 
     measure: Measure
@@ -137,19 +137,19 @@ class Score:
 
     @property
     def name(self) -> str:
-        """What it goes by."""
+        """Its name."""
         return f"{self.measure.name} {self.way}".rstrip()
 
     @property
     def value(self) -> float:
-        """Of the first model; of several, and of baselines, `values` has each."""
+        """The value of the first model; `values` has those of the others and of baselines."""
         return next(mean.value for answer, mean in self.values.items() if answer not in OTHERS)
 
     def between(self, first: str, second: str) -> Difference:
-        """The difference of two answers, whichever way round it is kept.
+        """The difference of two answers, in either order.
 
         Raises:
-            KeyError: if it is not known.
+            KeyError: if there is none.
         """
         for one in self.differences:
             if (one.first, one.second) == (first, second):
@@ -159,7 +159,7 @@ class Score:
         raise KeyError((first, second))
 
     def winner(self, models: Sequence[str]) -> str | None:
-        """The model that is surely better than each other one; None where there is none, or nothing to win."""
+        """The model that is surely better than each other one; None if none is, or neither direction is better."""
         if len(models) < 2:
             return None
         return next((one for one in models if all(self._beats(one, other) for other in models if other != one)), None)
@@ -172,7 +172,7 @@ class Score:
         return mean.sure and self._gain(mean.value) > 0
 
     def _gain(self, difference: float) -> float:
-        """How much better, where more is not always better."""
+        """How much better the difference is, for measures of any direction."""
         return difference if self.measure.better == "higher" else -difference
 
     def verdict(self, difference: Difference) -> str:
@@ -183,7 +183,7 @@ class Score:
         word, by = "better" if gain > 0 else "worse", measure.written(abs(gain))
         if mean.low is None or mean.high is None:
             few = "one image" if self.n == 1 else f"{self.n} images"
-            sure = f"of {few} nobody can say how surely, {n}"
+            sure = f"{few} cannot show how surely, {n}"
             return f"{first} is {word} than {second} in {self.name} by {by}; {sure}"
         low, high = sorted((self._gain(mean.low), self._gain(mean.high)))
         if mean.sure:
@@ -217,22 +217,22 @@ def _negative(mean: Mean) -> Mean:
 
 
 def _named(answer: str) -> str:
-    """An answer as it stands in a sentence."""
+    """The name of an answer in a sentence."""
     return f"the {answer}" if answer in (INPUT, MEAN_IMAGE) else answer
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A model that was judged.
+    """A model that was evaluated.
 
     Attributes:
-        name: what it is called beside others.
-        method: what it is of, and `step` after how many steps.
-        parameters: how many numbers it works with.
-        megabytes: of its file.
-        size: pixels of the images that it learned from.
-        learned: whether it learned from these images, in words.
-        mode: what evaluation does to layers that behave otherwise in training.
+        name: its name beside others.
+        method: its method, and `step` the number of training steps.
+        parameters: the number of its parameters.
+        megabytes: the size of its file.
+        size: pixels of its training images.
+        learned: whether it was trained on these images, in words.
+        mode: how layers that differ between training and evaluation behave here.
     """
 
     name: str
@@ -250,11 +250,11 @@ class Shown:
     """An image that is shown with all answers to it.
 
     Attributes:
-        number: which it is.
-        name: of its file; empty where it has none.
+        number: its index.
+        name: of its file; empty if it has none.
         why: why it is shown, in words.
-        images: uint8 (C, H, W), by answer, in the order in which they are shown.
-        way: of two kinds without pairs, of which it is, `ab` or `ba`; each has an image number 0.
+        images: uint8 (C, H, W), by answer, in the order of display.
+        way: `ab` or `ba` for two kinds without pairs; each has an image number 0.
     """
 
     number: int
@@ -279,5 +279,5 @@ class Grid:
     side: int = 64
 
     def drawn(self) -> Tensor:
-        """All of them as one image, uint8 (C, H, W)."""
+        """All of them in one image, uint8 (C, H, W)."""
         return images.grid(images.fitted(self.images, side=self.side), columns=self.across)

@@ -1,7 +1,7 @@
-"""How good a model of style is: how near its images come to the painting, and what they keep of the photograph.
+"""Evaluation of models of style: how near their images are to the painting, and how much of the photograph they keep.
 
-The two pull against each other, so neither says anything alone: who does nothing keeps all content, and who hangs the
-painting in place of the photograph has all its style.
+The two oppose each other, so neither is enough alone: the unchanged photograph keeps all content, and the painting in
+place of the photograph has all the style.
 """
 
 import functools
@@ -34,12 +34,12 @@ from ganvas.nets.vgg import VGG19
 from ganvas.training import samples
 
 CONTENT = "content distance"
-KEPT = 64  # styles of which is kept what is wanted, 1.4 MB each
+KEPT = 64  # styles whose Gram matrices are kept, 1.4 MB each
 
 
 @dataclass(frozen=True)
 class Style:
-    """What photographs are to be painted in: one painting, or several at once.
+    """The style for photographs: one painting, or several at once.
 
     Attributes:
         paintings: uint8 (1 or 3, H, W) each, of any size.
@@ -48,7 +48,7 @@ class Style:
     paintings: Sequence[Tensor]
 
     def at(self, shorter: int, channels: int) -> list[Tensor]:
-        """Each with that many pixels on its shorter side, or its own where it has fewer, uint8 (1, C, H, W)."""
+        """Each with that many pixels on its shorter side, or its own if it has fewer, uint8 (1, C, H, W)."""
         made = []
         for painting in self.paintings:
             share = min(1.0, shorter / min(painting.shape[-2:]))
@@ -67,20 +67,20 @@ def evaluate_style(
     learned: Mapping[str, str] | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Let each model paint every photograph, and hold that against its painting and against the photograph.
+    """Let each model paint every photograph, and compare the result with its painting and with the photograph.
 
     Args:
-        models: of methods of style, by the name that they go by.
-        photographs: best such that no model has seen.
-        styles: photograph i is held against style i, counted round; a model that takes any style is told it.
-        vgg: what looks at them, whole.
-        title: what the protocol calls the paintings.
-        learned: by model, what is to be said of whether it learned from these photographs.
-        track: shows what long work has done.
+        models: of methods of style, by name.
+        photographs: ideally unseen by all models.
+        styles: photograph i is compared with style i, cyclically; a model that takes any style is given it.
+        vgg: the feature network, whole.
+        title: the name of the paintings in the protocol.
+        learned: by model, a sentence on whether it was trained on these photographs.
+        track: shows the progress.
 
     Raises:
         DataError: if one model paints in grey and another in colour.
-        ModelError: if a model does not translate, or none of its images is one.
+        ModelError: if a model does not translate, or none of its images is finite.
     """
     painting = _Painting(models, photographs, styles, vgg)
     known = [judged(name, model, (learned or {}).get(name, "")) for name, model in models.items()]
@@ -112,13 +112,11 @@ def evaluate_style(
         kind="style",
         data=photographs.short_title,
         models=known,
-        baselines={
-            INPUT: "the photograph as it is: all of its content, and no more of the style than it happens to have"
-        },
+        baselines={INPUT: "the unchanged photograph: all of its content, and only the style that it happens to have"},
         protocol=protocol_of(photographs, {"direction": "ab"}, measured=len(measured))
         | {
-            "paintings": f"{title or 'as given'}; seen with {painting.shorter} pixels or fewer on the shorter side"
-            + (", so too by a model that takes any style" if painting.any_style else ""),
+            "paintings": f"{title or 'as given'}; used with {painting.shorter} pixels or fewer on the shorter side"
+            + (", also for a model that takes any style" if painting.any_style else ""),
             **formulas([style, content]),
         },
         scores=[
@@ -141,12 +139,12 @@ def evaluate_style(
 
 
 class _Painting:
-    """The same photographs put to several models, each to be painted in its style."""
+    """The same photographs for several models, each painted in its style."""
 
     def __init__(
         self, models: Mapping[str, Model], photographs: Source[ImageBatch], styles: Sequence[Style], vgg: VGG19
     ) -> None:
-        """See what each model takes.
+        """Find the style of each model.
 
         Raises:
             DataError: if one paints in grey and another in colour.
@@ -161,13 +159,13 @@ class _Painting:
         self.broken = Broken(photographs)
         configs = [model.facts.config for model in models.values()]
         sizes = [config.painting_size for config in configs if isinstance(config, FastStyleConfig)]
-        self.shorter = max(sizes, default=photographs.spec.size)  # strokes as large as they learned
+        self.shorter = max(sizes, default=photographs.spec.size)  # strokes of the size in training
         self.any_style = any(isinstance(model.method, Restyles) for model in models.values())
         self.device = str(device_of(next(iter(models.values())).method))
         self.look = functools.lru_cache(KEPT)(self._look)
 
     def _look(self, number: int) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
-        """What is wanted of a style, what each model that takes any is told of it, and how it looks, (C, H, W)."""
+        """Gram matrices of a style, its encoding for each model that takes any, and the painting, (C, H, W)."""
         paintings = self.styles[number].at(self.shorter, self.photographs.spec.channels)
         wanted = _mean([metrics.style_of(self.vgg, painting) for painting in paintings])
         told = {
@@ -178,7 +176,7 @@ class _Painting:
         return wanted, told, _square(paintings[0], self.photographs.spec.size)[0]
 
     def answers(self, numbers: Sequence[int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Photographs and what each model makes of them, uint8 (N, C, H, W); and by model (N,) whether it is one."""
+        """Photographs and the output of each model, uint8 (N, C, H, W); and by model (N,) whether it is finite."""
         given = self.photographs.rows(numbers).images
         told = [self.look(number % len(self.styles))[1] for number in numbers]
         made, whole = {INPUT: given}, dict[str, Tensor]()
@@ -193,24 +191,24 @@ class _Painting:
         return [torch.stack(matrices) for matrices in zip(*of_each, strict=True)]
 
     def looked_at(self, number: int) -> dict[str, Tensor]:
-        """A photograph, what each model makes of it, and the painting, uint8 (C, H, W)."""
+        """A photograph, the output of each model, and the painting, uint8 (C, H, W)."""
         shown = self.answers([number])[0] | {PAINTING: self.look(number % len(self.styles))[2][None]}
         return {answer: made[0] for answer, made in zip(shown, alike(*shown.values()), strict=True)}
 
     def grid(self) -> Grid:
-        """Photograph, results and painting under each other, of photographs evenly taken."""
+        """Photograph, results and painting below each other, for photographs evenly taken."""
         across = samples.columns(self.photographs.spec.size)
         rows = evenly(len(self.photographs), 2 * across)
         return Grid(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 
 
 def _mean(of_each: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """The Gram matrices (K, K) of several paintings at once: their mean, layer by layer."""
+    """The Gram matrices (K, K) of several paintings at once: their mean for each layer."""
     return [torch.cat(list(layer)).mean(0) for layer in zip(*of_each, strict=True)]
 
 
 def _told(method: Method, paintings: Sequence[Tensor]) -> Tensor:
-    """What a model that takes any style is told of these: the mean of their styles."""
+    """The style of these for a model that takes any style: the mean of their styles."""
     assert isinstance(method, Restyles)
     device = device_of(method)
     with evaluating(method):
@@ -232,7 +230,7 @@ def _style(vgg: VGG19) -> ImageMeasure:
     formula = (
         f"Gram matrices F F^T / (H W) of VGG-19 (max pooling) at {', '.join(metrics.STYLE_LAYERS)}: squared "
         "difference to the painting's over the painting's own square, averaged over layers; of several paintings the "
-        "mean of their matrices is wanted; 0 is the painting's style, 1 none at all"
+        "mean of their matrices is the target; 0 is the painting's style, 1 none of it"
     )
-    meaning = "how far what goes together in the image is from what goes together in the painting"
+    meaning = "distance of the Gram matrices of VGG-19 features of the image to those of the painting"
     return ImageMeasure(name="style distance", better="lower", digits=".4f", meaning=meaning, of=of, formula=formula)

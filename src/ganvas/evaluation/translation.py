@@ -1,4 +1,4 @@
-"""How good models are that translate: their images against what they should be, or there and back again."""
+"""Evaluation of translators against targets."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ from ganvas.training import samples
 Direction = Literal["ab", "ba"]
 
 
-# --- against what they should be ------------------------------------------------------------------------------------
+# --- with targets ---------------------------------------------------------------------------------------------------
 
 
 def evaluate_pairs(
@@ -47,30 +47,29 @@ def evaluate_pairs(
     *,
     direction: Direction = "ab",
     task: str = "",
-    measures: Sequence[ImageMeasure] = MEASURES,
+    measures: Sequence[ImageMeasure] | None = MEASURES,
     features: Features | None = None,
     learned: Mapping[str, str] | None = None,
-    wanted: bool = True,
     track: Track = silently,
 ) -> Evaluation:
-    """Translate every source by every model and hold it against its target; those who know nothing answer too.
+    """Translate every source with every model and compare the result with its target; baselines answer too.
 
     Args:
-        models: of methods that translate, by the name that they go by.
-        source: pairs, best such that no model has seen.
+        models: of methods that translate, by name.
+        source: pairs, ideally unseen by all models.
         direction: `ba` for targets to sources.
-        task: what made the pairs, which knows how to show them.
-        measures: how they are held against each other.
-        features: what looks at all images as a set, for FID and KID; None for neither.
-        learned: by model, what is to be said of whether it learned from these.
-        wanted: whether the targets mean anything; if not, there are images and no scores.
-        track: shows what long work has done.
+        task: the task that made the pairs, which also shows them.
+        measures: the measures that compare output and target; None if there is nothing to compare with.
+        features: the feature network for all images as a set, for FID and KID; None for neither.
+        learned: by model, a sentence on whether it was trained on these.
+        track: shows the progress.
 
     Raises:
-        DataError: if the pairs are not of a model's kind.
-        ModelError: if a model does not translate, or none of its images is one.
-        SettingError: if it does not go in that direction.
+        DataError: if the pairs are of another kind than a model's.
+        ModelError: if a model does not translate, or none of its images is finite.
+        SettingError: if it does not support that direction.
     """
+    wanted, measures = measures is not None, measures or ()
     for model in models.values():
         Translator(model, direction)
         require_kind(model, source, wanted=wanted)
@@ -98,12 +97,12 @@ def evaluate_pairs(
         if patches:
             patches.add(answers)
         measured += numbers
-    notes, milliseconds = asking.broken.notes(), asking.milliseconds()  # before those that are shown go through alone
+    notes, milliseconds = asking.broken.notes(), asking.milliseconds()  # before the shown images go through alone
     table = {
         measure: {answer: torch.cat(rows) for answer, rows in of_each.items()} for measure, of_each in columns.items()
     }
     scores = [compared(measure, table[measure.name], list(models)) for measure in measures]
-    if len(measured) < LEAST:  # of what is left after broken ones
+    if len(measured) < LEAST:  # of the images left without the broken ones
         features = patches = None
     if features:
         whole = {answer: torch.cat(rows) for answer, rows in seen.items()}
@@ -140,26 +139,26 @@ def evaluate_pairs(
 
 
 def _baselines(task: str, *, wanted: bool) -> dict[str, str]:
-    """Who answers beside the models, and what that means."""
+    """The answers beside the models, and what they mean."""
     if not wanted:
-        return {INPUT: "the input, as it looks"}
+        return {INPUT: "the unchanged input"}
     return {
         INPUT: doing_nothing(task),
-        MEAN_IMAGE: "the mean of these targets: the best that one image can be as the answer to all",
-        TARGET: "what is wanted; here for its own checkerboard",
+        MEAN_IMAGE: "the mean of these targets: the best single image as the answer to all",
+        TARGET: "the targets; here for their own checkerboard",
     }
 
 
 @dataclass
 class _Asking:
-    """The same images put to several models.
+    """The same images for several models.
 
     Attributes:
-        models: by name.
-        source: the images and what is wanted.
-        direction: which way.
+        models: the models by name.
+        source: the images and their targets.
+        direction: of the translation.
         task: how to show them.
-        wanted: whether the targets mean anything.
+        wanted: whether the targets are used.
     """
 
     models: Mapping[str, Model]
@@ -174,7 +173,7 @@ class _Asking:
         self.device = str(device_of(next(iter(self.models.values())).method))
 
     def parts(self, track: Track) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """Numbers of images, and all answers to them; without those to which a model's was no image."""
+        """Numbers of images, and all answers to them; without images for which a model's answer is not finite."""
         at_once, n = rows_at_once(self.source.spec), len(self.source)
         starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description="translating")
         for start in starts:
@@ -186,9 +185,9 @@ class _Asking:
                 yield kept_numbers, {answer: made[kept] for answer, made in answers.items()}
 
     def answers(self, numbers: Sequence[int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Input, what each model makes of it, and target, as a person would look at them, uint8 (N, C, H, W).
+        """Input, output of each model, and target, as they are shown, uint8 (N, C, H, W).
 
-        And by model (N,) whether it was an image at all.
+        And by model (N,) whether it is finite.
         """
         pairs = self.source.rows(numbers)
         there = self.direction == "ab"
@@ -203,9 +202,9 @@ class _Asking:
         return dict(zip(shown, alike(*shown.values()), strict=True)), whole
 
     def mean_target(self, track: Track) -> Tensor:
-        """The mean of all targets as they look, uint8 (1, C, H, W)."""
+        """The mean of all targets as they are shown, uint8 (1, C, H, W)."""
         at_once, n, total = rows_at_once(self.source.spec), len(self.source), torch.zeros(())
-        starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description="looking at the targets")
+        starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description="reading the targets")
         for start in starts:
             pairs = self.source.rows(range(start, min(n, start + at_once)))
             source, target = alike(*samples.shown(pairs, self.task))
@@ -217,18 +216,18 @@ class _Asking:
         return {answer: made[0] for answer, made in self.answers([number])[0].items()}
 
     def grid(self) -> Grid:
-        """Input, answers and target under each other, of images evenly taken."""
+        """Input, answers and target below each other, for images evenly taken."""
         across = samples.columns(self.source.spec.size)
         rows = evenly(len(self.source), 2 * across)
         return Grid(bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across), across)
 
     def milliseconds(self) -> dict[str, float]:
-        """By model, what an image took in the network."""
+        """By model, the time per image in the network."""
         return {name: answering.milliseconds for name, answering in self.answering.items()}
 
 
 def alike(*kinds: Tensor) -> list[Tensor]:
-    """The same images (N, C, H, W) with as many channels each: grey spread over three where any is in colour."""
+    """The same images (N, C, H, W) with as many channels each: grey is repeated to three if any is in colour."""
     channels = max(kind.shape[1] for kind in kinds)
     return [kind.expand(-1, channels, -1, -1) for kind in kinds]
 
@@ -246,10 +245,10 @@ class Spectra:
             self.sums[name] = self.sums.get(name, torch.zeros(())) + metrics.power_spectrum(part) * len(part)
 
     def periods(self) -> dict[str, dict[int, float]]:
-        """By answer, what stands out at each period in pixels."""
+        """By answer, the excess power at each period in pixels."""
         return {name: metrics.checkerboard(total) for name, total in self.sums.items()}  # quotients: no count needed
 
     def score(self, n: int, *, way: str = "") -> Score:
-        """What stands out most."""
+        """The largest excess power."""
         worst = {name: Mean(max(periods.values())) for name, periods in self.periods().items()}
         return Score(CHECKERBOARD, n, worst, each=False, way=way)

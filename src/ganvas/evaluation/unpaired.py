@@ -1,4 +1,4 @@
-"""How good models are that translate between two kinds of images without pairs: there and back again."""
+"""Evaluation of translators between two kinds of images without pairs: there and back again."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,16 +36,16 @@ def evaluate_unpaired(
     learned: Mapping[str, str] | None = None,
     track: Track = silently,
 ) -> Evaluation:
-    """Translate the images of each kind to the other and back; without partners nobody can say how they should look.
+    """Translate the images of each kind to the other and back, as there are no targets to compare with.
 
-    The cycle error is what an image lost on the way there and back, the identity error what an image loses that is
-    of the wanted kind already; both with bytes in between, as a person would have them. SWD, and with `features` FID
-    and KID, are those of what a model made to the images of the wanted kind.
+    The cycle error is the change of an image on the way there and back, the identity error the change of an image that
+    already is of the target kind; both with images rounded to bytes in between. SWD, and with `features` FID and KID,
+    compare the translated images with those of the target kind.
 
     Raises:
-        DataError: if the images are not of a model's kind.
-        ModelError: if a model does not go both ways, or none of its images is one.
-        SettingError: the same.
+        DataError: if the images are of another kind than a model's.
+        ModelError: if a model does not go both ways, or none of its images is finite.
+        SettingError: if a model does not support a direction.
     """
     sides = {"ab": source, "ba": target}
     pairs = replace(source, spec=replace(source.spec, classes=(), target_channels=target.spec.channels))
@@ -78,7 +78,7 @@ def evaluate_unpaired(
             source, {"direction": "both, there and back again", "other kind": target.short_title},
             measured=max(len(there.measured), len(back.measured)),
         )
-        | {"paired scores": "none: without pairs nobody can say how an image should look"}
+        | {"paired scores": "none: without pairs there are no targets"}
         | formulas([SWD] if any(score.measure is SWD for score in scores) else [])
         | sets_of(features, "images of the wanted kind"),
         scores=scores,
@@ -103,19 +103,19 @@ def evaluate_unpaired(
 
 
 def _both(there: "_Way", back: "_Way") -> list[str]:
-    """The names of the files in a row of the table: of the one kind, and of the other."""
+    """The names of the files in a row of the table, of both kinds."""
     longer = max(len(there.measured), len(back.measured))
     ours, theirs = ([*way.names(), *[""] * (longer - len(way.measured))] for way in (there, back))
     return [" | ".join(filter(None, names)) for names in zip(ours, theirs, strict=True)]
 
 
 class _Way:
-    """One of the two ways: images of a kind, what models make of them, and what comes back."""
+    """One of the two directions: images of a kind, their translations, and these translated back."""
 
     def __init__(
         self, models: Mapping[str, Model], side: Source[ImageBatch], other: Source[ImageBatch], direction: str
     ):
-        """Nothing is gone yet."""
+        """Begin with no images."""
         self.models, self.side, self.other, self.direction = models, side, other, direction
         self.answering = {name: Answering(model) for name, model in models.items()}
         self.again = {name: Answering(model) for name, model in models.items()}
@@ -127,7 +127,7 @@ class _Way:
         self.apart = dict[str, Sliced]()
 
     def go(self, features: Features | None, track: Track) -> None:
-        """All images there and back, measured."""
+        """Translate all images there and back, and measure them."""
         at_once, n = rows_at_once(self.side.spec), len(self.side)
         starts = track(range(0, n, at_once), total=math.ceil(n / at_once), description=f"translating {self.direction}")
         columns: dict[str, dict[str, list[Tensor]]] = {CYCLE.name: {}, IDENTITY.name: {}}
@@ -159,7 +159,7 @@ class _Way:
             measure: {name: torch.cat(rows) for name, rows in of_each.items()} for measure, of_each in columns.items()
         }
         self.seen = {name: torch.cat(rows) for name, rows in seen.items()}
-        left = min((one.n for one in patches.of.values()), default=0) if patches else 0  # after broken ones
+        left = min((one.n for one in patches.of.values()), default=0) if patches else 0  # without the broken ones
         wanted = metrics.Patches(len(self.other), use=fewer) if left >= LEAST else None
         self._add_wanted(features, wanted)
         if patches and wanted:
@@ -168,7 +168,7 @@ class _Way:
     def _answers(
         self, given: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """By model: what it makes of images, what comes back, what stays the same, and whether these are images."""
+        """By model: translations of images, translations back, the identity mapping, and whether all is finite."""
         made, back, same, whole = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
         other = _BACK[self.direction]
         for name in self.models:
@@ -181,7 +181,7 @@ class _Way:
         return made, back, same, whole
 
     def _add_wanted(self, features: Features | None, patches: metrics.Patches | None) -> None:
-        """What images of the wanted kind look like, for what is held against them as a set."""
+        """Add images of the wanted kind to the sets that translations are compared with."""
         at_once = rows_at_once(self.other.spec)
         seen = list[Tensor]()
         for part in self.other.parts(at_once):
@@ -194,7 +194,7 @@ class _Way:
             self.seen[TARGET] = torch.cat(seen)
 
     def set_scores(self, features: Features | None) -> list[Score]:
-        """FID, KID and SWD of what was made to the wanted kind, where there are enough of both."""
+        """FID, KID and SWD of the images translated to the wanted kind, if there are enough of both."""
         scores = list[Score]()
         if features and min(len(self.measured), len(self.other)) >= LEAST:
             answers = {name: rows for name, rows in self.seen.items() if name != TARGET}
@@ -208,7 +208,7 @@ class _Way:
         return [self.side.name_of(number) for number in self.measured]
 
     def looked_at(self, number: int) -> dict[str, Tensor]:
-        """An image, what each model makes of it, and what comes back, uint8 (C, H, W)."""
+        """An image, the output of each model, and its translation back, uint8 (C, H, W)."""
         given = self.side.rows([number]).images
         made, back, _, _ = self._answers(given)
         kinds = {INPUT: given}
@@ -217,7 +217,7 @@ class _Way:
         return {answer: images[0] for answer, images in zip(kinds, alike(*kinds.values()), strict=True)}
 
     def shown(self) -> list[Shown]:
-        """Images evenly taken, and those that lost least and most."""
+        """Images evenly taken, and those that changed least and most."""
         chosen = choose(self.columns, [CYCLE], list(self.models), len(self.measured))
         names = self.names()
         return [
@@ -227,7 +227,7 @@ class _Way:
         ]  # fmt: skip
 
     def grid(self) -> Tensor:
-        """Image, what was made of it and what came back, under each other; uint8 (N, C, H, W)."""
+        """Image, its translation and the translation back, below each other; uint8 (N, C, H, W)."""
         across = samples.columns(self.side.spec.size)
         rows: Sequence[int] = evenly(len(self.side), across)
         return bands([[torch.stack(list(self.looked_at(row).values())) for row in rows]], across)

@@ -1,8 +1,8 @@
 """The only place where pixels change range or layout.
 
 Inside ganvas an image is a tensor of shape (C, H, W), C = 1 (grey) or 3 (sRGB):
-uint8 in 0..255 at rest, float in -1..1 where networks see it. Files are read as a person would see them:
-turned as EXIF says, in sRGB whatever profile they carry, transparency laid on white or kept apart.
+uint8 in 0..255 in storage, float in -1..1 for networks. Files are read as a viewer shows them: rotated by
+EXIF, converted from their colour profile to sRGB, with transparency on white or as a separate alpha channel.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from torch import Tensor
 from ganvas.core.atomic_io import write_whole
 from ganvas.errors import DataError, GanvasError, UsageError
 
-_FORMATS = {  # Pillow's names of them; to ask Pillow would make it load all of its forty
+_FORMATS = {  # Pillow's format names; asking Pillow would make it load all of its forty plugins
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
     ".gif": "GIF",
 }  # fmt: skip
 EXTENSIONS = frozenset(_FORMATS)
-MIN_SIDE = 8  # pixels; less than the smallest digit is an accident, not an image
+MIN_SIDE = 8  # pixels; anything smaller than the smallest digit is a mistake
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
-ON_A_GRID = 256  # pixels a side of an image at most: sixteen of 1024 fit no screen, and as a video no memory
+ON_A_GRID = 256  # pixels a side of an image in a grid: sixteen of 1024 fit no screen, and as a video no memory
 
-_RESIZED = 2**26  # numbers that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
+_RESIZED = 2**26  # values that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
 _WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
 _QUALITY: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: colours as sharp as lightness
@@ -53,9 +53,9 @@ def to_bytes(signed: Tensor) -> Tensor:
 
 
 def in_channels(pixels: Tensor, channels: int) -> Tensor:
-    """A uint8 image (1 or 3, H, W) as (`channels`, H, W): grey spread over three, or colours weighed by BT.601.
+    """A uint8 image (1 or 3, H, W) as (`channels`, H, W): grey repeated three times, or grey by BT.601.
 
-    The weighing is in Pillow's arithmetic, so that it is what reading in grey gives.
+    The conversion uses Pillow's arithmetic, so it equals reading the file in grey.
     """
     if pixels.shape[0] == channels:
         return pixels
@@ -70,7 +70,7 @@ def in_channels(pixels: Tensor, channels: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image's file that lies within another: its bytes, and a name to be shown."""
+    """An image file within another file: its bytes, and a name for messages."""
 
     name: str
     content: bytes
@@ -84,7 +84,7 @@ File = Path | Encoded
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before it is decoded: pixels as a person sees them, and whether it holds no colour."""
+    """What the header of an image file says: the size after EXIF rotation, and whether it is grey."""
 
     width: int
     height: int
@@ -92,14 +92,14 @@ class Header:
 
 
 def read_header(path: File) -> Header:
-    """Open an image without decoding it, which also finds most of what is no image.
+    """Read an image's header without decoding the image; this also finds most files that are not images.
 
     Raises:
         DataError: if it cannot be opened as an image, or is too large or too small.
     """
     with opened(path) as image:
         width, height = image.size
-        if Image.Image.getexif(image).get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # on its side; PNG's own decodes
+        if Image.Image.getexif(image).get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # rotated; PNG's own decodes
             width, height = height, width
         return Header(width, height, _is_grey(image))
 
@@ -115,7 +115,7 @@ def read_square(path: File, *, size: int, channels: int) -> Tensor:
     """An image as uint8 (channels, size, size): the largest centred square, scaled by Lanczos.
 
     Raises:
-        DataError: if the file is no image, broken, too large or too small.
+        DataError: if the file is not an image, broken, too large or too small.
     """
     with opened(path) as image:
         if size * 2 <= min(image.size):
@@ -128,7 +128,7 @@ def read_halves(path: File, *, size: int, channels: int) -> tuple[Tensor, Tensor
     """The left and the right half of an image, each as `read_square` gives a whole one.
 
     Raises:
-        DataError: if the file is no image, broken, too large or too small, or cannot be halved.
+        DataError: if the file is not an image, broken, too large or too small, or has an odd width.
     """
     with opened(path) as image:
         upright = _upright(image, channels)
@@ -142,7 +142,7 @@ def read_halves(path: File, *, size: int, channels: int) -> tuple[Tensor, Tensor
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image whole, and what it takes to write it back as it came.
+    """An image with its alpha and resolution, so that it can be written back as it was.
 
     Attributes:
         pixels: uint8 (1 or 3, H, W), grey or sRGB.
@@ -156,22 +156,22 @@ class DecodedImage:
 
 
 def read(path: Path) -> DecodedImage:
-    """An image as it is: all of it, at its own size, of a video the first frame.
+    """Read a whole image at its own size; of an animation the first frame, of several pages the first one.
 
-    Of 16 bits a channel the upper 8 are kept, and of several pages the first.
+    Images of 16 bits a channel keep the upper 8.
 
     Raises:
-        DataError: if the file is no image, broken, too large or too small.
+        DataError: if the file is not an image, broken, too large or too small.
     """
     with opened(path) as image:
         return image_of(image)
 
 
 def image_of(image: Image.Image) -> DecodedImage:
-    """The image that an image of Pillow's shows; it is decoded here, and whatever Pillow raises is passed on."""
+    """Decode a PIL image; errors of Pillow are passed on."""
     dpi = image.info.get("dpi")
     whole, alpha = _decoded(image)
-    if dpi and whole.size != image.size:  # turned by a quarter
+    if dpi and whole.size != image.size:  # rotated by 90 degrees
         dpi = (dpi[1], dpi[0])
     return DecodedImage(
         _to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi))
@@ -179,7 +179,7 @@ def image_of(image: Image.Image) -> DecodedImage:
 
 
 def image_from(image: object) -> DecodedImage:
-    """The image of a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W) or (H, W).
+    """Convert a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W) or (H, W).
 
     Raises:
         DataError: for anything else.
@@ -210,7 +210,7 @@ def on_white(image: DecodedImage) -> Tensor:
 
 @contextlib.contextmanager
 def opened(path: File) -> Iterator[Image.Image]:
-    """Open an image, hold it to the limits, and turn whatever Pillow raises within the block into one line."""
+    """Open an image, check its size, and turn any error of Pillow within the block into a DataError of one line."""
     try:
         with Image.open(io.BytesIO(path.content) if isinstance(path, Encoded) else path) as image:
             if min(image.size) < MIN_SIDE:
@@ -229,7 +229,7 @@ def opened(path: File) -> Iterator[Image.Image]:
 
 
 def _upright(image: Image.Image, channels: int) -> Image.Image:
-    """Decode as `_decoded` does, lay on white, and return in mode L or RGB."""
+    """Decode as `_decoded` does, composite on white, and return in mode L or RGB."""
     image, alpha = _decoded(image)
     if alpha is not None:
         image = Image.composite(image, Image.new(image.mode, image.size, "white"), alpha)
@@ -237,7 +237,7 @@ def _upright(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _decoded(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Decode, turn as EXIF says, bring to sRGB; the image in mode L or RGB, and its alpha where it has one."""
+    """Decode, rotate by EXIF, convert to sRGB; the image in mode L or RGB, and its alpha if it has one."""
     profile, grey = image.info.get("icc_profile"), _is_grey(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
@@ -254,7 +254,7 @@ def _decoded(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits by its full range (Pillow's own conversion clips at 255); of 32, by what it seems to hold.
+    """Scale grey of 16 bits by its full range (Pillow's own conversion clips at 255), of 32 by the range of its values.
 
     Files of floats hold 0..1, those of 32-bit integers 0..255, and either may hold 0..65535.
     """
@@ -268,7 +268,7 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert by the embedded profile; one that is broken or of another colour space is passed over."""
+    """Convert by the embedded profile; one that is broken or of another colour space is ignored."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "sRGB" in ImageCms.getProfileDescription(source):
@@ -306,7 +306,7 @@ def resize(pixels: Tensor, size: int) -> Tensor:
 
 
 def scaled(images: Tensor, height: int, width: int) -> Tensor:
-    """Float images (N, C, H, W) at that height and width, bicubic with antialiasing; may overshoot a little."""
+    """Resize float images (N, C, H, W), bicubic with antialiasing; values may overshoot a little."""
     if images.shape[-2:] == (height, width):
         return images
     return torch.nn.functional.interpolate(images, (height, width), mode="bicubic", antialias=True)
@@ -333,7 +333,7 @@ def enlarge(images: Tensor, *, side: int = 64) -> Tensor:
 
 
 def fitted(images: Tensor, *, side: int = 64) -> Tensor:
-    """Square images (N, C, H, H) as they go on a grid: small ones enlarged, those above `ON_A_GRID` reduced."""
+    """Scale square images (N, C, H, H) for a grid: small ones are enlarged, those above `ON_A_GRID` reduced."""
     return enlarge(resize(images, min(ON_A_GRID, images.shape[-1])), side=side)
 
 
@@ -356,11 +356,11 @@ def write(path: Path, image: Tensor, *, alpha: Tensor | None = None, dpi: tuple[
     Args:
         path: the file.
         image: (1 or 3, H, W).
-        alpha: (H, W), or None for an opaque image; a format without alpha gets the image laid on white.
+        alpha: (H, W), or None for an opaque image; a format without alpha gets the image on white.
         dpi: pixels an inch in print, across and down.
 
     Raises:
-        UsageError: for an ending that is no image format.
+        UsageError: for an ending that is not an image format.
         DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
@@ -380,7 +380,7 @@ def keeps_alpha(path: Path) -> bool:
 
 
 def write_gif(path: Path, frames: Iterable[Tensor], *, milliseconds: int, hold: int = 1) -> None:
-    """Write uint8 images (C, H, W) as an endless GIF; the last one stays `hold` times as long.
+    """Write uint8 images (C, H, W) as a looping GIF; the last one stays `hold` times as long.
 
     Raises:
         SaveError: if the file cannot be written.
@@ -402,7 +402,7 @@ def to_pillow(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 def save(path: Path, image: Image.Image, **options: object) -> None:
-    """Write an image of Pillow's in the format that the ending names, whole or not at all.
+    """Write a PIL image in the format that the ending names, whole or not at all.
 
     Args:
         path: the file.
@@ -410,7 +410,7 @@ def save(path: Path, image: Image.Image, **options: object) -> None:
         options: of Pillow's encoder, beside the quality that is set here.
 
     Raises:
-        UsageError: for an ending that is no image format.
+        UsageError: for an ending that is not an image format.
         DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
@@ -418,7 +418,7 @@ def save(path: Path, image: Image.Image, **options: object) -> None:
 
 
 def encode(path: Path, image: Image.Image, **options: object) -> io.BytesIO:
-    """What `save` writes to that path, and may raise before it does."""
+    """The file that `save` writes to that path; raises the same errors."""
     encoded, name = io.BytesIO(), format_of(path)
     try:
         image.save(encoded, name, **{**_QUALITY.get(name, {}), **options})

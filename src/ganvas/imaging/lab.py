@@ -1,7 +1,7 @@
-"""The colour space CIE L*a*b* (D65, 2 degrees): lightness apart from colour, in steps that look alike.
+"""The colour space CIE L*a*b* (D65, 2 degrees): lightness separate from colour, in steps that look equal.
 
 IEC 61966-2-1 for sRGB, CIE 15:2004 for Lab. OpenCV's conversion is not used: it is off by up to half a unit, and clips
-colours that sRGB does not have, which would change their lightness; here these are made less colourful instead.
+colours outside of sRGB, which changes their lightness; here their chroma is reduced instead.
 """
 
 import torch
@@ -12,8 +12,8 @@ AB_LIMIT = 110.0  # a and b of every sRGB colour are within -110..110 (the extre
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _WHITE = (0.95047, 1.0, 1.08883)  # D65
 _EDGE = 6 / 29  # below it the cube root is a straight line
-_MARGIN = 1e-4  # of linear light, by which white itself is off through rounding
-_HALVINGS = 14  # leave a chroma to 1/16,000
+_MARGIN = 1e-4  # of linear light: the rounding error of white
+_HALVINGS = 14  # bisection steps; they give the chroma to 1/16,000
 _STRIP = 2**20  # pixels that are converted at once, to bound memory
 
 
@@ -31,12 +31,12 @@ def lightness(pixels: Tensor) -> Tensor:
 def to_srgb(lab: Tensor) -> Tensor:
     """The uint8 pixels (..., 3, H, W) of L, a, b (..., 3, H, W).
 
-    Where sRGB has no such colour, chroma is reduced until it has: lightness and hue stay.
+    Colours outside of sRGB get less chroma until they fit; lightness and hue stay.
     """
     luminance, colour = lab[..., :1, :, :].clamp(0, 100), lab[..., 1:, :, :]
     light = _to_light(luminance, colour)  # linear
     outside = ~_is_shown(light)
-    if outside.any():  # downsampling the interval, on these pixels only
+    if outside.any():  # bisection, on these pixels only
         chosen = luminance.movedim(-3, -1)[outside], colour.movedim(-3, -1)[outside]  # (K, 1), (K, 2)
         dim, vivid = (values.T[:, :, None] for values in chosen)  # (1, K, 1), (2, K, 1): images one pixel wide
         low, high = torch.zeros_like(dim), torch.ones_like(dim)
@@ -67,7 +67,7 @@ def _encode(light: Tensor) -> Tensor:
 
 
 def _light(pixels: Tensor, row: int) -> Tensor:
-    """X, Y or Z of uint8 pixels (..., 1 or 3, H, W), as a share of white's: (..., H, W)."""
+    """X, Y or Z of uint8 pixels (..., 1 or 3, H, W), as a fraction of white's: (..., H, W)."""
     assert pixels.dtype == torch.uint8
     values = torch.arange(256, dtype=torch.float64) / 255
     linear = torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055).pow(2.4))
@@ -88,12 +88,12 @@ def _cube_roots(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _to_light(luminance: Tensor, colour: Tensor) -> Tensor:
-    """Linear red, green and blue (..., 3, H, W), out of 0..1 where sRGB has no such colour."""
+    """Linear red, green and blue (..., 3, H, W), outside of 0..1 where sRGB has no such colour."""
     y = (luminance[..., 0, :, :] + 16) / 116
     roots = torch.stack([y + colour[..., 0, :, :] / 500, y, y - colour[..., 1, :, :] / 200], -3)
     shares = torch.where(roots > _EDGE, roots.pow(3), 3 * _EDGE**2 * (roots - 4 / 29))
     to_xyz = torch.tensor(_TO_XYZ, dtype=torch.float64)
-    back = torch.linalg.inv(to_xyz / to_xyz.sum(1, keepdim=True)).to(shares)  # of shares of white; rows sum to 1
+    back = torch.linalg.inv(to_xyz / to_xyz.sum(1, keepdim=True)).to(shares)  # of fractions of white; rows sum to 1
     return torch.einsum("rc,...chw->...rhw", back, shares)
 
 

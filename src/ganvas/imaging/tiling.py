@@ -1,10 +1,10 @@
-"""An image of any size through a network in bounded memory: overlapping tiles, blended, that agree in brightness.
+"""Apply a network to an image of any size in bounded memory: overlapping tiles, blended, of consistent brightness.
 
-What a convolution makes of a pixel depends on its neighbourhood, so that tiles which overlap agree but for their rims.
-Two things need care beyond that. Strided layers must fall on the same pixels in each tile, so tiles begin on a grid.
-And norm layers that take their statistics from the image (instance norm, group norm, batch norm without running
-averages) would take other ones in each tile, and every tile would come out in a brightness of its own: here the
-statistics of the whole image are taken once and used in all tiles.
+The output at a pixel depends on its receptive field, so overlapping tiles agree except at their borders. Two things
+need care beyond that. Strided layers must fall on the same pixels in each tile, so tiles begin on a grid. And norm
+layers that take their statistics from the image (instance norm, group norm, batch norm without running averages) would
+compute different ones in each tile, and every tile would get a brightness of its own: here the statistics of the whole
+image are computed once and used in all tiles.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ Part = Callable[[Tensor], Tensor]  # images (N, C, H, W) to (N, C', H, W), float
 AxisTile = tuple[int, int, Tensor]  # start, end and weights (end - start,) of a tile along an axis
 Statistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of every channel (C,), by layer
 
-WHOLE = 2**20  # pixels at most of an image that goes through at once; a U-Net of width 64 takes 1.6 GB for it
+WHOLE = 2**20  # pixels at most of an image processed at once; a U-Net of width 64 takes 1.6 GB for it
 TILE = 768  # pixels a side: 0.9 GB, which leaves room for a large image and its result within 2 GB
 PATCH = (256, 512)  # pixels a side, least and most, of the patches that statistics are taken from
 
 
 def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Tensor:
-    """What `part` makes of an image (C, H, W), tile by tile: (C', H, W) on the CPU, as if it had seen all of it.
+    """Apply `part` to an image (C, H, W) tile by tile; returns (C', H, W) on the CPU, as if applied to the whole.
 
     Args:
-        part: puts images through the network.
+        part: applies the network to images.
         image: of any range and dtype that `part` takes.
-        network: whose norm layers are held to the statistics of the whole image.
-        tile: the side in pixels; rounded up to the grid, and to two of its meshes at least, for tiles overlap.
-        multiple: that grid, in pixels.
+        network: its norm layers use the statistics of the whole image.
+        tile: the side in pixels; rounded up to the grid, and to two of its cells at least, because tiles overlap.
+        multiple: the size of a cell of that grid, in pixels.
     """
     tile, overlap = meshes(tile, multiple)
     rows, columns = (axis_tiles(n, tile=tile, overlap=overlap, multiple=multiple) for n in image.shape[-2:])
@@ -62,7 +62,7 @@ def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: i
 
 
 def meshes(tile: int, multiple: int) -> tuple[int, int]:
-    """A tile's side and overlap in whole meshes of the grid: two meshes or more, and about a quarter of the tile."""
+    """A tile's side and overlap in whole cells of the grid: two cells or more, and about a quarter of the tile."""
     tile = max(2, math.ceil(tile / multiple)) * multiple
     return tile, math.ceil(tile / 4 / multiple) * multiple
 
@@ -70,8 +70,8 @@ def meshes(tile: int, multiple: int) -> tuple[int, int]:
 def axis_tiles(length: int, *, tile: int, overlap: int, multiple: int) -> list[AxisTile]:
     """Start, end and weights (end - start,) of every tile along an axis of `length` pixels; the weights add up to 1.
 
-    From one tile to the next the weight goes over along a raised cosine, in the middle half of their overlap: the
-    outer quarters, where a tile knows least of what surrounds its pixels, count for nothing.
+    From one tile to the next the weights cross-fade along a raised cosine in the middle half of their overlap. In the
+    outer quarter, where it has the least context, a tile has weight zero.
     """
     last = max(0, math.ceil((length - tile) / multiple) * multiple)
     starts = [*range(0, last, tile - overlap), last]
@@ -90,17 +90,17 @@ def axis_tiles(length: int, *, tile: int, overlap: int, multiple: int) -> list[A
 
 
 def statistics_of(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Statistics:
-    """The statistics of a whole image (C, H, W) that each norm layer would take, had it seen it at once: nearly.
+    """The approximate statistics of each norm layer for a whole image (C, H, W), as if it were processed at once.
 
-    The statistics of a layer depend on how the layers before it normalised, so those of single patches would not do:
-    groups of patches from all over the image go through together, each group under its common statistics, and the
-    moments of the groups are averaged. Every pixel is in a patch. A group may be larger than a tile, for the result
-    takes no memory yet.
+    The statistics of a layer depend on how the layers before it normalise, so those of single patches would be wrong:
+    groups of patches from all over the image are processed together, each group with its common statistics, and the
+    moments of the groups are averaged. Every pixel is in a patch. A group may be larger than a tile, because no result
+    is stored yet.
 
-    An image reduced to a million pixels is quicker, but its details are finer than those of the image, and other
-    than those that the network knows: on 2048x2048 pixels the tiles of trained networks then differed from the whole by
-    1.9 grey levels on average, where this way they do by 0.5. Statistics measured under those measured before, tile by
-    tile, do not settle: what changes in one layer changes all behind it.
+    A downsampled image of a million pixels would be faster, but its details are finer than those that the network was
+    trained on: on 2048x2048 pixels the tiles of trained networks then differed from the whole by 1.9 grey levels on
+    average, and this way by 0.5. Repeated measurements of the statistics, tile by tile, do not converge: a change in
+    one layer changes all layers after it.
     """
     side = max(PATCH[0], min(4 * multiple, PATCH[1]))
     tops, lefts = (_spread(n - side, math.ceil(n / side), multiple) for n in image.shape[-2:])
@@ -124,11 +124,11 @@ def statistics_of(part: Part, image: Tensor, *, network: nn.Module, tile: int, m
 def statistics_of_one(
     part: Part, image: Tensor, *, network: nn.Module, rows: Sequence[AxisTile], columns: Sequence[AxisTile]
 ) -> Statistics:
-    """The same where there is but one norm layer that looks at all: exactly, but for what rims of tiles let through.
+    """The same for a network with one such norm layer: exact, except for the borders of tiles.
 
-    What it is given depends on no other layer's statistics, so the moments of the tiles, each place with the weight
-    that it has in the blend, add up to those of the whole. A trained `adain` on 1024x640 pixels, in tiles of 512, then
-    differed from the whole by 0.001 grey levels on average; by way of patches, whose rims are many, by 5.
+    The layer's input depends on no other statistics, so the moments of the tiles, each position with its weight in the
+    blend, add up to those of the whole. A trained `adain` on 1024x640 pixels, in tiles of 512, then differed from the
+    whole by 0.001 grey levels on average; with patches, which have many borders, by 5.
     """
     sums: dict[nn.Module, tuple[Tensor, Tensor, Tensor]] = {}
     for top, bottom, down in rows:
@@ -137,7 +137,7 @@ def statistics_of_one(
 
             def note(layer: nn.Module, x: Tensor, weights: Tensor = weights) -> Tensor:
                 share = F.interpolate(weights, x.shape[-2:], mode="area").double()
-                values = x.cpu().double()  # (1, C, h, w); not every device has numbers of 64 bits
+                values = x.cpu().double()  # (1, C, h, w); not every device has float64
                 moments = (share, share * values, share * values.square())
                 added = (moment.sum((0, 2, 3)) for moment in moments)
                 before = sums.get(layer, (torch.zeros((), dtype=torch.float64),) * 3)
@@ -160,14 +160,14 @@ def _spread(room: int, n: int, multiple: int) -> list[int]:
 
 
 def _interleaved(points: list[int], at_most: int) -> list[list[int]]:
-    """The points in groups, each of which reaches from the first to the last."""
+    """The points in groups, each of which spans the range from the first to the last."""
     groups = math.ceil(len(points) / at_most)
     return [points[first::groups] for first in range(groups)]
 
 
 @contextlib.contextmanager
 def pooled(network: nn.Module) -> Iterator[Statistics]:
-    """Within the block the norm layers take one set of statistics over all images of a batch, and note it here."""
+    """Within the block the norm layers use one set of statistics over all images of a batch, and store it here."""
     statistics: Statistics = {}
 
     def normalise(layer: nn.Module, x: Tensor) -> Tensor:
@@ -181,13 +181,13 @@ def pooled(network: nn.Module) -> Iterator[Statistics]:
 
 @contextlib.contextmanager
 def frozen(network: nn.Module, statistics: Statistics) -> Iterator[None]:
-    """Within the block the norm layers use these statistics, whatever they are given."""
+    """Within the block the norm layers use these statistics, whatever their input."""
     with _replaced(network, lambda layer, x: _normalise(layer, x, *statistics[layer])):
         yield
 
 
 def looks_at_all(layer: nn.Module) -> bool:
-    """Whether a layer normalises by statistics of the very images that it is given."""
+    """Whether a layer normalises by statistics of its own input."""
     if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d):
         return layer.training or layer.running_mean is None
     return isinstance(layer, nn.GroupNorm)
@@ -197,7 +197,7 @@ def looks_at_all(layer: nn.Module) -> bool:
 def _replaced(network: nn.Module, normalise: Callable[[nn.Module, Tensor], Tensor]) -> Iterator[None]:
     layers = [layer for layer in network.modules() if looks_at_all(layer)]
     try:
-        for layer in layers:  # an attribute of the object goes before the method of its class
+        for layer in layers:  # an attribute of the object takes precedence over the method of its class
             layer.forward = functools.partial(normalise, layer)
         yield
     finally:
@@ -206,7 +206,7 @@ def _replaced(network: nn.Module, normalise: Callable[[nn.Module, Tensor], Tenso
 
 
 def _measure(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (C,) of maps (N, C, H, W), over all images; of a group norm those of each channel's group."""
+    """Mean and variance (C,) of feature maps (N, C, H, W), over all images; for group norm of each channel's group."""
     n, channels, height, width = x.shape
     groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else channels
     maps = x.reshape(n, groups, channels // groups, height, width)

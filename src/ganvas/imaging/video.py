@@ -1,4 +1,4 @@
-"""Videos, frame by frame: animated GIF, WebP and PNG as Pillow knows them, videos as PyAV does (extra `video`)."""
+"""Changes videos frame by frame: animated GIF, WebP and PNG with Pillow, videos with PyAV (extra `video`)."""
 
 import contextlib
 import importlib
@@ -24,16 +24,16 @@ ANIMATIONS = frozenset({".gif", ".webp", ".png"})
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}  # FFmpeg's names
-_H264 = ("libx264", {"crf": "18"})  # quality at which hardly anybody sees a difference
+_H264 = ("libx264", {"crf": "18"})  # visually almost lossless
 _VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"})  # webm holds no H.264
-_BT709 = 1  # FFmpeg's number of the matrix, the primaries and the curve of high definition
+_BT709 = 1  # FFmpeg's number of the matrix, the primaries and the transfer curve of HD video
 
 
 def is_video(path: Path) -> bool:
     """Whether a file holds several frames: a video by its ending, an animation by its header.
 
     Raises:
-        DataError: if it should be an image, and is none.
+        DataError: if it should be an image, and is not one.
     """
     if path.suffix.lower() in VIDEOS:
         return True
@@ -44,19 +44,19 @@ def is_video(path: Path) -> bool:
 
 
 def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0) -> tuple[str, ...]:
-    """Write to `place`, whole or not at all, what `change` makes of each frame of a video.
+    """Apply `change` to each frame of a video, and write the result to `place`, whole or not at all.
 
     Args:
         path: an animation or a video.
         place: a video for a video; for an animation a GIF, WebP or PNG, or another image for its first frame.
-        change: given the frames in their order.
-        smooth: how much of each frame is that before it, moved along; 0 to below 1, 0 for none.
+        change: called with the frames in their order.
+        smooth: the weight of the previous frame, moved along the optical flow; 0 to below 1, 0 for none.
 
     Returns:
-        What to know about the result, in sentences that are the same for every video.
+        Notes about the result, in sentences that are the same for every video.
 
     Raises:
-        DataError: if the video cannot be read, for want of a package too, or `place` cannot hold the result.
+        DataError: if the video cannot be read, or PyAV is missing, or `place` cannot hold the result.
         UsageError: if `place` has an ending that cannot be written.
         SaveError: if it cannot be written.
     """
@@ -69,7 +69,7 @@ def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0
         return ()
     first = change(images.read(path))
     images.write(place, first.pixels, alpha=first.alpha, dpi=first.dpi)
-    return ("of an animation only a GIF, WebP or PNG holds more than the first frame",)
+    return ("only a GIF, WebP or PNG holds more than the first frame of an animation",)
 
 
 # --- animations -----------------------------------------------------------------------------------------------------
@@ -78,22 +78,22 @@ def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0
 def _change_animation(path: Path, place: Path, change: Change) -> None:
     durations, loop = _times(path)
     made = (change(frame) for frame in _frames(path))
-    first, *others = (images.to_pillow(frame.pixels, frame.alpha) for frame in made)  # which Pillow holds in any case
+    first, *others = (images.to_pillow(frame.pixels, frame.alpha) for frame in made)  # Pillow holds all in any case
     options: dict[str, object] = {"duration": durations}
-    if loop is not None or place.suffix.lower() != ".gif":  # a GIF that does not say is shown once; 0 is for ever
+    if loop is not None or place.suffix.lower() != ".gif":  # a GIF without it is shown once; 0 is forever
         options["loop"] = 1 if loop is None else loop
     if place.suffix.lower() == ".gif" and first.mode in ("LA", "RGBA"):
-        options["disposal"] = 2  # each frame is cleared away, or it would show through the next one's holes
+        options["disposal"] = 2  # clear each frame, or it would show through the holes of the next one
     images.save(place, first, save_all=True, append_images=others, **options)
 
 
 def _times(path: Path) -> tuple[list[int], int | None]:
-    """For how many milliseconds each frame stays, and how often all are shown, where the file says."""
+    """The milliseconds that each frame stays, and the number of loops, if the file says."""
     with images.opened(path) as video:
         durations = []
         for number in range(_count(video)):
             video.seek(number)
-            video.load()  # WebP says only then
+            video.load()  # WebP knows the duration only then
             durations.append(round(video.info.get("duration", 0)))
         return durations, video.info.get("loop")
 
@@ -122,7 +122,7 @@ def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
         av.open(str(half), "w", format=_FORMATS[ending], options=options) as target,
     ):
         if not source.streams.video:
-            raise DataError(f"{path}: holds no moving image")
+            raise DataError(f"{path}: holds no video stream")
         heard = {
             audio.index: target.add_stream_from_template(audio)
             for audio in source.streams.audio
@@ -132,20 +132,20 @@ def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
         lost = sorted({a.codec_context.name for a in source.streams.audio if a.index not in heard})
     notes = [f"{ending} does not hold sound in {name}, which is left out" for name in lost]
     if odd:
-        notes.append("videos have even sides; the last row or column of pixels is there twice")
+        notes.append("videos have even sides; the last row or column of pixels is repeated")
     return tuple(notes)
 
 
 def _copy(
     av: ModuleType, source: Any, target: Any, heard: dict[int, Any], *, change: Change, path: Path, ending: str
 ) -> bool:
-    """Write every frame changed, and the packets of what is heard as they are; returns whether a side was odd."""
+    """Write every changed frame, and the packets of sound as they are; returns whether a side was odd."""
     seen = source.streams.video[0]
     seen.thread_type = "AUTO"
     shown, count, waiting, odd = None, 0, list[Any](), False
     for packet in source.demux(seen, *(source.streams[index] for index in heard)):
         if packet.stream.index in heard:
-            if packet.dts is not None:  # as it is in the empty packet at the end
+            if packet.dts is not None:  # it is None in the empty packet at the end
                 packet.stream = heard[packet.stream.index]
                 waiting.append(packet)
         else:
@@ -169,14 +169,14 @@ def _pyav(path: Path) -> ModuleType:
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        # as if the file were broken, for the images beside it need no such package
-        raise DataError(f"{path}: videos take the package PyAV; pip install 'ganvas[video]'") from error
+        # an error of this file alone: the images beside it do not need the package
+        raise DataError(f"{path}: videos need the package PyAV; pip install 'ganvas[video]'") from error
 
 
 def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) -> Any:
-    """The stream of what is shown, as large as its first frame, with the rate and the clock of what was seen."""
+    """The output stream, of the size of its first frame, with the frame rate and the time base of the input."""
     name, options = _VP9 if ending == ".webm" else _H264
-    if ending == ".avi":  # it has no times of its own: frames are shown in the order in which they lie
+    if ending == ".avi":  # it has no timestamps: frames are shown in the order of the file
         options = {**options, "bf": "0"}
     shown = target.add_stream(name, rate=seen.average_rate or seen.guessed_rate or Fraction(25), options=options)
     shown.height, shown.width = made.shape[:2]
@@ -190,10 +190,10 @@ def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) ->
 
 
 def _image(frame: Any, path: Path) -> DecodedImage:
-    """A frame as a person sees it: turned as the file says."""
+    """A frame, rotated as the file says."""
     if frame.width * frame.height > images.MAX_PIXELS or min(frame.width, frame.height) < images.MIN_SIDE:
         raise DataError(f"{path}: {frame.width}x{frame.height} pixels; expected {images.MIN_SIDE} or more a side")
-    array = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # both against the clock
+    array = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # both counterclockwise
     return DecodedImage(torch.from_numpy(array.copy()).permute(2, 0, 1))
 
 
@@ -203,17 +203,17 @@ def _array(image: DecodedImage) -> NDArray[np.uint8]:
 
 
 def _even(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """With the last row and column repeated where their number is odd: 4:2:0 halves the colours' size."""
+    """With the last row and column repeated where their number is odd: 4:2:0 halves the resolution of colours."""
     height, width = array.shape[:2]
     return np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _frame(av: ModuleType, made: NDArray[np.uint8], seen: Any, count: int, stream: Any) -> Any:
-    """A frame to encode, at the time of the one seen."""
+    """A frame to encode, at the time of the input frame."""
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(made), format="rgb24")
     frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    timed = seen.pts is not None and stream.container.format.name != "avi"  # whose times are guessed, and shift
+    timed = seen.pts is not None and stream.container.format.name != "avi"  # its times are guessed, and shift
     frame.pts = seen.pts if timed else round(count / rate / stream.time_base)
     frame.time_base = stream.time_base
     return frame
@@ -229,7 +229,7 @@ def _in_one_line(path: Path, av: ModuleType) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _whole(place: Path) -> Iterator[Path]:
-    """A name to write to within the block; what is there after it is moved into place, or removed if that failed."""
+    """A temporary path to write to within the block; then it is moved into place, or removed after an error."""
     half = place.with_name(place.name + ".tmp")
     try:
         yield half
@@ -241,27 +241,27 @@ def _whole(place: Path) -> Iterator[Path]:
             half.unlink(missing_ok=True)
 
 
-# --- steadiness -----------------------------------------------------------------------------------------------------
+# --- temporal smoothing ---------------------------------------------------------------------------------------------
 
-_UNLIKE = 24  # grey levels by which a place may change along its motion and still be the same thing
-_SMALLEST = 16  # pixels; the optical flow takes no smaller frames
+_UNLIKE = 24  # grey levels that a point may change along its motion without being another object
+_SMALLEST = 16  # pixels; the optical flow takes frames of this size or more
 
 
 class Steady:
-    """A change of frames that flickers less: each result is mixed with the one before it, moved along.
+    """A change of frames that flickers less: each result is mixed with the previous one, moved along the optical flow.
 
-    An exponential average along the motion, found by the optical flow of the input (Kroeger et al. 2016, "Fast Optical
-    Flow using Dense Inverse Search"); where flow there and back do not meet (Sundaram et al. 2010, equation 5), or the
-    input itself has changed, nothing of the frame before remains.
+    An exponential average along the optical flow of the input (Kroeger et al. 2016, "Fast Optical Flow using Dense
+    Inverse Search"). Where forward and backward flow disagree (Sundaram et al. 2010, equation 5), or the input itself
+    has changed, nothing of the previous frame is used.
     """
 
     def __init__(self, change: Change, weight: float):
-        """Mix `weight`, 0 to below 1, of the frame before into each that `change` makes."""
+        """Mix `weight`, 0 to below 1, of the previous result into each that `change` gives."""
         self._change, self._weight = change, weight
         self._before: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None  # grey input, output
 
     def __call__(self, frame: DecodedImage) -> DecodedImage:
-        """The next frame."""
+        """Change the next frame."""
         made = self._change(frame)
         grey = images.in_channels(frame.pixels, 1)[0].numpy()
         output = made.pixels.permute(1, 2, 0).numpy().astype(np.float32)  # (H, W, C)
@@ -287,7 +287,7 @@ class Steady:
 
         finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         start = np.zeros((*grey.shape, 2), np.float32)
-        flow = _floats(finder.calc(grey, grey_before, start.copy()))  # (H, W, 2): how far away each pixel was before
+        flow = _floats(finder.calc(grey, grey_before, start.copy()))  # (H, W, 2): the way to where each was
         back = _moved(_floats(finder.calc(grey_before, grey, start)), flow)
         gap = np.square(flow + back).sum(2)
         meets = gap < 0.01 * (np.square(flow).sum(2) + np.square(back).sum(2)) + 0.5
@@ -304,7 +304,7 @@ class Steady:
 
 
 def _moved(image: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For each pixel what `image` shows at the end of its `flow`."""
+    """Warp `image`: each pixel is taken from the end of its `flow`."""
     import cv2
 
     y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
@@ -313,5 +313,5 @@ def _moved(image: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.
 
 
 def _floats(found: Any) -> NDArray[np.float32]:
-    """What OpenCV gave back, as the array that it is."""
+    """A result of OpenCV, as the array that it is."""
     return np.asarray(found, np.float32)

@@ -1,4 +1,4 @@
-"""From a model to images."""
+"""Use trained models: generate and translate images."""
 
 from ganvas.inference.generate import draw, drawn_at_once, walk, walk_between, walk_over, write_each
 from ganvas.inference.translate import Done, FileTranslation, Translator, lacks_memory, read_styles, translate_files

@@ -1,4 +1,4 @@
-"""From a trained method to images, an iterator in bounded memory."""
+"""Generate images with a trained method, as an iterator in bounded memory."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,20 +18,20 @@ from ganvas.errors import ModelError
 from ganvas.imaging.images import to_bytes, to_signed, write
 from ganvas.methods._base import Encodes, Generates, Method
 
-_PIXELS_AT_ONCE = 2**20  # a million keep a CPU busy; twice as many only take memory
+_PIXELS_AT_ONCE = 2**20  # a million keep a CPU busy; more only take memory
 
 
 def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) -> Iterator[Tensor]:
-    """A uint8 image (C, H, W) for each seed, in order; `labels` as `Generates` says.
+    """A uint8 image (C, H, W) for each seed, in order; `labels` as in `Generates`.
 
-    An image depends on its own seed (and class) alone: the last, shorter batch is filled up, for even the order
-    in which a matrix product adds its terms may depend on how many rows it has.
+    An image depends on its own seed (and class) alone: the last, shorter batch is padded, because even the order in
+    which a matrix product adds its terms may depend on the number of rows.
 
     Raises:
-        ModelError: for a method that does not draw from noise.
+        ModelError: for a method that does not generate from noise.
     """
     if not isinstance(method, Generates):
-        raise ModelError(f"a {method.name()} model does not draw from noise; give one of a method that generates")
+        raise ModelError(f"a {method.name()} model does not generate from noise; give a model of a method that does")
     if method.spec.outputs == LAB:
         raise ModelError(f"this {method.name()} model makes colours without lightness: use it with `ganvas translate`")
     at_once = drawn_at_once(method)
@@ -47,10 +47,10 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
 
 
 def write_each(places: Iterable[Path], images: Iterable[Tensor], *, at_once: int) -> None:
-    """Write each image to its place, in threads while the next are made, so many at a time: one by one takes longer.
+    """Write each image to its path, in threads while the next are made, so many at a time: one by one is slower.
 
     Raises:
-        SaveError: if one cannot be written; those before it are there.
+        SaveError: if one cannot be written; the earlier ones are written.
     """
 
     def groups() -> Iterator[list[tuple[Path, Tensor]]]:
@@ -70,12 +70,12 @@ def write_each(places: Iterable[Path], images: Iterable[Tensor], *, at_once: int
 
 
 def drawn_at_once(method: Method) -> int:
-    """How many images are drawn together; it says nothing of the images, but of memory and time."""
+    """How many images are generated together; it affects memory and time, not the images."""
     return max(1, min(64, _PIXELS_AT_ONCE // method.spec.bytes))
 
 
 def walk(seeds: Sequence[int], *, frames: int) -> list[Seed]:
-    """A closed walk over the seeds: `frames` points on the sphere from each to the next, and back to the first."""
+    """A closed latent interpolation between seeds: `frames` points on the sphere from each to the next."""
     return [
         Between(start, end, frame / frames)
         for start, end in zip(seeds, [*seeds[1:], seeds[0]], strict=True)
@@ -84,20 +84,20 @@ def walk(seeds: Sequence[int], *, frames: int) -> list[Seed]:
 
 
 def walk_over(labels: Sequence[int], *, classes: int, frames: int) -> Tensor:
-    """The classes along such a walk, (frames, classes): the shares of one go over into those of the next."""
+    """The class weights along that interpolation, (frames, classes): each class blends into the next."""
     stations = F.one_hot(torch.tensor(labels), classes).float()
     ways = torch.arange(frames)[None, :, None] / frames
     return torch.lerp(stations[:, None], stations.roll(-1, 0)[:, None], ways).flatten(0, 1)
 
 
 def walk_between(method: Method, images: Tensor, *, frames: int) -> Iterator[Tensor]:
-    """A closed walk over uint8 images (N, C, H, W): the latent numbers of one go over into those of the next.
+    """A closed latent interpolation between uint8 images (N, C, H, W): each latent vector blends into the next.
 
     Raises:
-        ModelError: for a method that has no latent numbers for an image.
+        ModelError: for a method without an encoder.
     """
     if not isinstance(method, Encodes):
-        raise ModelError(f"a {method.name()} model cannot find the latent numbers of an image; give one of a vae")
+        raise ModelError(f"a {method.name()} model cannot encode an image to a latent vector; give a vae model")
     device = next(method.parameters()).device
     with evaluating(method):
         stations = method.encode(to_signed(images).to(device))  # (N, L)

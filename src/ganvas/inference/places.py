@@ -1,4 +1,4 @@
-"""Where the results of many files go, before any is made: nothing is replaced that is not meant to be."""
+"""The output paths of many files, planned before any is written: nothing is replaced unless it is asked for."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ def require_free(places: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path]:
-    """For each file where its result goes: of the same name, in the same sub-folder.
+    """For each file the path of its result: the same name, in the same sub-folder.
 
     Raises:
-        UsageError: if there is nothing to translate, or two results would have one place, or one that of an image.
+        UsageError: if there is nothing to translate, or two results would have one path, or a result that of an input.
     """
     places: dict[Path, Path] = {}
     for path in paths:
@@ -46,12 +46,12 @@ def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path
 
 
 def gives_a_video(places: Mapping[Path, Path]) -> bool:
-    """Whether a file has several frames, and a place that keeps more of them than the first."""
+    """Whether a file has several frames, and a format that keeps more of them than the first."""
 
     def has_frames(file: Path) -> bool:
         try:
             return is_video(file)
-        except DataError:  # which is told when its turn comes
+        except DataError:  # reported when the file is translated
             return False
 
     lasting = VIDEOS | ANIMATIONS
@@ -59,12 +59,12 @@ def gives_a_video(places: Mapping[Path, Path]) -> bool:
 
 
 def _named(place: Path, format: Format) -> Path:
-    """The place with the ending of its format; videos keep theirs."""
+    """The path with the ending of its format; videos keep theirs."""
     return place if format == "keep" or place.suffix.lower() in VIDEOS else place.with_suffix(f".{format}")
 
 
 def _files(path: Path, *, leaving: Path) -> Iterator[tuple[Path, Path]]:
-    """The files that a path stands for, each with its place below the folder; without the results of before."""
+    """The files of a path, each with its path below the folder; without earlier results."""
     known = EXTENSIONS | VIDEOS
     if not path.exists():
         raise UsageError(f"{path}: no such image or folder")
@@ -74,7 +74,7 @@ def _files(path: Path, *, leaving: Path) -> Iterator[tuple[Path, Path]]:
         yield path, Path(path.name)
         return
     if path.resolve() == leaving:
-        raise UsageError(f"`out` {path}: holds what is to be translated; choose another folder")
+        raise UsageError(f"`out` {path}: holds the images to translate; choose another folder")
     for folder, below, names in os.walk(path):
         here = Path(folder)
         below[:] = sorted(n for n in below if not n.startswith(".") and (here / n).resolve() != leaving)

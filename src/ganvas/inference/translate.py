@@ -1,4 +1,4 @@
-"""From a user's image to what a trained model makes of it: any size, any channels, and the same size again."""
+"""Translate images with a trained model: any size, any channels, and the same size again."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ from ganvas.imaging.images import DecodedImage, in_channels, on_white, scaled, t
 from ganvas.methods._base import Restyles, Translates
 from ganvas.nets.vgg import SMALLEST_STYLE, require_style
 
-SMALLEST_TILE = 256  # pixels a side, where memory is short
-LARGEST_STYLE = 512  # pixels of the longer side at which a painting is seen
-AHEAD = 2  # images, or groups of small ones, that are read, and written, beside what is computed
+SMALLEST_TILE = 256  # pixels a side, when memory is short
+LARGEST_STYLE = 512  # pixels of the longer side at which a painting is used
+AHEAD = 2  # images, or groups of small ones, that are read, and written, during computation
 
-_AT_ONCE = 2**18  # pixels of small images that go through the network together: 16 of 128, or 4 of 256 a side
-_STRIP = 2**22  # numbers that become bytes at once, to bound memory
+_AT_ONCE = 2**18  # pixels of small images in one batch of the network: 16 of 128, or 4 of 256 a side
+_STRIP = 2**22  # values that are converted to bytes at once, to bound memory
 
 
 # --- one image ----------------------------------------------------------------------------------------------------
@@ -34,23 +34,23 @@ _STRIP = 2**22  # numbers that become bytes at once, to bound memory
 
 @dataclass(frozen=True)
 class Translator:
-    """A model made ready to translate images; call it with one.
+    """A model prepared to translate images; call it with one.
 
     Attributes:
         model: of a method that translates.
         direction: `ab`, or `ba` back.
-        tile: pixels a side, at most, of the tiles that an image goes through in; 0 takes tiles where it is large.
+        tile: pixels a side, at most, of the tiles of an image; 0 uses tiles if it is large.
         size: pixels of the shorter side at which the network works, for larger images; 0 for the image's own,
-            or the model's where only colour is made, of which nobody sees the sharpness.
-        styles: paintings, for a model that takes any style: the mean of theirs; none for that of its training.
+            or the model's if only colour is made, whose sharpness is hardly visible.
+        styles: paintings, for a model that takes any style: the mean of theirs; none for that of the training.
         strength: how much of the style, 0 to 1.
-        keep_colors: take lightness alone from what the network makes, and colours from the image.
+        keep_colors: take only the lightness from the output, and the colours from the image.
 
     Raises:
         DataError: for a painting that is too small.
         ModelError: for a model that does not translate.
-        SettingError: for a direction that the model does not go; for tiles or a size where it has one size; for styles
-            where it has its own; for colours where it makes none, or nothing else.
+        SettingError: for a direction that the model does not support; for tiles or a size if it has a fixed size; for
+            styles if it has its own; for colours if it makes none, or only colours.
     """
 
     model: Model
@@ -65,7 +65,7 @@ class Translator:
         name, method = self.model.facts.method, self.model.method
         if not isinstance(method, Translates):
             raise ModelError(
-                f"a {name} model draws from noise alone; use it with `ganvas generate`, "
+                f"a {name} model generates from noise alone; use it with `ganvas generate`, "
                 "or give a model of a method that translates"
             )
         if self.direction not in method.directions:
@@ -77,13 +77,13 @@ class Translator:
         if not method.any_size and (self.tile or self.size):
             raise SettingError(
                 f"`{'tile' if self.tile else 'size'}`: this {name} model makes {self.model.facts.spec.size} pixels, "
-                "no more and no fewer; leave it out"
+                "and no other size; leave it out"
             )
         if not 0 <= self.strength <= 1:
             raise SettingError(f"`strength` {self.strength:g}: expected 0 (the image's own style) to 1 (all of it)")
         if not isinstance(method, Restyles) and (self.styles or self.strength != 1):
             raise SettingError(
-                f"`{'style' if self.styles else 'strength'}`: a {name} model paints in the one way that it learned; "
+                f"`{'style' if self.styles else 'strength'}`: a {name} model paints in the one style that it learned; "
                 "leave it out, or take an adain model"
             )
         if self.keep_colors and self.outputs != 3:
@@ -99,25 +99,25 @@ class Translator:
 
     @property
     def task(self) -> base.Task | None:
-        """What its pairs were made by; None for pairs of images, and for the way back."""
+        """The task that made its pairs; None for pairs of images, and for the way back."""
         name = self.model.facts.task
         return base.task(name) if name and self.direction == "ab" else None
 
     @property
     def channels(self) -> int:
-        """Of the images that the network takes."""
+        """Channels of the input."""
         spec = self.model.facts.spec
         return spec.channels if self.direction == "ab" else spec.outputs
 
     @property
     def outputs(self) -> int:
-        """Channels of what the network makes."""
+        """Channels of the output."""
         spec = self.model.facts.spec
         return spec.outputs if self.direction == "ab" else spec.channels
 
     @functools.cached_property
     def style(self) -> Tensor | None:
-        """What the model is told of the styles, their mean; None where it has but its own."""
+        """The mean of the styles, as given to the model; None if it has only its own."""
         method = self.model.method
         if not isinstance(method, Restyles):
             return None
@@ -139,10 +139,10 @@ class Translator:
     def __call__(self, image: DecodedImage) -> DecodedImage:
         """The image translated: of the same height and width, unless the task enlarges it.
 
-        Where memory does not suffice, it is tried once more in the smallest tiles.
+        If memory runs out, it is tried once more in the smallest tiles.
 
         Raises:
-            DataError: for an image that lacks what the task needs, or takes more memory than there is.
+            DataError: for an image that lacks what the task needs, or takes too much memory.
         """
         try:
             return self._translated([image])[0]
@@ -154,13 +154,13 @@ class Translator:
                 raise DataError(
                     f"{width}x{height} pixels take more memory than there is; make it smaller first"
                 ) from error
-        # behind the block, for within it the error holds on to all that was computed
+        # after the block, because within it the error keeps all that was computed
         return replace(self, tile=SMALLEST_TILE)(image)
 
     def each(self, images: Sequence[DecodedImage]) -> list[DecodedImage | DataError]:
-        """Images of one size, each as if by itself, or the error of what cannot be translated.
+        """Images of one size, each as if alone, or the error of one that cannot be translated.
 
-        Small ones go through the network together: the same to a step of 255, for sums may be added in another order.
+        Small ones share a batch: the same up to a step of 255, since sums may be added in another order.
         """
         if len(images) > 1:
             try:
@@ -179,7 +179,7 @@ class Translator:
             return error
 
     def together(self, one: DecodedImage, other: DecodedImage) -> int:
-        """How many such images are to be given to `each` at a time; 1 for two that do not go together."""
+        """How many such images are to be given to `each` at a time; 1 for two that cannot share a batch."""
         if self.tile or one.pixels.shape != other.pixels.shape:
             return 1
         return _together(*one.pixels.shape[-2:])
@@ -188,7 +188,7 @@ class Translator:
         task, taken, entered = self.task, [], []
         for image in images:
             pixels = image.pixels
-            if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, by itself
+            if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, itself
                 pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
             taken.append(pixels)
             entered.append(in_channels(task.enter(pixels, image.alpha), self.channels) if task else pixels)
@@ -204,7 +204,7 @@ class Translator:
         return results
 
     def _output(self, entered: Tensor) -> Tensor:
-        """What the network makes of uint8 (N, C, H, W): float (N, C', H, W) in -1..1, on the CPU."""
+        """The output of the network for uint8 (N, C, H, W): float (N, C', H, W) in -1..1, on the CPU."""
         height, width = entered.shape[-2:]
         if not self.method.any_size:
             return self._of_one_size(entered)
@@ -217,7 +217,7 @@ class Translator:
 
     @property
     def _usual_size(self) -> int:
-        """The eye sees little of the sharpness of colours, and they are learned best at the size of the training."""
+        """The visible loss of sharpness in colours is small, and they are best at the size of the training."""
         task = self.task
         return self.model.facts.spec.size if task and task.target_channels == LAB else 0
 
@@ -233,7 +233,7 @@ class Translator:
         )[None]
 
     def _of_one_size(self, images: Tensor) -> Tensor:
-        """By way of a square: the image continued by reflection, scaled to the model's size and back."""
+        """The image padded to a square by reflection, scaled to the model's size and back."""
         (height, width), size = images.shape[-2:], self.model.facts.spec.size
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
@@ -253,18 +253,18 @@ class Translator:
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Whether there was no memory; on the CPU, and on Apple's chips, torch says so in words only."""
+    """Whether memory ran out; on the CPU, and on Apple's chips, torch says so only in the message."""
     words = ("DefaultCPUAllocator", "out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)
 
 
 def _together(height: int, width: int) -> int:
-    """How many images of that size go through the network together: large ones alone, for they keep it busy."""
+    """How many images of that size share a batch: large ones go alone, since they keep the network busy."""
     return max(1, min(16, _AT_ONCE // (height * width)))
 
 
 def _reflection(n: int, before: int, side: int) -> Tensor:
-    """For each of `side` places which of `n` pixels it shows, the first of them `before` places in; to and fro."""
+    """For each of `side` positions the index of its pixel of `n`, the first at `before`, reflected at the ends."""
     way = torch.arange(-before, side - before) % max(1, 2 * n - 2)
     return torch.where(way < n, way, 2 * n - 2 - way)
 
@@ -281,8 +281,8 @@ def read_styles(files: Sequence[Path]) -> list[DecodedImage]:
     """The paintings that `style` names.
 
     Raises:
-        UsageError: for what is no file.
-        DataError: for what is no image.
+        UsageError: for what is not a file.
+        DataError: for what is not an image.
     """
     for file in files:
         if not file.is_file():
@@ -296,13 +296,13 @@ def read_styles(files: Sequence[Path]) -> list[DecodedImage]:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a file.
+    """The outcome for a file.
 
     Attributes:
-        file: that was to be translated.
-        place: where the result is; None where there is none.
+        file: the input.
+        place: the path of the result; None if there is none.
         problem: why there is none, in one line.
-        notes: what to know about the result, in sentences that are the same for every file.
+        notes: remarks about the result, in sentences that are the same for every file.
     """
 
     file: Path
@@ -313,12 +313,12 @@ class Done:
 
 @dataclass(frozen=True)
 class FileTranslation:
-    """Files that are to be translated; iterate over it to translate them one by one.
+    """Files to translate; iterate over it to translate them one by one.
 
     Attributes:
         translator: what to do to each image.
-        places: for each file where the result goes.
-        smooth: how much of the frame before goes into each frame of a video, 0 to 1.
+        places: for each file the path of the result.
+        smooth: how much of the previous frame goes into each frame of a video, 0 to 1.
     """
 
     translator: Translator
@@ -333,18 +333,18 @@ class FileTranslation:
 
 
 def translate_files(translator: Translator, places: Mapping[Path, Path], *, smooth: float = 0.0) -> Iterator[Done]:
-    """Translate each file, image, animation or video, and write the result to its place, whole or not at all.
+    """Translate each file, image, animation or video, and write the result, whole or not at all.
 
-    While one image is computed the next are read and the last are written, in bounded memory. Interrupted, it
-    finishes what is being written, and says so, before it stops.
+    While one image is computed the next are read and the last are written, in bounded memory. When interrupted, it
+    finishes and reports what is being written before it stops.
 
     Args:
         translator: what to do to each image.
-        places: for each file where the result goes; the ending says in which format. Folders are there already.
-        smooth: how much of the frame before goes into each frame of a video, 0 to 1.
+        places: for each file the path of the result; the ending gives the format. Folders exist already.
+        smooth: how much of the previous frame goes into each frame of a video, 0 to 1.
 
     Raises:
-        GanvasError: if nothing can be written any more.
+        GanvasError: if nothing more can be written.
     """
     made = _made(translator, places, smooth=smooth)
     for group in done_behind(_write_each, made, most=AHEAD, threads=cores()):
@@ -354,8 +354,8 @@ def translate_files(translator: Translator, places: Mapping[Path, Path], *, smoo
 def _made(
     translator: Translator, places: Mapping[Path, Path], *, smooth: float
 ) -> Iterator[list[tuple[Done, DecodedImage | None]]]:
-    """What becomes of each file, and the image that is to be written; small images of one size in one group."""
-    for group in made_ahead(_groups(translator, places), most=AHEAD - 1):  # and one shows where a group ends
+    """The outcome for each file, and the image to write; small images of one size form a group."""
+    for group in made_ahead(_groups(translator, places), most=AHEAD - 1):  # one more shows where a group ends
         images = [found for _, found in group if isinstance(found, DecodedImage)]
         results = iter(translator.each(images))
         made: list[tuple[Done, DecodedImage | None]] = []
@@ -379,7 +379,7 @@ def _made(
 def _groups(
     translator: Translator, files: Iterable[Path]
 ) -> Iterator[list[tuple[Path, DecodedImage | DataError | None]]]:
-    """What is in the files, in order: images that are translated together in one group, all else by itself."""
+    """The content of the files, in order: images that are translated together form a group, all others alone."""
     group: list[tuple[Path, DecodedImage | DataError | None]] = []
     for file in files:
         found, last = _read(file), group[-1][1] if group else None
@@ -397,7 +397,7 @@ def _groups(
 
 
 def _read(file: Path) -> DecodedImage | DataError | None:
-    """The image; None for a video, which is read frame by frame; the error of what is neither."""
+    """The image; None for a video, which is read frame by frame; the error for anything else."""
     try:
         return None if video.is_video(file) else images.read(file)
     except DataError as error:
@@ -405,7 +405,7 @@ def _read(file: Path) -> DecodedImage | DataError | None:
 
 
 def _write_each(made: Iterable[tuple[Done, DecodedImage | None]]) -> list[Done]:
-    """Write images to their places; with a problem where a format cannot hold one."""
+    """Write images to their places; with a problem if a format cannot hold one."""
     written = []
     for done, image in made:
         try:
@@ -421,14 +421,14 @@ def _notes(translator: Translator, image: DecodedImage, place: Path) -> tuple[st
     notes = []
     if translator.coarse(image):
         size = translator.model.facts.spec.size
-        notes.append(f"the model makes {size}x{size} pixels; larger images were reduced to that, and enlarged again")
+        notes.append(f"the model makes {size}x{size} pixels; larger images were reduced to this, and enlarged again")
     if image.alpha is not None and not images.keeps_alpha(place) and bool((image.alpha < 255).any()):
-        notes.append("JPEG and BMP cannot be transparent; what was lies on white now (`format` png keeps it)")
+        notes.append("JPEG and BMP cannot be transparent; transparent parts are on white now (`format` png keeps it)")
     return tuple(notes)
 
 
 def _translate_video(translator: Translator, file: Path, place: Path, *, smooth: float) -> tuple[str, ...]:
-    """Write the video translated frame by frame; returns what to know about it."""
+    """Write the video translated frame by frame; returns remarks about it."""
     notes: set[str] = set()
 
     def change(frame: DecodedImage) -> DecodedImage:

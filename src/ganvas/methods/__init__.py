@@ -1,4 +1,4 @@
-"""The folder is the registry: a method is a file here, and its name is the file's."""
+"""The registry of methods: each file in this folder is a method, named after the file."""
 
 import ast
 import importlib
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The methods there are; imports none of them."""
+    """The names of all methods; imports none of them."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def summary(name: str) -> str:
-    """The first sentence of a method's file; does not import it."""
+    """The first line of a method's docstring; does not import it."""
     tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or "").split("\n")[0]
 
 
 def get(name: str) -> "type[Method]":
-    """The method of that name; imports its file alone.
+    """The class of a method; imports only its file.
 
     Raises:
-        SettingError: if there is none.
+        SettingError: if there is no such method.
     """
     from ganvas.methods._base import Method
 
-    name = name.lower().replace("-", "_")  # as they are also written: DCGAN, WGAN-GP
+    name = name.lower().replace("-", "_")  # papers write DCGAN, WGAN-GP
     if name not in names():
         raise SettingError(f"{name}: no such method; {nearest(name, names())}")
     module = importlib.import_module(f"{__name__}.{name}")
@@ -43,6 +43,39 @@ def get(name: str) -> "type[Method]":
     ]
     assert len(own) == 1, f"{module.__name__} must hold one Method, not {own}"
     return own[0]
+
+
+def of_no_use(name: str, config: "BaseConfig") -> set[str]:
+    """The fields of `Data` and `TrainOptions` that this method with these settings does not use."""
+    from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch
+    from ganvas.methods._base import Generates, TakesStyles
+
+    method = get(name)
+    pairs = any(issubclass(batch, PairBatch) for batch in method.batches)
+    scored = issubclass(method, Generates) and ImageBatch in method.batches
+    groups = {
+        ("side", "task"): PairBatch in method.batches,
+        ("target",): pairs or UnpairedBatch in method.batches,
+        ("style",): issubclass(method, TakesStyles),
+        ("vgg_weights",): bool(method.looks_to(config)) or hasattr(config, "perceptual"),
+        ("validate_every", "validate_by", "inception_weights"): scored,
+    }
+    return {field for fields, used in groups.items() if not used for field in fields}
+
+
+def example(name: str) -> str:
+    """Example arguments of `ganvas train`."""
+    from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch
+    from ganvas.methods._base import TakesStyles
+
+    method = get(name)
+    if issubclass(method, TakesStyles):
+        return f"{name} --data photos --style painting.jpg --minutes 30"
+    if UnpairedBatch in method.batches:
+        return f"{name} --data photos --target paintings --flip --minutes 30"
+    if ImageBatch not in method.batches and PairBatch in method.batches:
+        return f"{name} --data facades --side ba --size 128 --flip --minutes 30"
+    return f"{name} --data mnist --minutes 10"
 
 
 def config(name: str, preset: str | None = None) -> "BaseConfig":

@@ -1,4 +1,4 @@
-"""What every method is: a module that holds its networks, knows its settings, and learns from one batch."""
+"""Base classes of the methods: a module with networks, settings and a training step."""
 
 import functools
 import math
@@ -19,21 +19,21 @@ from ganvas.errors import SettingError
 from ganvas.nets.translators import Upsample
 from ganvas.nets.vgg import VGG19
 
-DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # of 1024, one dense layer would take six gigabytes
+DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # at 1024, one dense layer would take six gigabytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseConfig:
-    """The settings of a method; subclasses add their own. Both of these give way to what the user types."""
+    """The settings of a method; subclasses add their own. The user's options override both fields."""
 
-    batch: int = setting(64, "images a step", low=1, high=65536)
-    epochs: int = setting(100, "passes over the data where neither `steps`, `epochs` nor `minutes` is given", low=1)
+    batch: int = setting(64, "images per step", low=1, high=65536)
+    epochs: int = setting(100, "passes over the data if neither `steps`, `epochs` nor `minutes` is given", low=1)
 
     def __post_init__(self) -> None:
         settings.check(self)
 
     def rate_at(self, spent: float) -> float:
-        """The share of the learning rate to take when the share `spent` of the training, 0 to 1, is over."""
+        """The factor of the learning rate after the fraction `spent` of the training, 0 to 1."""
         return 1.0
 
     @property
@@ -43,7 +43,7 @@ class BaseConfig:
 
 
 class Scale(TypedDict):
-    """How wide the networks of `nets.convolutional` are that scale with the image."""
+    """The widths of the networks in `nets.convolutional` that scale with the image size."""
 
     width: int
     max_width: int
@@ -52,54 +52,56 @@ class Scale(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class ScaledConfig(BaseConfig):
-    """The settings of methods whose networks scale with the image (where their `layers` are `scaled`)."""
+    """The settings of methods whose networks scale with the image size (if `layers` is `scaled`)."""
 
     width: int = setting(
-        32, "channels at half the image's size, twice as many at each downsampling (`scaled` only)", low=4, high=1024
+        32, "channels at half the image size, doubled at each downsampling (`scaled` only)", low=4, high=1024
     )
-    max_width: int = setting(512, "channels at most (`scaled` only)", low=4, high=4096)
+    max_width: int = setting(512, "maximum number of channels (`scaled` only)", low=4, high=4096)
     hidden: int = setting(
-        512, "units of the dense layer between numbers and maps, in both networks (`scaled` only)", low=1, high=65536
+        512, "features of the hidden dense layer, in both networks (`scaled` only)", low=1, high=65536
     )
 
     @property
     def scale(self) -> Scale:
-        """These three, as the networks take them."""
+        """These three, as keyword arguments of the networks."""
         return {"width": self.width, "max_width": self.max_width, "hidden": self.hidden}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamConfig(BaseConfig):
-    """The settings of methods that learn by Adam and keep an average of what they learn."""
+    """The settings of methods that train by Adam and keep a moving average of the weights."""
 
     learning_rate: float = setting(1e-3, "Adam's learning rate, for all networks", low=0, high=1)
     beta1: float = setting(0.5, "Adam's decay rate of the first moment", low=0, high=0.9999)
     beta2: float = setting(0.99, "Adam's decay rate of the second moment", low=0, high=0.999999)
-    epsilon: float = setting(1e-8, "Adam's epsilon, which bounds its steps; 1e-7 in Keras", low=1e-12, high=1)
+    epsilon: float = setting(1e-8, "Adam's epsilon, added to the denominator; 1e-7 in Keras", low=1e-12, high=1)
     ema: float = setting(
-        0.999, "decay of the averaged generator, which is used after training; 0 uses the last one", low=0, high=0.99999
+        0.999,
+        "decay of the moving average of weights that is used after training; 0 uses the last weights",
+        low=0,
+        high=0.99999,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialConfig(AdamConfig):
-    """The settings of methods in which a generator plays against a discriminator or a critic."""
+    """The settings of methods that train a generator against a discriminator or a critic."""
 
-    batch: int = setting(64, "images a step; batch norm takes two or more", low=2, high=65536)
-    latent: int = setting(64, "how many random numbers an image is made from", low=1, high=4096)
+    batch: int = setting(64, "images per step; batch norm needs two or more", low=2, high=65536)
+    latent: int = setting(64, "size of the latent vector (noise) that an image is generated from", low=1, high=4096)
     augment: tuple[Augmentation, ...] = setting(
-        (), "for a few hundred images: change all that is judged, real and fake; try translation first"
+        (), "for a few hundred images: augment real and fake images for the discriminator; try translation first"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwoPlayerConfig(AdversarialConfig):
-    """The settings of methods whose discriminator and generator may move in turn or at once."""
+    """The settings of methods that update discriminator and generator in turn or at once."""
 
     updates: Literal["alternating", "simultaneous"] = setting(
         "alternating",
-        "the discriminator moves first and the generator learns from it as it then is, "
-        "or both move at once, from one forward pass",
+        "update the discriminator first and then the generator against it, or both at once, from one forward pass",
     )
 
 
@@ -109,31 +111,32 @@ class DecayingConfig(AdamConfig):
 
     decay: float = setting(
         0.5,
-        "share of the training over whose end the learning rate falls to zero along a line; 0 keeps it",
+        "last fraction of the training, in which the learning rate falls linearly to zero; 0 keeps it constant",
         low=0,
         high=1,
     )
 
     def rate_at(self, spent: float) -> float:
-        """One until the decay begins, then along a line to zero."""
+        """One until the decay begins, then linearly to zero."""
         return min(1.0, (1 - spent) / self.decay) if self.decay else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationConfig(DecayingConfig):
-    """The settings of methods that learn to turn an image into another."""
+    """The settings of image-to-image methods."""
 
-    batch: int = setting(8, "images a step", low=1, high=65536)
+    batch: int = setting(8, "images per step", low=1, high=65536)
     upsample: Upsample = setting(
-        "resize", "how maps are doubled: transposed convolution, repeated pixels and convolution, or a pixel shuffle"
+        "resize",
+        "how feature maps are upsampled: transposed convolution, nearest neighbour and convolution, or pixel shuffle",
     )
 
 
 class Adams(Mapping[str, Optimizer]):
-    """An Adam by the name of each player, over its trainable weights; they are made when the first is asked for.
+    """An Adam optimiser for each of `players`, over its trainable weights, by name; all are made on first access.
 
-    A model that only draws asks for none, and is there sooner by seconds: with its first optimiser torch imports its
-    whole compiler.
+    A model that only generates needs none and loads seconds faster: with its first optimiser torch imports its whole
+    compiler.
     """
 
     def __init__(
@@ -144,7 +147,7 @@ class Adams(Mapping[str, Optimizer]):
         betas: tuple[float, float],
         epsilon: float = 1e-8,
     ):
-        """Keep what to make them of."""
+        """Keep the arguments; the optimisers are made later."""
         self._players, self._learning_rate, self._betas, self._epsilon = players, learning_rate, betas, epsilon
 
     @functools.cached_property
@@ -170,28 +173,28 @@ class Adams(Mapping[str, Optimizer]):
 
 
 def optimizers_of(config: AdamConfig, players: Mapping[str, nn.Module]) -> Adams:
-    """An Adam for each player, all with the settings of the method."""
+    """An Adam optimiser for each of `players`, with the settings of the method."""
     return Adams(
         players, learning_rate=config.learning_rate, betas=(config.beta1, config.beta2), epsilon=config.epsilon
     )
 
 
 class Method(nn.Module):
-    """A way of learning; see CONTRIBUTING.md for how to add one.
+    """Base class of the methods; see CONTRIBUTING.md for how to add one.
 
     Attributes:
         Config: its settings, a frozen dataclass in the same file; the defaults are our best recipe.
         presets: recipes of papers and courses, by name.
-        batches: the types of batch it learns from, the usual one first.
-        deepest: the last layer of VGG-19 that it always learns by; empty where it can learn without.
-        by_class: whether it is told the class of each image, in learning and in drawing.
+        batches: the types of batch it trains on, the usual one first.
+        deepest: the last layer of VGG-19 that it always needs; empty if it can train without VGG-19.
+        by_class: whether it is conditioned on the class of each image, in training and in generation.
         optimizers: every trainable weight is in exactly one of them.
-        networks_since: by the value of the setting `layers`, the format of files (`facts.FORMAT`) from which on that
-            name means the networks that it means here; files before hold others.
+        networks_since: by value of the setting `layers`, the file format (`manifest.FORMAT`) since which the value
+            names the present networks; older files hold others.
     """
 
     Config: ClassVar[type[BaseConfig]]
-    guessing: float = math.log(4)  # the discriminator's loss where it cannot tell at all; this one is cross entropy's
+    guessing: float = math.log(4)  # the discriminator's loss when it only guesses; this is that of cross entropy
     presets: ClassVar[dict[str, BaseConfig]] = {}
     batches: ClassVar[tuple[type[Batch], ...]]
     deepest: ClassVar[str] = ""
@@ -200,7 +203,7 @@ class Method(nn.Module):
     optimizers: Mapping[str, Optimizer]
 
     def __init__(self, config: BaseConfig, spec: Spec):
-        """Keep settings and shape; subclasses go on to make their networks and optimisers.
+        """Keep settings and shape; subclasses then make their networks and optimisers.
 
         Raises:
             SettingError: if these settings cannot make images of that size.
@@ -218,42 +221,42 @@ class Method(nn.Module):
 
     @classmethod
     def name(cls) -> str:
-        """The name it goes by: that of its file."""
+        """Its name, which is that of its file."""
         return cls.__module__.rpartition(".")[2]
 
     @classmethod
     def looks_to(cls, config: BaseConfig) -> str:
-        """The last layer of VGG-19 that it learns by with these settings; empty where it learns without."""
+        """The last layer of VGG-19 that it needs with these settings; empty if it trains without VGG-19."""
         return cls.deepest
 
     def training_step(self, batch: Any, step: int) -> dict[str, Tensor]:
-        """Learn from one batch, of a type that `batches` names; returns detached losses, scalars, to plot."""
-        raise AssertionError(f"{type(self).__name__} does not say how it learns")
+        """Train on one batch, of a type in `batches`; returns detached scalar losses to plot."""
+        raise AssertionError(f"{type(self).__name__} does not implement training_step")
 
     def phase(self, step: int) -> Hashable:
-        """Steps of one phase do the same work, so that a GPU is told once of each (`recording.py`).
+        """Steps of one phase do the same work, so that each phase is recorded once on a GPU (`cuda_graphs.py`).
 
-        Every tensor that a step changes is a parameter, a buffer or in an optimiser, and changes where it is.
+        Every tensor that a step changes is a parameter, a buffer or in an optimiser, and is changed in place.
         """
         return None
 
     def memory(self) -> dict[str, Tensor]:
-        """What it remembers of its training beside weights and optimisers, to go on with."""
+        """Training state beside weights and optimisers that resuming needs."""
         return {}
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """Put back what `memory` gave."""
+        """Restore the state that `memory` returned."""
 
 
 @runtime_checkable
 class Generates(Protocol):
-    """Makes images from noise."""
+    """Generates images from noise."""
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
         """Images (N, C, H, W) in -1..1; in evaluation mode row i depends on `seeds[i]` (and `labels[i]`) alone.
 
-        For a method that draws by class `labels` are indices (N,), or shares of each class (N, classes) in between;
-        without them row i is of class `seeds[i]` modulo their number. Other methods pass over them.
+        For a class-conditional method `labels` are indices (N,), or weights of the classes (N, classes) to mix them;
+        without them row i is of class `seeds[i]` modulo the number of classes. Other methods ignore them.
         """
         ...
 
@@ -264,8 +267,8 @@ class Translates(Protocol):
 
     Attributes:
         any_size: whether it takes images of any height and width; if not, squares of `spec.size`.
-        multiple: the grid in pixels on which its strided layers fall alike, wherever in an image they begin.
-        directions: what it can be asked for: `ab`, from source to target, and `ba` back.
+        multiple: its total stride in pixels; tiles of an image start at multiples of it.
+        directions: those it translates in: `ab` from source to target, and `ba` back.
     """
 
     spec: Spec
@@ -280,31 +283,31 @@ class Translates(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """Knows the latent numbers of an image, and the image of latent numbers."""
+    """Encodes images as latent vectors, and decodes latent vectors to images."""
 
     spec: Spec
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in -1..1 to latent numbers (N, L)."""
+        """Images (N, C, H, W) in -1..1 to latent vectors (N, L)."""
         ...
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent numbers (N, L) to images (N, C, H, W) in -1..1."""
+        """Latent vectors (N, L) to images (N, C, H, W) in -1..1."""
         ...
 
 
 @runtime_checkable
 class Perceives(Protocol):
-    """Learns by what VGG-19 sees down to the layer of `looks_to`; it is given that network before its first step."""
+    """Trains on features of VGG-19, up to the layer of `looks_to`; it gets that network before its first step."""
 
     def see_by(self, vgg: VGG19) -> None:
-        """Look through this network, which ends at the layer of `looks_to` and is on the CPU."""
+        """Use this network, which ends at the layer of `looks_to` and is on the CPU."""
         ...
 
 
 @runtime_checkable
 class TakesStyles(Protocol):
-    """Learns the style of images that it is shown once, before its first step and after `see_by`."""
+    """Learns the style of images that it gets once, before its first step and after `see_by`."""
 
     def take_styles(self, paintings: Sequence[Tensor]) -> None:
         """Images, uint8 (C, H, W), of any size."""
@@ -313,16 +316,16 @@ class TakesStyles(Protocol):
 
 @runtime_checkable
 class Restyles(Protocol):
-    """Translates into whichever style it is told.
+    """Translates images into any given style.
 
     Attributes:
-        usual_style: what it paints in where it is told none.
+        usual_style: the style it uses if none is given.
     """
 
     usual_style: Tensor
 
     def style_of(self, images: Tensor) -> Tensor:
-        """What it knows of the style of each of these images (N, C, H, W) in -1..1: (N, ...)."""
+        """The style features of each image (N, C, H, W) in -1..1: (N, ...)."""
         ...
 
     def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
@@ -334,7 +337,7 @@ Kind = Literal["generates", "translates", "paints"]
 
 
 def kind_of(method: Method, *, pairs: bool = False) -> Kind:
-    """What a method does; one that can do both generates, unless it has learned from pairs, or is given `pairs`."""
+    """The task of a method; one that can do both generates, unless it was trained on pairs or `pairs` is true."""
     if isinstance(method, Restyles | TakesStyles):
         return "paints"
     if isinstance(method, Translates) and (not isinstance(method, Generates) or pairs or method.spec.target_channels):
@@ -343,7 +346,7 @@ def kind_of(method: Method, *, pairs: bool = False) -> Kind:
 
 
 def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> None:
-    """Give a method what it is to have before its first step; `vgg` and `paintings` where it takes them."""
+    """Give a method VGG-19 and the paintings before its first step, if it needs them."""
     if method.looks_to(method.config):
         assert isinstance(method, Perceives)
         assert vgg is not None
@@ -354,7 +357,7 @@ def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> 
 
 
 class NoiseToImage(Method):
-    """A method whose `generator` turns noise (N, latent) into images; its `average`, where there is one, draws."""
+    """A method whose `generator`, or its `average` if there is one, turns noise (N, latent) into images."""
 
     config: AdversarialConfig
     generator: nn.Module
@@ -379,7 +382,7 @@ class ImageToImage(Method):
 
     @property
     def multiple(self) -> int:
-        """The grid in pixels on which the generator's strided layers fall alike."""
+        """The generator's total stride in pixels."""
         return int(self.generator.multiple)  # type: ignore[arg-type]
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:

@@ -1,4 +1,4 @@
-"""A decoder learns to paint in any style: what VGG-19 sees, moved to a painting's statistics, becomes an image.
+"""Arbitrary style transfer: a decoder turns VGG-19 features with a painting's statistics into an image.
 
 Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization".
 """
@@ -19,12 +19,12 @@ from ganvas.methods import _base
 from ganvas.nets.translators import InstanceNorm, lay_out, reflected
 from ganvas.nets.vgg import VGG19
 
-LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # where style is compared; the last is what is decoded
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # where style is compared; the last is decoded
 DEEPEST = LAYERS[-1]
 CHANNELS = 512  # of the last
 
-EPSILON = 1e-5  # added to variances, so that flat maps have a deviation
-SLOWEST = 0.001  # how far the usual style moves in a step, once it has seen many
+EPSILON = 1e-5  # added to variances, so that deviations are not zero
+SLOWEST = 0.001  # least weight of a step's paintings in the mean style
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ class AdainConfig(_base.DecayingConfig):
     beta1: float = with_default(_base.DecayingConfig, "beta1", 0.9)
     beta2: float = with_default(_base.DecayingConfig, "beta2", 0.999)
     width: int = setting(32, "channels of the decoder at full size; 64 mirrors VGG-19", low=4, high=256)
-    content: float = setting(1.0, "weight of the content: that the decoder says what it was told", low=0)
-    strokes: float = setting(2.0, "weight of the style: means and deviations of what is seen", low=0)
+    content: float = setting(1.0, "weight of the content loss: features of the result, as they were decoded", low=0)
+    strokes: float = setting(2.0, "weight of the style loss: means and deviations of features", low=0)
     identity: float = setting(
-        5.0, "weight of giving back paintings that are in their own style already; 0 is quicker a step", low=0
+        5.0, "weight of the identity loss: paintings in their own style stay as they are; 0 makes steps faster", low=0
     )
 
 
@@ -71,19 +71,19 @@ class Adain(_base.Method):
 
     @property
     def multiple(self) -> int:
-        """The grid in pixels on which the encoder's strided layers fall alike."""
+        """The encoder's total stride in pixels."""
         return self.encoder.multiple
 
     def see_by(self, vgg: VGG19) -> None:
-        """Encode by what this network sees."""
+        """Copy the weights of this network into the encoder."""
         for name, place in self.encoder.named_buffers():
             place.copy_(getattr(vgg, name))
 
     def training_step(self, batch: UnpairedBatch, step: int) -> dict[str, Tensor]:
-        """One step of the decoder (equations 11 to 13); content and style as shares of what is wanted.
+        """One step of the decoder (equations 11 to 13); content and style relative to their targets.
 
-        To these is added what the decoder should know first, to give a painting back as it is (Park and Lee 2019,
-        "Arbitrary Style Transfer with Style-Attentional Networks", section 3.2): a minute of it is worth many.
+        An identity loss is added, so that the decoder first learns to reproduce paintings (Park and Lee 2019,
+        "Arbitrary Style Transfer with Style-Attentional Networks", section 3.2): this saves much training time.
         """
         with torch.no_grad():
             content = self._seen(batch.source, [DEEPEST])[DEEPEST]  # f(c): (N, 512, H / 8, W / 8)
@@ -99,7 +99,7 @@ class Adain(_base.Method):
         }
         loss = self.config.content * losses["content"] + self.config.strokes * losses["style"]
         if self.config.identity:
-            height, width = same[0].shape[-2:]  # where the encoder does not divide, it leaves out the last pixels
+            height, width = same[0].shape[-2:]  # less the last pixels, if the encoder's stride does not divide
             losses["identity"] = F.l1_loss(same[0], batch.target[..., :height, :width])
             loss = loss + self.config.identity * losses["identity"]
         update(self.optimizers["decoder"], loss)
@@ -110,16 +110,16 @@ class Adain(_base.Method):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Images (N, C, H, W) in -1..1 in the mean style of the paintings that it learned from."""
+        """Images (N, C, H, W) in -1..1 in the mean style of the paintings that it was trained on."""
         assert direction in self.directions
         return self.restyle(images, self.usual_style)
 
     def style_of(self, images: Tensor) -> Tensor:
-        """The style of each image (N, C, H, W) in -1..1: means and deviations of what is seen, (N, 2, 512)."""
+        """The style of each image (N, C, H, W) in -1..1: means and deviations of features, (N, 2, 512)."""
         return moments(self._seen(reflected(images, self.multiple), [DEEPEST])[DEEPEST])
 
     def restyle(self, images: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
-        """Images (N, C, H, W) in -1..1 in a style (2, 512), or one each; `strength` 0 leaves the content alone.
+        """Images (N, C, H, W) in -1..1 in a style (2, 512), or one each; `strength` 0 keeps the content's.
 
         A mean of styles is a style between them: the map is linear in it (section 7.2).
         """
@@ -141,20 +141,20 @@ class Adain(_base.Method):
 
 
 def moments(maps: Tensor) -> Tensor:
-    """Means and deviations over the places of maps (N, C, H, W): (N, 2, C), equations 5 and 6."""
+    """Means and deviations over the positions of feature maps (N, C, H, W): (N, 2, C), equations 5 and 6."""
     variance, mean = torch.var_mean(maps, dim=(-2, -1), correction=0)
     return torch.stack([mean, (variance + EPSILON).sqrt()], 1)
 
 
 def _share(seen: Tensor, wanted: Tensor) -> Tensor:
-    """The squared difference as a share of what is wanted, so that every layer counts alike."""
+    """The squared difference relative to the target's squares, so that all layers have the same weight."""
     return F.mse_loss(seen, wanted) / distributed.mean(wanted.square().mean())
 
 
 def _decoder(outputs: int, width: int) -> nn.Sequential:
-    """VGG-19 up to relu4_1 the other way round (section 6): maps (N, 512, H, W) to images (N, outputs, 8 H, 8 W)."""
+    """VGG-19 up to relu4_1 reversed (section 6): feature maps (N, 512, H, W) to images (N, outputs, 8 H, 8 W)."""
     widths, before = [4 * width, 4 * width, 4 * width, 4 * width, 2 * width, 2 * width, width, width], CHANNELS
-    doubled = {0, 4, 6}  # after these
+    doubled = {0, 4, 6}  # upsampled after these
     layers: list[nn.Module] = []
     for i, after in enumerate(widths):
         layers += [nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3), nn.ReLU()]

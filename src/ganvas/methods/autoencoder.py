@@ -1,7 +1,7 @@
-"""Autoencoder: an image goes through a narrow place and comes back, as it was or as it should be.
+"""Autoencoder: an image goes through a bottleneck and is reconstructed, or turned into its target.
 
 Hinton and Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks"; convolutional and without
-skip connections, so that all there is to know passes the narrow place.
+skip connections, so that all information passes through the bottleneck.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import SIZES, ImageBatch, PairBatch, Spec
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot
-from ganvas.nets.translators import Norm, UNet, lay_out, unet_widths
+from ganvas.nets.translators import Layers, Norm, UNet, lay_out, unet_widths
 
-BOTTLENECK = 8  # pixels a side of the narrow place; of images of 28 pixels it is 7
+BOTTLENECK = 8  # pixels a side of the smallest feature map; 7 for images of 28 pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +32,18 @@ class AutoencoderConfig(_base.TranslationConfig):
     epochs: int = with_default(_base.TranslationConfig, "epochs", 60)
     beta1: float = with_default(_base.TranslationConfig, "beta1", 0.9)
     layers: Literal["scaled", "mnist28"] = setting(
-        "scaled", "the networks: ours, to an 8x8 map at every size, or those of a textbook"
+        "scaled", "the networks: ours, down to 8x8 feature maps at every size, or those of a textbook"
     )
     width: int = setting(
         64, "channels after the first downsampling, doubled at each up to eight times (`scaled` only)", low=1, high=1024
     )
     norm: Norm = setting(
         "group",
-        "of maps (`scaled` only): by group of channels or by image, the same after training; by batch; or none",
+        "normalisation (`scaled` only): group or instance norm, the same after training; batch norm; or none",
     )
     loss: Literal["l1", "l2", "cross_entropy"] = setting(
-        "l1", "what is minimised: mean absolute or squared difference, or a pixel as the chance of white"
+        "l1",
+        "reconstruction loss: mean absolute or squared error, or cross entropy (a pixel as the probability of white)",
     )
 
     @property
@@ -52,7 +53,7 @@ class AutoencoderConfig(_base.TranslationConfig):
 
 
 class Autoencoder(_base.ImageToImage):
-    """Generator: an encoder x -> (N, 512, 8, 8) and a decoder -> y; of single images y = x."""
+    """Generator: an encoder x -> (N, 512, 8, 8) and a decoder -> y; for single images y = x."""
 
     config: AutoencoderConfig
     Config = AutoencoderConfig
@@ -80,9 +81,8 @@ class Autoencoder(_base.ImageToImage):
         else:
             levels = math.ceil(math.log2(spec.size)) - int(math.log2(BOTTLENECK))
             self.generator = UNet(
-                spec.channels, spec.outputs,
-                widths=unet_widths(config.width, levels), norm=config.norm, upsample=config.upsample,
-                skips=False, norm_at_the_bottom=True,
+                spec.channels, spec.outputs, Layers(config.norm, config.upsample),
+                widths=unet_widths(config.width, levels), skips=False, norm_at_the_bottom=True,
             )  # fmt: skip
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         lay_out(self)
@@ -106,7 +106,7 @@ class Autoencoder(_base.ImageToImage):
         return {self.config.loss.replace("_", " "): loss.detach()}
 
     def _made(self, source: Tensor) -> Tensor:
-        """What the networks make; for cross entropy in fp32: a tanh in bf16 is soon 1, and then nothing is learned."""
+        """The output of the networks; in fp32 for cross entropy: a tanh in bf16 soon rounds to 1, without gradient."""
         exact = torch.autocast(source.device.type, enabled=False)
         with exact if self.config.loss == "cross_entropy" else contextlib.nullcontext():
             made: Tensor = self.generator(source).float()
@@ -132,8 +132,8 @@ class Mnist28(nn.Sequential):
 
 
 class SignedSigmoid(nn.Module):
-    """The textbooks' sigmoid, as ganvas keeps images: 2 sigmoid(x) - 1, in -1..1."""
+    """The textbooks' sigmoid, scaled to the range of images in ganvas: 2 sigmoid(x) - 1, in -1..1."""
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Logits (N, C, H, W), of the same shape."""
+        """Logits (N, C, H, W) to images of the same shape."""
         return 2 * torch.sigmoid(logits) - 1

@@ -1,7 +1,7 @@
-"""Class-conditional GAN: both networks are told the class, so that one can say what to draw.
+"""Class-conditional GAN: both networks are given the class, so that one can choose what to generate.
 
-Mirza and Osindero 2014, "Conditional Generative Adversarial Nets"; the default judges by projection as Miyato and
-Koyama 2018, "cGANs with Projection Discriminator".
+Mirza and Osindero 2014, "Conditional Generative Adversarial Nets"; the default discriminator is that of
+Miyato and Koyama 2018, "cGANs with Projection Discriminator".
 """
 
 import copy
@@ -29,9 +29,9 @@ class CganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     """The settings of `cgan`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "lecture"] = setting(
-        "scaled", "the networks: ours, convolutional and scaled to the image, or a lecture's, dense with Maxout"
+        "scaled", "the networks: ours, convolutional and scaled to the image size, or a lecture's, dense with Maxout"
     )
-    r1: float = setting(0.1, "weight of the gradient penalty at real images; 0 leaves it out", low=0)
+    r1: float = setting(0.1, "weight of the R1 gradient penalty on real images; 0 turns it off", low=0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Cgan(_base.Method):
         )
 
     def phase(self, step: int) -> bool:
-        """Whether the discriminator is penalised in this step."""
+        """Whether this step applies the gradient penalty."""
         return bool(self.config.r1) and step % PENALTY_EVERY == 0
 
     def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
@@ -104,7 +104,7 @@ class Cgan(_base.Method):
         return losses | {"generator": fooling.detach()}
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, H, W) in -1..1, one for each seed; `labels` as `Generates` says."""
+        """Images (N, C, H, W) in -1..1, one for each seed; `labels` as in `Generates`."""
         generator = self.generator if self.average is None else self.average
         device = next(generator.parameters()).device
         classes = len(self.spec.classes)
@@ -119,7 +119,7 @@ class Cgan(_base.Method):
 
 
 class ScaledGenerator(nn.Module):
-    """Noise and class side by side through the layers of `dcgan`."""
+    """Noise and class, concatenated, through the layers of `dcgan`."""
 
     def __init__(self, config: CganConfig, spec: Spec):
         super().__init__()
@@ -138,7 +138,7 @@ class ProjectionDiscriminator(nn.Module):
         super().__init__()
         self.judge = scaled_discriminator(
             spec, outputs=1 + len(spec.classes), **config.scale
-        )  # psi, and a row of V each
+        )  # psi, and a row of V for each class
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Images (N, C, H, W) and class (N, classes) to logits (N, 1)."""
@@ -169,9 +169,9 @@ class LectureGenerator(nn.Module):
 
 
 class Maxout(nn.Module):
-    """Each unit is the largest of several pieces (Goodfellow et al. 2013, "Maxout Networks").
+    """Each feature is the maximum of several pieces (Goodfellow et al. 2013, "Maxout Networks").
 
-    As the lecture has it: the pieces are rectified, and half of them left out, before the largest is taken.
+    As in the lecture, ReLU and dropout of one half come before the maximum.
     """
 
     def __init__(self, inputs: int, units: int, pieces: int):
@@ -181,7 +181,7 @@ class Maxout(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Numbers (N, inputs) to (N, units)."""
+        """Features (N, inputs) to (N, units)."""
         largest: Tensor = self.pieces(x).amax(1)
         return largest
 

@@ -1,4 +1,4 @@
-"""Two generators, there and back: unpaired images teach each by what the other makes of its work.
+"""Unpaired image translation: two generators, there and back, trained with cycle consistency.
 
 Zhu, Park, Isola and Efros 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks".
 """
@@ -13,18 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.core import distributed
 from ganvas.core.accumulation import as_first_made
 from ganvas.core.optim import update, update_average
-from ganvas.core.rng import everyones_rows
 from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import PairBatch, Spec, UnpairedBatch
 from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
-from ganvas.nets.translators import Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
+from ganvas.nets.image_pool import Pool
+from ganvas.nets.translators import Layers, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
 
-POOL = 50  # fake images of each kind that a discriminator is shown again (section 4)
+POOL = 50  # earlier fake images of each domain, which a discriminator sees again (section 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +35,21 @@ class CycleganConfig(_base.TranslationConfig):
     learning_rate: float = with_default(_base.TranslationConfig, "learning_rate", 4e-4)
     beta2: float = with_default(_base.TranslationConfig, "beta2", 0.999)
     generator: Literal["resnet", "unet"] = setting(
-        "resnet", "few downsamplings and residual blocks, which keep what is where it is; or a U-Net"
+        "resnet", "few downsamplings and residual blocks, which keep the layout; or a U-Net"
     )
     width: int = setting(
         32, "channels of the generators at full size; of a U-Net after its first downsampling", low=1, high=512
     )
-    blocks: int = setting(
-        0, "residual blocks; 0 takes 9 from 256 pixels on and 6 below (`resnet` only)", low=0, high=64
+    blocks: int = setting(0, "residual blocks; 0 uses 9 from 256 pixels on and 6 below (`resnet` only)", low=0, high=64)
+    norm: Literal["instance", "group", "none"] = setting(
+        "instance", "normalisation: instance norm, group norm, or none"
     )
-    norm: Literal["instance", "group", "none"] = setting("instance", "of maps: by image, by group of channels, or none")
-    patch: Patch = setting("70", "pixels a side that one output of a discriminator sees")
+    patch: Patch = setting("70", "receptive field of the discriminators, in pixels a side")
     discriminator_width: int = setting(32, "channels of the discriminators' first layer", low=1, high=1024)
-    cycle: float = setting(10.0, "weight of the cycle loss: there and back, an image should be itself", low=0)
-    identity: float = setting(
-        0.5, "weight, as a share of `cycle`, of leaving an image of the wanted kind as it is; keeps colours", low=0
-    )
+    cycle: float = setting(10.0, "weight of the cycle-consistency loss", low=0)
+    identity: float = setting(0.5, "weight of the identity loss, as a fraction of `cycle`; keeps colours", low=0)
     pool: int = setting(
-        POOL, "fake images of each kind that are kept to be judged again; 0 keeps none", low=0, high=1000
+        POOL, "earlier fake images of each domain that the discriminators see again; 0 keeps none", low=0, high=1000
     )
 
 
@@ -77,7 +74,7 @@ class Cyclegan(_base.Method):
         a, b = spec.channels, spec.outputs
         if config.identity and a != b:
             raise SettingError(
-                f"`identity` {config.identity}: takes images of as many channels on both sides, not {a} and {b}; "
+                f"`identity` {config.identity}: needs the same number of channels on both sides, not {a} and {b}; "
                 "give `identity` 0"
             )
         self.generators = nn.ModuleDict({"ab": _generator(config, spec, a, b), "ba": _generator(config, spec, b, a)})
@@ -91,14 +88,14 @@ class Cyclegan(_base.Method):
         )
         self.averages = copy.deepcopy(self.generators).requires_grad_(False) if config.ema else None
         lay_out(self)
-        self.pools = nn.ModuleDict()  # one of each kind, from the first step on
+        self.pools = nn.ModuleDict()  # one for each domain, made at the first step
         self.optimizers = _base.optimizers_of(
             config, {"generators": self.generators, "discriminators": self.discriminators}
         )
 
     @property
     def multiple(self) -> int:
-        """The grid in pixels on which the generators' strided layers fall alike."""
+        """The generators' total stride in pixels."""
         return int(self.generators["ab"].multiple)  # type: ignore[arg-type]
 
     def training_step(self, batch: PairBatch, step: int) -> dict[str, Tensor]:
@@ -106,7 +103,7 @@ class Cyclegan(_base.Method):
         config, there, back = self.config, self.generators["ab"], self.generators["ba"]
         a = batch.source.to(memory_format=torch.channels_last)  # x: (N, C, H, W)
         b = batch.target.to(memory_format=torch.channels_last)  # y: (N, C', H, W)
-        if config.identity:  # the image that stays and the one that changes go through together
+        if config.identity:  # both inputs go through in one batch
             fake_b, same_b = there(torch.cat([a, b])).chunk(2)  # G(x), G(y)
             fake_a, same_a = back(torch.cat([b, a])).chunk(2)  # F(y), F(x)
         else:
@@ -127,15 +124,15 @@ class Cyclegan(_base.Method):
         update(self.optimizers["generators"], loss)
 
         pools = {kind: self._pool_of(kind, fakes[kind]) for kind in fakes} if config.pool else {}
-        lots = {kind: pool.draw(fakes[kind]) for kind, pool in pools.items()}
+        choices = {kind: pool.choose(fakes[kind]) for kind, pool in pools.items()}
         loss = torch.zeros((), device=a.device)
         for kind, real in (("a", a), ("b", b)):
-            shown = pools[kind].shown(lots[kind]) if pools else fakes[kind]
+            shown = pools[kind].shown(choices[kind]) if pools else fakes[kind]
             grades = self._grade(kind, torch.cat([real, shown.to(real.dtype)]))
-            loss = loss + discriminator_least_squares(*grades.chunk(2)) / 2  # half as quick as the generators
+            loss = loss + discriminator_least_squares(*grades.chunk(2)) / 2  # half the loss, to slow them down
         update(self.optimizers["discriminators"], loss)
-        for kind, pool in pools.items():  # only now: what was remembered stays as it is until the step is done
-            pool.keep(lots[kind])
+        for kind, pool in pools.items():  # last: until here the step reads the pool as it was
+            pool.keep(choices[kind])
         if self.averages is not None:
             update_average(self.averages, self.generators, decay=config.ema, step=step)
         return losses | {"discriminator": loss.detach()}
@@ -144,8 +141,8 @@ class Cyclegan(_base.Method):
         grades: Tensor = self.discriminators[kind](images).float()
         return grades
 
-    def _pool_of(self, kind: str, fakes: Tensor) -> "Pool":
-        """The pool of that kind; made for such fakes where there is none yet."""
+    def _pool_of(self, kind: str, fakes: Tensor) -> Pool:
+        """The pool of that domain; made for fakes of this shape if there is none yet."""
         if kind not in self.pools:
             self.pools[kind] = Pool(self.config.pool, fakes)
         pool = self.pools[kind]
@@ -163,7 +160,7 @@ class Cyclegan(_base.Method):
             self.pools[kind] = Pool(self.config.pool, kept.to(device), full_to=len(kept))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Images (N, C, H, W) in -1..1 of one kind to the other: `ab` from source to target, `ba` back."""
+        """Images (N, C, H, W) in -1..1 of one domain to the other: `ab` from source to target, `ba` back."""
         assert direction in self.directions
         made: Tensor = (self.generators if self.averages is None else self.averages)[direction](images)
         return made.float()
@@ -175,87 +172,4 @@ def _generator(config: CycleganConfig, spec: Spec, channels: int, outputs: int) 
         return ResNet(channels, outputs, width=config.width, blocks=blocks, norm=config.norm, upsample=config.upsample)
     levels = math.ceil(math.log2(spec.size))
     widths = unet_widths(config.width, levels)
-    return UNet(channels, outputs, widths=widths, norm=config.norm, upsample=config.upsample, dropout=0.0)
-
-
-# --- the pool -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Lots:
-    """What becomes of fakes (N, C, H, W), each in its turn.
-
-    Attributes:
-        fakes: as they were made.
-        places: (N,), in the pool: the one that is next to be filled, or by lot.
-        kept: (N,), whether the fake takes that place.
-        shown: (N,), the number of what is shown for it: a place in the pool, or behind those a fake.
-    """
-
-    fakes: Tensor
-    places: Tensor
-    kept: Tensor
-    shown: Tensor
-
-
-class Pool(nn.Module):
-    """The last fake images, some of which are shown again (section 4).
-
-    What chance says stays on the device, in numbers of images: nobody waits to hear it.
-
-    Attributes:
-        images: room for as many as it holds, (its size, C, H, W).
-        count: how many are in it, ( ).
-    """
-
-    images: Tensor
-    count: Tensor
-
-    def __init__(self, size: int, images: Tensor, *, full_to: int = 0):
-        """For `size` images like these (N, C, H, W), the first `full_to` of which are in it."""
-        super().__init__()
-        room = images.new_zeros((size, *images.shape[1:])).contiguous(memory_format=torch.channels_last)
-        room[:full_to] = images[:full_to]
-        self.register_buffer("images", room, persistent=False)
-        self.register_buffer("count", torch.full((), full_to, device=images.device), persistent=False)
-
-    def draw(self, fakes: Tensor) -> Lots:
-        """For each fake either itself or, at even chance once the pool is full, an older one whose place it takes.
-
-        All processes keep the same pool, of what all of them make.
-        """
-        coins = everyones_rows(len(fakes), lambda n: torch.rand(n, 2, device=fakes.device))  # whether, and which
-        size, count = len(self.images), self.count
-        numbers = torch.arange(size, device=fakes.device)
-        there = numbers.clone()  # in each place of the pool: its own image, or one of the fakes before
-        places, kept, shown = list[Tensor](), list[Tensor](), list[Tensor]()
-        for new, (older, lot) in enumerate(coins, size):
-            full = count == size
-            swapped = full & (older >= 0.5)
-            place = torch.where(full, (lot * size).long().clamp(max=size - 1), count)
-            shown.append(torch.where(swapped, there.gather(0, place[None])[0], new))
-            places.append(place)
-            kept.append(swapped | ~full)
-            there = torch.where((numbers == place) & kept[-1], new, there)
-            count = (count + 1).clamp(max=size)
-        return Lots(distributed.together(fakes), torch.stack(places), torch.stack(kept), torch.stack(shown))
-
-    def shown(self, lots: Lots) -> Tensor:
-        """What a discriminator is shown of fake images, (N, C, H, W): those of this process."""
-        size = len(self.images)
-        mine = lots.shown.chunk(distributed.count())[distributed.rank()]
-        older = self.images[mine.clamp(max=size - 1)]
-        new = lots.fakes[(mine - size).clamp(min=0)]
-        return torch.where((mine < size)[:, None, None, None], older, new)
-
-    def keep(self, lots: Lots) -> None:
-        """Put the fakes into their places."""
-        fakes = lots.fakes.to(self.images.dtype)  # of the step that made the pool; a trial goes from format to format
-        for place, kept, fake in zip(lots.places[:, None], lots.kept, fakes, strict=True):
-            self.images[place] = torch.where(kept, fake, self.images[place])
-        self.count += len(lots.fakes)
-        self.count.clamp_(max=len(self.images))
-
-    def kept(self) -> Tensor:
-        """The images that are in it, (up to its size, C, H, W)."""
-        return self.images[: int(self.count)].clone()
+    return UNet(channels, outputs, Layers(config.norm, config.upsample), widths=widths)

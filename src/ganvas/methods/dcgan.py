@@ -1,4 +1,4 @@
-"""Deep convolutional GAN: transposed convolutions draw, strided convolutions judge.
+"""Deep convolutional GAN: the generator has transposed convolutions, the discriminator strided ones.
 
 Radford, Metz and Chintala 2016, "Unsupervised Representation Learning with Deep Convolutional Generative
 Adversarial Networks".
@@ -35,8 +35,8 @@ Layers = Literal["scaled", "mnist28", "paper64"]
 class DcganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     """The settings of `dcgan`; the defaults are our best recipe for the minutes it takes."""
 
-    layers: Layers = setting("scaled", "the networks: ours, scaled to the image, or those of a textbook")
-    r1: float = setting(1.0, "weight of the gradient penalty at real images; 0 leaves it out", low=0)
+    layers: Layers = setting("scaled", "the networks: ours, scaled to the image size, or those of a textbook")
+    r1: float = setting(1.0, "weight of the R1 gradient penalty on real images; 0 turns it off", low=0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -74,13 +74,13 @@ class Dcgan(_base.NoiseToImage):
             self.generator = scaled_generator(config.latent, spec, **config.scale)
             self.discriminator = scaled_discriminator(spec, **config.scale)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
-        self.to(memory_format=torch.channels_last)  # the layout in which the CPU's convolutions work
+        self.to(memory_format=torch.channels_last)  # the memory format of the CPU's convolutions
         self.optimizers = _base.optimizers_of(
             config, {"generator": self.generator, "discriminator": self.discriminator}
         )
 
     def phase(self, step: int) -> bool:
-        """Whether the discriminator is penalised in this step."""
+        """Whether this step applies the gradient penalty."""
         return bool(self.config.r1) and step % PENALTY_EVERY == 0
 
     def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
@@ -109,7 +109,7 @@ class Dcgan(_base.NoiseToImage):
         return losses | {"generator": fooling.detach()}
 
     def _judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of real and fake images; the paper's batch norm sees each with statistics of its own."""
+        """Logits of real and fake images; the paper's batch norm takes each as a batch of its own."""
         if self.config.layers == "paper64":
             return self.discriminator(real).float(), self.discriminator(fake).float()
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).float().chunk(2)

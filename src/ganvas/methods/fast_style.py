@@ -1,4 +1,4 @@
-"""A network learns to repaint any photograph in the style of a painting, and does it in one pass.
+"""Fast style transfer: a network repaints any photograph in the style of a painting in one forward pass.
 
 Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
 """
@@ -23,11 +23,11 @@ from ganvas.methods import _base
 from ganvas.nets.translators import ResNet, lay_out
 from ganvas.nets.vgg import VGG19
 
-CONTENT = "relu3_1"  # where it still matters what is where, and no longer which colour it has
+CONTENT = "relu3_1"  # keeps the layout, but not the colours
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # from colours and strokes to their arrangement
 
-SHIFT = 8  # pixels at most by which a frame is moved to see whether its image moves along
-GRAIN = 0.03  # deviation of the noise of a video, in -1..1
+SHIFT = 8  # pixels at most by which the temporal loss shifts a photograph
+GRAIN = 0.03  # standard deviation of the noise that the temporal loss adds, in -1..1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +41,26 @@ class FastStyleConfig(_base.TranslationConfig):
     width: int = setting(32, "channels of the generator at full size", low=1, high=512)
     blocks: int = setting(5, "residual blocks", low=0, high=64)
     norm: Literal["instance", "group"] = setting(
-        "group", "of maps: by image, as in the papers, or by groups of channels, which leaves fewer dark spots"
+        "group", "normalisation: instance norm, as in the papers, or group norm, which leaves fewer dark spots"
     )
-    content: float = setting(1.0, "weight of the content: what is seen in the photograph, and where", low=0)
-    strokes: float = setting(8.0, "weight of the style: what goes together in the painting", low=0)
-    variation: float = setting(0.5, "weight of the total variation, against specks", low=0)
+    content: float = setting(1.0, "weight of the content loss: features of the photograph", low=0)
+    strokes: float = setting(8.0, "weight of the style loss: Gram matrices of the painting's features", low=0)
+    variation: float = setting(0.5, "weight of the total variation loss, against speckles", low=0)
     temporal: float = setting(
-        0.0, "weight of moving along with a photograph that moves, so that videos do not flicker; try 10", low=0
+        0.0,
+        "weight of the temporal loss: a shifted photograph gives a shifted result, against flicker in videos; try 10",
+        low=0,
     )
     painting_size: int = setting(
         256,
-        "pixels of the shorter side at which paintings are seen (never enlarged), and so the size of the strokes",
+        "shorter side, in pixels, that paintings are reduced to (never enlarged); sets the size of the strokes",
         low=32,
         high=4096,
     )
 
 
 class FastStyle(_base.ImageToImage):
-    """Generator: a photograph x to an image that VGG-19 sees as x in content and as the painting in style."""
+    """Generator: a photograph x to an image whose VGG-19 features have x's content and the painting's style."""
 
     config: FastStyleConfig
     Config = FastStyleConfig
@@ -78,11 +80,11 @@ class FastStyle(_base.ImageToImage):
         self.vgg: VGG19 | None = None
 
     def see_by(self, vgg: VGG19) -> None:
-        """Learn by what this network sees."""
+        """Use this network for the losses."""
         self.vgg = vgg.to(memory_format=torch.channels_last)
 
     def take_styles(self, paintings: Sequence[Tensor]) -> None:
-        """Learn the style of these, uint8 (C, H, W), all in one: the mean of their Gram matrices is what is wanted."""
+        """Learn the style of these paintings, uint8 (C, H, W), together: the target is the mean Gram matrix."""
         assert self.vgg is not None
         seen: dict[str, list[Tensor]] = {layer: [] for layer in STYLE}
         for painting in paintings:
@@ -97,7 +99,7 @@ class FastStyle(_base.ImageToImage):
 
     @property
     def wanted(self) -> dict[str, Tensor]:
-        """By layer, the Gram matrix (C, C) of the paintings."""
+        """The target Gram matrix (C, C) of each layer."""
         return {layer: self.get_buffer(f"wanted_{layer}") for layer in STYLE}
 
     def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
@@ -123,10 +125,10 @@ class FastStyle(_base.ImageToImage):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _flicker(self, photographs: Tensor, made: Tensor) -> Tensor:
-        """How much the result changes beyond moving along when the photograph moves a little, in new grain.
+        """The temporal loss: how much a result changes, apart from the shift, when its photograph is shifted and noisy.
 
-        In the way of Zheng, Song, Leung and Goodfellow 2016, "Improving the Robustness of Deep Neural Networks via
-        Stability Training"; no optical flow is needed, for here the motion is known.
+        After Zheng, Song, Leung and Goodfellow 2016, "Improving the Robustness of Deep Neural Networks via
+        Stability Training"; no optical flow is needed, for the motion is known.
         """
         down, across = torch.randint(-SHIFT, SHIFT + 1, (2,), device=photographs.device)
         grain = GRAIN * randn(*photographs.shape, device=photographs.device)
@@ -136,7 +138,7 @@ class FastStyle(_base.ImageToImage):
 
 
 def _moved(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Images (N, C, H, W) moved by so many pixels, each ( ); what leaves on one side comes in on the other."""
+    """Images (N, C, H, W) shifted cyclically by `down` and `across` pixels, each ( )."""
     height, width = images.shape[-2:]
     rows, columns = (
         (torch.arange(side, device=images.device) - by) % side for side, by in ((height, down), (width, across))

@@ -1,4 +1,4 @@
-"""The first GAN: two multilayer perceptrons, one that draws and one that judges.
+"""The first GAN: generator and discriminator are multilayer perceptrons.
 
 Goodfellow et al. 2014, "Generative Adversarial Nets", algorithm 1 with the non-saturating generator loss.
 """
@@ -28,16 +28,20 @@ class GanConfig(_base.TwoPlayerConfig):
 
     batch: int = with_default(_base.TwoPlayerConfig, "batch", 128)
     generator: tuple[int, ...] = setting((512, 512, 512), "widths of the generator's hidden layers", low=1, high=65536)
-    discriminator: tuple[int, ...] = setting((512, 512, 512), "widths of the discriminator's", low=1, high=65536)
-    activation: Literal["leaky_relu", "relu"] = setting("leaky_relu", "between the layers; leaky slope 0.2")
-    batch_norm: bool = setting(True, "normalise the generator's hidden layers over the batch")
-    dropout: float = setting(0.0, "share of the discriminator's hidden units left out at random", low=0, high=0.95)
+    discriminator: tuple[int, ...] = setting(
+        (512, 512, 512), "widths of the discriminator's hidden layers", low=1, high=65536
+    )
+    activation: Literal["leaky_relu", "relu"] = setting(
+        "leaky_relu", "activation of the hidden layers; negative slope 0.2"
+    )
+    batch_norm: bool = setting(True, "batch norm in the generator's hidden layers")
+    dropout: float = setting(0.0, "dropout probability in the discriminator's hidden layers", low=0, high=0.95)
     learning_rate: float = with_default(_base.TwoPlayerConfig, "learning_rate", 5e-4)
-    discriminator_steps: int = setting(1, "discriminator steps for each one of the generator (k)", low=1, high=100)
+    discriminator_steps: int = setting(1, "discriminator steps per generator step (k)", low=1, high=100)
     average_losses: bool = setting(False, "halve the discriminator's loss: the mean over real and fake, not the sum")
-    r1: float = setting(1.0, "weight of the gradient penalty at real images; 0 leaves it out", low=0)
+    r1: float = setting(1.0, "weight of the R1 gradient penalty on real images; 0 turns it off", low=0)
     initial_weights: Literal["torch", "keras"] = setting(
-        "torch", "PyTorch's, or Keras's: uniform after Glorot and Bengio, no bias"
+        "torch", "initialisation: PyTorch's, or Keras's (Glorot uniform, biases zero)"
     )
 
     @property
@@ -93,7 +97,7 @@ class Gan(_base.NoiseToImage):
         )
 
     def phase(self, step: int) -> tuple[bool, bool]:
-        """Whether the discriminator is penalised in this step, and whether it is the generator's turn."""
+        """Whether this step applies the gradient penalty, and whether it updates the generator."""
         config = self.config
         return bool(config.r1) and step % PENALTY_EVERY == 0, (step + 1) % config.discriminator_steps == 0
 
@@ -105,7 +109,7 @@ class Gan(_base.NoiseToImage):
         fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
         real = augment(real, config.augment)
 
-        # one call for both halves: without batch norm the rows do not see each other
+        # one call for both halves: without batch norm the rows are independent
         at_once = generators_turn and config.updates == "simultaneous"
         shown = fake if at_once else fake.detach()
         real_logits, fake_logits = self.discriminator(torch.cat([real, shown])).float().chunk(2)

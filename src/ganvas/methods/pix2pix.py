@@ -1,4 +1,4 @@
-"""A U-Net redraws an image, a discriminator judges patches of the redrawn, and L1 holds it to its partner.
+"""Paired image translation: a U-Net is trained with a discriminator of patches and an L1 loss.
 
 Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial Networks".
 """
@@ -24,7 +24,17 @@ from ganvas.losses import (
     generator_least_squares,
 )
 from ganvas.methods import _base
-from ganvas.nets.translators import Norm, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths, with_features
+from ganvas.nets.translators import (
+    Layers,
+    Norm,
+    Patch,
+    ResNet,
+    UNet,
+    lay_out,
+    patch_discriminator,
+    unet_widths,
+    with_features,
+)
 from ganvas.nets.vgg import VGG19
 
 PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1")  # of VGG-19: contrast, edges, textures
@@ -46,33 +56,36 @@ class Pix2pixConfig(_base.TranslationConfig):
     width: int = setting(32, "channels of the generator after its first downsampling", low=1, high=1024)
     levels: int = setting(
         0,
-        "downsamplings in the generator, down to a pixel at most; 0 stops at a map of 4x4 (no `resnet`)",
+        "downsamplings in the generator, down to one pixel at most; 0 stops at feature maps of 4x4 (not `resnet`)",
         low=0,
         high=10,
     )
     blocks: int = setting(6, "residual blocks (`resnet` only)", low=1, high=64)
     norm: Norm = setting(
-        "group", "of maps: by group of channels or by image, the same in training and after; by batch; or none"
+        "group", "normalisation: group or instance norm, the same in training and inference; batch norm; or none"
     )
-    dropout: float = setting(0.0, "chance to drop a value in the generator while it learns", low=0, high=0.9)
+    dropout: float = setting(0.0, "dropout probability in the generator, in training only", low=0, high=0.9)
     slope: float = setting(0.2, "negative slope of the leaky ReLUs", low=0, high=1)
     skip_slope: float = setting(
         0.0,
-        "negative slope where the encoder's maps enter the decoder; 0 is a ReLU, as in the paper's code",
+        "negative slope where the encoder's feature maps enter the decoder; 0 is a ReLU, as in the paper's code",
         low=0,
         high=1,
     )
-    patch: Patch = setting("70", "pixels a side that one output of the discriminator sees")
+    patch: Patch = setting("70", "receptive field of the discriminator, in pixels a side")
     discriminator_width: int = setting(32, "channels of the discriminator's first layer", low=1, high=1024)
     adversarial: Literal["cross_entropy", "least_squares"] = setting(
-        "cross_entropy", "what the two play for, on the discriminator's raw outputs"
+        "cross_entropy", "adversarial loss, on the discriminator's logits"
     )
-    l1: float = setting(50.0, "weight of the mean absolute difference to the target", low=0)
+    l1: float = setting(50.0, "weight of the L1 loss (mean absolute error)", low=0)
     feature_matching: float = setting(
-        10.0, "weight of feature matching: what the discriminator sees in a result, as in the target", low=0, absent=0.0
+        10.0, "weight of the feature matching loss (discriminator features of result and target)", low=0, absent=0.0
     )
     perceptual: float = setting(
-        0.0, "weight of what VGG-19 sees in a result, as in the target; needs its weights", low=0, absent=0.0
+        0.0,
+        "weight of the perceptual loss (VGG-19 features of result and target); needs its weights",
+        low=0,
+        absent=0.0,
     )
     discriminator_weight: float = setting(
         0.5, "factor of the discriminator's loss, a half in the paper; Adam's steps hardly depend on it", low=0, high=1
@@ -102,7 +115,7 @@ class Pix2pix(_base.ImageToImage):
         super().__init__(config, spec)
         if config.perceptual and spec.outputs == LAB:
             raise SettingError(
-                f"`perceptual` {config.perceptual}: takes targets in grey or RGB, not colours without lightness; give "
+                f"`perceptual` {config.perceptual}: needs targets in grey or RGB, not colours without lightness; give "
                 "`task` colorize-rgb, or `perceptual` 0"
             )
         self.generator = generator_of(config, spec)
@@ -122,12 +135,12 @@ class Pix2pix(_base.ImageToImage):
 
     @classmethod
     def looks_to(cls, config: _base.BaseConfig) -> str:
-        """The last layer of VGG-19 that the perceptual loss takes; empty without it."""
+        """The last layer of VGG-19 that the perceptual loss needs; empty without it."""
         assert isinstance(config, Pix2pixConfig)
         return PERCEPTUAL[-1] if config.perceptual else ""
 
     def see_by(self, vgg: VGG19) -> None:
-        """Learn by what this network sees, too."""
+        """Use this network for the perceptual loss."""
         self.vgg = vgg.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: PairBatch, step: int) -> dict[str, Tensor]:
@@ -170,7 +183,7 @@ class Pix2pix(_base.ImageToImage):
         return losses
 
     def _judge(self, source: Tensor, target: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of real and fake pairs; in one call, but for batch norm, whose statistics are of each alone."""
+        """Logits of real and fake pairs; in one call, but with batch norm each as a batch of its own."""
         real, made = torch.cat([source, target], 1), torch.cat([source, fake], 1)
         if self.config.norm == "batch":
             return self.discriminator(real).float(), self.discriminator(made).float()
@@ -188,9 +201,8 @@ def generator_of(config: Pix2pixConfig, spec: Spec) -> nn.Module:
         )  # fmt: skip
     most = math.ceil(math.log2(spec.size))  # down to a single pixel
     levels = min(config.levels, most) or most - int(math.log2(SMALLEST_MAP))
+    layers = Layers(config.norm, config.upsample, config.dropout, config.slope, config.skip_slope)
     return UNet(
-        spec.channels, spec.outputs,
-        widths=unet_widths(config.width, levels), norm=config.norm, upsample=config.upsample,
-        skips=config.generator == "unet", dropout=config.dropout, slope=config.slope, skip_slope=config.skip_slope,
-        norm_at_the_bottom=levels < most,
+        spec.channels, spec.outputs, layers,
+        widths=unet_widths(config.width, levels), skips=config.generator == "unet", norm_at_the_bottom=levels < most,
     )  # fmt: skip

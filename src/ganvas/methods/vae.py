@@ -1,4 +1,4 @@
-"""Variational autoencoder: an image becomes a small cloud of latent numbers, and latent numbers become an image.
+"""Variational autoencoder: an encoder gives a distribution of latent vectors, a decoder turns them into images.
 
 Kingma and Welling 2014, "Auto-Encoding Variational Bayes"; Rezende, Mohamed and Wierstra 2014.
 """
@@ -15,7 +15,7 @@ from ganvas.core.optim import update, update_average
 from ganvas.core.rng import Seed, noise, randn
 from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import SIZES, ImageBatch, PairBatch, Spec
-from ganvas.losses import bernoulli_surprise, gaussian_surprise, kl_to_standard_normal
+from ganvas.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot, scaled_discriminator, scaled_generator
 from ganvas.nets.cpu_ops import Flatten, Unflatten
@@ -25,16 +25,16 @@ from ganvas.nets.cpu_ops import Flatten, Unflatten
 class VaeConfig(_base.DecayingConfig, _base.ScaledConfig):
     """The settings of `vae`; the defaults are our best recipe for the minutes it takes."""
 
-    batch: int = setting(128, "images a step; batch norm takes two or more", low=2, high=65536)
+    batch: int = setting(128, "images per step; batch norm needs two or more", low=2, high=65536)
     layers: Literal["scaled", "mnist28"] = setting(
-        "scaled", "the networks: ours, scaled to the image, or those of a textbook"
+        "scaled", "the networks: ours, scaled to the image size, or those of a textbook"
     )
-    latent: int = setting(32, "how many numbers an image is turned into", low=1, high=4096)
+    latent: int = setting(32, "size of the latent vector", low=1, high=4096)
     likelihood: Literal["bernoulli", "gaussian"] = setting(
         "bernoulli",
-        "what a pixel is given the latent numbers: a chance of white, or a value with an error learned along",
+        "distribution of a pixel given the latent vector: Bernoulli, or Gaussian with a learned variance",
     )
-    beta: float = setting(1.0, "weight of the KL term; 1 is the evidence bound", low=0)
+    beta: float = setting(1.0, "weight of the KL divergence; 1 is the evidence lower bound", low=0)
     beta1: float = with_default(_base.DecayingConfig, "beta1", 0.9)
     beta2: float = with_default(_base.DecayingConfig, "beta2", 0.999)
     ema: float = with_default(_base.DecayingConfig, "ema", 0.999, absent=0.0)
@@ -49,7 +49,7 @@ class VaeConfig(_base.DecayingConfig, _base.ScaledConfig):
 class Vae(_base.Method):
     """Encoder q(z | x): x -> mean and log variance of z; decoder p(x | z): z -> logits of every pixel being white.
 
-    Of pairs the encoder sees the source, and the decoder is to make the target: noisy to clean, grey to colour.
+    With pairs the encoder gets the source, and the decoder makes the target: noisy to clean, grey to colour.
     """
 
     config: VaeConfig
@@ -71,7 +71,7 @@ class Vae(_base.Method):
         else:
             self.encoder = scaled_discriminator(spec, outputs=2 * config.latent, **config.scale)
             self.decoder = scaled_generator(config.latent, spec, **config.scale)[:-1]  # all but the tanh
-        # of the Gaussian likelihood's error, whose square starts at 1
+        # of the Gaussian likelihood; the variance starts at 1
         self.log_variance = nn.Parameter(torch.zeros(()), requires_grad=config.likelihood == "gaussian")
         self.to(memory_format=torch.channels_last)
         networks = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
@@ -79,19 +79,19 @@ class Vae(_base.Method):
         self.optimizers = _base.optimizers_of(config, {"both": self})
 
     def training_step(self, batch: ImageBatch | PairBatch, step: int) -> dict[str, Tensor]:
-        """One step of both networks up the evidence bound, of which it returns the two terms in nats an image."""
+        """One step of both networks on the evidence lower bound; returns its two terms in nats per image."""
         config = self.config
         seen = batch.source if isinstance(batch, PairBatch) else batch.images  # (N, C, H, W)
         x = batch.images  # (N, C', H, W)
         encoded = self.encoder(seen.to(memory_format=torch.channels_last)).float()
         mean, log_variance = encoded.chunk(2, dim=1)  # (N, L) each
-        z = mean + torch.exp(log_variance / 2) * randn(*mean.shape, device=mean.device)  # its own for every image
+        z = mean + torch.exp(log_variance / 2) * randn(*mean.shape, device=mean.device)  # sampled for each image
 
         logits = self._logits(self.decoder, z)  # (N, C', H, W)
         if config.likelihood == "bernoulli":
-            reconstruction = bernoulli_surprise(logits, x)
+            reconstruction = bernoulli_nll(logits, x)
         else:
-            reconstruction = gaussian_surprise(torch.tanh(logits / 2), x, self.log_variance)
+            reconstruction = gaussian_nll(torch.tanh(logits / 2), x, self.log_variance)
         kl = kl_to_standard_normal(mean, log_variance)
         update(self.optimizers["both"], reconstruction + config.beta * kl)
         if self.average is not None:
@@ -100,27 +100,27 @@ class Vae(_base.Method):
         return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in -1..1 to the means of their latent numbers (N, L)."""
+        """Images (N, C, H, W) in -1..1 to the means of their latent vectors (N, L)."""
         encoder = self.encoder if self.average is None else self.average["encoder"]
         mean: Tensor = encoder(images).float().chunk(2, dim=1)[0]
         return mean
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent numbers (N, L) to the expected images (N, C, H, W) in -1..1."""
+        """Latent vectors (N, L) to the expected images (N, C, H, W) in -1..1."""
         decoder = self.decoder if self.average is None else self.average["decoder"]
         return torch.tanh(self._logits(decoder, latent) / 2)  # 2 sigmoid(logits) - 1
 
     def _logits(self, decoder: nn.Module, latent: Tensor) -> Tensor:
-        """Latent numbers (N, L) to logits (N, C, H, W); our own decoder's last layer gives half of them."""
+        """Latent vectors (N, L) to logits (N, C, H, W); our own decoder's last layer gives half of them."""
         out: Tensor = decoder(latent).float()
         return out if self.config.layers == "mnist28" else 2 * out
 
     def generate(self, seeds: Sequence[Seed], labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, H, W) in -1..1 of latent numbers from the prior, one for each seed."""
+        """Images (N, C, H, W) in -1..1 of latent vectors from the prior, one for each seed."""
         return self.decode(noise(seeds, (self.config.latent,), device=self.log_variance.device))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
-        """Images (N, C, H, W) in -1..1 as they come back from their latent numbers: themselves, or their partners."""
+        """Images (N, C, H, W) in -1..1 decoded from their latent vectors: themselves, or their targets."""
         assert direction in self.directions
         return self.decode(self.encode(images))
 
@@ -142,7 +142,7 @@ def mnist28_encoder(latent: int, channels: int) -> nn.Sequential:
 
 
 def mnist28_decoder(latent: int, channels: int) -> nn.Sequential:
-    """Latent numbers (N, latent) to logits (N, C, 28, 28)."""
+    """Latent vectors (N, latent) to logits (N, C, 28, 28)."""
     return nn.Sequential(
         nn.Linear(latent, 7 * 7 * 64), nn.ReLU(), Unflatten(1, (64, 7, 7)),
         nn.ConvTranspose2d(64, 32, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2),  # (N, 32, 14, 14)

@@ -1,4 +1,4 @@
-"""Wasserstein GAN with gradient penalty: a critic of slope one measures how far the images are from the real ones.
+"""Wasserstein GAN with gradient penalty: a 1-Lipschitz critic measures how far fake images are from real ones.
 
 Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
 """
@@ -33,13 +33,14 @@ class WganGpConfig(_base.AdversarialConfig, _base.ScaledConfig):
     """The settings of `wgan_gp`; the defaults are our best recipe for the minutes it takes."""
 
     layers: Literal["scaled", "mnist28", "paper64"] = setting(
-        "scaled", "the networks: ours, scaled to the image, or those of `dcgan`'s textbooks, the critic without norm"
+        "scaled",
+        "the networks: ours, scaled to the image size, or those of `dcgan`'s textbooks, without norm in the critic",
     )
-    width: int = with_default(_base.ScaledConfig, "width", 16)  # the penalty goes twice through the critic: small pays
+    width: int = with_default(_base.ScaledConfig, "width", 16)  # small, for the penalty is slow to compute
     hidden: int = with_default(_base.ScaledConfig, "hidden", 256)
     beta1: float = with_default(_base.AdversarialConfig, "beta1", 0.0)
     beta2: float = with_default(_base.AdversarialConfig, "beta2", 0.9)
-    critic_steps: int = setting(1, "critic steps for each one of the generator", low=1, high=100)
+    critic_steps: int = setting(1, "critic steps per generator step", low=1, high=100)
     penalty: float = setting(10.0, "weight of the gradient penalty (lambda)", low=0)
 
     @property
@@ -49,7 +50,7 @@ class WganGpConfig(_base.AdversarialConfig, _base.ScaledConfig):
 
 
 class WganGp(_base.NoiseToImage):
-    """Generator G: z -> x and critic f: x -> score, a number of any size, no norm layer in it."""
+    """Generator G: z -> x and critic f: x -> score, unbounded and without norm layers."""
 
     config: WganGpConfig
     Config = WganGpConfig
@@ -82,7 +83,7 @@ class WganGp(_base.NoiseToImage):
         self.optimizers = _base.optimizers_of(config, {"generator": self.generator, "critic": self.critic})
 
     def phase(self, step: int) -> bool:
-        """Whether it is the generator's turn in this step."""
+        """Whether this step updates the generator."""
         return (step + 1) % self.config.critic_steps == 0
 
     def training_step(self, batch: ImageBatch, step: int) -> dict[str, Tensor]:
@@ -94,7 +95,7 @@ class WganGp(_base.NoiseToImage):
         with torch.set_grad_enabled(generators_turn):
             fake = augment(self.generator(z), config.augment)  # (N, C, H, W)
 
-        # W(real, fake) = max over slope-one f of E f(x) - E f(G(z)); the critic climbs towards that maximum
+        # W(real, fake) = max over 1-Lipschitz f of E f(x) - E f(G(z)); the critic climbs towards that maximum
         real_scores, fake_scores = self.critic(torch.cat([real, fake.detach()])).float().chunk(2)
         wasserstein = real_scores.mean() - fake_scores.mean()
         penalty = gradient_penalty(self.critic, real, fake)

@@ -1,6 +1,6 @@
-"""How far two sets of images are apart, or two images, and what a network left in them; mostly by libraries.
+"""Distances of two sets of images, or of two images, and artifacts of upsampling; mostly by libraries.
 
-Sets are told apart by features of their images or by patches of them, images by their bytes.
+Sets are compared by features or patches of their images, images by their pixels.
 """
 
 from ganvas.metrics.bootstrap import FEWEST, RESAMPLES, bootstrap

@@ -1,9 +1,9 @@
-"""Networks that see: what they see in images is compared in place of the pixels.
+"""Feature networks: images are compared by their features instead of their pixels.
 
-Two look at sets of images. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its
+Two are for sets of images. `inception` is the Inception v3 of 2015 whose distances the papers call FID and KID; its
 weights are not ours to ship, so they are downloaded or given as a file. `digits` is a small network of our own,
-trained on MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also says which digit an image shows. A
-third, VGG-19, looks at single images: style is transferred, and likeness judged, by what it sees.
+trained on MNIST by `benchmarks/digit_network.py`; it comes with ganvas and also classifies digits. A third, VGG-19, is
+for single images: style transfer and perceptual distances use its features.
 """
 
 import contextlib
@@ -27,23 +27,23 @@ from ganvas.errors import ModelError, UsageError
 from ganvas.imaging.images import resize, to_signed
 from ganvas.nets.vgg import LAYERS, VGG19, Pooling
 
-Name = Literal["digits", "inception"]  # those that are asked for by name; VGG-19 also looks at sets
+Name = Literal["digits", "inception"]  # those given by name; VGG-19 is also used for sets
 
 DIGITS = tuple("0123456789")
-VGG_SIDE = 224  # pixels, as VGG-19 learned
+VGG_SIDE = 224  # pixels, as VGG-19 was trained
 
 
 @dataclass(frozen=True)
 class Features:
-    """A network that sees.
+    """A feature network.
 
     Attributes:
-        name: of the network; a score of any but Inception's features carries it: `FID (digits)`.
+        name: of the network; scores of any but Inception's features include it: `FID (digits)`.
         protocol: in one sentence, what is done to an image.
-        at_once: how many images fit the memory of a laptop.
+        at_once: how many images fit into the memory of a laptop.
         see: images, uint8 (N, C, H, W), to features (N, D).
-        classify: features (N, D) to indices (N,) into `classes`; None where it cannot.
-        classes: what it can tell apart.
+        classify: features (N, D) to indices (N,) into `classes`; None if it does not classify.
+        classes: the names of its classes.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Features:
     classes: tuple[str, ...] = ()
 
     def title(self, score: str) -> str:
-        """The name of a score of these features; the bare one is Inception's alone."""
+        """The name of a score of these features, with that of the network unless it is Inception."""
         return score if self.name == "inception" else f"{score} ({self.name})"
 
 
@@ -64,12 +64,12 @@ def suited(spec: Spec) -> Name:
 
 
 def open_features(name: Name, *, device: torch.device, weights: Path | None = None, framed: bool = False) -> Features:
-    """The network of that name on `device`; `weights` is a file for Inception, which is else downloaded once.
+    """The network of that name on `device`; `weights` is a file for Inception, otherwise downloaded once.
 
     With `framed`, digits that fill their image get the margin that those of MNIST have.
 
     Raises:
-        UsageError: if it is not to be had, saying what to do.
+        UsageError: if it is not available, saying what to do.
     """
     return _digits(device, framed=framed) if name == "digits" else _inception(device, weights)
 
@@ -108,7 +108,7 @@ def _digits(device: torch.device, *, framed: bool) -> Features:
 
     def see(images: Tensor) -> Tensor:
         if images.shape[1] != 1:
-            raise UsageError("the digit network sees grey images, and these are in colour; use `features` inception")
+            raise UsageError("the digit network takes grey images, and these are in colour; use `features` inception")
         scaled = F.pad(resize(images, 20), (4, 4, 4, 4)) if framed else resize(images, 28)
         features: Tensor = network.features(to_signed(scaled.to(device)))
         return features
@@ -130,10 +130,10 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         from torch_fidelity import feature_extractor_inceptionv3 as fidelity
     except ImportError as error:
         raise UsageError(
-            "FID and KID need torch-fidelity: pip install 'ganvas[inception]'; for grey digits `features` digits does"
+            "FID and KID need torch-fidelity: pip install 'ganvas[inception]'; for grey digits use `features` digits"
         ) from error
     state = _fetch_inception(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights, "inception_weights")
-    again = io.BytesIO()  # torch-fidelity would load the file in a way that runs what it says; this copy says nothing
+    again = io.BytesIO()  # torch-fidelity's way of loading may run code in a file; this copy has none
     torch.save(state, again)
     again.seek(0)
     try:
@@ -142,7 +142,7 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         given = f"`inception_weights` {weights}" if weights else fidelity.URL_INCEPTION_V3
         name = fidelity.URL_INCEPTION_V3.rpartition("/")[2]
         raise UsageError(
-            f"{given}: not the weights of Inception v3 that torch-fidelity uses ({name}); fetch them anew"
+            f"{given}: not the weights of Inception v3 that torch-fidelity uses ({name}); download them again"
         ) from error
     network = network.to(device)
 
@@ -165,7 +165,7 @@ def _fetch_inception(url: str) -> object:
 
 
 def inception_at_hand() -> bool:
-    """Whether Inception could look now: torch-fidelity is installed, and its weights were downloaded before."""
+    """Whether Inception is available: torch-fidelity is installed, and its weights are downloaded."""
     try:
         from torch_fidelity import feature_extractor_inceptionv3 as fidelity
     except ImportError:
@@ -181,14 +181,14 @@ VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"  # torchvis
 def open_vgg(
     weights: Path | None = None, *, deepest: str = LAYERS[-1], pooling: Pooling = "max", kept: bool = False
 ) -> VGG19:
-    """VGG-19 as it learned to see on ImageNet, up to its layer `deepest`; see `VGG19`.
+    """VGG-19 trained on ImageNet, up to its layer `deepest`; see `VGG19`.
 
     Args:
         weights: a file of them, safetensors or .pth, by torchvision's names; without one, torchvision's are taken from
             torch's cache, and downloaded there once (548 MB).
-        deepest: where it ends.
+        deepest: its last layer.
         pooling: `max` or `average`.
-        kept: whether its weights are part of what is saved.
+        kept: whether its weights are part of the state dict.
 
     Raises:
         ModelError: if the file holds those of another network.
@@ -203,7 +203,7 @@ def open_vgg(
 
 
 def vgg_features(network: VGG19) -> Features:
-    """What VGG-19 makes of whole sets of images: the means of its last maps."""
+    """VGG-19 as a feature network for sets of images: the means of its last feature maps."""
     device = next(network.buffers()).device
 
     def see(images: Tensor) -> Tensor:
@@ -224,7 +224,7 @@ def _fetch_vgg() -> object:
         cached = Path(torch.hub.get_dir(), "checkpoints", VGG19_URL.rpartition("/")[2])
         raise UsageError(
             f"this needs VGG-19's weights and cannot download them ({error}); fetch {VGG19_URL} by other means and "
-            f"put it to {cached}, or name it with `vgg_weights` FILE or GANVAS_WEIGHTS=FILE"
+            f"put it at {cached}, or name it with `vgg_weights` FILE or GANVAS_WEIGHTS=FILE"
         ) from error
 
 
@@ -232,20 +232,20 @@ def _fetch_vgg() -> object:
 
 
 class _NotFetchedError(Exception):
-    """A download that did not come about, and why."""
+    """A download that failed, and why."""
 
 
 def _fetch(url: str) -> object:
-    """What is at the address, from torch's cache or downloaded to it; its name holds a part of its hash."""
+    """The weights at a URL, from torch's cache or downloaded to it; the file name holds a part of their hash."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it downloads, and how far it is
+        with contextlib.redirect_stdout(sys.stderr):  # where torch prints its progress
             return torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True, check_hash=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise _NotFetchedError(str(error)) from error
 
 
 def _read(file: Path, field: str) -> object:
-    """The weights in a file, safetensors or torch's own, which is not let run anything."""
+    """The weights in a file, safetensors or torch's own; no code in it is run."""
     try:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
@@ -254,5 +254,5 @@ def _read(file: Path, field: str) -> object:
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UsageError(f"`{field}` {file}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # about anything; and torch's words advise to run what the file says
+    except Exception as error:  # of any kind; and torch's message advises to load it unsafely
         raise UsageError(f"`{field}` {file}: not a file of weights, or not one that is safe to load") from error

@@ -1,4 +1,4 @@
-"""How near images are to those that they should be: by their bytes, and by the structure in windows of them."""
+"""Similarity of images and their targets: errors of pixels, and structural similarity in windows."""
 
 import math
 from collections.abc import Callable
@@ -13,9 +13,9 @@ Plane = npt.NDArray[np.float64]  # one channel of an image (H, W), 0 to 255
 MOST_DECIBELS = 100.0  # of PSNR, for images that are equal
 SSIM_WINDOW = 11  # pixels
 SSIM_SIGMA = 1.5  # pixels
-LUMINANCE_FLOOR = (0.01 * 255) ** 2  # C1 and C2 of the paper, which keep plain areas from dividing by nothing
+LUMINANCE_FLOOR = (0.01 * 255) ** 2  # C1 and C2 of the paper, against division by zero in plain areas
 CONTRAST_FLOOR = (0.03 * 255) ** 2
-SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fitted to people's judgements in the paper
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # fitted to human ratings in the paper
 MS_SSIM_SMALLEST = SSIM_WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176 pixels: one window at the coarsest scale
 
 
@@ -32,7 +32,7 @@ def absolute_error(made: Tensor, wanted: Tensor) -> Tensor:
 def signal_to_noise(made: Tensor, wanted: Tensor) -> Tensor:
     """The peak signal-to-noise ratio of each uint8 image (N, C, H, W) in decibels, over all channels: (N,) float64.
 
-    10 log10(255^2 / MSE), by torchmetrics; at most `MOST_DECIBELS`, where equal images would have no end.
+    10 log10(255^2 / MSE), by torchmetrics; at most `MOST_DECIBELS`: for equal images it is infinite.
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -43,7 +43,7 @@ def signal_to_noise(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def structural_similarity(made: Tensor, wanted: Tensor) -> Tensor:
-    """The structural similarity of each uint8 image (N, C, H, W), up to 1: (N,) float64; nan under 11 pixels.
+    """The structural similarity of each uint8 image (N, C, H, W), up to 1: (N,) float64; NaN under 11 pixels.
 
     Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity": Gaussian windows of
     11x11 pixels and sigma 1.5 that lie within the image, K1 = 0.01, K2 = 0.03, over 0..255; channels are averaged.
@@ -55,20 +55,20 @@ def multi_scale_similarity(made: Tensor, wanted: Tensor) -> Tensor:
     """The structural similarity of each uint8 image (N, C, H, W) over five scales, 0 to 1: (N,) float64.
 
     Wang, Simoncelli and Bovik 2003, "Multi-Scale Structural Similarity for Image Quality Assessment", equation 7: the
-    windows of `structural_similarity` on the image and on its halves, quarters, ..., each the means of 2x2 pixels.
-    Contrast and structure count at every scale, luminance at the coarsest alone; channels are averaged. A scale at
-    which structures are on the whole opposite is less than nothing, of which there is no root: it counts as 0, and so
-    does the channel. Not measured, so nan, where a side has fewer than `MS_SSIM_SMALLEST` pixels.
+    windows of `structural_similarity` on the image and on copies of half its size, a quarter, ..., by means of 2x2
+    pixels. Contrast and structure count at every scale, luminance only at the coarsest; channels are averaged. A
+    scale of negative similarity has no real power: it counts as 0, and so does the channel. NaN if a side has fewer
+    than `MS_SSIM_SMALLEST` pixels.
     """
-    # Not by torchmetrics: at its coarsest scale windows reach outside the image, by which values are up to 0.004 off.
+    # Not by torchmetrics: at its coarsest scale windows reach outside the image, and values are up to 0.004 off.
     return _by_plane(_similarity_over_scales, made, wanted, smallest=MS_SSIM_SMALLEST)
 
 
 def _by_plane(score: Callable[[Plane, Plane], float], made: Tensor, wanted: Tensor, *, smallest: int) -> Tensor:
     """The mean score of the channels of each uint8 image (N, C, H, W): (N,) float64.
 
-    Channel by channel, for what is computed of one stays near the CPU; in float64, for a variance is what is
-    left of two large numbers: float32 has SSIM wrong by up to 1e-5.
+    Channel by channel, for one fits into the CPU's cache; in float64, for a variance is the difference of two large
+    numbers: in float32 SSIM is wrong by up to 1e-5.
     """
     n, channels, height, width = made.shape
     if min(height, width) < smallest:
@@ -93,7 +93,7 @@ def _similarity_over_scales(ours: Plane, theirs: Plane) -> float:
 
 
 def _in_windows(ours: Plane, theirs: Plane) -> tuple[Plane, Plane]:
-    """How alike two channels are in luminance, and in contrast and structure: (H - 10, W - 10) each."""
+    """Similarity of two channels in luminance, and in contrast and structure: (H - 10, W - 10) each."""
     mean, other_mean = _windowed(ours), _windowed(theirs)
     both, squares = mean * other_mean, mean * mean + other_mean * other_mean
     covariance = _windowed(ours * theirs) - both

@@ -1,4 +1,4 @@
-"""How far the small patches of two sets of images are apart, level by level: the sliced Wasserstein distance (SWD).
+"""The sliced Wasserstein distance (SWD) between small patches of two sets of images, level by level.
 
 Karras, Aila, Laine and Lehtinen 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation",
 section 5. Fine levels show whether images are as sharp as real ones, coarse levels whether their structure is alike.
@@ -21,7 +21,7 @@ PATCHES = 128  # of an image, at every level
 MOST_PATCHES = 2**17  # of a set, at every level: 128 each of 1,024 images
 DIRECTIONS = 512  # random projections
 JACKKNIFE_DIRECTIONS = 128  # those that intervals are estimated by; the authors' code takes as many at a time
-SWD_FACTOR = 1000  # what a distance is multiplied by
+SWD_FACTOR = 1000  # factor of a distance
 _KERNEL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # along rows and along columns
 _STEPS = 128  # of a grey level, in which patches are kept: Laplacian levels lie in -255..255, so that int16 holds them
 _MIDDLE = 128  # grey level from which the last level is kept
@@ -34,7 +34,7 @@ class Patches:
     """Random patches (7x7 pixels, all channels) of a set of images at every level, collected part by part.
 
     128 of an image at every level, but at most 2**17 of a set, so of more than 1,024 images fewer of each. Their
-    positions depend on the seed and on the number of the image alone, so they do not depend on the size of the parts,
+    positions depend only on the seed and on the index of the image, so they do not depend on the size of the parts,
     and two equal sets have equal patches. A patch takes 98 bytes a channel: int16, in 128ths of a grey level.
 
     Args:
@@ -92,10 +92,10 @@ def sliced_distance(real: Patches, fake: Patches) -> Tensor:
 
     At every level, the patches of both sets are normalised by the mean and the standard deviation of each channel over
     the real ones and projected onto 512 random directions. (The authors' code normalises each set by its own, which
-    scales the faint details of blurred images up to those of sharp ones.) On a line, the Wasserstein distance of two
-    sets of equal number is the mean absolute difference of the sorted values. Of the larger set, as many random images
-    are taken as the other has. Of few images the distance is larger, for chance alone sets them apart: compare values
-    of equal numbers of images.
+    scales the faint details of blurred images up to those of sharp ones.) In one dimension, the Wasserstein distance of
+    two sets of equal number is the mean absolute difference of the sorted values. Of the larger set, as many random
+    images are taken as the other has. With few images the distance is larger by random variation: compare values of
+    equal numbers of images.
     """
     n = min(real.n, fake.n)
     return _distances(real, fake, directions=DIRECTIONS, kept=[torch.arange(n)])[0]
@@ -104,7 +104,7 @@ def sliced_distance(real: Patches, fake: Patches) -> Tensor:
 def sliced_left_out(real: Patches, fake: Patches) -> Tensor:
     """The same without each tenth of the images of both sets in turn: (10, L) float64, for `half_interval`.
 
-    Sets are normalised anew without the tenth of the real ones. Estimated by a quarter of the directions, for time.
+    Sets are normalised anew without the tenth of the real ones. Estimated by a quarter of the directions, to save time.
     """
     n = min(real.n, fake.n)
     kept = [*all_but(torch.arange(n), JACKKNIFE_PARTS)]
@@ -141,7 +141,7 @@ def _blurred(images: Tensor, *, stride: int) -> Tensor:
 def random_corners(number: int, sides: Sequence[int], count: int, *, seed: int = 0) -> Tensor:
     """The upper left corners (L, P, 2), row and column, of `count` patches of an image, at levels of these sides.
 
-    Uniform over all that lie within the level, and a function of the seed and the number of the image alone.
+    Uniform over all that lie within the level, and a function of only the seed and the index of the image.
     """
     generator = torch.Generator().manual_seed(derive(seed, Purpose.PATCHES, number))
     return torch.stack([torch.randint(0, side - PATCH + 1, (count, 2), generator=generator) for side in sides])
@@ -155,7 +155,7 @@ def cut(level: Tensor, corners: Tensor) -> Tensor:
 
 
 def _sample(total: int, n: int) -> Tensor:
-    """`n` random numbers below `total`, in their order; always the same ones."""
+    """`n` random indices below `total`, in ascending order; always the same ones."""
     return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:n].sort().values
 
 

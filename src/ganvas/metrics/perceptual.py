@@ -1,4 +1,4 @@
-"""How differently VGG-19 sees two images, and how far the style of one is from that wanted."""
+"""Distances by features of VGG-19: of two images, and of an image from a target style."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,17 @@ from ganvas.losses import gram
 from ganvas.nets.vgg import VGG19
 
 VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_4")  # the last of each block, as in VGG-16 there
-VGG_SMALLEST = 32  # pixels a side; of 16 the deepest layer sees one place, which is mostly rim
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # what fast_style and adain learn by
-SEEN_AT_ONCE = 2**18  # pixels, whose maps in VGG-19 take a few hundred megabytes
+VGG_SMALLEST = 32  # pixels a side; at 16 the deepest layer has one position, mostly padding
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # those that fast_style and adain train on
+SEEN_AT_ONCE = 2**18  # pixels, whose feature maps in VGG-19 take a few hundred megabytes
 
 
 def vgg_distance(vgg: VGG19, made: Tensor, wanted: Tensor) -> Tensor:
-    """How differently VGG-19 sees each uint8 image (N, C, H, W), 0 to 2: (N,) float64; lower is more alike.
+    """The VGG-19 distance of each uint8 image (N, C, H, W) from its target, 0 to 2: (N,) float64; lower is closer.
 
     Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", equation 1 with all
     weights one: features of unit length along their channels, squared differences summed over channels, averaged over
-    places, and here over layers too. It is not LPIPS, whose weights are learned from people's judgements.
+    positions, and here over layers too. It is not LPIPS, whose weights are learned from human ratings.
     """
     values = torch.zeros(len(made), dtype=torch.float64)
     for rows in _few_at_once(made):
@@ -39,9 +39,9 @@ def style_of(vgg: VGG19, images: Tensor) -> list[Tensor]:
 
 
 def style_distance(vgg: VGG19, made: Tensor, wanted: list[Tensor]) -> Tensor:
-    """How far the style of each uint8 image (N, C, H, W) is from one wanted: (N,) float64; 1 is without any style.
+    """The distance of the style of each uint8 image (N, C, H, W) from a target: (N,) float64; 1 is without any style.
 
-    |G - A|^2 / |A|^2 of the Gram matrices G and those wanted, A, (K, K) or (N, K, K) of each of `STYLE_LAYERS`,
+    |G - A|^2 / |A|^2 of the Gram matrices G and the targets A, (K, K) or (N, K, K) of each of `STYLE_LAYERS`,
     averaged over layers: `losses.gram_distance`, image by image.
     """
     distances = [
@@ -57,7 +57,7 @@ def _doubles(matrices: list[Tensor]) -> Iterator[Tensor]:
 
 
 def _seen(vgg: VGG19, images: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
-    """Maps of uint8 images (N, C, H, W), enlarged where they are too small to see; fp32, whatever is around."""
+    """Features of uint8 images (N, C, H, W), enlarged if they are too small; in fp32, also under autocast."""
     height, width = images.shape[-2:]
     times = max(1.0, VGG_SMALLEST / min(height, width))
     assert isinstance(vgg.relu1_1_weight, Tensor)

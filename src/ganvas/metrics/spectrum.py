@@ -1,22 +1,22 @@
-"""What upsamplings left in images: patterns that repeat every few pixels, found in their mean power spectrum."""
+"""Upsampling artifacts: patterns that repeat every few pixels, found in the mean power spectrum of images."""
 
 import torch
 from torch import Tensor
 
-STRIDES = (2, 4, 8)  # pixels: what one, two and three upsamplings leave
+STRIDES = (2, 4, 8)  # pixels: periods of one, two and three upsamplings
 COARSEST = STRIDES[-1]
-MOST_WINDOW = 64  # pixels; more would tell periods finer, and plain areas from others less
-WINDOWS_AT_ONCE = 64  # more leave the CPU's own memory
-NEAREST = 3  # steps of frequency up to which neighbours are taken
+MOST_WINDOW = 64  # pixels; more would resolve periods better, but plain areas worse
+WINDOWS_AT_ONCE = 64  # more leave the CPU's cache
+NEAREST = 3  # frequency bins up to which neighbours are taken
 
 
 def power_spectrum(images: Tensor) -> Tensor:
     """The mean power of windows of uint8 images (N, C, H, W) over frequency (W, W), row by column; float64.
 
-    Hann windows of up to 64 pixels a side, half over each other, each freed of its mean, the powers of its channels
-    added. Every window counts alike, whatever its contrast: its powers are divided by their mean over the finer
-    frequencies, so that a pattern in a plain sky is not lost beside a tree. Rounding to bytes is added as noise, so
-    that what no byte can hold does not count.
+    Hann windows of up to 64 pixels a side, half overlapping, each less its mean, the powers of its channels added.
+    Every window has the same weight, whatever its contrast: its powers are divided by their mean over the finer
+    frequencies, so that a pattern in a plain sky is not lost beside a tree. The noise of rounding to bytes is added,
+    so that patterns below it do not count.
     """
     side = min(MOST_WINDOW, min(images.shape[-2:]) // COARSEST * COARSEST)
     windows = images.unfold(2, side, side // 2).unfold(3, side, side // 2)  # (N, C, rows, columns, side, side)
@@ -39,12 +39,12 @@ def power_spectrum(images: Tensor) -> Tensor:
 
 
 def checkerboard(spectrum: Tensor) -> dict[int, float]:
-    """How far a power spectrum stands out at the frequencies of strides, by their period in pixels; 1 is not at all.
+    """The peaks of a power spectrum at the frequencies of strides, by their period in pixels; 1 is no peak.
 
-    Layers that double a map leave patterns that repeat every 2 pixels, or every 4 or 8 where more upsamplings follow
-    (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). Of each frequency that repeats with a period,
-    and with no shorter one, the power is divided by the medians of its neighbours in its row and in its column, and
-    the smaller quotient taken: edges raise a whole row or column, a pattern a single point. These are averaged.
+    Upsampling layers leave patterns that repeat every 2 pixels, or every 4 or 8 if more upsamplings follow
+    (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). For each frequency of a period, and of no
+    shorter one, the power is divided by the medians of its neighbours in its row and in its column, and the smaller
+    ratio is taken: edges raise a whole row or column, a pattern a single point. The ratios are averaged.
     """
     side, scores = len(spectrum), dict[int, float]()
     for period in (period for period in STRIDES if side // period > NEAREST):
@@ -61,6 +61,6 @@ def checkerboard(spectrum: Tensor) -> dict[int, float]:
 
 def _standing_out(spectrum: Tensor, row: int, column: int) -> float:
     side = len(spectrum)
-    beside = torch.tensor([k for far in range(2, NEAREST + 1) for k in (-far, far)])  # next to it is its own shoulder
+    beside = torch.tensor([k for far in range(2, NEAREST + 1) for k in (-far, far)])  # at 1 is still the peak
     in_row, in_column = spectrum[row, (column + beside) % side], spectrum[(row + beside) % side, column]
     return float(spectrum[row, column] / torch.maximum(in_row.quantile(0.5), in_column.quantile(0.5)))

@@ -17,7 +17,7 @@ from ganvas.nets.cpu_ops import Conv2d, ConvTranspose2d, Dropout, Flatten, Unfla
 
 
 def _widths(size: int, width: int, max_width: int) -> list[int]:
-    """Channels from the smallest map (7x7 for 28 pixels, else 4x4) to half the image's size."""
+    """Channels from the smallest feature map (7x7 for 28 pixels, else 4x4) to half the image size."""
     downsamplings = {28: 2}.get(size, size.bit_length() - 3)
     return [min(max_width, width << i) for i in reversed(range(downsamplings))]
 
@@ -25,8 +25,8 @@ def _widths(size: int, width: int, max_width: int) -> list[int]:
 def scaled_generator(inputs: int, spec: Spec, *, width: int, max_width: int, hidden: int) -> nn.Sequential:
     """Noise (N, inputs), two dense layers, then a transposed convolution per upsampling, to (N, C, H, W) in -1..1.
 
-    Against DCGAN's advice there is a dense hidden layer: it decides what to draw before the convolutions draw
-    it, and on a CPU it costs little.
+    Unlike DCGAN it has a dense hidden layer: it sets the content before the convolutions make the image, and it
+    costs little on a CPU.
     """
     widths = _widths(spec.size, width, max_width)
     start = spec.size >> len(widths)
@@ -82,17 +82,17 @@ def mnist28_discriminator(channels: int, *, dropout: float = 0.3) -> nn.Sequenti
 
 
 def _padded() -> nn.Module:
-    """Keras's `same` for 5x5 kernels of stride 2: of three zeros, one on the near side and two on the far side."""
+    """Keras's padding `same` for 5x5 kernels of stride 2: one zero before and two after."""
     return nn.ZeroPad2d((1, 2, 1, 2))
 
 
 def _cropped() -> nn.Module:
-    """The same of a transposed convolution, padded by one: the last row and column are cut off."""
+    """The same for a transposed convolution padded by one: the last row and column are cropped."""
     return nn.ZeroPad2d((0, -1, 0, -1))
 
 
 def glorot(layer: nn.Module) -> None:
-    """Keras's first weights: uniform, as Glorot and Bengio 2010 propose, and no bias."""
+    """Keras's initial weights: uniform, as Glorot and Bengio 2010 propose, and biases zero."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:
@@ -103,10 +103,10 @@ def glorot(layer: nn.Module) -> None:
 
 
 class ToUniform(nn.Module):
-    """Turns standard normal noise into the paper's, uniform in -1..1: by its own distribution function."""
+    """Turns standard normal noise into the paper's, uniform in -1..1, by the cumulative distribution function."""
 
     def forward(self, z: Tensor) -> Tensor:
-        """Noise (N, latent), of the same shape."""
+        """Noise (N, latent) to noise of the same shape."""
         return torch.erf(z / math.sqrt(2))
 
 
@@ -136,6 +136,6 @@ def paper64_discriminator(channels: int, *, batch_norm: bool = True) -> nn.Seque
 
 
 def _small(layer: nn.Module) -> None:
-    """The paper's first weights (section 4): from N(0, 0.02)."""
+    """The paper's initial weights (section 4): from N(0, 0.02)."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(layer.weight, 0, 0.02)

@@ -1,4 +1,4 @@
-"""Layers that do what torch's do, and on a CPU in less time; elsewhere they are torch's."""
+"""Layers like torch's that are faster on a CPU; on other devices they are torch's."""
 
 import math
 from typing import Any
@@ -14,23 +14,23 @@ from ganvas.core.rng import own_rows
 
 Sides = tuple[int, ...]  # of height and width
 
-SMALL = 64  # places of a map, 8x8, up to which the gradient of a kernel is a product where products are quickest
-WIDE = 32  # channels on both sides from which on
-FEWEST = 16  # places up to which a kernel costs more to cast than its product takes
+SMALL = 64  # positions of a feature map, 8x8, up to which a kernel's gradient is a product if these are fast
+WIDE = 32  # channels on both sides from which it is
+FEWEST = 16  # positions up to which casting a kernel takes longer than its product
 _COINS = 2**16  # outcomes of the 16 random bits that decide on one number
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution that is a matrix product where its kernel is larger than the maps, as deep in a U-Net.
+    """A convolution that is a matrix product if its kernel is larger than the feature maps, as deep in a U-Net.
 
-    oneDNN lays the kernel out anew before each of its convolutions, and lays out its gradient again after them: of
-    512x512 kernels on a map of 4x4 that takes ten times as long as the multiplications. A product takes it as it is.
-    Not for dilated or grouped ones. The gradient of a kernel is a product already where maps are small, in bf16 on
-    CPUs that are quick at these: see `_Convolution`.
+    oneDNN reorders the kernel before each convolution, and its gradient after it: for 512x512 kernels on a feature map
+    of 4x4 that takes ten times as long as the multiplications. A product uses the kernel as it is. Not for dilated or
+    grouped convolutions. For small feature maps, in bf16 on CPUs that are fast at products, the gradient of a kernel
+    is one, too: see `_Convolution`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to (N, C', H', W')."""
+        """Feature maps (N, C, H, W) to (N, C', H', W')."""
         n, padding = len(input), _pair(self.padding)
         rows, columns = (
             (side + 2 * pad - kernel) // stride + 1
@@ -47,10 +47,10 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution that is a matrix product where its kernel is larger than the maps; see `Conv2d`."""
+    """A transposed convolution that is a matrix product if its kernel is larger than the feature maps; see `Conv2d`."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Maps (N, C, H, W) to (N, C', H', W')."""
+        """Feature maps (N, C, H, W) to (N, C', H', W')."""
         n, (height, width) = len(input), input.shape[-2:]
         padding = _pair(self.padding)
         if output_size is not None or not few_places(n * height * width, input, self.weight):
@@ -74,12 +74,12 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 def few_places(places: int, input: Tensor, kernel: Tensor) -> bool:
-    """Whether maps, unfolded, are smaller than the kernel they meet, on a CPU."""
+    """Whether unfolded feature maps are smaller than the kernel, on a CPU."""
     return input.device.type == "cpu" and places < len(kernel)
 
 
 def _is_small(places: int, input: Tensor, kernel: Tensor) -> bool:
-    """Whether `_Convolution` is the quicker one here: for maps of so many places, with gradients, in bf16, with AMX."""
+    """Whether `_Convolution` is faster: for small feature maps, with gradients, in bf16, with AMX."""
     return (
         places <= SMALL
         and min(kernel.shape[:2]) >= WIDE
@@ -94,7 +94,7 @@ def _is_small(places: int, input: Tensor, kernel: Tensor) -> bool:
 def _convolved(
     maps: Tensor, kernel: Tensor, bias: Tensor | None, *, stride: Sides, padding: Sides, more: Sides | None = None
 ) -> Tensor:
-    """The maps (N, C, H, W) convolved in bf16, or with `more`, the output padding, transposed."""
+    """Feature maps (N, C, H, W) convolved in bf16, or with `more`, the output padding, transposed."""
     bf16 = (None if t is None else t.to(torch.bfloat16) for t in (maps, kernel, bias))
     made: Tensor = _Convolution.apply(*bf16, stride, padding, more)
     return made
@@ -103,9 +103,9 @@ def _convolved(
 class _Convolution(torch.autograd.Function):
     """A convolution, or with output padding a transposed one, whose gradient of the kernel is one matrix product.
 
-    oneDNN's own takes up to ten times as long where maps are as small as 4x4 or 8x8 and there are many: it works its
-    way along rows of a map, which are then shorter than what a tile holds. Here all places of all maps are the rows of
-    one matrix. In the order of torch's arguments; can be differentiated twice.
+    oneDNN's takes up to ten times as long for many feature maps as small as 4x4 or 8x8: it works along rows of a map,
+    which are then shorter than a tile. Here all positions of all maps are the rows of one matrix. Arguments are in
+    torch's order; it can be differentiated twice.
     """
 
     @staticmethod
@@ -121,7 +121,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (maps, kernel), (stride, padding, more), (gradient,) = ctx.saved_tensors, ctx.how, gradients
-        asked = [_is_asked_for(node) for node, _ in ctx.next_functions]  # of tensors alone: without bias there are two
+        asked = [_is_asked_for(node) for node, _ in ctx.next_functions]  # of tensors only: without bias there are two
         of_maps, of_kernel, of_bias = (*asked, False)[:3]
         return (
             _of_maps(gradient, maps, kernel, stride, padding, more) if of_maps else None,
@@ -134,15 +134,15 @@ class _Convolution(torch.autograd.Function):
 
 
 def _is_asked_for(node: Any) -> bool:
-    """Whether somebody waits for the gradient that goes to `node`.
+    """Whether the backward pass needs the gradient that goes to `node`.
 
-    A generator's step asks for none of its judge's kernels; torch tells a function only whether a kernel is trained.
+    A generator's step needs none for the discriminator's kernels; torch tells a function only whether they train.
     """
     if node is None:
         return False
     try:
         return bool(torch._C._will_engine_execute_node(node))
-    except (AttributeError, RuntimeError):  # unknown to this torch, or of a leaf: to be on the safe side
+    except (AttributeError, RuntimeError):  # not in this torch, or a leaf: assume that it does
         return True
 
 
@@ -163,7 +163,7 @@ def _of_maps(
 def _of_kernel(
     gradient: Tensor, maps: Tensor, kernel: Tensor, stride: Sides, padding: Sides, *, transposed: bool
 ) -> Tensor:
-    """(C', C, k, k), laid out as the kernel is; of a transposed convolution both take each other's part."""
+    """(C', C, k, k), in the kernel's memory format; for a transposed convolution `gradient` and `maps` swap."""
     small, large = (maps, gradient) if transposed else (gradient, maps)
     first, second, tall, wide = kernel.shape
     (down, across), (row, column) = padding, stride
@@ -177,10 +177,10 @@ def _of_kernel(
 
 
 def _product(kernel: Tensor, places: Tensor) -> Tensor:
-    """The product of a kernel (C', K) and what it meets (K, places).
+    """The product of a kernel (C', K) and unfolded feature maps (K, places).
 
-    With few places it waits for the memory alone: in bf16 the kernel would be read, written and read again, and so
-    would its gradient. So these stay in the format of the weights, which is the exacter one.
+    With few places memory is the bottleneck: in bf16 the kernel would be read, written and read again, and so would
+    its gradient. So these stay in the dtype of the weights, which is also more precise.
     """
     if places.shape[1] > FEWEST:
         return kernel @ places
@@ -189,9 +189,9 @@ def _product(kernel: Tensor, places: Tensor) -> Tensor:
 
 
 def side_by_side(*maps: Tensor) -> Tensor:
-    """Maps (N, C, H, W) as one, (N, sum of C, H, W).
+    """Feature maps (N, C, H, W) concatenated along the channels, (N, sum of C, H, W).
 
-    Their gradients come back as some of the channels of one tensor each, with which a norm takes fifteen times as long.
+    Their gradients would be slices of one tensor, with which a norm takes fifteen times as long: so they are copied.
     """
     for part in maps:
         _lay_out_gradient(part)
@@ -199,25 +199,25 @@ def side_by_side(*maps: Tensor) -> Tensor:
 
 
 class Flatten(nn.Flatten):
-    """Maps (N, C, H, W) to rows (N, C H W), whose gradients are maps laid out as those are."""
+    """Feature maps (N, C, H, W) to rows (N, C H W); gradients get the memory format of the feature maps."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Maps to rows."""
+        """Feature maps to rows."""
         _lay_out_gradient(input)
         return super().forward(input)
 
 
 class Unflatten(nn.Unflatten):
-    """Rows (N, C H W) to maps (N, C, H, W) that lie as the convolutions after them leave theirs."""
+    """Rows (N, C H W) to feature maps (N, C, H, W) in the memory format of the convolutions after them."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Rows to maps."""
+        """Rows to feature maps."""
         maps = super().forward(input)
         return maps.contiguous(memory_format=torch.channels_last) if maps.device.type == "cpu" else maps
 
 
 def _lay_out_gradient(maps: Tensor) -> None:
-    """Have the gradient of channels-last maps laid out as they are, on a CPU."""
+    """Make the gradient of channels-last feature maps channels-last, too, on a CPU."""
     laid_out = maps.dim() == 4 and maps.is_contiguous(memory_format=torch.channels_last)
     if laid_out and maps.requires_grad and maps.device.type == "cpu":
         maps.register_hook(_channels_last)  # type: ignore[no-untyped-call]
@@ -234,16 +234,16 @@ def _pair(padding: str | tuple[int, ...]) -> tuple[int, int]:
 
 
 class Dropout(nn.Dropout):
-    """Dropout (Srivastava et al. 2014) whose chance is drawn 16 bits for a number: torch draws a number for each.
+    """Dropout (Srivastava et al. 2014) from 16 random bits per value, where torch samples a whole number.
 
-    torch's generator gives the seed, and NumPy's quickest the bits, in half of the time that torch's takes for as many.
+    torch's generator gives the seed, and NumPy's fastest one the bits, in half of the time that torch's would take.
 
-    Its rows are drawn for the whole batch, so that no two processes, or parts of a batch, leave out the same. The
-    share that is left out is `p` to the nearest 65536th.
+    The mask is sampled for the whole batch, so that processes, and parts of a batch, get different rows. The
+    probability is `p` to the nearest 65536th.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Numbers (N, ...), of the same shape."""
+        """Values (N, ...) to values of the same shape."""
         if not self.training or not self.p:
             return input
         if input.device.type != "cpu" and share().of == 1:
@@ -251,11 +251,11 @@ class Dropout(nn.Dropout):
         return input * own_rows(len(input), lambda n: self._drawn(n, input))
 
     def _drawn(self, n: int, input: Tensor) -> Tensor:
-        """What `n` rows like those of `input` are multiplied by: 0 or 1 / (1 - p)."""
+        """The mask for `n` rows like those of `input`: 0 or 1 / (1 - p)."""
         shape = (n, *input.shape[1:])
         if input.device.type != "cpu":
             return F.dropout(input.new_ones(shape), self.p)
-        if input.dim() == 4:  # in the order in which channels-last maps lie
+        if input.dim() == 4:  # in the order of channels-last feature maps
             shape = (n, *input.shape[2:], input.shape[1])
         numbers = math.prod(shape)
         words = np.random.SFC64(int(torch.randint(2**62, ()))).random_raw(-(-numbers // 4))  # 64 bits each

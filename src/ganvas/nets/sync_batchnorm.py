@@ -8,9 +8,9 @@ from ganvas.core import distributed
 
 
 def synchronise(network: nn.Module) -> None:
-    """Let the network's batch norms see the rows of all processes.
+    """Replace the network's batch norms by ones over the rows of all processes.
 
-    The weights stay the same objects under the same names; in evaluation mode nothing is different.
+    The weights stay the same objects under the same names; in evaluation mode nothing changes.
     """
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
@@ -19,7 +19,7 @@ def synchronise(network: nn.Module) -> None:
 
 
 class _BatchNorm(nn.Module):
-    """Ioffe and Szegedy 2015 over the rows of all processes: torch's own of that kind needs a GPU."""
+    """Ioffe and Szegedy 2015 over the rows of all processes: torch's `SyncBatchNorm` needs a GPU."""
 
     def __init__(self, layer: nn.modules.batchnorm._BatchNorm):
         super().__init__()
@@ -33,7 +33,7 @@ class _BatchNorm(nn.Module):
         self.train(layer.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, ...), of the same shape."""
+        """Feature maps (N, C, ...) to feature maps of the same shape."""
         assert self.momentum is not None
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)

@@ -1,15 +1,16 @@
-"""Networks that turn an image into another, and the patches that judge them.
+"""Image-to-image generators and the discriminator of patches.
 
 Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks" (U-Net, encoder-decoder,
 PatchGAN); Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer" (the residual generator, which CycleGAN
 uses).
 
-All of them are convolutions throughout, and take images of any height and width: what does not divide is padded by
-reflection and cropped again.
+All of them are fully convolutional and take images of any height and width: sides that their stride does not divide
+are padded by reflection, and the result is cropped.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -23,8 +24,8 @@ Norm = Literal["instance", "batch", "group", "none"]
 Upsample = Literal["deconv", "resize", "pixelshuffle"]
 Patch = Literal["pixel", "16", "70", "286"]
 
-GROUP = 16  # channels that share their statistics in a group norm
-LARGE = 2**22  # numbers of a kernel that most often meets maps smaller than itself: 512x512 of 4x4
+GROUP = 16  # channels per group in group norm
+LARGE = 2**22  # values of a kernel that is mostly larger than its feature maps: 512x512 of 4x4
 STRIDED = {
     "16": 1,
     "70": 3,
@@ -36,9 +37,9 @@ STRIDED = {
 
 
 def reflected(x: Tensor, multiple: int, least: int = 1) -> Tensor:
-    """(N, C, H, W) continued below and to the right by reflection, to `least` multiples a side or the next one.
+    """(N, C, H, W) padded below and to the right by reflection, to the next multiple a side, and to `least` of them.
 
-    Also where there is more to add than there is to reflect, which torch's own padding refuses.
+    The padding may be larger than the image, which torch's own does not allow.
     """
     for axis in (-2, -1):
         n = x.shape[axis]
@@ -50,7 +51,7 @@ def reflected(x: Tensor, multiple: int, least: int = 1) -> Tensor:
 
 
 def norm_of(norm: Norm, channels: int) -> nn.Module:
-    """The normalisation of that name; `instance` and `group` do in training what they do at test."""
+    """The normalisation of that name; `instance` and `group` do the same in training and inference."""
     if norm == "instance":
         return InstanceNorm(channels, affine=True)
     if norm == "batch":
@@ -61,14 +62,14 @@ def norm_of(norm: Norm, channels: int) -> nn.Module:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm that keeps maps in the layout in which the CPU's convolutions work.
+    """Instance norm that keeps the memory format of the CPU's convolutions, channels last.
 
-    torch's own changes it, and every layer after it then copies. Of one image it is batch norm; so it is called for
-    each, at a quarter of the time.
+    torch's own changes it, and every layer after it then copies. For one image it equals batch norm, so that is called
+    for each image, in a quarter of the time.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Maps (N, C, H, W), of the same shape."""
+        """Feature maps (N, C, H, W) to feature maps of the same shape."""
         if input.device.type != "cpu":
             return super().forward(input)
         made = [
@@ -79,11 +80,11 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 def upsampling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, bias: bool = True) -> nn.Module:
-    """Maps (N, before, H, W) to (N, after, 2 H, 2 W).
+    """Feature maps (N, before, H, W) to (N, after, 2 H, 2 W).
 
-    `deconv` is a transposed convolution, whose taps overlap unevenly and may leave a checkerboard (Odena et al. 2016,
-    "Deconvolution and Checkerboard Artifacts"); `resize` repeats pixels and then convolves; `pixelshuffle` makes four
-    times the channels and lays them out as pixels (Shi et al. 2016).
+    `deconv` is a transposed convolution, which overlaps unevenly and may leave a checkerboard (Odena et al. 2016,
+    "Deconvolution and Checkerboard Artifacts"); `resize` is nearest-neighbour upsampling and a convolution;
+    `pixelshuffle` makes four times the channels and rearranges them as pixels (Shi et al. 2016).
     """
     if upsample == "deconv":
         return ConvTranspose2d(before, after, kernel, 2, 1, kernel % 2, bias=bias)
@@ -93,9 +94,9 @@ def upsampling(before: int, after: int, *, upsample: Upsample, kernel: int = 4, 
 
 
 def small_weights(network: nn.Module) -> None:
-    """The papers' initial weights: kernels from N(0, 0.02), scales of norms from N(1, 0.02), no bias.
+    """The papers' initial weights: kernels from N(0, 0.02), scales of norms from N(1, 0.02), biases zero.
 
-    Scales of instance and batch norms as in the papers' code; four neighbours of a pixel shuffle begin alike.
+    Only instance and batch norms, as in the papers' code; the four kernels of a pixel shuffle start equal.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -108,15 +109,15 @@ def small_weights(network: nn.Module) -> None:
         if isinstance(layer, nn.Sequential) and len(layer) == 2 and isinstance(layer[1], nn.PixelShuffle):
             convolution = layer[0]
             assert isinstance(convolution, nn.Conv2d)
-            kernel = convolution.weight.data  # (4 C, ...): Aitken et al. 2017, without a checkerboard to begin with
+            kernel = convolution.weight.data  # (4 C, ...): Aitken et al. 2017, no checkerboard at the start
             kernel.copy_(kernel[::4].repeat_interleave(4, 0))
 
 
 def lay_out(network: nn.Module) -> None:
-    """Put weights into the layout in which the CPU's convolutions work: channels last.
+    """Put weights into the memory format of the CPU's convolutions: channels last.
 
-    But for transposed convolutions, whose gradients come in the usual one: Adam would copy each of them. And for the
-    largest kernels, which are multiplied as they lie.
+    Except for transposed convolutions, whose gradients are contiguous: Adam would copy each of them. And except for
+    the largest kernels, which matrix products take as they are.
     """
     network.to(memory_format=torch.channels_last)
     for layer in network.modules():
@@ -127,8 +128,27 @@ def lay_out(network: nn.Module) -> None:
 # --- U-Net, and encoder-decoder -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Layers:
+    """What the layers of a U-Net are.
+
+    Attributes:
+        norm: in all levels but the first and last, and not at the bottom, whose feature map may be a single pixel.
+        upsample: how feature maps are upsampled.
+        dropout: dropout probability in the first three upsamplings.
+        slope: negative slope of the encoder's activations.
+        skip_slope: negative slope where the encoder's feature maps enter the decoder; 0 is a ReLU.
+    """
+
+    norm: Norm
+    upsample: Upsample
+    dropout: float = 0.0
+    slope: float = 0.2
+    skip_slope: float = 0.0
+
+
 class UNet(nn.Module):
-    """Halves the image level by level, and doubles it again; with `skips` each upsampling also sees the map it mirrors.
+    """Downsamples the image level by level and upsamples it again; `skips` concatenate the encoder's feature maps.
 
     Isola et al. 2017, section 3.2.1 and 6.1.1. Without skips it is the paper's plain encoder-decoder.
     """
@@ -137,53 +157,46 @@ class UNet(nn.Module):
         self,
         channels: int,
         outputs: int,
+        layers: Layers,
         *,
         widths: Sequence[int],
-        norm: Norm,
-        upsample: Upsample,
         skips: bool = True,
-        dropout: float = 0.0,
-        slope: float = 0.2,
-        skip_slope: float = 0.0,
         norm_at_the_bottom: bool = False,
     ):
         """Make the layers.
 
         Args:
-            channels: of the image that goes in; `outputs` of the one that comes out.
+            channels: of the input image; `outputs` of the output image.
+            layers: what they are.
             widths: channels after each downsampling.
-            norm: in every level but the first and last; and not at the bottom, whose map may be a single pixel.
-            upsample: how the maps are doubled.
-            skips: a U-Net, else an encoder-decoder.
-            dropout: the chance that a value is dropped, in the first three upsamplings.
-            slope: negative slope of the encoder's activations.
-            skip_slope: negative slope where maps of the encoder enter the decoder; 0 is the ReLU that its own maps get.
-            norm_at_the_bottom: for networks that do not go down to a pixel.
+            skips: a U-Net, otherwise an encoder-decoder.
+            norm_at_the_bottom: norm there, too; for networks that do not go down to a pixel.
         """
         super().__init__()
-        bias = norm == "none"
-        self.skips, self.skip_slope, self.multiple = skips, skip_slope, 2 ** len(widths)
+        norm, bias = layers.norm, layers.norm == "none"
+        self.skips, self.skip_slope, self.multiple = skips, layers.skip_slope, 2 ** len(widths)
         self.least = 2 if norm_at_the_bottom else 1  # a single pixel has no variance
         self.encoder = nn.ModuleList([Conv2d(channels, widths[0], 4, 2, 1)])
         for level, (before, after) in enumerate(pairwise(widths), 2):
             normed = level < len(widths) or norm_at_the_bottom
-            layers = [nn.LeakyReLU(slope), Conv2d(before, after, 4, 2, 1, bias=bias or not normed)]
-            self.encoder.append(nn.Sequential(*layers, *([norm_of(norm, after)] if normed else [])))
+            down = [nn.LeakyReLU(layers.slope), Conv2d(before, after, 4, 2, 1, bias=bias or not normed)]
+            self.encoder.append(nn.Sequential(*down, *([norm_of(norm, after)] if normed else [])))
         self.decoder = nn.ModuleList()
         backwards = list(reversed(widths))
         for level, (before, after) in enumerate(pairwise(backwards)):
             inputs = before * 2 if skips and level else before
-            layers = [self._activation(), upsampling(inputs, after, upsample=upsample, bias=bias), norm_of(norm, after)]
-            layers += [Dropout(dropout)] if dropout and level < 3 else []
-            self.decoder.append(nn.Sequential(*layers, *([nn.ReLU()] if skip_slope else [])))
+            up = upsampling(inputs, after, upsample=layers.upsample, bias=bias)
+            dropped = [Dropout(layers.dropout)] if layers.dropout and level < 3 else []
+            after_all = [nn.ReLU()] if layers.skip_slope else []
+            self.decoder.append(nn.Sequential(self._activation(), up, norm_of(norm, after), *dropped, *after_all))
         inputs = widths[0] * 2 if skips and len(widths) > 1 else widths[0]
         self.decoder.append(
-            nn.Sequential(self._activation(), upsampling(inputs, outputs, upsample=upsample), nn.Tanh())
+            nn.Sequential(self._activation(), upsampling(inputs, outputs, upsample=layers.upsample), nn.Tanh())
         )
         small_weights(self)
 
     def _activation(self) -> nn.Module:
-        """Before an upsampling; with a slope of their own, the maps of the encoder are joined after activations."""
+        """Before an upsampling; with `skip_slope`, feature maps are concatenated after their activations instead."""
         return nn.Identity() if self.skip_slope else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -225,7 +238,7 @@ class Residual(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, width, H, W), of the same shape."""
+        """Feature maps (N, width, H, W) to feature maps of the same shape."""
         changed: Tensor = x + self.change(x)
         return changed
 
@@ -272,7 +285,7 @@ class ResNet(nn.Module):
         return made[..., :height, :width]
 
 
-# --- the judges -----------------------------------------------------------------------------------------------------
+# --- the discriminator ----------------------------------------------------------------------------------------------
 
 
 def with_features(discriminator: nn.Sequential, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -290,8 +303,8 @@ def patch_discriminator(
 ) -> nn.Sequential:
     """Images (N, channels, H, W) to a map of logits (N, 1, H', W'), each for a patch of the image.
 
-    Isola et al. 2017, section 6.1.2: 4x4 convolutions; `70` sees 70x70 pixels and makes 30x30 logits of 256x256.
-    Images of a `size` too small for all downsamplings get as many as leave a map; `pixel` is of 1x1 convolutions.
+    Isola et al. 2017, section 6.1.2: 4x4 convolutions; `70` has a receptive field of 70x70 and makes 30x30
+    logits of 256x256. If `size` is too small for all downsamplings, there are fewer; `pixel` has 1x1 convolutions.
     """
     bias = norm == "none"
     if patch == "pixel":

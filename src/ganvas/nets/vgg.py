@@ -1,4 +1,4 @@
-"""VGG-19, frozen: what its layers see in an image is its content, and how it goes together is its style.
+"""VGG-19, frozen: its features are the content of an image, and their correlations its style.
 
 Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", configuration E.
 """
@@ -18,42 +18,42 @@ Pooling = Literal["max", "average"]
 
 BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each downsampling
 LAYERS = tuple(f"relu{block}_{i}" for block, n in enumerate(BLOCKS, 1) for i in range(1, n + 1))
-SMALLEST_STYLE = 32  # pixels a side: two numbers of the deepest map; below that nothing goes together
+SMALLEST_STYLE = 32  # pixels a side: two positions of the deepest feature map; fewer have no correlations
 WIDTH = 64  # channels of the first block, doubled at each downsampling up to eight times
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of values 0 to 1
 
 
 def require_style(painting: DecodedImage, *, name: str) -> None:
-    """Raise DataError, with the name, for a painting in which there is no style to be seen."""
+    """Raise DataError, with the name, for a painting that is too small or transparent."""
     height, width = painting.pixels.shape[-2:]
     if min(height, width) < SMALLEST_STYLE:
         raise DataError(
             f"{name}: {width}x{height} pixels, too few to show a style; expected {SMALLEST_STYLE} or more a side"
         )
     if painting.alpha is not None and not painting.alpha.any():
-        raise DataError(f"{name}: transparent all over; give an image that can be seen")
+        raise DataError(f"{name}: transparent all over; give an image with visible pixels")
 
 
 class VGG19(nn.Module):
     """The convolutional part, up to its layer `deepest`.
 
-    Its weights are no parameters but buffers: they move with the method that looks through it, and nothing trains them.
+    Its weights are buffers, not parameters: they move with the method that uses it, and are not trained.
 
     Attributes:
         deepest: the last layer there is, such as `relu4_1`.
-        pooling: how maps are halved: by the largest of four numbers, as it was trained, or by their average, which
-            leaves smoother gradients (Gatys et al. 2016, section 2).
+        pooling: how feature maps are downsampled: by max pooling, as in its training, or by average pooling, which
+            gives smoother gradients (Gatys et al. 2016, section 2).
     """
 
     def __init__(self, *, deepest: str = LAYERS[-1], pooling: Pooling = "max", width: int = WIDTH, kept: bool = False):
-        """Make the layers, with weights of chance; `take` puts in those that have learned.
+        """Make the layers with random weights; `take` loads trained ones.
 
         Args:
-            deepest: where it ends; what lies behind is neither kept nor computed.
+            deepest: its last layer; later ones are neither kept nor computed.
             pooling: `max` or `average`.
             width: channels of the first block; trained weights have 64.
-            kept: whether the weights are part of what is saved.
+            kept: whether the weights are part of the state dict.
         """
         super().__init__()
         assert deepest in LAYERS, deepest
@@ -68,14 +68,14 @@ class VGG19(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """How many pixels one number of the deepest map stands for, in height and width."""
+        """The total stride of its last layer in pixels."""
         return int(2 ** (int(self.deepest[4]) - 1))
 
     def take(self, weights: Mapping[str, Tensor], *, where: str) -> None:
-        """Copy trained weights by torchvision's names; those of layers that are not here are passed over.
+        """Copy trained weights by torchvision's names; those of other layers are ignored.
 
         Raises:
-            ModelError: if they are those of another network, or not finite; `where` names them.
+            ModelError: if they are those of another network, or not finite; `where` is their name.
         """
         for name, place in self._places():
             found = weights.get(name)
@@ -86,11 +86,11 @@ class VGG19(nn.Module):
                     f"{tuple(place.shape)}); expected those of torchvision's vgg19, without batch norm"
                 )
             if not found.isfinite().all():
-                raise ModelError(f"{where}: damaged ({name} holds what is no number); fetch it anew")
+                raise ModelError(f"{where}: damaged ({name} is not finite); download it again")
             place.copy_(found)
 
     def _places(self) -> Iterator[tuple[str, Tensor]]:
-        """The name that torchvision has for each weight, counting poolings and activations along, and its place."""
+        """Torchvision's name of each weight, which counts poolings and activations too, and the buffer."""
         number = 0
         for layer in LAYERS[: LAYERS.index(self.deepest) + 1]:
             if layer.endswith("_1") and layer != LAYERS[0]:
@@ -100,15 +100,15 @@ class VGG19(nn.Module):
             number += 2
 
     def forward(self, images: Tensor, layers: Sequence[str], *, frugal: bool = False) -> dict[str, Tensor]:
-        """What these layers see in images (N, 1 or 3, H, W) in -1..1: maps (N, C, H / 2^k, W / 2^k), rounded down.
+        """Features of these layers for images (N, 1 or 3, H, W) in -1..1: (N, C, H / 2^k, W / 2^k), rounded down.
 
-        Only what they need is computed. Grey images are seen as colour without any. Each side must have
-        `multiple` pixels or more. If `frugal`, each block is computed again for its gradients: a third more time, and
-        little more memory than the largest block takes.
+        Later layers are not computed. Grey images are taken as RGB. Each side must have `multiple` pixels or more. If
+        `frugal`, each block is computed again for its gradients (checkpointing): a third more time, and little more
+        memory than the largest block takes.
         """
         kernel = self.relu1_1_weight
         assert isinstance(kernel, Tensor)
-        mean, deviation = (  # made on the device, which so need not wait for them
+        mean, deviation = (  # made on the device, so that it waits for no copy
             torch.stack([torch.full((1, 1), n, device=images.device) for n in numbers])
             for numbers in (_MEAN, _DEVIATION)
         )
@@ -126,7 +126,7 @@ class VGG19(nn.Module):
         return seen
 
     def _block(self, x: Tensor, asked: Sequence[str], layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Through the convolutions of a block, after its downsampling; what comes out, and the maps of `layers`."""
+        """Apply a block, downsampling first; returns its output, and the features of `layers`."""
         seen = {}
         for layer in asked:
             if layer.endswith("_1") and layer != LAYERS[0]:

@@ -1,4 +1,4 @@
-"""The report: a folder of results as one page for people, and as text for pasting; it computes nothing."""
+"""The report: a folder of results as an HTML page and as Markdown; it computes nothing."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ PAGE, TEXT = "index.html", "report.md"
 
 
 def write_report(folder: Path, *, inside: bool = False) -> list[Path]:
-    """Write the page and the text of a folder of results; with `inside` the page holds its images itself.
+    """Write the page and the text of a folder of results; with `inside` the images are embedded in the page.
 
     Raises:
-        DataError: if the results, or images of theirs, are missing or damaged.
-        UsageError: if nothing can be written there.
+        DataError: if the results or their images are missing or damaged.
+        UsageError: if the folder is not writable.
         SaveError: if the disk is full.
     """
     from ganvas.report.page import report_page, report_text  # templates and figures take half a second to load
@@ -24,11 +24,11 @@ def write_report(folder: Path, *, inside: bool = False) -> list[Path]:
 
 
 def write_study(folder: Path, *, inside: bool = False) -> list[Path]:
-    """Write the page and the text of a study, over the reports of its tasks; unfinished ones may lack some.
+    """Write the page and the text of a study, above the reports of its tasks; an unfinished study may lack some.
 
     Raises:
-        DataError: if the study, or results or images of its reports, are missing or damaged.
-        UsageError: if nothing can be written there.
+        DataError: if the study, or the results or images of its reports, are missing or damaged.
+        UsageError: if the folder is not writable.
         SaveError: if the disk is full.
     """
     from ganvas.report.page import study_page, study_text
@@ -39,7 +39,7 @@ def write_study(folder: Path, *, inside: bool = False) -> list[Path]:
 
 def _write(folder: Path, page: str, text: str) -> list[Path]:
     for name, content in ((PAGE, page), (TEXT, text)):
-        write_whole(folder / name, content.encode("utf-8", "replace"))  # a file's name may be no text
+        write_whole(folder / name, content.encode("utf-8", "replace"))  # a file name may not be valid Unicode
     return [folder / PAGE, folder / TEXT]
 
 

@@ -1,4 +1,4 @@
-"""The figures of a report: SVG by matplotlib in the colours of the page, so that they follow light and dark."""
+"""The figures of a report: SVG from matplotlib in the colours of the page's light or dark theme."""
 
 import io
 import re
@@ -16,25 +16,25 @@ from matplotlib.ticker import MaxNLocator
 
 from ganvas.report.results import Model, Score, Value
 
-WIDTH = 3.4  # inches: a phone's width at 96 pixels to the inch, so that text is as large as the page's
-MOST_POINTS = 200  # of an answer; of more, as many evenly by rank
-LONGEST = 44  # letters of a name
-STYLE: Any = {  # matplotlib's releases differ in the type of this
-    "svg.fonttype": "none",  # text stays text: found, read aloud, in the page's own letters
+WIDTH = 3.4  # inches: the width of a phone at 96 dpi, so that text is as large as on the page
+MOST_POINTS = 200  # per answer; of more values, as many are taken evenly by rank
+LONGEST = 44  # characters of a name
+STYLE: Any = {  # its type differs between matplotlib releases
+    "svg.fonttype": "none",  # text stays text: searchable, read by screen readers, in the page's fonts
     "font.size": 8.5,
-    "text.parse_math": False,  # a dollar in a name is a dollar
+    "text.parse_math": False,  # a dollar sign in a name is not maths
     "axes.unicode_minus": True,
 }
 SVG = "http://www.w3.org/2000/svg"
 LINK = "http://www.w3.org/1999/xlink"
-# Colours of the style grid by name; matplotlib draws each as a colour of its own, which is then replaced by the name.
+# Colours of the stylesheet by name; matplotlib draws each in a placeholder colour, which is then replaced by the name.
 NAMES = ["ink", "quiet", "line", *(f"model-{n}" for n in range(8)), *(f"other-{n}" for n in range(3))]
 STAND_IN = {name: f"#0a0b{number + 16:02x}" for number, name in enumerate(NAMES)}
 
 
 @mpl.rc_context(STYLE)
 def distribution(score: Score, each: Mapping[str, Sequence[float]], colours: Mapping[str, str], *, name: str) -> str:
-    """How a score spreads over images: of each answer the density, a dot per image, and the mean with interval."""
+    """The distribution of a score over images: density, a dot per image, and mean with interval of each answer."""
     answers = [answer for answer in colours if answer in score.values]
     figure, axes = _strips(len(answers))
     for place, answer in enumerate(answers):
@@ -67,7 +67,7 @@ def intervals(score: Score, colours: Mapping[str, str], *, name: str) -> str:
 
 @mpl.rc_context(STYLE)
 def differences(score: Score, colours: Mapping[str, str], *, name: str) -> str:
-    """By how much the first of each two lies above the second, with interval, about zero."""
+    """The difference of each pair of answers, first minus second, with its interval."""
     shown = [difference for difference in score.differences if {difference.first, difference.second} <= colours.keys()]
     figure, axes = _strips(len(shown), height=0.46)
     axes.axvline(0, color=STAND_IN["quiet"], linewidth=0.9, linestyle=(0, (3, 2)))
@@ -90,9 +90,9 @@ def differences(score: Score, colours: Mapping[str, str], *, name: str) -> str:
 
 @mpl.rc_context(STYLE)
 def curve(score: Score, models: Sequence[Model], colours: Mapping[str, str], *, name: str) -> str:
-    """A score over the steps of a training, with its interval, the best value marked, and baselines across."""
+    """A score over training steps, with intervals; the best value is marked and baselines are horizontal lines."""
     figure, axes = _strips(1, height=2.1, left=0.17)
-    axes.invert_yaxis()  # upwards again
+    axes.invert_yaxis()  # undo the inversion of _strips
     axes.set_ylim(auto=True)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     steps = {model.name: model.step for model in models}
@@ -117,9 +117,9 @@ def curve(score: Score, models: Sequence[Model], colours: Mapping[str, str], *, 
 
 @mpl.rc_context(STYLE)
 def classes(counts: Mapping[str, Mapping[str, int]], names: Sequence[str], colours: Mapping[str, str]) -> str:
-    """How many images of each class were drawn."""
+    """How many images of each class were generated."""
     bar, labels = 0.8 / max(1, len(counts)), [_cut(name, 16) for name in names]
-    left = 0.06 + 0.023 * max(map(len, labels))  # as wide as the longest name, about
+    left = 0.06 + 0.023 * max(map(len, labels))  # about as wide as the longest name
     figure, axes = _strips(len(names), height=0.1 + 0.12 * len(counts), left=left)
     for number, (answer, of_class) in enumerate(counts.items()):
         at = [place - 0.4 + bar * (number + 0.5) for place in range(len(names))]
@@ -132,7 +132,7 @@ def classes(counts: Mapping[str, Mapping[str, int]], names: Sequence[str], colou
 
 
 def _strips(many: int, *, height: float = 0.62, left: float = 0.03) -> tuple[Figure, Axes]:
-    """A figure with a strip for each of `many` rows, the first on top."""
+    """A figure with `many` horizontal strips, the first on top."""
     tall = 0.5 + height * max(1, many)
     figure = Figure(figsize=(WIDTH, tall), dpi=72)
     axes = figure.add_axes((left, 0.44 / tall, 0.97 - left, 1 - 0.47 / tall))
@@ -150,7 +150,7 @@ def _strips(many: int, *, height: float = 0.62, left: float = 0.03) -> tuple[Fig
 
 
 def _density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A Gaussian density of sorted values between their ends, 1 at its highest; the width is Silverman's."""
+    """A Gaussian kernel density of sorted values over their range, at most 1; the bandwidth is Silverman's."""
     spread = min(values.std(), (np.quantile(values, 0.75) - np.quantile(values, 0.25)) / 1.34) or values.std()
     width = 0.9 * spread * len(values) ** -0.2
     at = np.linspace(values[0], values[-1], 81)
@@ -159,21 +159,21 @@ def _density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _points(axes: Axes, values: np.ndarray, place: float, colour: str) -> None:
-    """A dot for each value, a little up or down so that they stay apart; all of them one outline, which is small."""
+    """A dot for each value, with vertical jitter; all dots are one path, which keeps the file small."""
     if len(values) > MOST_POINTS:
         values = values[np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)]
     if not len(values):
         return
-    up = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.16  # the golden section: evenly, without rows
+    up = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.16  # golden ratio: even, without visible rows
     dots = np.stack([values, place + up], 1)  # (N, 2)
     outline = Outline(np.repeat(dots, 2, 0), np.tile([Outline.MOVETO, Outline.LINETO], len(values)))
-    outline.should_simplify = False  # a line that goes nowhere has round ends: a dot
+    outline.should_simplify = False  # a line of zero length with round caps is a dot
     axes.add_patch(PathPatch(outline, fill=False, edgecolor=colour, linewidth=2.6, capstyle="round", alpha=0.55))
     axes.update_datalim(dots)
 
 
 def _interval(axes: Axes, value: Value, place: float, colour: str) -> None:
-    """The value as a dot on its interval."""
+    """Draw the value as a dot on its interval."""
     if value.value is None:
         return
     if value.low is not None and value.high is not None:
@@ -182,43 +182,43 @@ def _interval(axes: Axes, value: Value, place: float, colour: str) -> None:
 
 
 def _name(axes: Axes, text: str, place: float, *, room: float = 0.38) -> None:
-    """What a strip shows, above it on the left."""
+    """Write the name of a strip above it, on the left."""
     axes.text(0, place - room, _cut(text), transform=axes.get_yaxis_transform(), va="center", color=STAND_IN["ink"])
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:
-    """A name that is neither too long nor holds what no SVG may."""
+    """A name cut to `longest` characters, without characters that SVG forbids."""
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _measure(score: Score) -> str:
-    """The name of the axis: the score, its unit, and which way is better."""
+    """The axis label: the score, its unit, and which direction is better."""
     way = {"higher": ", higher is better", "lower": ", lower is better"}.get(score.better, "")
     return _cut(score.name + (f" in {score.unit}" if score.unit else "")) + way
 
 
 def _svg(figure: Figure, name: str) -> str:
-    """The figure as an element of a page: colours by name, identifiers that no other figure has, no size of its own."""
+    """The figure as an SVG element: named colours, ids that are unique on the page, no fixed size."""
     written = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     root = ET.fromstring(written.getvalue())
     for child in root.findall(f"{{{SVG}}}metadata") + root.findall(f"{{{SVG}}}defs[{{{SVG}}}style]"):
-        root.remove(child)  # who made it; and a style for whatever else is on the page
+        root.remove(child)  # the metadata, and a style that would apply to the whole page
     for element in root.iter():
         for key, value in element.attrib.items():
             element.set(key, _own(key, value, name))
     for size in ("width", "height"):
         root.attrib.pop(size, None)
-    root.set("aria-hidden", "true")  # its caption says it, and the table has the numbers
+    root.set("aria-hidden", "true")  # the caption describes it, and the table has the numbers
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", LINK)
     return ET.tostring(root, encoding="unicode")
 
 
 def _own(key: str, value: str, name: str) -> str:
-    """An attribute as it is in the page."""
+    """An attribute as it appears on the page: own ids, page fonts, named colours."""
     if key == "id":
         return f"{name}-{value}"
     if key.endswith("href"):

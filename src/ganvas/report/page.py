@@ -1,4 +1,4 @@
-"""Results and studies as pages and as text, by the templates."""
+"""Render results and studies as HTML and as Markdown from the templates."""
 
 import base64
 import hashlib
@@ -20,13 +20,13 @@ from ganvas.report import figures, tables, text
 from ganvas.report.results import DecodedImage, Results, Score, image_path
 from ganvas.report.studies import Study
 
-MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$])")  # what means something there
-THUMBNAILS = 6  # of a task in a study
+MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$])")  # special characters of Markdown
+THUMBNAILS = 6  # per task of a study
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An image file as a page shows it."""
+    """An image file as shown on a page."""
 
     source: str
     width: int
@@ -35,7 +35,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Card:
-    """What the page tells of one score below the table."""
+    """The section of one score below the table."""
 
     score: Score
     figures: tuple[tuple[Markup, str], ...]
@@ -69,7 +69,7 @@ def report_page(results: Results, *, inside: bool) -> str:
 
 
 def report_text(results: Results) -> str:
-    """The same as text for pasting, in GitHub's Markdown."""
+    """The report as GitHub Markdown."""
     return _text(
         "report.md.j2",
         results=results,
@@ -94,7 +94,7 @@ def study_page(study: Study, *, inside: bool) -> str:
 
 
 def study_text(study: Study) -> str:
-    """The same as text for pasting."""
+    """The study as GitHub Markdown."""
     return _text(
         "study.md.j2",
         study=study,
@@ -106,7 +106,7 @@ def study_text(study: Study) -> str:
 
 
 def _cards(results: Results, named: Mapping[str, str]) -> list[Card]:
-    """What is told of each score that anybody has."""
+    """A card for each score that has a value."""
     return [
         _card(results, score, _drawings(results, score, named, number=number))
         for number, score in enumerate(results.scores)
@@ -115,33 +115,33 @@ def _cards(results: Results, named: Mapping[str, str]) -> list[Card]:
 
 
 def _drawings(results: Results, score: Score, named: Mapping[str, str], *, number: int) -> list[tuple[str, str]]:
-    """The figures of a score, each with its caption: over training, or over images, or the values alone."""
+    """The figures of a score with captions: over training steps, over images, or the values alone."""
     if results.along:
-        text = "After each save, with its interval where one is known. The star is the best value, not surely the best."
+        text = "Each checkpoint, with its interval where known. The star marks the best value, not surely the best."
         return [(figures.curve(score, results.models, named, name=f"curve-{number}"), text)]
     each = {answer: list(results.each.get((answer, score.name), {}).values()) for answer in results.answers}
     many = max(map(len, each.values()), default=0)
     near = {answer: named[answer] for answer in results.answers if answer not in list(results.baselines)[1:]}
     far = [answer for answer in results.answers if answer not in near and answer in score.values]
-    rest = f" The table has {' and '.join(far)} too." if far else ""  # so far off that all else would look alike
+    rest = f" The table also has {' and '.join(far)}." if far else ""  # its scale would hide the other differences
     if many:
-        some = f" ({figures.MOST_POINTS} of {many:,}, evenly by rank)" if many > figures.MOST_POINTS else ""
-        text = f"A dot for each image{some}, how densely they lie, and the mean.{rest}"
+        some = f" ({figures.MOST_POINTS} of {many:,}, taken evenly by rank)" if many > figures.MOST_POINTS else ""
+        text = f"A dot for each image{some}, the density, and the mean with its interval.{rest}"
         drawn = [(figures.distribution(score, each, near, name=f"spread-{number}"), text)]
     else:
-        text = "Each value, and its interval where one is known."
+        text = "Each value, with its interval where known."
         drawn = [(figures.intervals(score, named, name=f"value-{number}"), text)]
     if any({difference.first, difference.second} <= near.keys() for difference in score.differences):
         side = {"higher": " Right of zero the first is better.", "lower": " Left of zero the first is better."}
-        text = f"Differences.{side.get(score.better, '')} Grey: not surely either."
+        text = f"Differences.{side.get(score.better, '')} Grey: neither is surely better."
         drawn.append((figures.differences(score, near, name=f"difference-{number}"), text))
     return drawn
 
 
 def _card(results: Results, score: Score, drawn: Sequence[tuple[str, str]]) -> Card:
-    """The figures of a score, and its verdicts unless all of them stand at the top."""
+    """The figures of a score, and its verdicts unless all of them are shown at the top."""
     said = text.verdicts(score)
-    marked = tuple((Markup(svg), text) for svg, text in drawn)  # made here: matplotlib has escaped the names
+    marked = tuple((Markup(svg), text) for svg, text in drawn)  # safe: matplotlib has escaped the names
     return Card(score, marked, () if set(said) <= set(text.sentences(results, score)) else tuple(said))
 
 
@@ -151,12 +151,12 @@ def _classes(results: Results, named: Mapping[str, str]) -> Markup | None:
 
 
 def _across(many: int) -> int:
-    """How many images go side by side: all, or half of them where they would be too small."""
+    """How many images to show in a row: all, or half of them if they would be too small."""
     return many if many <= 6 else -(-many // 2)
 
 
 def _each(results: Results) -> dict[str, dict[str, list[str]]]:
-    """By number of a shown image, the scores of each answer as text, in the order of the measures."""
+    """The scores of each answer as text, by image number, in the order of the measures."""
     scores = [score for score in results.scores if score.each]
     values = results.each
     return {
@@ -173,7 +173,7 @@ def _unit(score: Score, value: float | None) -> str:
 
 
 def _models(results: Results) -> dict[str, dict[str, str]]:
-    """What is known of each model beside its scores."""
+    """The properties of each model besides its scores."""
     return {
         model.name: {
             name: text
@@ -190,13 +190,13 @@ def _models(results: Results) -> dict[str, dict[str, str]]:
 
 
 def _first(results: Results) -> DecodedImage | None:
-    """The image that stands for a task: the first that was taken evenly."""
+    """The image that represents a task: the first of the evenly spaced selection."""
     even = [image for image in results.images if any(why.startswith("evenly") for why in image.why)]
     return next(iter(even or results.images), None)
 
 
 def _thumbnails(results: Results, *, inside: bool) -> list[tuple[str, Shown]]:
-    """An image of each column."""
+    """One image per column."""
     image = _first(results)
     if image is None:
         return []
@@ -205,7 +205,7 @@ def _thumbnails(results: Results, *, inside: bool) -> list[tuple[str, Shown]]:
 
 
 def _places(results: Results, above: Path) -> list[tuple[str, str]]:
-    """The same as paths from the folder above."""
+    """The thumbnails as paths relative to the folder above."""
     image, inner = _first(results), results.folder.relative_to(above)
     if image is None:
         return []
@@ -214,18 +214,18 @@ def _places(results: Results, above: Path) -> list[tuple[str, str]]:
 
 
 def _shown(folder: Path, file: str, *, inside: bool) -> Shown:
-    """How a page gets at an image: within itself, or beside it."""
+    """The source and size of an image: embedded in the page, or a file beside it."""
     path = image_path(folder, file)
     try:
         with Image.open(path, formats=["PNG"]) as image:
             width, height = image.size
     except OSError as error:
-        raise DataError(f"{path}: is no PNG image; give the command that made it again") from error
+        raise DataError(f"{path}: is no PNG image; run the command that made it again") from error
     return Shown(_data(path, "image/png") if inside else quote(file), width, height)
 
 
 def _files(folder: Path, names: tuple[str, ...], *, inside: bool) -> dict[str, str]:
-    """Links to the numbers, by name; of a page that is sent alone the numbers themselves."""
+    """Links to the data files by name; with `inside` the files are embedded."""
     kinds = {".json": "application/json", ".csv": "text/csv"}
     there = [folder / name for name in names if (folder / name).is_file()]
     return {path.name: _data(path, kinds[path.suffix]) if inside else path.name for path in there}
@@ -268,14 +268,14 @@ def _environment(**options: Any) -> jinja2.Environment:
         **options,
     )
     made.filters["fact"] = _fact
-    made.filters["tied"] = lambda sentence: sentence.replace("n = ", "n\u00a0=\u00a0")  # never on two lines
+    made.filters["tied"] = lambda sentence: sentence.replace("n = ", "n\u00a0=\u00a0")  # never broken over two lines
     made.filters["link"] = lambda path: Markup(quote(path))
     made.tests["nested"] = lambda value: isinstance(value, Mapping)
     return made
 
 
 def _fact(value: object) -> str:
-    """A fact of the protocol as text."""
+    """A protocol value as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -284,5 +284,5 @@ def _fact(value: object) -> str:
 
 
 def _markdown(value: object) -> str:
-    """Whatever a text prints, so that it means nothing in Markdown; links are given as Markup."""
+    """Escape text for Markdown; `Markup` is left as it is."""
     return str(value) if isinstance(value, Markup) else MARKDOWN.sub(r"\\\1", re.sub(r"\s+", " ", str(value)))

@@ -1,4 +1,4 @@
-"""A folder of results as `evaluate` and `compare` leave it: scores, images, and what is known of each image."""
+"""Read a folder of results, as `evaluate` and `compare` write it: scores, images, and the scores of each image."""
 
 import csv
 import re
@@ -16,14 +16,14 @@ KINDS = {
     "images": "without targets",
     "unpaired": "between two sets without pairs",
     "style": "of style",
-    "drawn": "of drawn images",
+    "drawn": "of generated images",
 }
-DIGITS = re.compile(r"[+]?,?(\.\d{1,2})?[defg%]?")  # of a number's format: others could ask for a gigabyte of zeros
+DIGITS = re.compile(r"[+]?,?(\.\d{1,2})?[defg%]?")  # allowed formats; others could ask for a gigabyte of zeros
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model, and its size."""
+    """A model and its size."""
 
     name: str
     method: str = ""
@@ -37,7 +37,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Value:
-    """A score of an answer, with its 95 % interval where one is known."""
+    """A score of an answer, with its 95 % interval where known."""
 
     value: float | None = None
     low: float | None = None
@@ -46,7 +46,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much the first answer's score lies above the second's, and what that means in words."""
+    """The score of the first answer minus that of the second, and the verdict in words."""
 
     first: str
     second: str
@@ -58,7 +58,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Score:
-    """One measure of all answers."""
+    """One score with its values for all answers."""
 
     name: str
     values: Mapping[str, Value]
@@ -72,13 +72,13 @@ class Score:
     each: bool = False
 
     def written(self, value: float | None, *, sign: str = "") -> str:
-        """A value as text, without the unit; a dash where there is none."""
+        """Format a value without its unit; a dash if it is missing."""
         return "–" if value is None else written(value, sign + self.digits)
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image that is shown: its files by column, and why it was chosen."""
+    """An image of the report: its files by column, and why it was selected."""
 
     number: int
     files: Mapping[str, str]
@@ -88,7 +88,7 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long an image takes in each network."""
+    """The time per image of each network."""
 
     milliseconds: Mapping[str, float | None]
     device: str = ""
@@ -97,7 +97,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What metrics.json holds."""
+    """The content of metrics.json."""
 
     version: int
     kind: str
@@ -106,6 +106,7 @@ class Metrics:
     scores: tuple[Score, ...]
     baselines: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, object] = field(default_factory=dict)
+    verdict: str = ""
     notes: tuple[str, ...] = ()
     images: tuple[DecodedImage, ...] = ()
     columns: tuple[str, ...] = ()
@@ -116,46 +117,46 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Results(Metrics):
-    """All that is known of an evaluation or a comparison."""
+    """The results of an evaluation or a comparison."""
 
     folder: Path = Path()
     timing: Timing | None = None
 
     @cached_property
     def answers(self) -> list[str]:
-        """Models, baselines, then whatever else has a score."""
+        """Models, baselines, then everything else that has a score."""
         scored = [answer for score in self.scores for answer in score.values]
         return list(dict.fromkeys([*(model.name for model in self.models), *self.baselines, *scored]))
 
     @property
     def what(self) -> str:
-        """What this is, in words."""
+        """The kind of result, in words."""
         return f"{'a comparison' if len(self.models) > 1 else 'an evaluation'} {KINDS[self.kind]}"
 
     @property
     def along(self) -> bool:
-        """Whether the models are saves of one run, named by their steps: then scores are curves over training."""
+        """Whether the models are checkpoints of one run, named by their steps; then scores are curves over training."""
         steps = [model.step for model in self.models]
         named = all(model.step is not None and model.name == f"step {model.step:,}" for model in self.models)
         return named and len(set(steps)) > 1
 
     @cached_property
     def each(self) -> dict[tuple[str, str], dict[int, float]]:
-        """By answer and score, the values image by image."""
+        """The value of each image, by answer and score."""
         wanted = [(answer, score.name) for score in self.scores if score.each for answer in self.answers]
         return _read_each(self.folder / "metrics.csv", wanted) if wanted else {}
 
 
 def written(value: float, digits: str) -> str:
-    """A number in the format that a score asks for."""
+    """Format a number as the score asks for."""
     return f"{round(value) if digits.endswith('d') else value:{digits}}"
 
 
 def read_results(folder: Path) -> Results:
-    """The results in a folder.
+    """Read the results in a folder.
 
     Raises:
-        DataError: if a file of theirs is missing or damaged; the line says which, and where.
+        DataError: if a file is missing or damaged; the message says which, and where.
     """
     path = folder / "metrics.json"
     timing = folder / "timing.json"
@@ -165,7 +166,7 @@ def read_results(folder: Path) -> Results:
     if results.version != VERSION or results.kind not in KINDS:
         raise DataError(
             f"{path}: is of version {results.version} and kind {results.kind}, expected version {VERSION}"
-            f" and one of {', '.join(KINDS)}; give the command that made it again"
+            f" and one of {', '.join(KINDS)}; run the command that made it again"
         )
     for score in results.scores:
         check_digits(score.digits, path)
@@ -175,30 +176,30 @@ def read_results(folder: Path) -> Results:
 
 
 def check_digits(digits: str, path: Path) -> None:
-    """Raise DataError where a number cannot be written like that."""
+    """Raise DataError if `digits` is not an allowed format."""
     if not DIGITS.fullmatch(digits):
-        raise DataError(f"{path}: digits are {digits!r}, expected such as .4f; give the command that made it again")
+        raise DataError(f"{path}: digits are {digits!r}, expected such as .4f; run the command that made it again")
 
 
 def image_path(folder: Path, file: str) -> Path:
-    """Where an image lies; nothing outside the folder is ever shown.
+    """The path of an image; files outside the folder are refused.
 
     Raises:
-        DataError: if it is not there, or would lie elsewhere.
+        DataError: if the image is missing or outside the folder.
     """
     parts = PurePosixPath(file)
     if parts.is_absolute() or ".." in parts.parts or "\\" in file or ":" in file or parts.suffix.lower() != ".png":
         raise DataError(
-            f"{folder / 'metrics.json'}: {file!r} is no PNG file within the folder; give the command that made it again"
+            f"{folder / 'metrics.json'}: {file!r} is no PNG file within the folder; run the command that made it again"
         )
     path = folder / parts
     if not path.is_file():
-        raise DataError(f"{path}: is missing; give the command that made it again")
+        raise DataError(f"{path}: is missing; run the command that made it again")
     return path
 
 
 def _read_each(path: Path, wanted: list[tuple[str, str]]) -> dict[tuple[str, str], dict[int, float]]:
-    """The columns of the table that are there, by answer and score; empty cells left out."""
+    """The wanted columns that the table has, by answer and score; empty cells are left out."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -209,6 +210,6 @@ def _read_each(path: Path, wanted: list[tuple[str, str]]) -> dict[tuple[str, str
             if " ".join(key) in columns
         }
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give the command that made it again") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}); run the command that made it again") from error
     except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: is damaged ({error}); give the command that made it again") from error
+        raise DataError(f"{path}: is damaged ({error}); run the command that made it again") from error

@@ -1,4 +1,4 @@
-"""JSON into frozen dataclasses by their type hints; what does not fit is one line that says where it stands."""
+"""Parse JSON into frozen dataclasses by their type hints; errors are one line that names the entry."""
 
 import dataclasses
 import json
@@ -14,25 +14,25 @@ T = TypeVar("T")
 
 
 def read_json(path: Path, shape: type[T]) -> T:
-    """The file as `shape`, a dataclass; entries that it does not know are left alone.
+    """Read the file as `shape`, a dataclass; unknown entries are ignored.
 
     Raises:
-        DataError: if the file is missing, is no JSON, or does not fit; the line says where.
+        DataError: if the file is missing, is not JSON, or does not fit; the message says where.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give the command that made it again") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}); run the command that made it again") from error
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: is no whole JSON ({_one_line(error)}); give the command that made it again"
+            f"{path}: is not complete JSON ({_one_line(error)}); run the command that made it again"
         ) from error
     fitted: T = _fit(content, shape, f"{path}: ")
     return fitted
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _one_line(error: BaseException) -> str:
@@ -40,7 +40,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fit(value: Any, hint: Any, where: str) -> Any:
-    """The value as the hint wants it."""
+    """Convert the value to the type of the hint."""
     if dataclasses.is_dataclass(hint):
         return _fit_fields(value, hint, where)
     kind, inner = get_origin(hint), get_args(hint)
@@ -58,18 +58,18 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
         return value
     words = {tuple: "a list", Mapping: "an object", str: "text", int: "a whole number", float: "a number"}
     expected = words.get(kind or hint, "true or false")
-    raise DataError(f"{where} is {_short(value)}, expected {expected}; give the command that made it again")
+    raise DataError(f"{where} is {_short(value)}, expected {expected}; run the command that made it again")
 
 
 def _fit_fields(value: Any, shape: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise DataError(f"{where} is {_short(value)}, expected an object; give the command that made it again")
+        raise DataError(f"{where} is {_short(value)}, expected an object; run the command that made it again")
     hints, given = get_type_hints(shape), dict[str, Any]()
     for field in dataclasses.fields(shape):
         if field.name in value:
             given[field.name] = _fit(value[field.name], hints[field.name], _inside(where, field.name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise DataError(f"{_inside(where, field.name)} is missing; give the command that made it again")
+            raise DataError(f"{_inside(where, field.name)} is missing; run the command that made it again")
     return shape(**given)
 
 

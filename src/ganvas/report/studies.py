@@ -1,4 +1,4 @@
-"""A folder of a study: scores of several tasks over seeds, and the reports below it."""
+"""Read the folder of a study: scores of several tasks over seeds, and the reports of the tasks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ganvas.report.schema import read_json
 
 @dataclass(frozen=True)
 class Mean:
-    """A score over seeds; the spread is the standard deviation of the seeds."""
+    """The mean of a score over seeds; `spread` is the standard deviation over seeds."""
 
     mean: float | None = None
     spread: float | None = None
@@ -21,7 +21,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Training:
-    """What the training of a method took, in the mean over its seeds."""
+    """The training of a method: means over its seeds."""
 
     minutes: float | None = None
     steps: float | None = None
@@ -31,7 +31,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Column:
-    """A score that the study tells of."""
+    """A score of the study."""
 
     name: str
     unit: str = ""
@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Place:
-    """A report below the study."""
+    """The report of a task and seed, in a subfolder."""
 
     name: str
     folder: str
@@ -50,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Task:
-    """What one task came to."""
+    """The results of one task."""
 
     name: str
     answers: tuple[str, ...]
@@ -65,7 +65,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Findings:
-    """What study.json holds."""
+    """The content of study.json."""
 
     version: int
     title: str
@@ -80,33 +80,33 @@ class Findings:
 
 @dataclass(frozen=True)
 class Study(Findings):
-    """All that is known of a study."""
+    """The results of a study."""
 
     folder: Path = Path()
 
     @cached_property
     def answers(self) -> list[str]:
-        """All answers of all tasks, models first."""
+        """The answers of all tasks, models first."""
         every = [answer for task in self.tasks for answer in task.answers]
         return sorted(dict.fromkeys(every), key=lambda answer: answer in self.baselines)
 
     @cached_property
     def first(self) -> dict[str, Results]:
-        """The results of each task's first report, by task, where it has one."""
+        """The results of the first report of each task that has one, by task."""
         return {task.name: read_results(self.folder / task.reports[0].folder) for task in self.tasks if task.reports}
 
 
 def read_study(folder: Path) -> Study:
-    """The study in a folder.
+    """Read the study in a folder.
 
     Raises:
-        DataError: if a file of its is missing or damaged; the line says which, and where.
+        DataError: if a file is missing or damaged; the message says which, and where.
     """
     path = folder / "study.json"
     study = Study(**vars(read_json(path, Findings)), folder=folder)
     if study.version != VERSION:
         raise DataError(
-            f"{path}: is of version {study.version}, expected {VERSION}; give the command that made it again"
+            f"{path}: is of version {study.version}, expected {VERSION}; run the command that made it again"
         )
     for column in study.scores:
         check_digits(column.digits, path)
@@ -115,6 +115,6 @@ def read_study(folder: Path) -> Study:
             parts = PurePosixPath(place.folder)
             if parts.is_absolute() or ".." in parts.parts or "\\" in place.folder or ":" in place.folder:
                 raise DataError(
-                    f"{path}: {place.folder!r} is no folder within the study; give the command that made it again"
+                    f"{path}: {place.folder!r} is not a folder within the study; run the command that made it again"
                 )
     return study

@@ -1,4 +1,4 @@
-"""The tables of a report, ready to be shown: of a comparison, of one task of a study, of what its training took."""
+"""The tables of a report: of a comparison, of one task of a study, and of its training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from ganvas.report.results import Model, Results, Score, Value, written
 from ganvas.report.studies import Mean, Study, Task
 
 ARROWS = {"higher": "↑", "lower": "↓"}
-COLOURS = 8  # for models, before they come round again
-GREYS = 3  # the same for baselines
+COLOURS = 8  # colours for models, before they repeat
+GREYS = 3  # greys for baselines, before they repeat
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stands over a column."""
+    """The header of a column."""
 
     name: str
     unit: str = ""
@@ -22,13 +22,13 @@ class Head:
 
     @property
     def arrow(self) -> str:
-        """Which way is better; nothing where it is neither higher nor lower."""
+        """An arrow for the better direction; empty if it is neither higher nor lower."""
         return ARROWS.get(self.better, "")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, what stands small below it, and what it is sorted by."""
+    """A value, the small text below it, and its sort key."""
 
     text: str = "–"
     detail: str = ""
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """An answer with its values; `words` say what it is."""
+    """An answer with its values; `words` describe it."""
 
     name: str
     words: str
@@ -49,14 +49,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Heads over rows."""
+    """A table: column headers and rows."""
 
     heads: tuple[Head, ...]
     rows: tuple[Row, ...]
 
 
 def colours(answers: Sequence[str], models: Sequence[str]) -> dict[str, str]:
-    """The style grid's name of each answer's colour: models have colours, all else greys."""
+    """The colour name of each answer in the stylesheet: colours for models, greys for everything else."""
     others = [answer for answer in answers if answer not in models]
     named = {name: f"model-{number % COLOURS}" for number, name in enumerate(models)}
     return named | {name: f"other-{number % GREYS}" for number, name in enumerate(others)}
@@ -68,7 +68,7 @@ def comparison(results: Results) -> Table:
     named = colours(results.answers, list(models))
     speed = results.timing.milliseconds if results.timing else {}
     heads = [Head(score.name, score.unit, score.better, score.meaning) for score in results.scores]
-    heads += [Head("time", "ms an image", "lower", _device(results))] if speed else []
+    heads += [Head("time", "ms per image", "lower", _device(results))] if speed else []
     heads += [Head("parameters"), Head("size", "MB")] if models else []
     rows = []
     for answer in results.answers:
@@ -89,7 +89,7 @@ def score_cell(score: Score, value: Value, answer: str) -> Cell:
 
 
 def glance(study: Study) -> Table:
-    """A row for each task: by each score that can be won, who is surely the best of the methods."""
+    """A row for each task: for each score, the method that is surely the best."""
     heads = tuple(Head(column.name, "", column.better, column.meaning) for column in study.scores)
     rows = []
     for task in study.tasks:
@@ -125,7 +125,7 @@ def task(study: Study, task: Task) -> Table:
 
 
 def training(study: Study, task: Task) -> Table:
-    """What the training of each method took."""
+    """A row for each method: the minutes, steps and seeds of its training."""
     named = colours(study.answers, [answer for answer in study.answers if answer not in study.baselines])
     heads = (Head("minutes"), Head("steps"), Head("seeds"))
     rows = []
@@ -136,7 +136,7 @@ def training(study: Study, task: Task) -> Table:
 
 
 def counts(classes: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """The names of all classes, in the order in which they first come."""
+    """The names of all classes, in order of first appearance."""
     return list(dict.fromkeys(name for of_model in classes.values() for name in of_model))
 
 
@@ -151,7 +151,7 @@ def _device(results: Results) -> str:
     if not timing or not timing.device:
         return ""
     threads = f", {timing.threads} threads" if timing.threads and timing.threads > 1 else ""
-    return f"in the network, on {timing.device}{threads}"
+    return f"network only, on {timing.device}{threads}"
 
 
 def _sizes(model: Model | None) -> list[Cell]:

@@ -1,16 +1,16 @@
-"""What a report says in words: the outcome of each score, how to cite a number, and why images are shown."""
+"""The sentences of a report: the outcome of each score, how to cite a number, and why images are shown."""
 
 from dataclasses import dataclass
 
 from ganvas import __version__
 from ganvas.report.results import Results, Score, Value
 
-FEW = 3  # verdicts that are said at the top; of more, only who won
+FEW = 3  # verdicts shown at the top; if there are more, only the winner is named
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one score came to: who is surely the best, and sentences."""
+    """The outcome of one score: the model that is surely the best, if any, and sentences."""
 
     score: str
     winner: str | None
@@ -19,7 +19,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Group:
-    """Images that are shown for the same reason."""
+    """Images shown for the same reason."""
 
     why: str
     kind: str
@@ -27,17 +27,17 @@ class Group:
 
 
 def outcomes(results: Results) -> list[Outcome]:
-    """What each score came to, in the order of the scores."""
+    """The outcome of each score, in the order of the scores."""
     return [Outcome(score.name, score.winner, tuple(sentences(results, score))) for score in results.scores]
 
 
 def verdicts(score: Score) -> list[str]:
-    """What is known of the differences of a score."""
+    """The verdicts on the differences of a score."""
     return [difference.verdict for difference in score.differences if difference.verdict]
 
 
 def sentences(results: Results, score: Score) -> list[str]:
-    """The outcome of a score: the most telling verdicts, or who won where these are too many."""
+    """The outcome of a score: the most relevant verdicts, or the winner if there are too many."""
     names = {model.name for model in results.models}
     nearest = {*names, *list(results.baselines)[:1]}
     telling = [known for known in score.differences if known.verdict]
@@ -60,7 +60,7 @@ def _value(score: Score, answer: str) -> str:
 
 
 def amount(score: Score, value: Value) -> str:
-    """A value with its unit, and its interval where one is known."""
+    """A value with its unit, and its interval where known."""
     interval = ""
     if value.low is not None and value.high is not None:
         interval = f" (95 %: {score.written(value.low)} to {score.written(value.high)})"
@@ -68,7 +68,7 @@ def amount(score: Score, value: Value) -> str:
 
 
 def citation(results: Results) -> str:
-    """An example of how a number of this report is cited; nothing where there is none."""
+    """An example of how to cite a number of this report; empty if there is none."""
     for score in results.scores:
         for model in results.models:
             value = score.values.get(model.name, Value())
@@ -82,7 +82,7 @@ def citation(results: Results) -> str:
 
 
 def groups(results: Results) -> list[Group]:
-    """The reasons for which images are shown, in the order in which they first come."""
+    """The reasons why images are shown, in order of first appearance."""
     found = dict[str, list[int]]()
     for image in results.images:
         for why in image.why:

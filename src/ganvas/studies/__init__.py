@@ -1,4 +1,4 @@
-"""A study: methods that learn the same tasks from the same data for as long, and what can be said of them after."""
+"""A study: methods trained on the same tasks and data for the same time, and their comparison."""
 
 from ganvas.studies.design import Changes, Learner, Length, Study, Task, Teacher
 from ganvas.studies.parse import read_file, read_mapping

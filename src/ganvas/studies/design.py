@@ -1,4 +1,4 @@
-"""What a study is: which methods learn which tasks, from what, how long, and with which seeds."""
+"""The design of a study: the methods, the tasks, the data, the training time, and the seeds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from ganvas.methods._base import BaseConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
-    """How long a run learns; exactly one of these is given."""
+    """The length of a training; exactly one of these is given."""
 
     minutes: float | None = None
     steps: int | None = None
@@ -34,7 +34,7 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """A method with its settings, under the name that it goes by in the study."""
+    """A method with its settings, under its name in the study."""
 
     name: str
     method: str
@@ -42,7 +42,7 @@ class Learner:
 
     @property
     def words(self) -> str:
-        """The method and what is set otherwise than by default, as flags."""
+        """The method, and the settings that differ from the defaults, as flags."""
         ours, usual = settings.to_json(self.config), settings.to_json(type(self.config)())
         changed = [f"{settings.flag(name)} {_shown(ours[name])}" for name in settings.differences(ours, usual)]
         return " ".join([self.method, *changed])
@@ -54,12 +54,12 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A translator that learns without pairs, and whose images are then the targets of a task.
+    """A translator that is trained without pairs and makes the targets of a task.
 
     Attributes:
         learner: the method and its settings.
         target: a folder of images of the wanted kind.
-        length: how long it learns.
+        length: how long it is trained.
     """
 
     learner: Learner
@@ -69,21 +69,21 @@ class Teacher:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is to be learned, and from what.
+    """A task and its data.
 
     Attributes:
-        name: a word, of which folders are named.
-        words: the same for people.
-        data: what is learned from: a named data set or a folder.
-        held_out: what is judged on; the same as `data` where a share of that is held out, or it has a test part.
-        target, held_out_target: folders of partners; empty where there are none.
-        side: `ab` or `ba`, where each image holds two.
-        task: what makes pairs of single images.
-        teacher: who makes the targets; None where they are there.
-        holdout: the share of `data` that is kept from learning.
+        name: a word, which is also used for folders.
+        words: a description.
+        data: the training data: a named data set or a folder.
+        held_out: the evaluation data; the same as `data` if a fraction of it is held out, or it has a test part.
+        target, held_out_target: folders of partners; empty if there are none.
+        side: `ab` or `ba`, if each image holds two.
+        task: makes pairs from single images.
+        teacher: the translator that makes the targets; None if they are given.
+        holdout: the fraction of `data` that is kept from training.
         size: of the images in pixels; None leaves it to the data.
         flip, random_crop: as in `ganvas train`.
-        length: how long each method learns.
+        length: how long each method is trained.
         learners: the methods.
     """
 
@@ -105,12 +105,12 @@ class Task:
 
     @property
     def in_pairs(self) -> bool:
-        """Whether images are to become others, rather than to be drawn from noise."""
+        """Whether images are translated, rather than generated from noise."""
         return bool(self.target or self.side or self.task or self.teacher)
 
     @property
     def folders(self) -> dict[str, str]:
-        """The folders that it needs, by the key under which they are given."""
+        """The folders that it needs, by their keys in the file."""
         named = {"data": self.data, "held_out": self.held_out}
         named |= {"target": self.target, "held_out_target": self.held_out_target}
         if self.teacher:
@@ -120,14 +120,14 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Tasks that the same methods learn, each once with each seed.
+    """Tasks for the same methods, each trained once with each seed.
 
     Attributes:
-        where: the file that says so, for messages.
-        title: in a line.
-        description: in paragraphs.
-        seeds: of the first weights and of all chance in training.
-        tasks: in the order in which they are learned and told.
+        where: the file it is read from, for messages.
+        title: one line.
+        description: its paragraphs.
+        seeds: of the initial weights and of all random numbers in training.
+        tasks: in the order of training and report.
     """
 
     where: str
@@ -139,10 +139,10 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What is asked for otherwise than the file says.
+    """Changes to what the file says.
 
     Attributes:
-        length: for every run, those included that make targets.
+        length: for every run, including those that make targets.
         size: for every task.
         seeds: in place of the file's.
     """

@@ -1,4 +1,4 @@
-"""A mapping in a study's file, which knows where it stands, so that an error can say so."""
+"""A mapping in a study's file that knows its position, so that an error can name it."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,10 @@ LONGEST = 60  # letters of a value that an error repeats
 
 @dataclass(frozen=True)
 class Node:
-    """Keys and values; every question is answered with a value of the right type, or a SettingError.
+    """Keys and values; every method returns a value of the right type, or raises a SettingError.
 
     Attributes:
-        values: as YAML gives them.
+        values: as read from YAML.
         where: the file, and the keys that lead here.
     """
 
@@ -28,18 +28,18 @@ class Node:
         return SettingError(f"{self.below(key)}: {why}")
 
     def below(self, key: object) -> str:
-        """Where the value of a key stands."""
+        """The position of the value of a key."""
         return f"{self.where}{'' if self.where.endswith(': ') else '.'}{str(key)[:LONGEST]}"
 
     def only(self, known: Iterable[str]) -> None:
-        """Raise SettingError for a key that is not known, with the nearest that is."""
+        """Raise SettingError for an unknown key, with the nearest known one."""
         names = list(known)
         for key in self.values:
             if key not in names:
                 raise self.error(key, f"unknown; {nearest(str(key), names)}")
 
     def at(self, key: str) -> "Node":
-        """The mapping under a key; an empty one where there is none."""
+        """The mapping under a key; an empty one if there is none."""
         found = self.values.get(key)
         if found is not None and not isinstance(found, dict):
             raise self.error(key, f"is {shown(found)}; expected keys and values below it")
@@ -53,7 +53,7 @@ class Node:
         return self.values.get(key) is not None
 
     def text(self, key: str, usual: str = "") -> str:
-        """A text; a number is one, for `task: 3` may be a folder."""
+        """A text; a number counts as one, since `task: 3` may be a folder."""
         found = self.values.get(key)
         if found is None:
             return usual
@@ -69,7 +69,7 @@ class Node:
         return found
 
     def number(self, key: str) -> float | None:
-        """A finite number; None where there is none."""
+        """A finite number; None if there is none."""
         found = self.values.get(key)
         if found is None:
             return None
@@ -78,7 +78,7 @@ class Node:
         return found
 
     def whole(self, key: str) -> int | None:
-        """A whole number, 1e4 among them; None where there is none."""
+        """An integer, which may be written as 1e4; None if there is none."""
         found = self.number(key)
         if found is not None and found != int(found):
             raise self.error(key, f"is {shown(found)}; expected a whole number")
@@ -86,12 +86,12 @@ class Node:
 
 
 def too_long(value: Any) -> bool:
-    """Whether a number is longer than any that means something; Python does not even write the longest."""
+    """Whether a number has too many digits to be meant; Python refuses to print the longest."""
     return isinstance(value, int) and value.bit_length() > 64
 
 
 def shown(value: Any) -> str:
-    """A value as an error repeats it: of the right kind, and not too long."""
+    """A value as an error shows it: shortened."""
     if isinstance(value, dict):
         return "keys and values"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""From a file of keys and values to a study, each key held to what it can be; nothing is opened yet but the file."""
+"""Read a study from keys and values, and check each of them; no file but the study's is opened."""
 
 import dataclasses
 import re
@@ -19,25 +19,25 @@ from ganvas.methods._base import BaseConfig, Generates
 from ganvas.studies.design import Changes, Learner, Length, Study, Task, Teacher
 from ganvas.studies.node import Node, shown, too_long
 
-LARGEST = 2**18  # bytes of a file; a study takes a few thousand, and a million take half a minute to read
+LARGEST = 2**18  # bytes of a file; a study takes a few thousand; a million take half a minute to read
 
 LENGTHS = ("minutes", "steps", "epochs")
-OF_ALL = (*LENGTHS, "size", "flip", "random_crop", "jitter", "holdout")  # said once for all tasks, or for one
+OF_ALL = (*LENGTHS, "size", "flip", "random_crop", "jitter", "holdout")  # given once for all tasks, or for one
 OF_STUDY = ("title", "description", "seeds", *OF_ALL, "methods", "tasks")
-WAYS = ("target", "side", "task", "made_by")  # to say where partners come from
+WAYS = ("target", "side", "task", "made_by")  # the ways to give partners
 OF_TASK = ("words", "data", "held_out", "held_out_target", *WAYS, *OF_ALL, "settings")
 OF_METHOD = ("method", "preset", "settings")
 OF_TEACHER = (*OF_METHOD, "target", *LENGTHS)
 
-TAKEN = ("runs", "targets", "images", "input", "target")  # other things are called so in a folder of results
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")  # the name of a folder, on every system
+TAKEN = ("runs", "targets", "images", "input", "target")  # names of other things in a folder of results
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")  # a valid folder name on every system
 
 
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without what surprises: no aliases, which can grow without end, and no key twice."""
+    """YAML without aliases, which can grow without bound, and without duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
@@ -54,29 +54,29 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-# to YAML 1.1 a number without a point, such as 1e-3, is a text
+# in YAML 1.1, a number without a point, such as 1e-3, is a text
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+"), list("-+0123456789"))
 
 
 def read_file(path: Path, *, root: Path, changes: Changes) -> Study:
-    """The study that a YAML file describes; folders lie beside the file, or else below `root`.
+    """The study that a YAML file describes; folders are beside the file, or else below `root`.
 
     Raises:
         UsageError: if it cannot be read.
-        SettingError: naming the key that is wrong, and where it stands.
+        SettingError: naming the wrong key and its position.
     """
     if not path.is_file():
         what = "is a folder; give a file" if path.is_dir() else "no such file; studies/three-tasks.yaml is an example"
         raise UsageError(f"{path}: {what}")
     if path.stat().st_size > LARGEST:
-        raise UsageError(f"{path}: has more than {LARGEST:,} bytes, so it is no study")
+        raise UsageError(f"{path}: has more than {LARGEST:,} bytes, so it is not a study")
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
-    except (yaml.MarkedYAMLError, ValueError) as error:  # such as bytes that are no text, or a date that is none
+    except (yaml.MarkedYAMLError, ValueError) as error:  # such as bytes that are not text, or an impossible date
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
         raise UsageError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not YAML: {problem}") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{path}: not YAML, or nested without end ({type(error).__name__})") from error
+        raise UsageError(f"{path}: not YAML, or nested too deeply ({type(error).__name__})") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path}: expected keys and values: {', '.join(OF_STUDY)}")
     folders = (path.resolve().parent, root)
@@ -89,14 +89,14 @@ def read_mapping(
     """The study that these keys and values describe.
 
     Args:
-        values: as YAML gives them.
-        where: they are from, for messages.
-        title: where they say none.
-        folders: in which relative paths are looked for, one after the other.
-        changes: what is asked for otherwise.
+        values: as read from YAML.
+        where: their source, for messages.
+        title: used if they have none.
+        folders: in which relative paths are searched, one after the other.
+        changes: to these values.
 
     Raises:
-        SettingError: naming the key that is wrong, and where it stands.
+        SettingError: naming the wrong key and its position.
     """
     node = Node(values, f"{where}: ")
     node.only(OF_STUDY)
@@ -116,13 +116,13 @@ def read_mapping(
 
 
 def _require_names(node: Node) -> None:
-    """Raise SettingError for a name of which no folder can be named."""
+    """Raise SettingError for a name that cannot be the name of a folder."""
     folded = dict[str, str]()
     for name in node.values:
         if not _NAME.fullmatch(name):
-            raise node.error(name, "a name takes up to 40 letters, digits, - and _, for folders are called by it")
+            raise node.error(name, "a name takes up to 40 letters, digits, - and _, because folders are named after it")
         if name.casefold() in TAKEN:
-            raise node.error(name, "something else is called so in the folder of results; choose another name")
+            raise node.error(name, "something else has this name in the folder of results; choose another name")
         if other := folded.get(name.casefold()):
             raise node.error(name, f"not every system can tell it from {other}; choose another name")
         folded[name.casefold()] = name
@@ -143,13 +143,13 @@ def _seeds(node: Node) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Reads tasks, each with what the study says of all.
+    """Reads tasks, each with the values that the study gives for all.
 
     Attributes:
-        study: the keys of the whole.
+        study: the keys of the study.
         named: its methods.
-        folders: in which relative paths are looked for.
-        changes: what is asked for otherwise.
+        folders: in which relative paths are searched.
+        changes: to the file.
     """
 
     study: Node
@@ -158,13 +158,13 @@ class _Reader:
     changes: Changes
 
     def task(self, tasks: Node, name: str) -> Task:
-        """A task with the methods that learn it."""
+        """A task with its methods."""
         node = tasks.at(name)
         node.only(OF_TASK)
         if not node.has("data"):
-            raise node.error("data", "missing: what is learned from, a folder or a named data set")
+            raise node.error("data", "missing: the training data, a folder or a named data set")
         if len(given := [way for way in WAYS if node.has(way)]) > 1:
-            raise node.error(given[1], f"{' and '.join(given)} are two ways to say where partners come from; give one")
+            raise node.error(given[1], f"{' and '.join(given)} are two ways to give partners; give one")
         if (side := node.text("side")) not in ("", "ab", "ba"):
             raise node.error("side", f"is {side}; expected ab, from the left image to the right one, or ba")
         length = self._length(node) or self._length(self.study)
@@ -196,7 +196,7 @@ class _Reader:
         return task
 
     def _folder(self, name: str) -> str:
-        """A folder where it is found; the name of a data set, and no name, as they are."""
+        """The path of a folder; the name of a data set, and an empty name, unchanged."""
         if not name or name in NAMES:
             return name
         path = Path(name).expanduser()
@@ -204,24 +204,24 @@ class _Reader:
         return str(next((place for place in places if place.exists()), places[0]))
 
     def _held_out(self, node: Node, data: str) -> tuple[str, float]:
-        """What is judged on, and the share of `data` that is kept for it."""
+        """The evaluation data, and the fraction of `data` that is kept for it."""
         held_out, share = self._folder(node.text("held_out")), node.number("holdout")
         if held_out and share:
-            raise node.error("holdout", "holdout and held_out are two ways to say what is judged on; give one")
+            raise node.error("holdout", "holdout and held_out are two ways to give evaluation data; give one")
         if held_out and Path(held_out) == Path(data) and data not in NAMES:
-            raise node.error("held_out", f"{held_out} is what is learned from; give other images, or holdout: 0.1")
+            raise node.error("held_out", f"{held_out} is the training data; give other images, or holdout: 0.1")
         if share is None and not held_out and data not in NAMES:
             share = self.study.number("holdout")
         if not 0 <= (share := share or 0.0) < 1:
-            raise node.error("holdout", f"is {share:g}; expected a share, 0 to below 1")
+            raise node.error("holdout", f"is {share:g}; expected a fraction, 0 to below 1")
         if not (held_out or share or data in NAMES):
             raise node.error(
-                "held_out", "missing: images that no training sees; give a folder, or holdout: 0.1 to keep a tenth"
+                "held_out", "missing: images that no training uses; give a folder, or holdout: 0.1 to keep a tenth"
             )
         return held_out or data, share
 
     def _length(self, node: Node) -> Length | None:
-        """How long to learn, as it is asked for, or said here; None where it is not."""
+        """How long to train, from the changes or from here; None if neither says."""
         given = {unit: node.number(unit) for unit in LENGTHS if node.has(unit)}
         if len(given) > 1:
             raise node.error([*given][1], f"{' and '.join(given)} are two ways to say how long; give one")
@@ -251,7 +251,7 @@ class _Reader:
         node.only(OF_TEACHER)
         for key in ("method", "target"):
             if not node.has(key):
-                raise node.error(key, "missing: made_by takes a method that learns without pairs, and its target")
+                raise node.error(key, "missing: made_by takes a method that trains without pairs, and its target")
         learner = Learner(name="targets", **self._method(node, node.text("method")))
         if UnpairedBatch not in methods.get(learner.method).batches or methods.get(learner.method).deepest:
             raise node.error("method", f"{learner.method} does not learn to translate without pairs; take cyclegan")
@@ -259,7 +259,7 @@ class _Reader:
         return Teacher(learner=learner, target=target, length=self._length(node) or length)
 
     def _learners(self, task: Node) -> tuple[Learner, ...]:
-        """The methods of the study, with the settings that the task changes."""
+        """The methods of the study, with the settings of the task."""
         changed = task.at("settings")
         changed.only(self.named.values)
         learners = []
@@ -272,7 +272,7 @@ class _Reader:
         return tuple(learners)
 
     def _method(self, node: Node, name: str) -> dict[str, Any]:
-        """The method that a node names, and its settings."""
+        """The method of a node, and its settings."""
         method = node.text("method", name)
         if method not in methods.names():
             raise node.error("method", f"{method}: no such method; {nearest(method, methods.names())}")
@@ -284,7 +284,7 @@ class _Reader:
 
 
 def _with_settings(config: BaseConfig, node: Node) -> BaseConfig:
-    """The settings with these in place of some; `learning-rate` and `learning_rate` are one."""
+    """The settings with these values replaced; `learning-rate` and `learning_rate` are the same."""
     hints = get_type_hints(type(config))
     known = settings.to_json(config)
     given = dict[str, Any]()
@@ -294,7 +294,7 @@ def _with_settings(config: BaseConfig, node: Node) -> BaseConfig:
             raise node.error(key, f"no such setting; {nearest(name, known)}")
         if too_long(value):
             raise node.error(key, f"is {shown(value)}")
-        whole = hints[name] is int and isinstance(value, float) and value == int(value)  # 1e4 is a float to YAML
+        whole = hints[name] is int and isinstance(value, float) and value == int(value)  # 1e4 is a float in YAML
         given[name] = int(value) if whole else tuple(value) if isinstance(value, list) else value
     try:
         return dataclasses.replace(config, **given)
@@ -310,13 +310,13 @@ def _task(node: Node) -> str:
 
 
 def _require_partners(node: Node, task: Task) -> None:
-    """Raise SettingError where the held-out images have no partners, or what has none is given some."""
+    """Raise SettingError if partners of the held-out images are missing, or given where there are none."""
     if task.target and task.held_out != task.data and not task.held_out_target:
         raise node.error("held_out_target", "missing: the folder with the partners of held_out")
     if task.held_out_target and not (task.target and task.held_out != task.data):
         raise node.error("held_out_target", "is for the partners of held_out, where target gives those of data")
     if task.teacher and task.data in NAMES:
-        raise node.error("made_by", f"paints the images of folders, and {task.data} is none")
+        raise node.error("made_by", f"translates the images of folders, and {task.data} is not one")
 
 
 def _require_can_learn(node: Node, task: Task) -> None:
@@ -324,13 +324,13 @@ def _require_can_learn(node: Node, task: Task) -> None:
     for learner in task.learners:
         method = methods.get(learner.method)
         if method.deepest:
-            why = "learns to paint in a style, and no image says how that should look; use `ganvas compare`"
+            why = "learns a style, for which there are no targets; use `ganvas compare`"
         elif (
             task.in_pairs and PairBatch not in method.batches and not (task.target and UnpairedBatch in method.batches)
         ):
-            why = "draws from noise alone, and this task turns images into others"
+            why = "generates from noise alone, and this task translates images"
         elif not task.in_pairs and ImageBatch not in method.batches:
-            why = f"turns images into others: say where partners come from, by {', '.join(WAYS)}"
+            why = f"translates images: give their partners with {', '.join(WAYS)}"
         else:
             continue
         raise node.error("methods", f"{learner.name}: {learner.method} {why}")
@@ -343,10 +343,10 @@ def _require_can_learn(node: Node, task: Task) -> None:
 
 
 def _kinds(task: Task) -> dict[str, list[str]]:
-    """What only some methods may do in a task, in words, and the names of those that do."""
+    """What only some of the methods may do in a task, in words, and the names of those that do."""
     chosen = {learner.name: methods.get(learner.method) for learner in task.learners}
     if not task.in_pairs:
-        return {"draws": [name for name, method in chosen.items() if issubclass(method, Generates)]}
+        return {"generates": [name for name, method in chosen.items() if issubclass(method, Generates)]}
     if task.target or task.teacher:
         return {"learns without pairs": [name for name, method in chosen.items() if UnpairedBatch in method.batches]}
     return {}

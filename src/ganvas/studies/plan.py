@@ -1,4 +1,4 @@
-"""The runs of a study in their order, how far each has come, and how long they will take."""
+"""The runs of a study in their order, their progress, and the time they will take."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,12 +13,12 @@ from ganvas.studies.design import Learner, Length, Study, Task
 from ganvas.training import metrics_log
 
 RUNS = "runs"  # the folder of all runs, in that of the study
-FAILED = "failed.txt"  # in a run that cannot be finished, and says why
+FAILED = "failed.txt"  # in a run that cannot be finished, with the reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training: what `ganvas train` is told of it."""
+    """One training: the arguments of `ganvas train`."""
 
     task_name: str
     learner: Learner
@@ -41,18 +41,18 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What it is called on the way."""
+        """Its name in messages."""
         return f"{self.task_name}, {self.learner.name}, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """A task with one seed: runs that are then held against each other.
+    """A task with one seed: runs that are then compared.
 
     Attributes:
-        task: what is learned.
-        seed: with which seed.
-        teacher: who must be done before; None where the targets are there.
+        task: the task.
+        seed: the seed.
+        teacher: the run that must be done before; None if the targets are given.
         runs: one for each method.
         results: the folder of the comparison.
     """
@@ -80,7 +80,7 @@ def round_of(task: Task, seed: int, out: Path) -> Round:
 
 
 def teacher_run(task: Task, out: Path) -> Run | None:
-    """The run of the translator that makes a task's targets: one, with seed 0, so that every seed learns the same."""
+    """The run of the translator that makes a task's targets: one, with seed 0, for all seeds."""
     teacher = task.teacher
     if teacher is None:
         return None
@@ -92,7 +92,7 @@ def teacher_run(task: Task, out: Path) -> Run | None:
 
 
 def made_targets(task: Task, out: Path) -> tuple[Path, Path]:
-    """Where the targets are that a teacher made, of what is learned from and of what is held out."""
+    """The folders of the made targets, for the training images and for the held-out ones."""
     learned = out / "targets" / task.name / "learned"
     return learned, learned if task.held_out == task.data else learned.with_name("held_out")
 
@@ -106,18 +106,18 @@ def _run(task: Task, learner: Learner, seed: int, out: Path) -> Run:
     )  # fmt: skip
 
 
-# --- how far it has come --------------------------------------------------------------------------------------------
+# --- progress -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class State:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
-        step: of its newest save.
+        step: of its newest checkpoint.
         seconds: of training until then.
-        spent: the share of its length that is behind it, 0 to 1.
-        failed: why it cannot be finished; empty where it can.
+        spent: the fraction of its length that is done, 0 to 1.
+        failed: why it cannot be finished; empty if it can.
     """
 
     step: int = 0
@@ -127,7 +127,7 @@ class State:
 
     @property
     def over(self) -> bool:
-        """Whether there is no more to be trained."""
+        """Whether training is over."""
         return self.spent >= 1 or bool(self.failed)
 
     @property
@@ -137,7 +137,7 @@ class State:
 
 
 def state_of(run: Run) -> State:
-    """How far a run has come, by what lies in its folder.
+    """The progress of a run, by the content of its folder.
 
     Raises:
         ModelError: if that is not a run, or damaged.
@@ -150,19 +150,19 @@ def state_of(run: Run) -> State:
     if not kept:
         return State(failed=why)
     step = int(kept[-1].name.removeprefix("step-"))
-    # every save comes with a line in the log; where a crash took that, training itself will say how far it is
+    # every checkpoint has a line in the log; if a crash lost it, training itself finds the progress
     lines = reversed(metrics_log.read(run.folder))
     seconds = next((line["seconds"] for line in lines if line["step"] == step and "seconds" in line), 0.0)
     return State(step, seconds, training.limit_of(facts, Budget(**run.length.given)).spent(step, seconds), why)
 
 
 def keep_failure(run: Run, why: str) -> None:
-    """Keep that a run cannot be finished, so that it is not tried again; deleting its folder forgets it."""
+    """Record that a run cannot be finished, so that it is not tried again until its folder is deleted."""
     write_whole(run.folder / FAILED, why.encode())
 
 
 def seconds_left(runs: Iterable[Run], states: Mapping[Path, State]) -> float | None:
-    """How long these runs will train; None while that of one cannot be known.
+    """How long these runs will train; None while that is unknown for one of them.
 
     A step takes about as long as in other runs of the same method and task.
     """
@@ -183,7 +183,7 @@ def seconds_left(runs: Iterable[Run], states: Mapping[Path, State]) -> float | N
 
 
 def duration(seconds: float) -> str:
-    """Such as `40 minutes`, to be read at a glance."""
+    """Such as `40 minutes`."""
     minutes = math.ceil(seconds / 60)
     if minutes <= 1:
         return "a minute"

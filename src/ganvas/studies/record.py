@@ -1,4 +1,4 @@
-"""OUT/study.json: what a study has found so far, for its report; means and sentences are made here."""
+"""OUT/study.json: the results of a study so far, for its report; means and sentences are made here."""
 
 import json
 import platform
@@ -18,23 +18,23 @@ from ganvas.studies.targets import targets_of
 
 STUDY, NUMBERS = "study.json", "metrics.json"
 VERSION = 2
-MOST_SCORES = 7  # columns that a reader takes in; the reports of the tasks have all
-PARTS = ("train", "val", "valid", "validation", "test")  # say nothing without the folder above
-LEFT_OUT = ("MSE", "MAE", "SWD all levels")  # where there are more: PSNR and SWD tell the same
+MOST_SCORES = 7  # columns that are easy to read; the reports of the tasks have all
+PARTS = ("train", "val", "valid", "validation", "test")  # names that mean nothing without the parent folder
+LEFT_OUT = ("MSE", "MAE", "SWD all levels")  # if there are more: PSNR and SWD show the same
 
 ONE_SEED = (
-    "One seed only: intervals tell of the choice of images, and nobody can say how surely another training would "
-    "end alike; add a second seed (seeds: [0, 1])"
+    "One seed only: intervals are for the choice of images, and do not show how much another training would "
+    "differ; add a second seed (seeds: [0, 1])"
 )
 
 
 def write_record(study: Study, out: Path, states: Mapping[Path, State]) -> None:
-    """Write what is known now.
+    """Write the results so far.
 
     Args:
-        study: what was to be done.
+        study: the study.
         out: the folder of the study.
-        states: how far each run has come, by its folder.
+        states: the progress of each run, by its folder.
 
     Raises:
         ModelError: if the results of a comparison cannot be read.
@@ -66,7 +66,7 @@ def write_record(study: Study, out: Path, states: Mapping[Path, State]) -> None:
 
 
 def _results(rounds: Sequence[Round]) -> dict[int, dict[str, Any]]:
-    """What the comparisons found that are there, by seed."""
+    """The results of the finished comparisons, by seed."""
     found = {}
     for one in rounds:
         file = one.results / NUMBERS
@@ -75,12 +75,12 @@ def _results(rounds: Sequence[Round]) -> dict[int, dict[str, Any]]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            raise ModelError(f"{file}: damaged ({error}); delete {one.results}, and it is compared anew") from error
+            raise ModelError(f"{file}: damaged ({error}); delete {one.results} to compare again") from error
     return found
 
 
 def _main_scores(results: Sequence[statistics.Results]) -> list[dict[str, Any]]:
-    """The columns: all scores where they are few, else without those that say the least."""
+    """The columns: all scores if they are few, else without the least informative."""
     found = {score["name"]: score for one in results for score in statistics.scores_of(one)}
     if len(found) > MOST_SCORES:
         found = {name: score for name, score in found.items() if name not in LEFT_OUT}
@@ -106,7 +106,7 @@ def _task(
         "notes": _notes(task, results, out),
         "answers": [answer for answer in (*methods, *baselines) if table[answer]],
         "scores": {
-            # no training makes a baseline, so none spreads it
+            # baselines are not trained, so they have no spread
             answer: {
                 score: numbers.to_json() | ({"spread": None} if answer in baselines else {})
                 for score, numbers in found.items()
@@ -126,7 +126,7 @@ def _task(
 
 
 def made_by(task: Task, out: Path) -> str:
-    """What is to be said of targets that nobody has: who made them; empty where they are real."""
+    """A sentence on made targets: which translator made them; empty if they are real."""
     teacher = task.teacher
     if teacher is None:
         return ""
@@ -134,13 +134,13 @@ def made_by(task: Task, out: Path) -> str:
     steps = f" in {made.step:,} steps" if made else ""
     return (
         f"The targets are made, not real: {teacher.learner.method} learned from {_short(task.data)} and "
-        f"{_short(teacher.target)} without pairs{steps}, and what it makes of the images is what the others "
-        "learn and are held against, with every seed. At best they are as good as it is"
+        f"{_short(teacher.target)} without pairs{steps}, and its translations of the images are what the others "
+        "learn and are evaluated on, with every seed. At best they are as good as it is"
     )
 
 
 def _notes(task: Task, results: Mapping[int, Mapping[str, Any]], out: Path) -> list[str]:
-    """What to know of a task first: who made its targets, and what its comparisons say, once where all say the same."""
+    """Notes on a task: how its targets were made, and the notes of its comparisons, once if all say the same."""
     made = made_by(task, out)
     notes = [made] if made else []
     said = dict[str, list[int]]()
@@ -170,7 +170,7 @@ def _training(task: Task, rounds: Sequence[Round], states: Mapping[Path, State])
 
 
 def _unfinished(one: Round, states: Mapping[Path, State], first: bool) -> list[str]:
-    """A line for each run of a round that is not done, and one where they are and have not been compared."""
+    """A line for each unfinished run of a round, and one if all are done and not compared yet."""
     runs: tuple[Run, ...] = one.runs
     if one.teacher and first:
         runs = (one.teacher, *runs)
@@ -208,18 +208,18 @@ def _protocol(study: Study) -> dict[str, Any]:
 
 
 def _said_of_held_out(task: Task) -> str:
-    apart = f"{task.holdout:g} of it, kept from learning" if task.holdout else "which no training saw"
+    apart = f"{task.holdout:g} of it, kept from training" if task.holdout else "unseen in training"
     return f"{_short(task.held_out)}, {apart}"
 
 
 def _short(folder: str) -> str:
-    """A folder by its name, a part of one with the name above it; no path, for a report is passed on."""
+    """A folder by its name, a part of one with its parent's name; no path, since reports are passed on."""
     path = Path(folder)
     return "/".join(path.parts[-2:]) if path.name in PARTS else path.name
 
 
 def _said(task: Task) -> str:
-    """What is learned from, and how it is shown."""
+    """The training data, and how they are prepared."""
     ways = {"target": Path(task.target).name if task.target else "", "side": task.side, "task": task.task}
     words = [f"{way} {value}" for way, value in ways.items() if value]
     words += [f"{task.size} pixels"] if task.size else []

@@ -1,4 +1,4 @@
-"""What several seeds say together: means, how far apart trainings end, and which method is surely better."""
+"""Statistics over seeds: means, the spread of trainings, and which method is surely better."""
 
 import itertools
 import math
@@ -12,12 +12,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """A number over seeds.
+    """A value over seeds.
 
     Attributes:
         mean: over the seeds.
-        spread: the standard deviation of one training; None of one seed.
-        n: how many seeds.
+        spread: the standard deviation of one training; None for one seed.
+        n: the number of seeds.
     """
 
     mean: float
@@ -26,13 +26,13 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> "Spread":
-        """That of these values, one for each seed."""
+        """The spread of these values, one for each seed."""
         spread = statistics.stdev(values) if len(values) > 1 else None
         return Spread(statistics.fmean(values), spread, len(values))
 
     @property
     def half(self) -> float | None:
-        """Half of the 95 % interval of the mean, by Student's t: trainings are taken to end normally distributed."""
+        """Half of the 95 % interval of the mean, by Student's t; assumes normally distributed trainings."""
         if self.spread is None:
             return None
         from scipy.stats import t  # half a second to import, for this line alone
@@ -40,22 +40,22 @@ class Spread:
         return float(t.ppf((1 + CONFIDENCE) / 2, self.n - 1)) * self.spread / math.sqrt(self.n)
 
     def to_json(self) -> dict[str, Any]:
-        """The three numbers."""
+        """The three values."""
         return {"mean": self.mean, "spread": self.spread, "n": self.n}
 
 
-Results = Mapping[int, Mapping[str, Any]]  # of each seed, what metrics.json says
+Results = Mapping[int, Mapping[str, Any]]  # for each seed, the content of metrics.json
 
 
 def scores_of(results: Results) -> list[dict[str, Any]]:
-    """The scores that results know, without their values, in the order of the first that has them."""
+    """The scores in the results, without their values, in the order of the first that has them."""
     keys = ("name", "unit", "better", "digits", "meaning")
     found = {score["name"]: {key: score[key] for key in keys} for one in results.values() for score in one["scores"]}
     return list(found.values())
 
 
 def values_of(results: Results, answer: str, score: str) -> dict[int, float]:
-    """What an answer scored with each seed, where it did."""
+    """The score of an answer for each seed that has one."""
     found = {}
     for seed, one in results.items():
         for entry in one["scores"]:
@@ -66,7 +66,7 @@ def values_of(results: Results, answer: str, score: str) -> dict[int, float]:
 
 
 def spreads(results: Results, answers: Sequence[str], scores: Sequence[str]) -> dict[str, dict[str, Spread]]:
-    """The mean and spread of every answer in every score, where it has one."""
+    """The mean and spread of every answer in every score that it has."""
     table = {}
     for answer in answers:
         found = {score: list(values_of(results, answer, score).values()) for score in scores}
@@ -81,7 +81,7 @@ class Verdict:
     Attributes:
         first, second: the methods.
         sentence: in words.
-        better: the one that surely is; empty where neither is.
+        better: the one that is surely better; empty if neither is.
     """
 
     first: str
@@ -91,10 +91,10 @@ class Verdict:
 
 
 def verdicts(results: Results, answers: Sequence[str], score: Mapping[str, Any]) -> list[Verdict]:
-    """How each two of these answers compare over seeds.
+    """The verdict for each two of these answers over seeds.
 
-    Seed by seed the difference is taken, and the interval of its mean by Student's t. One seed has none: then it is
-    told what holds of that one training, with the interval over images that its comparison found.
+    The difference is taken for each seed, and the interval of its mean by Student's t. One seed has none: then the
+    verdict is that of the one training, with the interval over images from its comparison.
     """
     if len(results) == 1:
         return _of_one_seed(next(iter(results.values())), answers, score)
@@ -111,7 +111,7 @@ def verdicts(results: Results, answers: Sequence[str], score: Mapping[str, Any])
 
 
 def winner(answers: Sequence[str], told: Sequence[Verdict]) -> str:
-    """The answer that is surely better than every other; empty where there is none."""
+    """The answer that is surely better than every other; empty if there is none."""
     for answer in answers:
         others = [verdict for verdict in told if answer in (verdict.first, verdict.second)]
         if len(others) == len(answers) - 1 > 0 and all(verdict.better == answer for verdict in others):
@@ -143,7 +143,7 @@ def _verdict(first: str, second: str, score: Mapping[str, Any], gap: float, low:
 
 
 def _of_one_seed(found: Mapping[str, Any], answers: Sequence[str], score: Mapping[str, Any]) -> list[Verdict]:
-    """What the comparison of the only seed says."""
+    """The verdicts of the comparison of the only seed."""
     told = []
     for entry in found["scores"]:
         for gap in entry["differences"] if entry["name"] == score["name"] else ():

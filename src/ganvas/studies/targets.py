@@ -1,4 +1,4 @@
-"""Targets that nobody has: what a translator, trained before without pairs, makes of the images of a task."""
+"""Make the targets of a task: with a translator that was trained before without pairs."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from ganvas.inference.translate import Translator
 from ganvas.studies.design import Task
 from ganvas.studies.plan import Run, made_targets
 
-MADE = "made.json"  # beside the targets: who made them
+MADE = "made.json"  # beside the targets: the translator that made them
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Made:
     """Targets that were made, or are being made.
 
     Attributes:
-        step: how many steps their maker had learned.
-        size: pixels of the shorter side of images to learn from.
+        step: the training steps of the translator that made them.
+        size: pixels of the shorter side of the training images.
         whole: whether all are there.
     """
 
@@ -39,7 +39,7 @@ class Made:
 
 
 def targets_of(task: Task, out: Path) -> Made | None:
-    """What is known of a task's targets; None before the first is made."""
+    """What is recorded of a task's targets; None before the first is made."""
     file = made_targets(task, out)[0].parent / MADE
     try:
         known: Any = json.loads(file.read_text(encoding="utf-8"))
@@ -47,13 +47,13 @@ def targets_of(task: Task, out: Path) -> Made | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file}: damaged; delete {file.parent}, and the targets are made anew") from error
+        raise ModelError(f"{file}: damaged; delete {file.parent}, and the targets are made again") from error
 
 
 def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, track: Track = silently) -> Made:
-    """Make those of a task's targets that are not there yet; a file that is there is whole.
+    """Make the missing targets of a task; existing files are whole.
 
-    They are as large as images are learned from, random_crop's margin included, and of the shape of their images.
+    They have the size of training images, random_crop's margin included, and the shape of their images.
 
     Raises:
         DataError: if two images have one name, or one cannot be read.
@@ -62,7 +62,7 @@ def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, t
     size = model.facts.spec.size
     learned, held_out = made_targets(task, out)
     known = targets_of(task, out)
-    if known is None or known.step != model.step:  # of another maker, or of none that is known
+    if known is None or known.step != model.step:  # made by another translator, or by an unknown one
         shutil.rmtree(learned.parent, ignore_errors=True)
     _keep(learned.parent, Made(model.step, size, whole=False))
     wanted = _places(task.data, learned, size + How(random_crop=task.random_crop).margin(size))
@@ -79,7 +79,7 @@ def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, t
 
 
 def require_names(folder: str) -> None:
-    """Raise DataError where two images of a folder could not be told from each other by their targets' names."""
+    """Raise DataError where two images of a folder would have the same name of a target."""
     seen = dict[str, Path]()
     for file in list_images(Path(folder))[0]:
         if other := seen.get(name := name_of(file, Path(folder))):
@@ -90,14 +90,14 @@ def require_names(folder: str) -> None:
 
 
 def _places(folder: str, place: Path, side: int) -> list[tuple[Path, Path, int]]:
-    """Each image of a folder, where its target goes, and how large that is."""
+    """Each image of a folder, the path of its target, and its size."""
     require_names(folder)
     files = [(file, file.relative_to(folder)) for file in list_images(Path(folder))[0]]
     return [(file, place / below.with_name(f"{below.stem}.png"), side) for file, below in files]
 
 
 def _reduced(file: Path, side: int) -> images.DecodedImage:
-    """The image on white, its shorter side of so many pixels."""
+    """The image on white, with `side` pixels on its shorter side."""
     pixels = images.on_white(images.read(file))  # (C, H, W)
     height, width = (max(side, round(n * side / min(pixels.shape[-2:]))) for n in pixels.shape[-2:])
     small = images.scaled(images.to_signed(pixels)[None], height, width)[0]

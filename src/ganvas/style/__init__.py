@@ -1,7 +1,7 @@
-"""One image in the style of others: its pixels are changed until VGG-19 sees its content in it, and their style.
+"""Style transfer by optimisation: the pixels of an image are changed until its features match content and style.
 
-Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks". `Stylizer` leads an image
-from coarse to fine and back to its own size, and `Scale` is the paper: what is wanted at one size, and the steps there.
+Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks". `Stylizer` takes an image
+from coarse to fine and back to its own size; `Scale` is the paper's method: targets and steps at one size.
 """
 
 from ganvas.style.config import CONTENT_LAYER, PRESETS, STYLE_LAYERS, StylizeConfig, recipe_named

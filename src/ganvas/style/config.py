@@ -11,7 +11,7 @@ from ganvas.nets.vgg import LAYERS, Pooling
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-LARGEST_STYLE = 2048  # pixels of the longer side, and those of the image if it has more: so memory is bounded
+LARGEST_STYLE = 2048  # pixels of the longer side, or those of the image if it has more: bounds memory
 
 _LEARNING_RATE = 0.03
 
@@ -21,39 +21,39 @@ class StylizeConfig:
     """How an image is stylised."""
 
     size: int = setting(
-        512, "pixels of the longer side at which it works; the result is enlarged to the image's size", low=32
+        512, "longer side, in pixels, at which it works; the result is enlarged to the image's size", low=32
     )
-    iterations: int = setting(200, "steps, over all scales", low=1, high=100_000)
+    iterations: int = setting(200, "optimisation steps, over all scales", low=1, high=100_000)
     scales: int = setting(
-        0, "sizes to work at from coarse to fine, each half of the next; 0 begins at 256 to 511 pixels", low=0, high=8
+        0, "number of sizes from coarse to fine, each half of the next; 0 starts at 256 to 511 pixels", low=0, high=8
     )
-    content_weight: float = setting(1.0, "how much the content counts", low=0)
-    style_weight: float = setting(8.0, "how much the style counts; more changes more", low=0)
-    variation_weight: float = setting(0.5, "how much smoothness counts (total variation)", low=0)
-    style_weights: tuple[float, ...] = setting((), "of several styles, how much each counts; none: alike", low=0)
+    content_weight: float = setting(1.0, "weight of the content loss", low=0)
+    style_weight: float = setting(8.0, "weight of the style loss; more changes the image more", low=0)
+    variation_weight: float = setting(0.5, "weight of the total variation loss (smoothness)", low=0)
+    style_weights: tuple[float, ...] = setting((), "weights of several styles; without them all count alike", low=0)
     layer_weights: tuple[float, ...] = setting(
         (1.0, 1.0, 1.0, 1.0, 1.0),
-        "how much style counts at relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1: fine grain first, large forms last",
+        "weights of style at relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1: fine details first, large forms last",
         low=0,
     )
     style_scale: float = setting(
         1.0,
-        "size of the style beside that of the image: 2 makes strokes twice as large; "
+        "size of the style relative to the image: 2 makes strokes twice as large; "
         f"beyond `size` it grows to {LARGEST_STYLE} pixels at most",
         low=0.05,
         high=4,
     )
     keep_colors: Literal["none", "luminance", "match"] = setting(
         "none",
-        "keep the image's colours: `luminance` changes lightness alone, `match` gives the style its colours before",
+        "keep the image's colours: `luminance` changes only lightness, `match` gives the style the image's colours",
     )
-    pooling: Pooling = setting("max", "how VGG-19 halves its maps; `average` is smoother")
-    init: Literal["content", "noise"] = setting("content", "what to start from")
-    optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "how steps are found; `adam` takes more of them")
+    pooling: Pooling = setting("max", "how VGG-19 downsamples its feature maps; `average` is smoother")
+    init: Literal["content", "noise"] = setting("content", "initial image")
+    optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "optimiser; `adam` needs more steps")
     learning_rate: float = setting(_LEARNING_RATE, "Adam's learning rate; L-BFGS finds its own", low=1e-6, high=1)
     average: float = setting(
         0.0,
-        "decay of the average over the last steps that is taken for the result; 0 takes the last",
+        "decay of the moving average over the steps that is the result; 0 uses the last step",
         low=0,
         high=0.999,
     )
@@ -66,7 +66,7 @@ class StylizeConfig:
                 f"{', '.join(STYLE_LAYERS)}, that are not all 0"
             )
         if self.style_weights and not any(self.style_weights):
-            raise SettingError(f"`style_weights` {words(self.style_weights)}: one of them at least is not 0")
+            raise SettingError(f"`style_weights` {words(self.style_weights)}: expected at least one that is not 0")
         if not any((self.content_weight, self.style_weight, self.variation_weight)):
             raise SettingError(
                 "`content_weight`, `style_weight` and `variation_weight` are all 0, so nothing would change; "
@@ -80,13 +80,13 @@ class StylizeConfig:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The layers whose style counts, and how much: shares of one."""
+        """The layers whose style counts and their weights, which add up to one."""
         shares = zip(STYLE_LAYERS, self.layer_weights, strict=True)
         return {layer: weight / sum(self.layer_weights) for layer, weight in shares if weight}
 
     @property
     def deepest(self) -> str:
-        """The last layer of VGG-19 that is looked at."""
+        """The last layer of VGG-19 that is used."""
         return max((CONTENT_LAYER, *self.shares), key=LAYERS.index)
 
 

@@ -1,4 +1,4 @@
-"""How an image is changed step by step so that a loss falls: L-BFGS over its frequencies, or Adam over its pixels.
+"""Optimisation of an image: L-BFGS over its frequencies, or Adam over its pixels.
 
 Liu and Nocedal 1989, "On the Limited Memory BFGS Method"; Kingma and Ba 2015, "Adam".
 """
@@ -10,17 +10,17 @@ from torch import Tensor
 
 Look = Callable[[Tensor], tuple[float, Tensor]]  # from an image to its loss, and the loss's gradient
 
-_MEMORY = (10, 100)  # steps that L-BFGS remembers, least and most
-_REMEMBERED = 2**28  # bytes for them, but where the least takes more; a step takes as much as two images
-_COARSE = 0.02  # cycles a pixel; what changes faster than that is changed less
+_MEMORY = (10, 100)  # history size of L-BFGS, least and most
+_REMEMBERED = 2**28  # bytes for it, unless the least takes more; a step takes as much as two images
+_COARSE = 0.02  # cycles a pixel; higher frequencies are changed less
 
 
 def by_lbfgs(look: Look, start: Tensor) -> Iterator[Tensor]:
-    """Endless images (1, C, H, W) in -1..1, each by a step, of one look, from the one before.
+    """Endless images (1, C, H, W) in -1..1, each by a step, with one evaluation, from the one before.
 
     L-BFGS begins with all directions alike, and pixels are a poor choice of them: single ones matter little, and whole
-    regions much. So it works on the image's frequencies, the fine ones weighted less: after as many looks it is a
-    tenth of the way ahead. Without a line search: it cost a tenth more looks and led no further.
+    regions much. So it works on the image's frequencies, the fine ones weighted less: after as many evaluations it is a
+    tenth of the way ahead. Without a line search: it cost a tenth more evaluations and led no further.
     """
     weights = _weights(*start.shape[-2:], device=start.device)
     point = _weighted(start.detach(), 1 / weights).requires_grad_()
@@ -57,7 +57,7 @@ def by_adam(look: Look, start: Tensor, *, learning_rate: float) -> Iterator[Tens
 
 
 def _weights(height: int, width: int, *, device: torch.device) -> Tensor:
-    """How much each frequency of such an image is changed, (H, W // 2 + 1): about its power to the minus half."""
+    """The weight of each frequency of such an image, (H, W // 2 + 1): about the frequency to the power -1/2."""
     rows, columns = torch.fft.fftfreq(height, device=device), torch.fft.rfftfreq(width, device=device)
     squares = rows[:, None].square() + columns.square()
     weights: Tensor = (1 + squares / _COARSE**2) ** -0.25

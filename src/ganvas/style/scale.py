@@ -1,4 +1,4 @@
-"""Style transfer at one size: what is wanted of an image, and the steps that take it there.
+"""Style transfer at one size: the losses with their targets, and the steps that minimise them.
 
 Gatys, Ecker and Bethge 2016, equations 1 to 7; with a mask, Gatys et al. 2017, "Controlling Perceptual Factors in
 Neural Style Transfer", equation 3.
@@ -22,21 +22,21 @@ from ganvas.style.optimise import by_adam, by_lbfgs
 
 Statistics = Mapping[str, Tensor]  # by layer, a Gram matrix (1, C, C)
 
-_WHOLE = 2**20  # pixels at most that keep all that is computed: up to 3 GB in bf16
+_WHOLE = 2**20  # pixels at most for which all activations are kept: up to 3 GB in bf16
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What is wanted at one size.
+    """The losses and their targets at one size.
 
     Attributes:
-        config: how much each thing counts.
+        config: the weights of the losses.
         network: VGG-19.
-        exact: the same in fp32 where `network` is in bf16, for the second half of the steps; None to go on with that.
+        exact: the same in fp32 if `network` is in bf16, for the second half of the steps; None to use `network` only.
         content: float (1, 1 or 3, H, W) in -1..1.
-        style: what is wanted of the image at each layer.
+        style: the target of each layer.
         mask: where to change it, (1, 1, H, W) in 0..1; None for everywhere.
-        seen: what the network sees in the content, (1, C, H', W').
+        seen: the features of the content, (1, C, H', W').
     """
 
     config: StylizeConfig
@@ -48,11 +48,11 @@ class Scale:
     seen: Tensor
 
     def losses(self, image: Tensor, *, exactly: bool = False) -> dict[str, Tensor]:
-        """How far an image (1, 1 or 3, H, W) is from what is wanted, each a scalar; `exactly`, by the exact network.
+        """The losses of an image (1, 1 or 3, H, W), each a scalar; `exactly`, by the exact network.
 
-        `content` is the squared error of what the network sees, as a share of the squares of what it saw in the
-        content; `style` that of the Gram matrices as a share of the style's own, averaged over the layers by their
-        weights; so 1 is an image with nothing of either, whatever its size. `variation` is in squares of -1..1.
+        `content` is the squared error of the features, relative to the squares of the content's; `style` that of the
+        Gram matrices, relative to the style's, averaged over the layers by their weights; so 1 is an image with
+        nothing of either, whatever its size. `variation` is in squares of -1..1.
         """
         shown = image if self.mask is None else torch.lerp(self.content, image, self.mask)
         frugal = shown.shape[-2] * shown.shape[-1] > _WHOLE
@@ -67,7 +67,7 @@ class Scale:
         return {"content": content, "style": torch.stack(distances).sum(), "variation": total_variation(shown)}
 
     def _gram(self, maps: Tensor, *, frugal: bool) -> Tensor:
-        """The Gram matrix of maps (1, C, H, W); if `frugal`, without keeping their copy in fp32."""
+        """The Gram matrix of feature maps (1, C, H, W); if `frugal`, without keeping their copy in fp32."""
         if not frugal:
             return masked_gram(maps, self.mask)
         matrix: Tensor = checkpoint(masked_gram, maps, self.mask, use_reentrant=False)
@@ -83,16 +83,16 @@ class Scale:
         )
 
     def steps(self, start: Tensor, count: int) -> Iterator[tuple[dict[str, float], Tensor]]:
-        """Change an image (1, 1 or 3, H, W) step by step; yields the losses before each, and the image after it.
+        """Optimise an image (1, 1 or 3, H, W) step by step; yields the losses before each, and the image after it.
 
-        Near the end bf16 is too coarse to tell better from worse: all in it, the loss ends higher.
+        Near the end bf16 is not precise enough: with all steps in it, the loss ends higher.
 
         Raises:
-            DivergedError: if a loss is no number any more.
+            DivergedError: if a loss is not finite.
         """
         found: dict[str, float] = {}
         config, looks = self.config, 0
-        # weights that are small together are made one: L-BFGS passes over curvature below 1e-10, and would not move
+        # a sum of weights below 1 is scaled to 1: L-BFGS skips curvature below 1e-10, and would not move
         share = min(1.0, config.content_weight + config.style_weight + config.variation_weight)
 
         def look(image: Tensor) -> tuple[float, Tensor]:
@@ -103,20 +103,20 @@ class Scale:
             (gradient,) = torch.autograd.grad(total, image)
             found.update((name, float(loss.detach())) for name, loss in losses.items())
             if not all(map(math.isfinite, found.values())):
-                raise DivergedError("the loss is no number any more; give smaller weights, or `optimizer` adam")
+                raise DivergedError("the loss is not finite any more; give smaller weights, or `optimizer` adam")
             return float(total.detach()), gradient
 
         adam = config.optimizer == "adam"
         images = by_adam(look, start, learning_rate=config.learning_rate) if adam else by_lbfgs(look, start)
         average = start.detach().clone()
         for step, image in enumerate(itertools.islice(images, count)):
-            # the decay grows from a tenth to what is asked for, so that a young average soon forgets the start
+            # the decay grows from a tenth to `average`, so that the average soon forgets the start
             average.lerp_(image, 1 - min(config.average, (1 + step) / (10 + step)))
             yield dict(found), average
 
 
 def masked_gram(maps: Tensor, mask: Tensor | None) -> Tensor:
-    """The Gram matrix of maps (1, C, H, W), of those places alone that a mask (1, 1, H', W') in 0..1 shows."""
+    """The Gram matrix of feature maps (1, C, H, W), weighted by a mask (1, 1, H', W') in 0..1."""
     if mask is None:
         return gram(maps)
     height, width = maps.shape[-2:]

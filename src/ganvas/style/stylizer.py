@@ -1,4 +1,4 @@
-"""From a user's image to a stylised one: from coarse to fine, with its colours and where it is asked for."""
+"""Stylise an image from coarse to fine, with colour preservation and a mask."""
 
 import copy
 import math
@@ -20,21 +20,21 @@ from ganvas.style.colors import grey_of, match_colours
 from ganvas.style.config import CONTENT_LAYER, LARGEST_STYLE, StylizeConfig, words
 from ganvas.style.scale import Scale, Statistics, masked_gram
 
-_COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost on the way
+_COARSEST = 256  # pixels of the longer side: from coarser ones the loss ends higher, for content is lost
 _EXACT = 2**18  # pixels up to which fp32 is affordable: 512x512 take under 2 GB in all
-_STRIP = 2**20  # pixels that are laid over others at once, to bound memory
-_SIZES = 8  # whose statistics of the style are kept for the next image of a folder, each up to 2 MB
+_STRIP = 2**20  # pixels that are blended at once, to bound memory
+_SIZES = 8  # whose style statistics are cached for the next image of a folder, each up to 2 MB
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A step that was taken.
+    """The state after a step.
 
     Attributes:
         step: counted from 1 through all scales.
         steps: how many there will be.
-        spent: the share of the work that is over, 0 to 1; most of it are the steps at the finest scale.
-        losses: of the image before the step, as `Scale.losses` has them.
+        spent: the fraction of the work that is done, 0 to 1; most of it is at the finest scale.
+        losses: of the image before the step, as in `Scale.losses`.
         made: the image so far, float (1 or 3, H, W) in -1..1, at the size of this scale; the next step changes it.
     """
 
@@ -47,20 +47,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Stylizer:
-    """Styles and settings made ready; call it with an image for the steps, and `finish` for the result.
+    """Styles and settings; call it with an image for the steps, and `finish` for the result.
 
     Attributes:
         config: the settings.
-        network: VGG-19, down to `config.deepest` at least.
+        network: VGG-19, up to `config.deepest` at least.
         styles: one or several.
-        precision: bf16 where that is quicker; what can be small enough, and the last steps, are in fp32 all the same.
-        mask: where to change the image, uint8 (1, H, W): 255 where, 0 where not; of the image's proportions.
-        start: what to start from, uint8 (1 or 3, H, W), of the image's proportions too.
+        precision: bf16 if that is faster; small images and the last steps are in fp32 all the same.
+        mask: where to change the image, uint8 (1, H, W): 255 changes, 0 keeps; of the image's aspect ratio.
+        start: the initial image, uint8 (1 or 3, H, W), of the same aspect ratio.
         seed: of the noise to start from.
 
     Raises:
         DataError: for a style that is too small, or an empty mask.
-        SettingError: for weights of another number of styles.
+        SettingError: if there are not as many weights as styles.
     """
 
     config: StylizeConfig
@@ -93,11 +93,11 @@ class Stylizer:
         return _resized(content, *self.working_size(content))
 
     def __call__(self, content: DecodedImage) -> Iterator[Progress]:
-        """Take the steps, one for each event; whoever leaves in between keeps the image of the last.
+        """Take the steps, one for each event; a caller that stops early has the image of the last.
 
         Raises:
-            DataError: if the mask, or the image to start from, is of other proportions.
-            DivergedError: if a loss is no number any more.
+            DataError: if the mask, or the initial image, has another aspect ratio.
+            DivergedError: if a loss is not finite.
         """
         self._require_fit(content)
         sizes = self._sizes(content)
@@ -112,9 +112,9 @@ class Stylizer:
                 yield Progress(taken, sum(counts), worked / sum(work), losses, made[0])
 
     def finish(self, content: DecodedImage, made: Tensor) -> DecodedImage:
-        """The content with what the steps have made of it (1 or 3, H, W): of its size, alpha and resolution.
+        """The final image, from the image of the steps (1 or 3, H, W): of the content's size, alpha and resolution.
 
-        It may have 12,000 pixels a side, so all of it is done in bytes, and what is not in strips.
+        It may have 12,000 pixels a side, so it is computed in bytes, or in strips.
         """
         pixels = in_channels(content.pixels, 3)
         height, width = pixels.shape[-2:]
@@ -131,10 +131,10 @@ class Stylizer:
             result[:, rows] = torch.lerp(before, after, mask[:, rows].float() / 255).round_()
         return replace(content, pixels=result)
 
-    # --- what goes in ---
+    # --- inputs ---
 
     def _require_fit(self, content: DecodedImage) -> None:
-        """Raise DataError where the mask, or the image to start from, has other proportions than the content."""
+        """Raise DataError if the mask, or the initial image, has another aspect ratio than the content."""
         height, width = content.pixels.shape[-2:]
         for flag, other in (("`mask`", self.mask), ("`init_from`", self.start)):
             if other is None:
@@ -143,7 +143,7 @@ class Stylizer:
             if abs(rows * width - columns * height) > max(width, height) + 0.01 * rows * width:  # a pixel, a hundredth
                 raise DataError(
                     f"{flag} has {columns}x{rows} pixels and the image {width}x{height}; "
-                    "give one of the image's proportions"
+                    "give one of the image's aspect ratio"
                 )
 
     def _sizes(self, content: DecodedImage) -> list[tuple[int, int]]:
@@ -152,15 +152,15 @@ class Stylizer:
         longer = max(height, width)
         scales = self.config.scales or max(1, int(math.log2(longer / _COARSEST)) + 1)
         sizes = [_shape(height, width, longer=round(longer / 2**k)) for k in reversed(range(scales))]
-        return list(dict.fromkeys(sizes))  # of a tiny image several are the smallest there is
+        return list(dict.fromkeys(sizes))  # of a tiny image several are the smallest size
 
     def _entered(self, pixels: Tensor, height: int, width: int) -> Tensor:
-        """An image at that size as the network is to see it, float (1, 1 or 3, H, W)."""
+        """An image at that size as input of the network, float (1, 1 or 3, H, W)."""
         small = in_channels(scaled(pixels[None], height, width)[0], 3)
         return to_signed(grey_of(small) if self.config.keep_colors == "luminance" else small)[None].to(self._device)
 
     def _beginning(self, content: DecodedImage, height: int, width: int) -> Tensor:
-        """What to start from, float (1, 1 or 3, H, W)."""
+        """The initial image, float (1, 1 or 3, H, W)."""
         if self.start is not None:
             return self._entered(self.start, height, width)
         entered = self._entered(content.pixels, height, width)
@@ -170,7 +170,7 @@ class Stylizer:
 
     @cached_property
     def _prepared(self) -> list[DecodedImage]:
-        """The styles in bytes, no larger than the largest size at which one is looked at."""
+        """The styles in bytes, no larger than the largest size at which they are used."""
         largest = self._style_side(self.config.size)
         return [
             _resized(style, *_shape(*style.pixels.shape[-2:], longer=largest))
@@ -180,13 +180,13 @@ class Stylizer:
         ]
 
     def _style_side(self, longer: int) -> int:
-        """Pixels of a style's longer side beside an image whose longer side has so many."""
+        """The longer side of a style, in pixels, for an image with `longer` pixels."""
         return min(round(longer * self.config.style_scale), max(longer, LARGEST_STYLE))
 
     def _paintings(self, content: DecodedImage, longer: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The styles, float (1, 1 or 3, H, W), in the colours asked for, and where they show, (1, 1, H, W) in 0..1.
+        """The styles, float (1, 1 or 3, H, W), in the colours to use, and their alpha, (1, 1, H, W) in 0..1.
 
-        At their size beside an image whose longer side has so many pixels.
+        At their size for an image with `longer` pixels on its longer side.
         """
         for style in self._prepared:
             size = _shape(*style.pixels.shape[-2:], longer=self._style_side(longer))
@@ -197,7 +197,7 @@ class Stylizer:
                 painting = match_colours(painting, wanted, showing=showing, wanted_showing=seen).clamp_(-1, 1)
             yield painting, None if showing is None else showing.to(self._device)
 
-    # --- what is wanted of it ---
+    # --- targets ---
 
     @torch.no_grad()
     def _scale(self, content: DecodedImage, height: int, width: int, *, last: bool) -> Scale:
@@ -216,7 +216,7 @@ class Stylizer:
         return Scale(self.config, self._quick, seeing if last else None, entered, style, mask, seen)
 
     def _statistics(self, content: DecodedImage, longer: int) -> Statistics:
-        """The mean of the Gram matrices of the styles: that of one image in which they hang side by side."""
+        """The weighted mean of the Gram matrices of the styles."""
         weights = self.config.style_weights or (1.0,) * len(self.styles)
         mean: dict[str, Tensor] = {}
         for weight, (painting, showing) in zip(weights, self._paintings(content, longer), strict=True):
@@ -225,7 +225,7 @@ class Stylizer:
         return mean
 
     def _seeing(self, images: Tensor) -> VGG19:
-        """What looks where it need not be quick: the exact network, unless images (1, C, H, W) are large."""
+        """The network that computes targets: the exact one, unless images (1, C, H, W) are large."""
         return self.network if images.shape[-2] * images.shape[-1] <= _EXACT else self._quick
 
     @cached_property
@@ -238,9 +238,9 @@ class Stylizer:
 
 
 def _shape(height: int, width: int, *, longer: int) -> tuple[int, int]:
-    """Height and width in proportion, with so many pixels on the longer side, and `SMALLEST_STYLE` on the other.
+    """Height and width in proportion, with `longer` pixels on the longer side; at least `SMALLEST_STYLE` on each.
 
-    So what is very thin is seen widened: in proportion, a line of 12,000 pixels would become 48,000 of them.
+    So very thin images are widened: in proportion, a line of 12,000 pixels would become 48,000 of them.
     """
     share = longer / max(height, width)
     return max(SMALLEST_STYLE, round(height * share)), max(SMALLEST_STYLE, round(width * share))
@@ -253,11 +253,11 @@ def _resized(image: DecodedImage, height: int, width: int) -> DecodedImage:
 
 
 def _showing(image: DecodedImage, height: int, width: int) -> Tensor | None:
-    """How much of an image shows where, at that size, float (1, 1, H, W) in 0..1; None for all of it."""
+    """The alpha of an image at that size, float (1, 1, H, W) in 0..1; None if it has none."""
     return None if image.alpha is None else scaled(image.alpha[None, None], height, width) / 255
 
 
 def _dealt(count: int, parts: int) -> list[int]:
-    """So many things in parts of about the same size, each with one at least."""
+    """`count` in parts of about the same size, each of at least one."""
     edges = [max(k, round(count * k / parts)) for k in range(parts + 1)]
     return [end - start for start, end in pairwise(edges)]

@@ -1,4 +1,4 @@
-"""From a run and its data to the run, further on."""
+"""Train a method on data: the loop, its checkpoints, samples, logs and diagnostics."""
 
 from ganvas.training.loop import (
     Limit,

@@ -1,9 +1,9 @@
 """The steps of a training, one after another; on a GPU they are recorded once and replayed.
 
 A small network on a GPU waits for its operations to be launched, one by one, not for arithmetic. A CUDA graph launches
-all of a step at once. It holds the operations, where their numbers lie, and the plain numbers they were called with: so
-what changes from step to step is in tensors. The batch is copied to where the recorded one lay; chance follows the seed
-that is set before each replay; learning rates, and the number of the step (`optim.by_step`), are tensors, too.
+a whole step at once. It holds the operations, the addresses of their tensors, and their plain arguments: so whatever
+changes from step to step is in tensors. The batch is copied to where the recorded one was; random numbers follow the
+seed that is set before each replay; learning rates, and the number of the step (`optim.by_step`), are tensors, too.
 """
 
 import contextlib
@@ -25,18 +25,18 @@ from ganvas.methods._base import Method
 Losses = dict[str, Tensor]
 Record = Callable[[Callable[[], Losses]], tuple[Losses, Callable[[], None]]]
 
-WARMING = 3  # steps of each phase that are taken as they are first, for the first ones also choose and set up
-APART = 0.3  # how far a replay may lie from the plain step, as a share of that; sums in another order are far below
+WARMING = 3  # steps of each phase that run without recording: the first ones also select kernels and set up
+APART = 0.3  # how far a replay may be from the plain step, as a fraction of that; other orders of sums are far below
 
 _log = logging.getLogger("ganvas")
 
 
 class Steps:
-    """Takes the steps of a method, in so many parts each.
+    """Runs the steps of a method, each in so many parts.
 
-    With `record` those of each phase of the method are recorded, and replayed from then on. Before it counts, a replay
-    is held to the plain step from the same state; where it cannot be recorded, or does something else, steps are
-    taken as they are, and a line says so.
+    With `record`, the steps of each phase of the method are recorded, and replayed from then on. A replay is first
+    compared with the plain step from the same state; if it cannot be recorded, or does something else, the steps
+    run without recording, and a log line says so.
     """
 
     def __init__(self, method: Method, *, seed: int, parts: int = 1, record: Record | None = None):
@@ -46,7 +46,7 @@ class Steps:
         self.tapes: dict[Hashable, _Tape] = {}
 
     def __call__(self, batch: Batch, step: int) -> Losses:
-        """Take the step of that number; returns its losses."""
+        """Run the step of that number; returns its losses."""
         if self.record is None:
             return self._plain(batch, step)
         phase = self.method.phase(step)
@@ -56,7 +56,7 @@ class Steps:
         return self._plain(batch, step) if self.met[phase] <= WARMING else self._first(phase, batch, step)
 
     def _plain(self, batch: Batch, step: int) -> Losses:
-        """The step as it is, each part of which meets the chance of the whole."""
+        """The step without recording; each of its parts uses the random numbers of the whole."""
 
         def learn(number: int) -> Losses:
             seed_step(self.seed, step)
@@ -67,7 +67,7 @@ class Steps:
 
     @torch.no_grad()
     def _first(self, phase: Hashable, batch: Batch, step: int) -> Losses:
-        """The first step of a phase that is recorded."""
+        """The first recorded step of a phase."""
         assert self.record is not None
         state = dict(_state(self.method))
         before = _copied(state)
@@ -85,7 +85,7 @@ class Steps:
             self.tapes[phase] = tape
             return replayed
         _log.warning("steps are launched one operation at a time: recording them for the GPU did not work (%s)", fault)
-        self.method.zero_grad(set_to_none=True)  # what a recording leaves that broke off
+        self.method.zero_grad(set_to_none=True)  # left by a recording that broke off
         _put_back(state, after)
         self.record = None
         self.tapes.clear()
@@ -93,10 +93,10 @@ class Steps:
 
 
 def recording(device: torch.device, *, parts: int) -> Record | None:
-    """How steps are recorded there: as CUDA graphs; None where they are not.
+    """The function that records steps on a device, as CUDA graphs; None if they are not recorded there.
 
-    Not for several processes, whose gradients meet within a step, nor for steps in parts, which run into hundreds of
-    milliseconds.
+    Not for several processes, whose gradients are averaged within a step, nor for steps in parts, which take hundreds
+    of milliseconds.
     """
     if device.type != "cuda" or distributed.count() > 1 or parts > 1:
         return None
@@ -105,13 +105,13 @@ def recording(device: torch.device, *, parts: int) -> Record | None:
     def record(work: Callable[[], Losses]) -> tuple[Losses, Callable[[], None]]:
         graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
-            # other threads may pin memory meanwhile, and one that breaks off does not go back to the stream before
+            # other threads may pin memory meanwhile; a capture that fails does not restore the stream
             recorder = torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local")
             with torch.cuda.stream(before), recorder:
                 losses = work()
         except RuntimeError:
             with contextlib.suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
-                torch.zeros(1, device=device)  # one that ends well: until then older torch refuses to draw by chance
+                torch.zeros(1, device=device)  # a capture that succeeds: until then older torch refuses to sample
             raise
         return losses, graph.replay
 
@@ -123,10 +123,10 @@ class _Tape:
     """A recorded step.
 
     Attributes:
-        batch: where it looks for its batch.
-        number: where it looks for the number of the step, ( ).
-        losses: where it leaves its losses.
-        again: does it again.
+        batch: the batch that it reads.
+        number: the number of the step that it reads, ( ).
+        losses: the losses that it writes.
+        again: replays it.
     """
 
     batch: Batch
@@ -155,7 +155,7 @@ class _Tape:
         return {name: loss.clone() for name, loss in self.losses.items()}
 
 
-# --- what a step changes --------------------------------------------------------------------------------------------
+# --- the state that a step changes ----------------------------------------------------------------------------------
 
 
 State = dict[tuple[str, int], Tensor]
@@ -181,12 +181,12 @@ def _put_back(state: State, copy: State) -> None:
 
 
 def _apart(before: State, after: State, replayed: State) -> str:
-    """What the replay has moved otherwise than the plain step has; empty where nothing."""
+    """What the replay changed in another way than the plain step; empty if nothing."""
     moved, missed = defaultdict[str, float](float), defaultdict[str, float](float)  # squares, by kind
     for (kind, number), start in before.items():
         if start.is_floating_point():
             there, here = after[kind, number], replayed[kind, number]
             moved[kind] += float((there - start).double().square().sum())
             missed[kind] += float((here - there).double().square().sum())
-    other = [kind for kind in moved if not missed[kind] <= APART**2 * moved[kind]]  # also where one is no number
-    return f"a replay moves {' and '.join(other)} otherwise" if other else ""
+    other = [kind for kind in moved if not missed[kind] <= APART**2 * moved[kind]]  # true for NaN, too
+    return f"a replay changes {' and '.join(other)} differently" if other else ""

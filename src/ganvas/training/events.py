@@ -1,4 +1,4 @@
-"""What a training tells on its way: typed, frozen values; a bar, a notebook, a callback and a test read the same."""
+"""Events of a training: typed, frozen values, the same for a progress bar, a notebook, a callback and a test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from ganvas.training.loop import Progress
 
 @dataclass(frozen=True)
 class Opened:
-    """What is about to be trained; told before the first step.
+    """A training is about to begin; sent before the first step.
 
     Attributes:
         run: the run folder.
         method: its name.
-        data: the data, in words.
+        data: a description of the data.
         images: how many there are.
         size: height and width in pixels.
         device: such as `cpu`.
         precision: `fp32` or `bf16`.
-        parameters: how many numbers are trained, by network.
-        batch: images a step.
-        length: how long it is to take in all, in words.
+        parameters: number of trained parameters, by network.
+        batch: images per step.
+        length: the total length of the training, in words.
         step: steps done by earlier calls.
     """
 
@@ -41,7 +41,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Note:
-    """Something worth knowing, in a sentence."""
+    """A remark about the training, in a sentence."""
 
     text: str
 
@@ -68,9 +68,9 @@ class Finished:
 
     Attributes:
         run: the run folder.
-        last: where it is.
+        last: the last progress.
         stopped: whether it was stopped before its budget was spent.
-        files: what there is to look at: the newest grid, the video, the loss curves.
+        files: files to look at: the newest grid, the video, the loss curves.
     """
 
     run: Path
@@ -83,7 +83,7 @@ Event = Opened | Note | Progress | Sampled | Saved | Finished
 
 
 class Callback(Protocol):
-    """Is told of a training; it may have any of these functions, and need not have the others."""
+    """Receives the events of a training; each of these functions is optional."""
 
     def on_start(self, event: Opened) -> None:
         """Called once, before the first step."""
@@ -107,7 +107,7 @@ _CALLED = {Opened: "on_start", Progress: "on_step", Sampled: "on_samples", Saved
 
 
 def tell(event: Event, callback: object) -> None:
-    """Call the function of a callback that is for this event, if it has it."""
+    """Call the function of a callback for this event, if it has one."""
     function = getattr(callback, _CALLED.get(type(event), ""), None)
     if function is not None:
         function(event)

@@ -1,4 +1,4 @@
-"""The loop: a run and its data in, the run further on out; an iterator that everyone consumes."""
+"""The training loop: an iterator that trains a run on its data."""
 
 import contextlib
 import dataclasses
@@ -30,12 +30,12 @@ from ganvas.training import diagnostics, metrics_log, samples
 from ganvas.training.cuda_graphs import Steps, recording
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
-SAVE_SECONDS = 60  # what a kill may cost
+SAVE_SECONDS = 60  # the most that a kill may lose
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How long to train in all, what earlier commands did included: so many steps, or so many seconds."""
+    """How long to train in all, earlier commands included: a number of steps, or of seconds."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -46,13 +46,13 @@ class Limit:
             raise SettingError("`steps`, `epochs` or `minutes`: no time to train in; give more than 0")
 
     def spent(self, step: int, seconds: float) -> float:
-        """The share that is used up, 0 to 1."""
+        """The fraction that is used up, 0 to 1."""
         share = step / self.steps if self.steps else seconds / (self.seconds or math.inf)
         return min(1.0, share)
 
 
 def limit_of(facts: Facts, budget: Budget) -> Limit:
-    """The limit of a run in whichever unit is given; in none, the epochs of the method's settings.
+    """The limit of a run in the given unit; without one, the epochs of the method's settings.
 
     Raises:
         SettingError: if it is not more than zero.
@@ -70,17 +70,17 @@ def limit_of(facts: Facts, budget: Budget) -> Limit:
 def start(
     run: Path, source: Source[Batch], facts: Facts, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()
 ) -> Method:
-    """The method with its first weights, and the run folder, made only once nothing is left to object to.
+    """Build the method with its initial weights, and make the run folder once everything has been checked.
 
     Args:
         run: the folder.
-        source: what it learns from.
-        facts: what the run is.
-        vgg: for a method that learns by what VGG-19 sees.
-        paintings: for one that takes styles apart from its data: uint8 (C, H, W) each.
+        source: the training data.
+        facts: the manifest of the run.
+        vgg: for a method that learns with VGG-19 features.
+        paintings: for one that takes styles separately from its data: uint8 (C, H, W) each.
 
     Raises:
-        DataError: if there are fewer images than a batch takes, or no classes for a method that draws by class.
+        DataError: if there are fewer images than a batch takes, or no classes for a method that generates by class.
         SettingError: if the method cannot make images of this shape.
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
@@ -95,9 +95,9 @@ def start(
 
 
 def require_fit(source: Source[Batch], facts: Facts) -> None:
-    """Raise DataError if a run cannot learn from this: batches of another type, too few images, or no classes."""
+    """Raise DataError if a run cannot learn from these data: batches of another type, too few images, or no classes."""
     if source.batch not in methods.get(facts.method).batches:
-        raise DataError(f"{facts.method} does not learn from what {source.name} holds; see `ganvas methods`")
+        raise DataError(f"{facts.method} does not learn from the kind of data in {source.name}; see `ganvas methods`")
     if methods.get(facts.method).by_class and not source.spec.classes:
         raise DataError(
             f"{facts.method} learns by class and {source.name} has none; give a folder with one folder per class, "
@@ -112,18 +112,18 @@ def require_fit(source: Source[Batch], facts: Facts) -> None:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is.
+    """The progress of a run.
 
     Attributes:
         step: steps done.
-        seconds: of training, those of earlier commands included.
-        spent: the share of the budget that is used up, 0 to 1.
+        seconds: of training, earlier commands included.
+        spent: the fraction of the budget that is used up, 0 to 1.
         losses: means since the last report.
         images_per_second: since the last report.
-        warnings: what the watch has to say.
-        score: the newest one and its name, where scores are asked for; None before the first.
-        sampled: the grid of images that was written after this step; None where none was.
-        saved: the checkpoint that was written after this step; None where none was.
+        warnings: those of the diagnostics.
+        score: the newest one and its name, if scores are computed; None before the first.
+        sampled: the grid of images that was written after this step; None if there was none.
+        saved: the checkpoint that was written after this step; None if there was none.
     """
 
     step: int
@@ -138,7 +138,7 @@ class Progress:
 
 
 class _Diary:
-    """What the first of the processes writes down of a run: its grids, its log, its scores and its saves."""
+    """The files that the first process writes for a run: grids, log, scores and checkpoints."""
 
     def __init__(
         self,
@@ -156,18 +156,18 @@ class _Diary:
         self.looked = -math.inf
 
     def begin(self, source: Source[Batch], step: int) -> None:
-        """Take back what was logged after `step`; at the very beginning show what there is."""
+        """Remove log lines after `step`; at step 0 write grids of the data and of untrained networks."""
         metrics_log.rewind(self.run, step=step)
         if step == 0:
             samples.show_data(self.run, source, task=self.facts.task)
             self.grid(0)
 
     def grid(self, step: int) -> Path | None:
-        """Show what the networks make after `step` steps."""
+        """Write a grid of what the networks make after `step` steps."""
         return samples.take_grid(self.run, self.method, step, real=self.images, task=self.facts.task)
 
     def report(self, now: "Progress", before: "Progress") -> "Progress":
-        """Look at how it goes and log it; the same with what the watch has to say."""
+        """Log the progress; returns it with the warnings of the diagnostics."""
         self.eye.see_losses(now.step, now.losses)
         if self.looked == -math.inf:
             self.looked = before.seconds
@@ -177,12 +177,13 @@ class _Diary:
         for warning in self.eye.standing.values():
             if warning not in before.warnings:
                 metrics_log.append(self.run, {"step": now.step, "warning": f"{warning.kind}: {warning.sentence}"})
-        record = {"step": now.step, "seconds": now.seconds, "images_per_second": now.images_per_second}
+        epoch = now.step * self.facts.config.batch / self.facts.images
+        record = {"step": now.step, "epoch": epoch, "seconds": now.seconds, "images_per_second": now.images_per_second}
         metrics_log.append(self.run, {**record, **now.losses})
         return replace(now, warnings=tuple(self.eye.standing.values()))
 
     def score(self, step: int, score: Callable[[Method], tuple[str, float]]) -> tuple[str, float]:
-        """Score, log, and keep the weights where they are the best so far."""
+        """Score, log, and keep the weights if they are the best so far."""
         name, value = score(self.method)
         metrics_log.append(self.run, {"step": step, f"{metrics_log.SCORE} {name}": value})
         best = checkpoint.best(self.run)
@@ -191,7 +192,7 @@ class _Diary:
         return name, value
 
     def save(self, now: "Progress") -> Path:
-        """Save the run as it is."""
+        """Save a checkpoint."""
         return checkpoint.save(self.run, self.method, self.facts, step=now.step, seconds=now.seconds, keep=self.keep)
 
 
@@ -200,12 +201,12 @@ class Plan:
     """How a run is trained.
 
     Attributes:
-        facts: what the run is.
-        device: where it is computed.
-        limit: how long, in all.
-        options: how often to save and to score, in how many parts a batch goes, and the like.
-        shown: of what a translator's grids of images are made as it learns; None for what it learns from.
-        score: what scores the run every `options.validate_every` steps, and at the end; lower is better.
+        facts: the manifest of the run.
+        device: where it runs.
+        limit: the total length.
+        options: how often to save and to score, into how many parts a batch is split, and the like.
+        shown: the images on a translator's grids during training; None for the training data.
+        score: scores the run every `options.validate_every` steps, and at the end; lower is better.
     """
 
     facts: Facts
@@ -219,21 +220,21 @@ class Plan:
 def train(
     run: Path, source: Source[Batch], method: Method, plan: Plan, *, stop: Callable[[], bool] = lambda: False
 ) -> Generator[Progress, None, None]:
-    """Train until the limit is reached, from the newest save on; saves every minute, or every `save_every` steps.
+    """Train until the limit is reached, from the newest checkpoint; saves every minute, or every `save_every` steps.
 
-    The newest `keep` saves stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is
-    asked after every step, and is the way where there are several processes: all end after the same step. What is
-    drawn in a step depends on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one
-    that was not, to the bit. Each process computes its share of every batch, in parts one after the
-    other where gradients are accumulated, and the first one writes. On a GPU its steps are recorded. What a translator
-    makes of a few images is put on grids as it learns. Of the scores the best is kept; the seconds that they take
-    are not counted.
+    The newest `keep` checkpoints stay. Leaving the iterator stops between two steps and saves; so does `stop`, which is
+    called after every step, and which several processes need: all end after the same step. The random numbers of a
+    step depend on (seed, step) alone, so a run that was stopped ends, on the CPU, with the weights of one that was
+    not, to the bit. Each process computes its share of every batch, in parts one after the other with gradient
+    accumulation, and the first one writes. On a GPU the steps are recorded. A translator's output for a few images is
+    put on grids during training. The best score's weights are kept; the seconds that scores take are not counted as
+    training.
 
     Raises:
-        DivergedError: when a loss or a weight is not finite; the last save is untouched.
-        ModelError: if every save is damaged, or somebody else is training in this folder.
+        DivergedError: when a loss or a weight is not finite; the last checkpoint is untouched.
+        ModelError: if every checkpoint is damaged, or another process is training in this folder.
         ProcessError: if another process is gone.
-        SaveError: if the disk is full; the last save is untouched.
+        SaveError: if the disk is full; the last checkpoint is untouched.
         SettingError: if the batch cannot be shared evenly.
     """
     facts, device, limit, options, score = plan.facts, plan.device, plan.limit, plan.options, plan.score
@@ -286,11 +287,11 @@ def train(
             if diary and score and score_every and (spent >= 1 or step % score_every == 0):
                 began = time.perf_counter()
                 last = replace(last, score=diary.score(step, score))
-                start += time.perf_counter() - began  # it is no training
+                start += time.perf_counter() - began  # not training time
             if last.step == step:
                 try:
                     yield last
-                except GeneratorExit:  # the consumer left: Ctrl-C, or it has seen enough
+                except GeneratorExit:  # the consumer left the iterator: Ctrl-C, or enough steps
                     if diary:
                         diary.save(last)
                     raise
@@ -304,12 +305,12 @@ def require_same_data(source: Source[Batch]) -> None:
     if len(source) != images:
         raise DataError(
             f"{source.name}: holds {len(source)} images in process {distributed.rank()}, {images} in the first; "
-            "give all processes the same"
+            "give all processes the same images"
         )
 
 
 def require_shares(facts: Facts, accumulate: int) -> None:
-    """Raise SettingError unless the batch can be shared evenly by the processes, in so many parts each."""
+    """Raise SettingError unless the batch can be shared evenly by the processes, each in so many parts."""
     count, batch = distributed.count(), facts.config.batch
     shares = count * accumulate
     who = f"{count} processes" * (count > 1) + " and " * (count > 1 < accumulate)
@@ -327,7 +328,7 @@ def require_shares(facts: Facts, accumulate: int) -> None:
 
 
 def _means(losses: dict[str, list[tuple[int, Tensor]]], run: Path) -> dict[str, float]:
-    """The mean of each loss since the last report, over all processes; here is the one place that waits for the device.
+    """The mean of each loss since the last report, over all processes; the only place that waits for the device.
 
     Raises:
         DivergedError: if one was not finite, naming its step.

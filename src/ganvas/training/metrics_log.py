@@ -1,4 +1,4 @@
-"""runs/NAME/log.jsonl: a line of numbers for each report of a training, and one of words for each warning."""
+"""runs/NAME/log.jsonl: a line of numbers for each report of a training, and a line of text for each warning."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from ganvas.core.atomic_io import add_line, write_whole
 
 LOG = "log.jsonl"
-SCORE = "score"  # what the name of a record's score begins with
+SCORE = "score"  # the prefix of the name of a score in a record
 
 
 def append(run: Path, record: Mapping[str, float | str]) -> None:
@@ -21,7 +21,7 @@ def append(run: Path, record: Mapping[str, float | str]) -> None:
 
 
 def read(run: Path) -> list[dict[str, float]]:
-    """The lines of numbers; what was said in words, or damaged by a kill or the disk, is passed over."""
+    """The lines of numbers; lines of text, and lines damaged by a kill or the disk, are skipped."""
     return [record for record in _read(run) if all(isinstance(x, int | float) for x in record.values())]
 
 
@@ -41,7 +41,7 @@ def _read(run: Path) -> list[dict[str, Any]]:
 
 
 def rewind(run: Path, *, step: int) -> None:
-    """Take back the lines after `step`, which a run that goes on from there will write again.
+    """Remove the lines after `step`, which a run that continues from there will write again.
 
     Raises:
         SaveError: if it cannot be written.
@@ -51,6 +51,6 @@ def rewind(run: Path, *, step: int) -> None:
 
 
 def warned(run: Path) -> dict[str, int]:
-    """What the watch has said, by its kind, and the step at which it last said it."""
+    """The kinds of warnings, each with the step at which it was last logged."""
     said = [(str(record["warning"]).partition(":")[0], record["step"]) for record in _read(run) if "warning" in record]
     return dict(said)

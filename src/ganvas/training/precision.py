@@ -1,4 +1,4 @@
-"""Which number format a run learns quicker in: a few steps of a copy in both, before it begins."""
+"""Find the precision in which a run trains faster: a few steps of a copy in both, before the training begins."""
 
 import math
 import time
@@ -16,9 +16,9 @@ from ganvas.methods._base import teach
 from ganvas.nets.vgg import VGG19
 from ganvas.training import require_fit
 
-STEPS = 3  # of each that count; the quickest is the one nothing else disturbed
+STEPS = 3  # that count, of each; the fastest is the one least disturbed by other work
 SECONDS = 1.0  # after which no further step is begun
-_GAIN = 0.9  # the share of fp32's time that bf16 may take: it must pay for being coarser
+_GAIN = 0.9  # the fraction of fp32's time that bf16 may take: it must make up for its lower precision
 
 
 def quicker_precision(
@@ -29,11 +29,11 @@ def quicker_precision(
     vgg: VGG19 | None = None,
     paintings: Sequence[Tensor] = (),
 ) -> Precision:
-    """The format in which steps of that run are quicker here; the arguments are those of `training.start`.
+    """The precision in which steps of that run are faster on this machine; the arguments are those of `training.start`.
 
-    Where a matrix product is no quicker in bf16, nothing is tried: there, a step could take minutes. Nor is a step
-    that takes longer than a second in bf16 tried in fp32: it is products for the most part. Not for several processes,
-    which would wait for each other at every step.
+    If a matrix product is no faster in bf16, no step is tried: it could take minutes. Nor is a step tried in fp32 if it
+    takes longer than a second in bf16: it is mostly matrix products. Not for several processes, which would wait for
+    each other at every step.
 
     Raises:
         DataError: as `training.start`.
@@ -47,7 +47,7 @@ def quicker_precision(
     method = build(facts)
     teach(method, vgg=vgg, paintings=paintings)
     method.to(device).train()
-    for optimizer in method.optimizers.values():  # torch imports much with the first one, which is no step's fault
+    for optimizer in method.optimizers.values():  # torch imports much with the first optimiser, which is not step time
         optimizer.zero_grad()
     batch = source.some(facts.config.batch).signed()
     quickest = {"bf16": math.inf, "fp32": math.inf}
@@ -60,6 +60,6 @@ def quicker_precision(
             begun = time.perf_counter()
             with autocast(device, precision):
                 method.training_step(batch, step)
-            if step:  # the first also sets up
+            if step:  # the first step includes setup
                 quickest[precision] = min(quickest[precision], time.perf_counter() - begun)
     return "fp32" if quickest["bf16"] > _GAIN * quickest["fp32"] else "bf16"

@@ -1,4 +1,4 @@
-"""What a run shows of itself: grids of the same seeds as it learns, their video, and the curves of its losses."""
+"""Images and plots of a run: grids of the same seeds during training, their video, and the loss curves."""
 
 import io
 import math
@@ -25,14 +25,14 @@ SAMPLES, VIDEO, CURVES = "samples", "timelapse.gif", "losses.png"
 
 
 def columns(size: int) -> int:
-    """How many images of `size` pixels go side by side on a grid, so that it fits a screen."""
+    """How many images of `size` pixels go side by side on a grid that fits a screen."""
     return 8 if size <= 64 else 4
 
 
 def worth_a_look(step: int) -> bool:
-    """Whether to take a grid after `step` steps: evenly in its logarithm, ten to each factor of ten.
+    """Whether to take a grid after `step` steps: evenly in the logarithm, ten for each factor of ten.
 
-    Most is learned early: so a video of a long run is short, and shows the beginning slowly.
+    Most is learned early: so the video of a long run is short, and shows the beginning slowly.
     """
     if step < 10:
         return step == 0
@@ -46,9 +46,9 @@ def to_show(source: Source[Batch]) -> Batch:
 
 
 def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
-    """Put a grid of images to learn from, evenly taken, into the run folder, to hold the others against.
+    """Put a grid of training images, evenly taken, into the run folder, to compare the others with.
 
-    Of pairs each target stands under its source.
+    Of pairs, each target is below its source.
     """
     across = columns(source.spec.size)
     path = make_folder(run / SAMPLES) / "data.png"
@@ -59,9 +59,9 @@ def show_data(run: Path, source: Source[Batch], *, task: str = "") -> Path:
 
 
 def take_grid(run: Path, method: Method, step: int, *, real: Batch, task: str = "") -> Path | None:
-    """Draw the first seeds, or translate the images, and put the grid into the run folder; None if it can neither.
+    """Generate from the first seeds, or translate the images, and save the grid; None if the method does neither.
 
-    On a translator's grid each image stands over what was made of it, and that over what it should be.
+    On a translator's grid each image is above its translation, and that above its target.
     """
     across = columns(method.spec.size)
     if isinstance(method, Translates) and not (isinstance(method, Generates) and isinstance(real, ImageBatch)):
@@ -86,7 +86,7 @@ def _drawn(method: Method, *, across: int) -> Tensor:
 
 
 def _translated(method: Method, real: Batch, *, task: str, across: int) -> Tensor:
-    """Source, result and target (none where it is another thing) under each other; of two directions both."""
+    """Source, result and target (none without pairs) below each other; both directions, if there are two."""
     assert isinstance(method, Translates)
     device = next(method.parameters()).device
     rows = real if isinstance(real, PairBatch) else PairBatch(real.images, real.images)
@@ -104,7 +104,7 @@ def _translated(method: Method, real: Batch, *, task: str, across: int) -> Tenso
 
 
 def shown(pairs: PairBatch, task: str = "") -> tuple[Tensor, Tensor]:
-    """Source and target (uint8) as a person would look at them: lightness and colours of the task put together."""
+    """Source and target (uint8) as they are shown: lightness and colours of the task combined."""
     made = base.task(task or "reconstruct")
     rows = [made.show(source, target) for source, target in zip(pairs.source, pairs.target, strict=True)]
     return torch.stack([source for source, _ in rows]), torch.stack([target for _, target in rows])
@@ -118,13 +118,13 @@ def _stacked(*kinds: Tensor, across: int) -> Tensor:
 
 
 def _filled(row: Tensor, across: int) -> Tensor:
-    """A row with white in place of what it lacks."""
+    """A row padded with white."""
     lacking = across - len(row)
     return torch.cat([row, row.new_full((lacking, *row.shape[1:]), 255)]) if lacking else row
 
 
 def make_video(run: Path) -> Path | None:
-    """The grids so far as one GIF; None where there is none."""
+    """The grids so far as one GIF; None if there are none."""
     frames = []
     for grid in sorted((run / SAMPLES).glob("step-*.png")):
         try:
@@ -140,16 +140,16 @@ def make_video(run: Path) -> Path | None:
 
 
 def draw_curves(run: Path) -> Path | None:
-    """The losses over the steps, smoothed, with what they really were behind, and the scores below them.
+    """The losses over the steps, smoothed, with the raw values behind, and the scores below them.
 
-    None where nothing is logged.
+    None if nothing is logged.
     """
     records = metrics_log.read(run)
     if len(records) < 2:
         return None
     from matplotlib.figure import Figure  # half a second to import, for this image alone
 
-    names = sorted({name for record in records for name in record} - {"step", "seconds", "images_per_second"})
+    names = sorted({name for record in records for name in record} - {"step", "epoch", "seconds", "images_per_second"})
     scores = [name for name in names if name.startswith(metrics_log.SCORE)]
     panels = 1 + len(scores)
     figure = Figure(figsize=(8, 2 + 2.5 * panels), dpi=120, layout="constrained")
@@ -169,6 +169,10 @@ def draw_curves(run: Path) -> Path | None:
         axes.grid(alpha=0.3)
         axes.legend()
     (lower or [upper])[-1].set(xlabel="step")
+    if epochs := [record["epoch"] / record["step"] for record in records if record.get("epoch") and record["step"]]:
+        of_a_step = epochs[-1]
+        axis = upper.secondary_xaxis("top", functions=(lambda step: step * of_a_step, lambda epoch: epoch / of_a_step))
+        axis.set_xlabel("epoch")
     image = io.BytesIO()
     figure.savefig(image, format="png")
     write_whole(run / CURVES, image.getvalue())
@@ -189,7 +193,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def show_all(run: Path) -> list[Path]:
-    """Make video and curves anew; the newest grid, and those that could be made: a full disk costs no run."""
+    """Update video and curves; returns the newest grid and those that could be written: a full disk ends no run."""
     made: list[Path | None] = [*sorted((run / SAMPLES).glob("step-*.png"))[-1:]]
     for make in (make_video, draw_curves):
         try:

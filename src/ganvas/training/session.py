@@ -1,4 +1,4 @@
-"""A training as it was asked for: everything is checked before anything is written, then the loop runs."""
+"""A training from start to end: everything is checked before anything is written, then the loop runs."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -33,16 +33,16 @@ MakeScore = Callable[[Source[Any], torch.device], Score]
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is asked for.
+    """The description of a training.
 
     Attributes:
         method: its name.
         config: its settings.
-        data: what it learns from.
+        data: the training data.
         run: the run folder.
-        budget: how long.
-        options: how.
-        command: what was typed, if anything was, to be kept in the run.
+        budget: how long to train.
+        options: how to train.
+        command: the command line, if there is one, to be kept in the run.
     """
 
     method: str
@@ -61,33 +61,33 @@ def train_job(
     track: Track = silently,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Train as the job says, or go on with it: the same job goes on from its newest checkpoint.
+    """Train as the job says; a run of the same job continues from its newest checkpoint.
 
     Nothing is written before everything has been checked and the data are open. Leaving the iterator saves.
 
     Args:
-        job: what is asked for.
-        make_score: makes what scores a run for `validate_every`; lower is better.
-        track: shows how the reading of data goes on.
-        stop: asked after every step, whether to end there.
+        job: the description of the training.
+        make_score: makes the function that scores a run for `validate_every`; lower is better.
+        track: shows the progress of reading data.
+        stop: called after every step; says whether to stop there.
 
     Raises:
         DivergedError: when a loss or a weight is not finite.
-        UsageError: if it cannot be begun, or not gone on with; nothing is written.
+        UsageError: if it cannot begin or continue; nothing is written.
     """
     method, options = methods.get(job.method), job.options
     where = find_device(options.device)
     job = _with_what_is_fixed(job, where)
     found = checkpoint.read_run(job.run)
-    if found:  # what can be refused before reading the data is
+    if found:  # checks that need no data come before reading them
         checkpoint.require_same(job.run, found, _asked(job, found))
-    with distributed.one_a_machine_first():  # for it may download
+    with distributed.one_a_machine_first():  # it may download
         vgg, paintings = _shown_style(method, job)
         source: Source[Batch] = open_data(job.data, method.batches, track=track)
     loop.require_same_data(source)
     yield from _notes_on(source, job, found)
     chosen = found.precision if found and options.precision == "auto" else choose_precision(where, options.precision)
-    in_bf16, _ = distributed.agree(chosen == "bf16")  # where it is measured, processes may differ
+    in_bf16, _ = distributed.agree(chosen == "bf16")  # measurements of processes may differ
     facts = facts_of(job, source, precision="bf16" if in_bf16 else "fp32")
     loop.require_shares(facts, options.grad_accumulate)
     limit = loop.limit_of(facts, job.budget)
@@ -110,12 +110,12 @@ def train_job(
             yield Saved(last.step, last.saved)
     assert last is not None
     files = tuple(samples.show_all(job.run)) if distributed.rank() == 0 else ()
-    distributed.agree(0.0)  # to end together: whoever starts them ends the others where one of them ends as interrupted
+    distributed.agree(0.0)  # to end together: the launcher ends the others if one of them ends as interrupted
     yield Finished(job.run, last, last.spent < 1, files)
 
 
 def facts_of(job: Job, source: Source[Any], *, precision: Any) -> Facts:
-    """What a run of this job is, that learns from this source."""
+    """The manifest of a run of this job on this source."""
     data = job.data
     return Facts(
         method=job.method, config=job.config, spec=source.spec, data=source.name, images=len(source),
@@ -126,13 +126,13 @@ def facts_of(job: Job, source: Source[Any], *, precision: Any) -> Facts:
 
 
 def _with_what_is_fixed(job: Job, device: torch.device) -> Job:
-    """The job with the size that its method has anyhow, and the task by its full name.
+    """The job with the fixed size of its method, if it has one, and the task by its full name.
 
     Raises:
-        UsageError: for what cannot be, whatever the data are.
+        UsageError: for what is impossible with any data.
     """
     if job.options.no_cuda_graphs and device.type != "cuda":
-        raise UsageError(f"`no_cuda_graphs`: on {device.type} no step is recorded; leave it out")
+        raise UsageError(f"`no_cuda_graphs`: steps are not recorded on {device.type}; leave it out")
     data, config = job.data, job.config
     if data.size is None and len(config.sizes) == 1:
         data = replace(data, size=config.sizes[0])
@@ -144,7 +144,7 @@ def _with_what_is_fixed(job: Job, device: torch.device) -> Job:
 
 
 def _asked(job: Job, found: Facts) -> Facts:
-    """The facts that were found, with what is asked for now in place of what they say of it."""
+    """The manifest that was found, with the values of the job in place of its own."""
     data = job.data
     return dataclasses.replace(
         found, method=job.method, config=job.config, seed=job.options.seed, flip=data.flip, style=_paths(data),
@@ -165,10 +165,10 @@ def _notes_on(source: Source[Batch], job: Job, found: Facts | None) -> Iterator[
 
 
 def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Tensor]]:
-    """What a method learns by and from beside its data: VGG-19, and the paintings of `style`.
+    """What a method needs beside its data: VGG-19, and the paintings of `style`.
 
     Raises:
-        UsageError: for what the method has no use for, or where it lacks a painting, or the weights.
+        UsageError: for options that the method does not use, or if a painting or the weights are missing.
         DataError: for a painting that cannot be read.
     """
     style, takes = job.data.style, issubclass(method, TakesStyles)
@@ -182,13 +182,13 @@ def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Ten
     deepest, weights = method.looks_to(job.config), job.options.vgg_weights
     if weights and not deepest and Path(weights) != vgg_file(None):
         how = "add `perceptual` 10, or leave it out" if issubclass(method, Perceives) else "leave it out"
-        raise UsageError(f"`vgg_weights` {weights}: {method.name()} does not learn by what VGG-19 sees; {how}")
+        raise UsageError(f"`vgg_weights` {weights}: {method.name()} does not learn with VGG-19 features; {how}")
     vgg = features.open_vgg(vgg_file(weights), deepest=deepest) if deepest else None
     return vgg, [images.on_white(painting) for painting in paintings]
 
 
 def _score(job: Job, source: Source[Batch], device: torch.device, make: MakeScore | None) -> Score | None:
-    """What scores the run as it learns; None where that is not asked for, or another process does it.
+    """The function that scores the run during training; None if there is none, or another process does it.
 
     Raises:
         UsageError: for a run that cannot be scored.
@@ -196,14 +196,14 @@ def _score(job: Job, source: Source[Batch], device: torch.device, make: MakeScor
     options, generates = job.options, issubclass(methods.get(job.method), Generates)
     if options.inception_weights and not options.validate_every:
         raise UsageError(
-            f"`inception_weights` {options.inception_weights}: are for `validate_every` on images that are no digits; "
+            f"`inception_weights` {options.inception_weights}: are for `validate_every` on images that are not digits; "
             "leave it out"
         )
     if not options.validate_every:
         return None
     if issubclass(source.batch, PairBatch) or not generates:
         raise UsageError(
-            f"`validate_every` {options.validate_every}: scores what is drawn from noise; score a translator with "
+            f"`validate_every` {options.validate_every}: scores images generated from noise; score a translator with "
             "`ganvas evaluate`"
         )
     assert make is not None

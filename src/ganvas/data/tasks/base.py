@@ -1,7 +1,7 @@
-"""Tasks that make pairs from single images: what a network is shown, and what it is to make of it.
+"""Tasks that make (source, target) pairs from single images.
 
-A task is the same thing three times: `pair` and `afresh` make what a network learns from, `enter` shows it a user's
-image in the same way, and `leave` turns what it made back into an image.
+A task has three sides: `pair` and `afresh` make the pairs for training, `enter` prepares a user's image in the same
+way, and `leave` turns the network's output back into an image.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from ganvas.errors import DataError, SettingError
 from ganvas.imaging import lab
 from ganvas.imaging.images import in_channels, to_bytes, to_signed
 
-GREY_HOLE = 128  # what is shown in place of what is to be filled in
-OPAQUE = 128  # alpha from which on a pixel is there
+GREY_HOLE = 128  # the value of pixels that are to be filled in
+OPAQUE = 128  # the smallest alpha of a pixel that is kept
 
 _STRIP = 2**20  # pixels whose colours are converted at once, to bound memory
 
 
 @dataclass(frozen=True)
 class Task:
-    """Shows an image and wants it back; the other tasks say in what they differ.
+    """Reconstruction: source and target are the same image. The base class of the other tasks.
 
     Attributes:
-        name: as kept in the facts of a run, its parameter written out: `colorize`, `denoise:0.1`.
+        name: as stored in a run's manifest, with its parameter: `colorize`, `denoise:0.1`.
         amount: the parameter; 0 for a task that has none.
         channels: of the source: 1, 3, or 0 for those of the images.
         target_channels: of the target: 1, 2, 3, or 0 for those of the images.
@@ -44,19 +44,19 @@ class Task:
     fresh: ClassVar[bool] = False
 
     def read_channels(self, grey: bool) -> int:
-        """With how many channels images are to be read, where those at hand are grey or not."""
+        """The number of channels to read images with; `grey` says whether they are grey."""
         return 1 if grey else 3
 
     def pair(self, image: Tensor) -> PairBatch:
-        """The pair (of one row) that a uint8 image (C, H, W) gives; made once, when the image is read."""
+        """The pair (a batch of one) of a uint8 image (C, H, W); made once, when the image is read."""
         return PairBatch(self.enter(image, None)[None], image[None])
 
-    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
-        """The uint8 pairs with what is left to chance done anew; all of it is drawn from `chance`, on the CPU."""
+    def afresh(self, pairs: PairBatch, generator: torch.Generator) -> PairBatch:
+        """The uint8 pairs with new random changes, sampled from `generator` on the CPU."""
         return pairs
 
     def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
-        """What a network is shown of a user's uint8 image (1 or 3, H, W) with its alpha (H, W).
+        """The network's input for a user's uint8 image (1 or 3, H, W) with its alpha (H, W).
 
         Returns:
             uint8 (channels, H', W'); where `channels` is 0, as many as the image has.
@@ -67,17 +67,17 @@ class Task:
         return image
 
     def leave(self, image: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What a user gets back: the image and its alpha.
+        """The result for the user: the image and its alpha.
 
         Args:
-            image: the user's, as `enter` was given it.
+            image: the user's, as passed to `enter`.
             alpha: the same.
-            output: what the network made of `enter`'s, float (target_channels, H', W') in -1..1.
+            output: the network's output for it, float (target_channels, H', W') in -1..1.
         """
         return to_bytes(output), alpha
 
     def show(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """A pair, both uint8 (C, H, W), as two images that a person can look at."""
+        """A pair, both uint8 (C, H, W), as two images for display."""
         return source, target
 
 
@@ -103,7 +103,7 @@ class Colorize(Task):
         return torch.cat(strips, 1)
 
     def leave(self, image: Tensor, alpha: Tensor | None, output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The image's own lightness with the colours made for it; where sRGB has none such, less of them."""
+        """The image's own lightness with the generated colours; with less chroma where sRGB has no such colour."""
         strips = [
             lab.to_srgb(torch.cat([lab.lightness(strip), colour.float() * lab.AB_LIMIT]))
             for strip, colour in zip(_strips(image), _strips(output), strict=True)
@@ -111,14 +111,14 @@ class Colorize(Task):
         return torch.cat(strips, 1), alpha
 
     def show(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The grey of that lightness, and with the colours."""
+        """The lightness as grey, and the image in colour."""
         luminance, colour = (to_signed(source) + 1) * 50, to_signed(target) * lab.AB_LIMIT
         grey = torch.cat([luminance, torch.zeros_like(colour)])
         return lab.to_srgb(grey), lab.to_srgb(torch.cat([luminance, colour]))
 
 
 class ColorizeRgb(Task):
-    """Grey to red, green and blue; lightness is left to the network too."""
+    """Grey to red, green and blue; the network predicts lightness, too."""
 
     channels = 1
     target_channels = 3
@@ -133,19 +133,19 @@ class ColorizeRgb(Task):
 
 
 class Denoise(Task):
-    """Gaussian noise of standard deviation `amount`, a share of black to white, taken away."""
+    """Removes Gaussian noise of standard deviation `amount`, as a fraction of black to white."""
 
     fresh = True
 
-    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
-        """Other noise on every source."""
-        noise = sent(torch.randn(pairs.source.shape, generator=chance), pairs.source.device)
+    def afresh(self, pairs: PairBatch, generator: torch.Generator) -> PairBatch:
+        """New noise on every source."""
+        noise = sent(torch.randn(pairs.source.shape, generator=generator), pairs.source.device)
         noisy = noise.mul_(255 * self.amount).add_(pairs.source)
         return replace(pairs, source=noisy.round_().clamp_(0, 255).to(torch.uint8))
 
 
 class Deblur(Task):
-    """A Gaussian blur of standard deviation `amount`, in pixels, undone."""
+    """Undoes a Gaussian blur of standard deviation `amount`, in pixels."""
 
     def pair(self, image: Tensor) -> PairBatch:
         """The image blurred, and sharp."""
@@ -153,10 +153,10 @@ class Deblur(Task):
 
 
 class Superres(Task):
-    """An image `amount` times as large in each direction, with the detail that enlarging does not give."""
+    """Super-resolution: an image `amount` times as large in each direction, with added detail."""
 
     def pair(self, image: Tensor) -> PairBatch:
-        """The image reduced and enlarged again, and as it is."""
+        """The image downsampled and upsampled again, and the image."""
         height, width = image.shape[-2:]
         times = int(self.amount)
         whole = F.pad(image[None].float(), (0, -width % times, 0, -height % times), mode="replicate")
@@ -173,18 +173,18 @@ class Superres(Task):
 
 
 class Inpaint(Task):
-    """Holes filled with what may have been there."""
+    """Fills holes with plausible content."""
 
     fresh = True
 
     def pair(self, image: Tensor) -> PairBatch:
-        """The image, waiting for its holes, and the image."""
+        """The image twice; `afresh` makes the holes in the source."""
         return PairBatch(image[None], image[None])
 
-    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
-        """Other holes in every source."""
+    def afresh(self, pairs: PairBatch, generator: torch.Generator) -> PairBatch:
+        """New holes in every source."""
         n, _, height, width = pairs.source.shape
-        hole = textures.holes(n, height, width, chance=chance, device=pairs.source.device)
+        hole = textures.holes(n, height, width, generator=generator, device=pairs.source.device)
         return replace(pairs, source=pairs.source.masked_fill(hole[:, None], GREY_HOLE))
 
     def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
@@ -206,16 +206,16 @@ class Inpaint(Task):
 
 
 class Edges(Task):
-    """Lines, black on white, to the image that they were drawn from."""
+    """Black lines on white to an image with these edges."""
 
     channels = 1
 
     def pair(self, image: Tensor) -> PairBatch:
-        """The map of its edges, and the image."""
+        """The edge map, and the image."""
         return PairBatch(filters.edge_map(in_channels(image, 1))[None], image[None])
 
     def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
-        """A drawing as it is, in grey; of any other image the map of its edges."""
+        """A drawing as it is, in grey; of any other image the edge map."""
         grey = in_channels(image, 1)
         return grey if filters.is_drawing(grey) else filters.edge_map(grey)
 
@@ -224,7 +224,7 @@ class Cartoon(Task):
     """A photograph to a cartoon of it."""
 
     def pair(self, image: Tensor) -> PairBatch:
-        """The image, and a cartoon drawn by classical filters."""
+        """The image, and a cartoon made by classical filters."""
         return PairBatch(image[None], filters.cartoon(image)[None])
 
 
@@ -240,18 +240,18 @@ class HiddenDigit(Task):
         return 1
 
     def pair(self, image: Tensor) -> PairBatch:
-        """The digit, waiting to be hidden, and the digit."""
+        """The digit twice; `afresh` hides the source."""
         return PairBatch(image[None].expand(-1, 3, -1, -1).contiguous(), image[None])
 
-    def afresh(self, pairs: PairBatch, chance: torch.Generator) -> PairBatch:
-        """Every digit moved a little and woven into another pattern."""
+    def afresh(self, pairs: PairBatch, generator: torch.Generator) -> PairBatch:
+        """Every digit shifted a little and hidden in a new pattern."""
         n, _, height, _ = pairs.target.shape  # squares
         most = max(1, height // 14)  # pixels
-        top, left = torch.randint(0, 2 * most + 1, (2, n), generator=chance)
+        top, left = torch.randint(0, 2 * most + 1, (2, n), generator=generator)
         padded = ImageBatch(F.pad(pairs.target, (most, most, most, most)))
         device = pairs.target.device
         moved = padded.windows(sent(top, device), sent(left, device), height).images
-        return replace(pairs, source=textures.woven(moved, chance=chance), target=moved)
+        return replace(pairs, source=textures.woven(moved, generator=generator), target=moved)
 
     def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
         """The image in colour."""
@@ -289,7 +289,7 @@ class _Kind:
     choices: tuple[float, ...] = ()
 
     def amount(self, text: str) -> float | None:
-        """The parameter that `text` stands for; None if it stands for none."""
+        """The parameter in `text`; None if it is not valid."""
         try:
             value = float(text)
         except ValueError:
@@ -302,7 +302,7 @@ _KINDS = {
     "reconstruct": _Kind(Task),
     "colorize": _Kind(Colorize),
     "colorize-rgb": _Kind(ColorizeRgb),
-    "denoise": _Kind(Denoise, "SIGMA", "the noise's standard deviation as a share of black to white", 0.1, 0.001, 1),
+    "denoise": _Kind(Denoise, "SIGMA", "the noise's standard deviation as a fraction of black to white", 0.1, 0.001, 1),
     "deblur": _Kind(Deblur, "SIGMA", "the blur's standard deviation in pixels", 2, 0.3, 16),
     "superres": _Kind(Superres, "FACTOR", "how many times as large", 4, choices=(2, 4)),
     "inpaint": _Kind(Inpaint),
@@ -327,7 +327,7 @@ def task(name: str) -> Task:
     """The task that `NAME` or `NAME:PARAMETER` asks for.
 
     Raises:
-        SettingError: for a name that no task has, or a parameter that it cannot have.
+        SettingError: for a task that does not exist, or a parameter that it cannot have.
     """
     word, colon, text = name.partition(":")
     kind = _KINDS.get(word)

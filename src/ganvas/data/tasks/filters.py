@@ -1,4 +1,4 @@
-"""Drawings of photographs by classical filters: a map of the edges, and a cartoon."""
+"""Edge maps and cartoons of photographs, by classical filters."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 LINES_WITHIN = 32  # grey levels from black or white
-LINES_SHARE = 0.95  # of the pixels, which a drawing has there
+LINES_SHARE = 0.95  # the smallest fraction of such pixels in a drawing
 
 
 def edge_map(grey: Tensor) -> Tensor:
@@ -17,9 +17,9 @@ def edge_map(grey: Tensor) -> Tensor:
     Canny 1986, "A Computational Approach to Edge Detection"; its thresholds are two thirds and four thirds of the
     image's median, so that dark images have lines too.
     """
-    import cv2  # 0.1 s, for these images alone
+    import cv2  # 0.1 s to import, needed here only
 
-    cv2.setNumThreads(1)  # images are drawn side by side by processes; threads of their own would be in the way
+    cv2.setNumThreads(1)  # images are already processed in parallel; more threads would compete
     smooth = cv2.GaussianBlur(grey[0].cpu().numpy(), (0, 0), 1.0)
     median = float(np.clip(np.median(smooth), 32, 192))
     edges = cv2.Canny(smooth, median * 2 / 3, median * 4 / 3, L2gradient=True)
@@ -27,7 +27,7 @@ def edge_map(grey: Tensor) -> Tensor:
 
 
 def blurred(image: Tensor, sigma: float) -> Tensor:
-    """A uint8 image (C, H, W) after a Gaussian of standard deviation `sigma` pixels; beyond its edges, mirrored."""
+    """A uint8 image (C, H, W) after a Gaussian of standard deviation `sigma` pixels, with mirrored borders."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -74,7 +74,7 @@ def _stepped(lightness: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
 
 
 def _ink(lightness: NDArray[np.float32], *, scale: float) -> NDArray[np.float32]:
-    """1 on paper to 0.1 in the middle of a line: where a spot is darker than what is around it; no specks."""
+    """1 on paper to 0.1 in the middle of a line: where a pixel is darker than its surroundings; no specks."""
     import cv2
 
     sigma = max(0.7, 1.0 * scale)

@@ -10,7 +10,7 @@ from ganvas.data.webdataset.shards import Samples
 from ganvas.errors import DataError
 from ganvas.imaging.images import read_header
 
-COLOURLESS = 3  # of 255 a and b around their middle: what no eye calls a colour
+COLOURLESS = 3  # of 255, a and b around their middle: not visible as a colour
 
 
 def pairs_from(source: Source[ImageBatch], task: Task, *, track: Track = silently) -> Source[PairBatch]:
@@ -35,7 +35,7 @@ def pairs_from(source: Source[ImageBatch], task: Task, *, track: Track = silentl
 
 
 def _notes(name: str, task: Task, pairs: PairBatch) -> tuple[str, ...]:
-    """Of colourising: how many of the images hold no colour to learn from."""
+    """For colourisation: how many of the images hold no colour to learn from."""
     if task.target_channels == LAB:
         colourless = (pairs.target.float() - 127.5).abs().amax((1, 2, 3)) < COLOURLESS
     elif task.name == "colorize-rgb":
@@ -46,11 +46,11 @@ def _notes(name: str, task: Task, pairs: PairBatch) -> tuple[str, ...]:
 
 
 def _notes_unread(source: Source[ImageBatch], task: Task, track: Track) -> tuple[str, ...]:
-    """The same of files that are not decoded yet, by what they say of themselves."""
+    """The same for files that are not decoded yet, by their headers."""
     if not task.name.startswith("colorize") or not isinstance(source.images, LazyRows):
         return ()
     items = source.images.items
-    if isinstance(items, Samples):  # their index knows
+    if isinstance(items, Samples):  # known from their index
         return _note(items.grey, len(source), source.name)
     headers, _ = attempt_all(items, read_header, track, "looking for grey images")
     return _note(sum(header.grey for header in headers if header), len(source), source.name)
@@ -59,17 +59,17 @@ def _notes_unread(source: Source[ImageBatch], task: Task, track: Track) -> tuple
 def _note(grey: int, of: int, name: str) -> tuple[str, ...]:
     if not grey:
         return ()
-    return (f"{grey} of the {of} images of {name} are grey: they teach to leave grey; better take them away",)
+    return (f"{grey} of the {of} images of {name} are grey: the model learns from them to leave grey; remove them",)
 
 
 @dataclass(frozen=True)
 class LazilyPaired:
-    """Pairs made one by one from images that are there or come one by one.
+    """Pairs made one by one, from images in memory or from a lazy set.
 
     Attributes:
-        images: the single ones.
-        task: what makes the pairs.
-        channels: with how many the task wants them; grey ones are made colour.
+        images: the single images.
+        task: makes the pairs.
+        channels: how many the task needs; grey images are converted to colour.
     """
 
     images: ImageBatch | LazyImages[ImageBatch]
@@ -85,14 +85,14 @@ class LazilyPaired:
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[PairBatch, str | None]:
-        """Row `index`, and the name of the file that turned out broken in its place."""
+        """Row `index`, and a line about the broken file that it replaces, or None."""
         if isinstance(self.images, ImageBatch):
             return self.row(index), None
         single, complaint = self.images[index]
         return self._pair(single), complaint
 
     def row(self, index: int) -> PairBatch:
-        """Row `index` of images that are there."""
+        """Row `index` of images in memory."""
         assert isinstance(self.images, ImageBatch)
         return self._pair(self.images.over(lambda t: t[index : index + 1]))
 

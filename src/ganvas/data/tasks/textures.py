@@ -1,4 +1,4 @@
-"""What chance draws for a task: holes in an image, and patterned grounds into which a digit is woven."""
+"""Random shapes for tasks: holes in an image, and patterned backgrounds that hide a digit."""
 
 import math
 
@@ -8,33 +8,33 @@ from torch.nn import functional as F
 
 from ganvas.core.device import sent
 
-HOLES = (0.1, 0.3)  # the share of an image that its holes take, from and to
+HOLES = (0.1, 0.3)  # the fraction of an image that its holes take, from and to
 COARSE = 32  # pixels; shapes of holes are computed no finer, and scaled up smoothly
 
 _STROKES, _BENDS, _RECTANGLES = 3, 3, 2  # at most, of an image
-_KINDS = 6  # of grounds: stripes, waves, checks, dots, rings, smooth noise
-_WEAVES = 4  # what a ground is inside of a digit: moved by half a period, turned, of other scale, fainter
-_STRENGTHS = (-1.0, 1.0, 1.0, 0.25)  # by weave; of a wave, moving by half a period is turning its sign
-_STROKE = (64, 160)  # ink up to which there is ground alone, and from which on there is none
+_KINDS = 6  # of backgrounds: stripes, waves, checks, dots, rings, smooth noise
+_WEAVES = 4  # the background inside a digit: shifted by half a period, rotated, of another scale, fainter
+_STRENGTHS = (-1.0, 1.0, 1.0, 0.25)  # by weave; shifting a wave by half a period changes its sign
+_STROKE = (64, 160)  # ink up to which there is background only, and from which on there is none
 _RIPPLES = 8  # plane waves of which smooth noise is the sum
 
 
-def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: torch.device) -> Tensor:
-    """True in the holes of n images, (n, H, W): free strokes and rectangles that cover a tenth to three tenths.
+def holes(n: int, height: int, width: int, *, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Masks of the holes of n images, (n, H, W): strokes and rectangles that cover a tenth to three tenths.
 
-    Every shape is a field that grows from its middle; what lies below the level that gives the wanted area is hole.
-    So the area is met exactly, whatever the shapes.
+    Every shape is a field that grows from its centre; the hole is where the field is below the level that gives the
+    wanted area. So the area is exact, whatever the shapes.
     """
     rows, columns = min(height, COARSE), min(width, COARSE)
     y = (torch.arange(rows, device=device) + 0.5)[:, None] / rows
     x = (torch.arange(columns, device=device) + 0.5)[None] / columns
     fields = [
-        *(field for _ in range(_STROKES) for field in _stroke(n, y, x, chance=chance)),
-        *(_rectangle(n, y, x, chance=chance) for _ in range(_RECTANGLES)),
+        *(field for _ in range(_STROKES) for field in _stroke(n, y, x, generator=generator)),
+        *(_rectangle(n, y, x, generator=generator) for _ in range(_RECTANGLES)),
     ]
     field = torch.stack(fields).amin(0)  # (N, rows, columns)
     low, high = HOLES
-    share = torch.rand(n, generator=chance) * (high - low) + low
+    share = torch.rand(n, generator=generator) * (high - low) + low
     place = sent((share * (rows * columns - 1)).round().long(), device)
     level = field.flatten(1).sort(1).values.gather(1, place[:, None])[:, :, None]
     if (rows, columns) != (height, width):
@@ -42,24 +42,24 @@ def holes(n: int, height: int, width: int, *, chance: torch.Generator, device: t
     return field <= level
 
 
-def _drawn(chance: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
-    """Numbers from low to high, drawn on the CPU: the same on every device."""
-    return sent(torch.rand(n, *shape, generator=chance) * (high - low) + low, device)
+def _drawn(generator: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
+    """Random numbers from low to high, sampled on the CPU: the same on every device."""
+    return sent(torch.rand(n, *shape, generator=generator) * (high - low) + low, device)
 
 
-def _sometimes(chance: torch.Generator, n: int, device: torch.device) -> Tensor:
-    """Zero for a shape that is there, far away for one that is not; (N, 1, 1)."""
-    return sent(torch.where(torch.rand(n, 1, 1, generator=chance) < 0.7, 0.0, 1.0), device)
+def _sometimes(generator: torch.Generator, n: int, device: torch.device) -> Tensor:
+    """Random: zero for a shape that is there, a large distance for one that is not; (N, 1, 1)."""
+    return sent(torch.where(torch.rand(n, 1, 1, generator=generator) < 0.7, 0.0, 1.0), device)
 
 
-def _stroke(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> list[Tensor]:
-    """A bent line: of each piece, the distance to it in sides, over a width by lot; (N, rows, columns)."""
-    at = _drawn(chance, n, 2, low=0.05, high=0.95, device=x.device)
-    angle = _drawn(chance, n, low=0, high=2 * math.pi, device=x.device)
-    turns = _drawn(chance, n, _BENDS, low=-1.3, high=1.3, device=x.device)
-    lengths = _drawn(chance, n, _BENDS, low=0.1, high=0.4, device=x.device)
-    width = _drawn(chance, n, 1, 1, low=0.5, high=1.5, device=x.device)
-    away = _sometimes(chance, n, x.device)
+def _stroke(n: int, y: Tensor, x: Tensor, *, generator: torch.Generator) -> list[Tensor]:
+    """A bent line: of each piece, the distance to it in sides, over a random width; (N, rows, columns)."""
+    at = _drawn(generator, n, 2, low=0.05, high=0.95, device=x.device)
+    angle = _drawn(generator, n, low=0, high=2 * math.pi, device=x.device)
+    turns = _drawn(generator, n, _BENDS, low=-1.3, high=1.3, device=x.device)
+    lengths = _drawn(generator, n, _BENDS, low=0.1, high=0.4, device=x.device)
+    width = _drawn(generator, n, 1, 1, low=0.5, high=1.5, device=x.device)
+    away = _sometimes(generator, n, x.device)
     pieces = []
     for bend in range(_BENDS):
         angle = angle + turns[:, bend]
@@ -74,46 +74,46 @@ def _stroke(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> list[Te
     return pieces
 
 
-def _rectangle(n: int, y: Tensor, x: Tensor, *, chance: torch.Generator) -> Tensor:
-    """The distance from a rectangle's middle, over its sides by lot; (N, rows, columns)."""
-    middle = _drawn(chance, n, 2, 1, 1, low=0.1, high=0.9, device=x.device)
-    sides = _drawn(chance, n, 2, 1, 1, low=0.5, high=2.5, device=x.device)
+def _rectangle(n: int, y: Tensor, x: Tensor, *, generator: torch.Generator) -> Tensor:
+    """The distance from a rectangle's centre, over its random sides; (N, rows, columns)."""
+    middle = _drawn(generator, n, 2, 1, 1, low=0.1, high=0.9, device=x.device)
+    sides = _drawn(generator, n, 2, 1, 1, low=0.5, high=2.5, device=x.device)
     across = torch.maximum((y - middle[:, 0]).abs() / sides[:, 0], (x - middle[:, 1]).abs() / sides[:, 1])
-    return across + _sometimes(chance, n, x.device)
+    return across + _sometimes(generator, n, x.device)
 
 
-def woven(ink: Tensor, *, chance: torch.Generator) -> Tensor:
+def woven(ink: Tensor, *, generator: torch.Generator) -> Tensor:
     """Patterned images uint8 (N, 3, H, W), each with the digit of uint8 `ink` (N, 1, H, W) hidden in the pattern.
 
-    Inside of the digit the same pattern is moved by half a period, turned, of another scale, or fainter. Its mean is
+    Inside of the digit the same pattern is shifted by half a period, rotated, of another scale, or fainter. Its mean is
     the same inside and outside: no threshold finds the digit.
     """
     n, _, height, width = ink.shape
-    kinds, weaves = torch.randint(_KINDS, (n,), generator=chance), torch.randint(_WEAVES, (n,), generator=chance)
+    kinds, weaves = torch.randint(_KINDS, (n,), generator=generator), torch.randint(_WEAVES, (n,), generator=generator)
     low, high = (torch.tensor(column) for column in zip(*_lots(min(height, width)), strict=True))
-    lots = torch.rand(n, len(low), generator=chance) * (high - low) + low  # (N, 6)
-    ripples = torch.rand(n, 3, _RIPPLES, generator=chance)
+    lots = torch.rand(n, len(low), generator=generator) * (high - low) + low  # (N, 6)
+    ripples = torch.rand(n, 3, _RIPPLES, generator=generator)
     blank, full = _STROKE
     stroke = ((ink[:, 0].float() - blank) / (full - blank)).clamp_(0, 1)
     pattern = _ground(kinds, lots, ripples, shape=(height, width), device=ink.device)
     other = _ground(kinds, _changed(lots, kinds, weaves), ripples, shape=(height, width), device=ink.device)
     other *= sent(torch.tensor(_STRENGTHS)[weaves, None, None], ink.device)
     pattern += (other - pattern) * stroke  # (N, H, W) in -1..1
-    return _coloured(pattern, chance=chance)
+    return _coloured(pattern, generator=generator)
 
 
 def _lots(side: int) -> list[tuple[float, float]]:
-    """From where to where a ground's angle, period in pixels, two phases, bend and hardness are drawn."""
+    """The ranges of a background's angle, period in pixels, two phases, bend and hardness."""
     turn = 2 * math.pi
     return [(0, turn), (max(3.0, side * 0.11), max(4.5, side * 0.24)), (0, turn), (0, turn), (0.8, 2.0), (0.3, 2.5)]
 
 
 def _changed(lots: Tensor, kinds: Tensor, weaves: Tensor) -> Tensor:
-    """The lots inside of the digit."""
+    """The random parameters inside of the digit."""
     angle, period, *rest = lots.T
     grid = (kinds == 2) | (kinds == 3)  # looks the same after a quarter turn
     angle = angle + torch.where(grid, math.pi / 4, math.pi / 2) * (weaves == 1)
-    other = torch.where(period >= 5, period * 0.6, period * 1.7)  # below three pixels a wave is no wave any more
+    other = torch.where(period >= 5, period * 0.6, period * 1.7)  # below three pixels there is no wave any more
     period = torch.where(weaves == 2, other, period)
     return torch.stack([angle, period, *rest], 1)
 
@@ -157,14 +157,14 @@ def _grain(u: Tensor, v: Tensor, ripples: Tensor) -> Tensor:
     return out * math.sqrt(1 / _RIPPLES)
 
 
-def _coloured(pattern: Tensor, *, chance: torch.Generator) -> Tensor:
+def _coloured(pattern: Tensor, *, generator: torch.Generator) -> Tensor:
     """A pattern (N, H, W) in -1..1 between two colours, or greys in every third image; uint8 (N, 3, H, W)."""
     n, device = len(pattern), pattern.device
-    middle = _drawn(chance, n, 3, 1, 1, low=100, high=155, device=device)
-    towards = torch.randn(n, 3, generator=chance)
-    towards = torch.where(torch.rand(n, 1, generator=chance) < 1 / 3, 1.0, towards)
+    middle = _drawn(generator, n, 3, 1, 1, low=100, high=155, device=device)
+    towards = torch.randn(n, 3, generator=generator)
+    towards = torch.where(torch.rand(n, 1, generator=generator) < 1 / 3, 1.0, towards)
     towards = sent(F.normalize(towards)[:, :, None, None], device) * _drawn(
-        chance, n, 1, 1, 1, low=60, high=120, device=device
+        generator, n, 1, 1, 1, low=60, high=120, device=device
     )
-    speckle = sent(torch.randn(n, 1, *pattern.shape[1:], generator=chance), device) * 6
+    speckle = sent(torch.randn(n, 1, *pattern.shape[1:], generator=generator), device) * 6
     return (middle + towards * pattern[:, None] + speckle).round_().clamp_(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""What lies where in shards: a table of the samples of each, made by looking through it once, and kept in an index."""
+"""The index of shards: a table of the samples of each, made by scanning the shard once."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from ganvas.data.webdataset import tar
 from ganvas.errors import DataError
 from ganvas.imaging.images import EXTENSIONS, Encoded, read_header
 
-LARGEST = 2**28  # bytes of an image's file; what claims to be larger is left out
-BEGINNING = 2**16  # bytes in which most files say all of themselves that is asked here
+LARGEST = 2**28  # bytes of an image's file; larger ones are left out
+BEGINNING = 2**16  # bytes that hold the header of most images
 MOST_CLASSES = 2**20
 LABEL = 32  # bytes of the file of a label, at most
 
@@ -57,7 +57,7 @@ class Table:
 
     @classmethod
     def joined(cls, tables: Sequence["Table"]) -> "Table":
-        """One table of several."""
+        """Concatenate several tables."""
         columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in _ALL}
         letters = [len(table.columns["letters"]) for table in tables]
         columns["end"] += np.repeat(np.cumsum(letters) - letters, list(map(len, tables)))
@@ -67,10 +67,10 @@ class Table:
 
 
 def scan(handle: int, name: str) -> Table:
-    """Look through an open shard: at the header of every file in it, and at that of every image.
+    """Scan an open shard: read the header of every file in it, and of every image.
 
-    Samples are those of WebDataset: the files that follow each other and have one name up to the first dot; the ending
-    says what each is. An image, and with `.cls` the number of its class, are taken.
+    Samples are those of WebDataset: consecutive files with the same name up to the first dot; the ending gives the
+    type. The image is used, and the number of its class in `.cls`.
     """
     found: dict[str, list[Any]] = {column: [] for column in _COLUMNS}
     letters, sizes, left_out = bytearray(), set[tuple[int, int]](), list[str]()
@@ -93,13 +93,13 @@ def scan(handle: int, name: str) -> Table:
 
 
 def _samples(handle: int, name: str, left_out: list[str]) -> Iterator[tuple[str, dict[str, tar.Member]]]:
-    """The samples of a shard, each with its files by their endings; what is broken adds a line."""
+    """The samples of a shard, each with its files by their endings; broken parts add a line to `left_out`."""
     key, sample = "", dict[str, tar.Member]()
     try:
         for member in tar.members(handle, end=os.fstat(handle).st_size):
             path = PurePosixPath(member.name)
             stem, _, ending = path.name.partition(".")
-            if not stem or not ending or re.match(r"__[^/]*__(/|$)", member.name):  # as WebDataset passes over them
+            if not stem or not ending or re.match(r"__[^/]*__(/|$)", member.name):  # WebDataset skips them
                 continue
             if (here := str(path.parent / stem)) != key:
                 if sample:
@@ -107,7 +107,7 @@ def _samples(handle: int, name: str, left_out: list[str]) -> Iterator[tuple[str,
                 key, sample = here, {}
             sample.setdefault(ending.lower(), member)
     except DataError as error:
-        left_out.append(f"{name}: {error}; what may lie behind it is lost")
+        left_out.append(f"{name}: {error}; anything behind it is lost")
     if sample:
         yield key, sample
 
@@ -122,7 +122,7 @@ def _image_of(sample: Mapping[str, tar.Member], key: str) -> tar.Member:
 
 
 def _header(handle: int, image: tar.Member) -> Any:
-    """What an image says of itself; read whole only where its beginning is not enough."""
+    """The header of an image; the whole file is read only where its beginning is not enough."""
     name = readable(image.name)
     if image.size > BEGINNING:
         try:
@@ -138,20 +138,20 @@ def _label(handle: int, sample: Mapping[str, tar.Member]) -> int:
         return -1
     content = os.pread(handle, min(member.size, LABEL), member.offset)
     if not content.strip().isdigit() or int(content) >= MOST_CLASSES or member.size > LABEL:
-        raise DataError(f"{readable(member.name)}: is no number of a class")
+        raise DataError(f"{readable(member.name)}: is not the number of a class")
     return int(content)
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """By what a shard is known to be the one that was looked through: its bytes, and when it was written (seconds)."""
+    """Identifies a shard that was scanned: its bytes, and when it was written (seconds)."""
 
     size: int
     written: int
 
     @classmethod
     def of(cls, handle: int) -> "Stamp":
-        """That of an open shard."""
+        """The stamp of an open shard."""
         found = os.fstat(handle)
         return cls(found.st_size, int(found.st_mtime))
 
@@ -171,7 +171,7 @@ class Index:
     classes: tuple[str, ...] = ()
 
     def packed(self) -> bytes:
-        """The index as a file: a safetensors file, whose header holds what is said of whole shards."""
+        """The index as a file: a safetensors file, whose header holds the metadata of the shards."""
         tables = list(self.tables.values())
         columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in _ALL} if tables else {}
         shards = [
@@ -179,14 +179,14 @@ class Index:
             for name, table in self.tables.items()
         ]
         said = json.dumps({"format": _FORMAT, "shards": shards, "classes": self.classes})
-        return bytes(safetensors.numpy.save(columns, {_SAID: said}))  # one entry: several come in an order by chance
+        return bytes(safetensors.numpy.save(columns, {_SAID: said}))  # one entry: several come in random order
 
     @classmethod
     def unpacked(cls, content: bytes) -> "Index":
         """The index that a file holds.
 
         Raises:
-            DataError: if it holds none.
+            DataError: if it is not an index.
         """
         try:
             columns = safetensors.numpy.load(content)
@@ -203,5 +203,5 @@ class Index:
                 stamps[str(name)] = Stamp(int(size), int(written))
                 row, letter = row + count, letter + letters
             return cls(tables, stamps, tuple(map(str, said["classes"])))
-        except Exception as error:  # whatever a damaged file brings about
+        except Exception as error:  # any error of a damaged file
             raise DataError(f"is no index of shards ({type(error).__name__}: {error})") from error

@@ -1,4 +1,4 @@
-"""Images written as WebDataset shards, with their index: a folder of them, or whatever a program makes."""
+"""Write images as WebDataset shards, with their index: from a folder, or from a program."""
 
 import io
 import itertools
@@ -23,7 +23,7 @@ from ganvas.errors import DataError, UsageError
 from ganvas.imaging import images
 
 PER_SHARD = 1000
-_READ_AHEAD = 64  # files: so many are in memory
+_READ_AHEAD = 64  # files that are in memory at once
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Sample:
     """An image to be written.
 
     Attributes:
-        name: with the ending of its file; no dot but that.
-        content: of its file.
+        name: with the ending of its file, and without any other dot.
+        content: the bytes of its file.
         label: the number of its class; None where there are none.
     """
 
@@ -43,11 +43,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written.
+    """What `pack` has written.
 
     Attributes:
-        images: how many.
-        shards: in how many.
+        images: the number of images.
+        shards: the number of shards.
         left_out: a line for each that could not be read.
     """
 
@@ -61,8 +61,8 @@ def pack_folder(
 ) -> Packed:
     """Write the images of a folder, flat or with one folder per class, as shards of `per_shard` each.
 
-    In an order by chance, always the same, so that every shard holds a bit of everything. The files are copied as they
-    are; with `size`, those whose shorter side is longer than that are made smaller.
+    In a random order, always the same, so that every shard is a mix of everything. The files are copied as they are;
+    with `size`, those whose shorter side is longer are downsampled.
 
     Raises:
         DataError: if there are no images, or more than 1 % of them cannot be read.
@@ -124,7 +124,7 @@ def _write_shard(file: io.BufferedRandom, images: Sequence[Sample]) -> None:
 
 
 def _add(file: io.BufferedRandom, name: str, content: bytes) -> None:
-    """Add a file to an archive, without the copies that `TarFile.addfile` makes: for a million files it counts."""
+    """Add a file to an archive, without the copies of `TarFile.addfile`: this matters for a million files."""
     header = tarfile.TarInfo(name)
     header.size = len(content)
     file.write(header.tobuf(tarfile.GNU_FORMAT))
@@ -133,9 +133,9 @@ def _add(file: io.BufferedRandom, name: str, content: bytes) -> None:
 
 
 def _keys(files: Sequence[Path], folder: Path) -> Iterator[str]:
-    """What the files are called in shards: by their path without the ending, for a sample is all that shares a name.
+    """The names of the files in shards: their paths without the ending, one for each sample.
 
-    Up to the first dot, in WebDataset; so names have none.
+    WebDataset takes names up to the first dot, so they have none.
     """
     taken = set[str]()
     for file in files:
@@ -160,7 +160,7 @@ def _checked(file: Path) -> tuple[bytes, str]:
 
 
 def _shrunk(file: Path, size: int) -> tuple[bytes, str]:
-    """A file whose image has a shorter side of `size` pixels: JPEG for JPEG, else PNG; as it is if it has no more."""
+    """A file reduced to a shorter side of `size` pixels, as JPEG for JPEG, else PNG; small ones as they are."""
     content, ending = _checked(file)
     header = images.read_header(images.Encoded(str(file), content))
     if min(header.width, header.height) <= size:

@@ -1,4 +1,4 @@
-"""A source of the images in shards: the index that says what lies where is found, or made, and then opened."""
+"""Opens the images in shards as a source, by their index, which is made where it is missing."""
 
 import contextlib
 import hashlib
@@ -33,15 +33,15 @@ CLASSES = "classes.json"
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in shards.
+    """The content of shards.
 
     Attributes:
         shelf: the shards.
         table: all samples in them.
-        starts: at which of them each shard begins.
+        starts: the number of the first sample of each shard.
         classes: the names of the classes, where they are known.
-        index: the file that keeps this.
-        notes: what its user should know of it.
+        index: the path of the index.
+        notes: what the user should know of it.
     """
 
     shelf: Shelf
@@ -52,12 +52,12 @@ class Found:
     notes: tuple[str, ...] = ()
 
     def samples(self, name: str) -> tuple[Samples, tuple[str, ...], tuple[str, ...]]:
-        """Those that can be used, the names of their classes, and a line for each that is left out.
+        """The samples that can be used, the names of their classes, and a line for each that is left out.
 
         Where some have a class, all need one.
 
         Raises:
-            DataError: if one has a class that has no name.
+            DataError: if a class has no name.
         """
         labels = self.table.columns["label"]
         whole = Samples(self.table, np.array(self.starts, dtype=np.int64), np.arange(len(self.table)))
@@ -65,9 +65,7 @@ class Found:
             return whole, (), self.table.left_out
         classes = self.classes or tuple(str(number) for number in range(int(labels.max()) + 1))
         if labels.max() >= len(classes):
-            raise DataError(
-                f"{name}: has a sample of class {labels.max()}, and {CLASSES} names {len(classes)}; mend it"
-            )
+            raise DataError(f"{name}: has a sample of class {labels.max()}, and {CLASSES} names {len(classes)}; fix it")
         without = [
             f"{readable(self.table.name(row))}: has no class, and others have"
             for row in np.flatnonzero(labels < 0).tolist()
@@ -123,7 +121,7 @@ def open_shards(
 
 
 def _part_of(samples: Samples, how: How, *, name: str) -> Samples:
-    """The samples to learn from, those held out, or all: by their names, as of a folder."""
+    """The samples for training, those held out, or all: by their names, as for a folder."""
     if not how.holdout:
         return samples
     out = np.fromiter((held_out(PurePosixPath(each), how.holdout) for each in samples.names), np.bool_, len(samples))
@@ -135,27 +133,27 @@ def _part_of(samples: Samples, how: How, *, name: str) -> Samples:
     return chosen
 
 
-# --- what lies where ------------------------------------------------------------------------------------------------
+# --- the index ------------------------------------------------------------------------------------------------------
 
 
 def look_through(name: str, *, root: Path, track: Track = silently, anew: bool = False) -> Found:
-    """What lies in the shards of that name, by their index; for shards on this machine it is made where there is none.
+    """The content of the shards of that name, by their index; for local shards it is made where it is missing.
 
     Args:
         name: a folder, a pattern, a URL or a command.
-        root: where the index is kept of what is far, or cannot be written to.
-        track: shows what long work has done.
-        anew: make the index of what is far too, which fetches every shard once.
+        root: where the index of remote or read-only shards is kept.
+        track: shows the progress of long work.
+        anew: make the index of remote shards again, which downloads every shard once.
 
     Raises:
-        DataError: if they cannot be read, or are far and there is no index of them.
+        DataError: if they cannot be read, or are remote and have no index.
     """
     urls = expand(name)
     names = [name_in(url) for url in urls]
     try:
         if any(map(is_far, urls)):
             if len(set(names)) < len(names):
-                raise DataError(f"{name}: two shards of one name; an index tells them by the names of their files")
+                raise DataError(f"{name}: two shards of one name; an index needs different file names")
             index, place, notes = _index_of_far(name, urls, root, track, anew=anew)
             parts = [(index.tables[each], index.stamps[each].size) for each in names]
             classes = index.classes
@@ -172,7 +170,7 @@ def look_through(name: str, *, root: Path, track: Track = silently, anew: bool =
 def _of_files(
     files: list[Path], root: Path, track: Track
 ) -> tuple[list[tuple[Table, int]], list[str], Path, tuple[str, ...]]:
-    """The tables and sizes of shards on this machine, notes, where their index is, and their classes."""
+    """The tables and sizes of local shards, notes, the path of their index, and their classes."""
     parts, notes, classes, place = list[tuple[Table, int]](), list[str](), tuple[str, ...](), Path()
     for folder, of_folder in itertools.groupby(files, key=lambda file: file.parent):
         here = list(of_folder)
@@ -186,14 +184,14 @@ def _of_files(
                     make_folder(place.parent)
                     write_whole(place, index.packed())
                 except GanvasError as error:
-                    notes.append(f"the index of the shards cannot be kept: {error}; until then each opening makes it")
+                    notes.append(f"the index of the shards cannot be written: {error}; each opening makes it again")
         parts += [(index.tables[file.name], index.stamps[file.name].size) for file in here]
         classes = _classes_of(folder) or index.classes or classes
     return parts, notes, place, classes
 
 
 def _changed(files: list[Path], index: Index) -> list[Path]:
-    """The shards that the index does not know, or not as they are."""
+    """The shards that are not in the index, or have changed."""
 
     def known(file: Path) -> bool:
         with fetched(str(file)) as handle:
@@ -203,12 +201,12 @@ def _changed(files: list[Path], index: Index) -> list[Path]:
 
 
 def _renewed(files: list[Path], index: Index, track: Track) -> Index:
-    """The index with what has changed looked through anew, and without what is gone."""
+    """The index with changed shards scanned again, and without those that are gone."""
     there = {file.name for file in files[0].parent.iterdir()}
     tables = {name: table for name, table in index.tables.items() if name in there}
     stamps = {name: stamp for name, stamp in index.stamps.items() if name in there}
     changed = _changed(files, index)
-    for file in track(changed, total=len(changed), description="looking through the shards"):
+    for file in track(changed, total=len(changed), description="scanning the shards"):
         with fetched(str(file)) as handle:
             tables[file.name], stamps[file.name] = scan(handle, file.name), Stamp.of(handle)
     return Index(tables, stamps, _classes_of(files[0].parent) or index.classes)
@@ -217,7 +215,7 @@ def _renewed(files: list[Path], index: Index, track: Track) -> Index:
 def _index_of_far(
     name: str, urls: list[str], root: Path, track: Track, *, anew: bool
 ) -> tuple[Index, Path | str, list[str]]:
-    """The index of shards that have to be fetched: kept here, else beside them."""
+    """The index of remote shards: the local copy, else the one beside them."""
     place: Path | str = _kept_at(root, name)
     if anew:
         index = _read_all(urls, track)
@@ -259,7 +257,7 @@ def _kept_at(root: Path, name: str) -> Path:
 
 
 def _kept(place: Path) -> Index | None:
-    """The index that lies there; None where none does, or a damaged one."""
+    """The index at that path; None where it is missing or damaged."""
     try:
         return Index.unpacked(place.read_bytes())
     except (OSError, DataError):
@@ -268,7 +266,7 @@ def _kept(place: Path) -> Index | None:
 
 @contextlib.contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """Within the block no other process makes this index; where nothing can be written, nobody is waited for."""
+    """Within the block no other process makes this index; where nothing can be written, there is no lock."""
     lock = filelock.FileLock(place.with_name(f".{place.name}.lock"))
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):

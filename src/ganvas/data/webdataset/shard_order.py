@@ -1,4 +1,4 @@
-"""The order of a set that lies in shards: each lane of a batch goes through shards of its own, one after the other."""
+"""The order of a set in shards: each lane of a batch reads shards of its own, one after the other."""
 
 import functools
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from ganvas.core.rng import Purpose, derive
 
 MOST_LANES = 64
-OPEN_BYTES = 4 * 2**30  # of shards that are read at the same time: those from far lie in the temporary folder meanwhile
+OPEN_BYTES = 4 * 2**30  # of shards that are read at the same time: remote ones lie in the temporary folder meanwhile
 
 Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """In which files the rows of a set lie: one shard after the other.
+    """The shards that hold the rows of a set, one after the other.
 
     Attributes:
         counts: rows of each.
         largest: bytes of the largest.
-        far: whether they have to be fetched whole before a row can be read.
+        far: whether they are remote, and must be downloaded before a row can be read.
     """
 
     counts: tuple[int, ...]
@@ -31,9 +31,9 @@ class Shards:
     far: bool = False
 
     def lanes(self, batch: int) -> list[int]:
-        """The rows of a batch at which a lane begins, and the end of the last: a function of the set alone.
+        """The rows of a batch at which a lane begins, and the end of the last: they depend on the set alone.
 
-        However many processes and workers there are, so that these change nothing; each takes lanes as they come.
+        The number of processes and workers does not matter, and so does not change the batches.
         """
         held = sum(count > 0 for count in self.counts)
         n = max(1, min(batch, held, MOST_LANES, OPEN_BYTES // max(1, self.largest)))
@@ -42,7 +42,7 @@ class Shards:
     def pieces(self, mine: slice, *, batch: int, most: int) -> list[slice]:
         """The rows `mine` of a batch in up to `most` pieces, for as many workers.
 
-        What is far is cut between lanes only: two workers in one lane would both fetch all of its shards.
+        Remote shards are split between lanes only: two workers in one lane would both download all of its shards.
         """
         cuts = self.lanes(batch) if self.far else range(batch)
         inner = [cut for cut in cuts if mine.start < cut < mine.stop]
@@ -52,11 +52,11 @@ class Shards:
 
 
 class Order:
-    """Which rows are in batch k.
+    """The rows of batch k.
 
-    An epoch is all shards in an order by chance, one after the other, each shuffled in itself. Every lane has a
-    stretch of that, as long as its part of the batch is wide, whatever the sizes of the shards; so every row comes
-    once an epoch, and where a stretch ends the lane goes on in its stretch of the next epoch.
+    An epoch is all shards in random order, each shuffled. Every lane reads one stretch of it, in proportion to its rows
+    in the batch, whatever the sizes of the shards; so every row comes once an epoch. At the end of its stretch a lane
+    continues with its stretch of the next epoch.
     """
 
     def __init__(self, shards: Shards, *, batch: int, seed: int):

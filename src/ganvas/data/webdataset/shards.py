@@ -1,4 +1,4 @@
-"""Images in WebDataset shards: tar archives, here or behind a URL or a command, for sets beyond memory and disk."""
+"""Images in WebDataset shards: tar archives, local, or behind a URL or a command, for sets beyond memory and disk."""
 
 import os
 import re
@@ -29,16 +29,16 @@ _SHARD = re.compile(r"[^/\s]+\.tar")  # the name of the file within a URL, or a 
 _CHUNK = 2**20
 
 
-# --- which ----------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------------------------
 
 
 def is_far(name: str) -> bool:
-    """Whether it is a URL or a command, whose output is to be fetched, and no file."""
+    """Whether it is a URL or a command, and not a file."""
     return bool(_SCHEME.match(name)) and not Path(name).exists()
 
 
 def are_meant(name: str) -> bool:
-    """Whether a source of that name is shards: a URL or a command, an archive or a pattern of such, or their folder."""
+    """Whether a name means shards: a URL or a command, an archive or a pattern of archives, or a folder of them."""
     path = Path(name)
     if not path.is_dir():
         return is_far(name) or name.endswith(".tar")
@@ -47,7 +47,7 @@ def are_meant(name: str) -> bool:
 
 
 def title_of(name: str) -> str:
-    """What a source is called where it is kept: a URL or a command as it is, the rest by its full path."""
+    """The name that is stored for a source: a URL or a command as it is, the rest by its full path."""
     return name if is_far(name) else str(Path(name).resolve())
 
 
@@ -56,7 +56,7 @@ def expand(name: str) -> list[str]:
 
     Raises:
         DataError: if there are none, or some are missing.
-        UsageError: if it takes the package webdataset, which is not there.
+        UsageError: if the package webdataset is needed, and is not installed.
     """
     path = Path(name)
     if path.is_dir():
@@ -66,7 +66,7 @@ def expand(name: str) -> list[str]:
     try:
         from webdataset.shardlists import expand_urls
     except ImportError as error:
-        raise UsageError(f"{name}: takes the package webdataset; pip install 'ganvas[webdataset]'") from error
+        raise UsageError(f"{name}: needs the package webdataset; pip install 'ganvas[webdataset]'") from error
     try:
         found = [str(url) for url in expand_urls(name)]
     except Exception as error:  # braces that do not close, a variable that is not set
@@ -78,7 +78,7 @@ def expand(name: str) -> list[str]:
 
 
 def name_in(url: str) -> str:
-    """The name of a shard, by which an index knows it."""
+    """The file name of a shard, its key in an index."""
     found = _SHARD.findall(url)
     return str(found[-1]) if found else url
 
@@ -88,7 +88,7 @@ def name_in(url: str) -> str:
 
 @contextmanager
 def fetched(url: str) -> Iterator[int]:
-    """An open handle of a file, or of a nameless copy of what is far.
+    """An open handle of a local file, or of a temporary copy of a remote one.
 
     Raises:
         GanvasError: if it cannot be read.
@@ -105,13 +105,13 @@ def fetched(url: str) -> Iterator[int]:
                 handle = copy.fileno()
             else:
                 handle = opened.enter_context(Path(url).open("rb")).fileno()
-        except Exception as error:  # the system's and the package's, which raises about anything
+        except Exception as error:  # of the system, and of the package, which raises many types
             raise GanvasError(f"{url}: cannot be read ({_reason(error)})") from error
         yield handle
 
 
 def _reason(error: Exception) -> str:
-    """The package puts the whole command into its message; how it ended is what counts."""
+    """A short reason: the message of the package is the whole command."""
     ended = re.search(r"exit (\d+)", str(error))
     if ended:
         return f"the command ended with status {ended[1]}"
@@ -119,7 +119,7 @@ def _reason(error: Exception) -> str:
 
 
 class Shelf:
-    """The shards of a set: reads out of them, and keeps open those that it has read from last.
+    """Reads from the shards of a set, and keeps open those used last.
 
     Attributes:
         urls: of the shards.
@@ -138,14 +138,14 @@ class Shelf:
         return Shelf, (self.urls, self.sizes)  # locks and handles stay in their process
 
     def laid_out(self, counts: tuple[int, ...]) -> shard_order.Shards:
-        """How so many samples of each shard are gone through."""
+        """The layout of the shards, with so many samples of each."""
         return shard_order.Shards(counts, max(self.sizes, default=0), any(map(is_far, self.urls)))
 
     def read(self, shard: int, offset: int, size: int) -> bytes:
         """Some bytes of a shard.
 
         Raises:
-            GanvasError: if it is not there any more, or is another one than the index tells of.
+            GanvasError: if the shard has disappeared, or is not the one in the index.
         """
         with self._lock:
             if shard not in self._open:
@@ -156,11 +156,11 @@ class Shelf:
             return os.pread(self._open[shard][0], min(size, LARGEST), offset)
 
     def encoded(self, sample: "Sample") -> Encoded:
-        """The file of a sample; may raise the same."""
+        """The file of a sample; raises the same errors."""
         return Encoded(readable(sample.name), self.read(sample.shard, sample.offset, sample.size))
 
     def _most(self) -> int:
-        """One for each lane that this worker may have to serve, and two, for each end of its part of a batch."""
+        """How many shards to keep open: one per lane of this worker, and two for the ends of its part of a batch."""
         worker = get_worker_info()
         some = len(self.laid_out((1,) * len(self.urls)).lanes(shard_order.MOST_LANES)) - 1
         return -(-some // (worker.num_workers if worker else 1)) + 2
@@ -171,7 +171,7 @@ class Shelf:
             handle = opened.enter_context(fetched(url))
         except GanvasError as error:
             raise GanvasError(
-                f"{error}; see to it, and give the command again: it goes on from the last save"
+                f"{error}; fix it, and give the command again: it continues from the last checkpoint"
             ) from error
         size = os.fstat(handle).st_size
         if size != self.sizes[shard]:
@@ -185,7 +185,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image in a shard: where it is, what it is called, and the number of its class, or -1."""
+    """An image in a shard: its place, its name, and the number of its class, or -1."""
 
     shard: int
     name: str
@@ -196,12 +196,12 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Samples(Sequence[Sample]):
-    """The samples of a set, as a sequence that holds no object for each.
+    """The samples of a set, as a sequence without an object for each.
 
     Attributes:
-        table: what lies where.
-        starts: at which row of the table each shard begins.
-        rows: which rows of it are meant.
+        table: all samples in the shards.
+        starts: the row of the table at which each shard begins.
+        rows: the rows of it that are in the set.
     """
 
     table: Table
@@ -225,7 +225,7 @@ class Samples(Sequence[Sample]):
 
     @property
     def names(self) -> "Names":
-        """What they are called."""
+        """Their names."""
         return Names(self)
 
     @property
@@ -241,7 +241,7 @@ class Samples(Sequence[Sample]):
 
 @dataclass(frozen=True, eq=False)
 class Names(Sequence[str]):
-    """The names of samples, likewise."""
+    """The names of samples, as such a sequence."""
 
     samples: Samples
 
@@ -264,7 +264,7 @@ class ReadSample(Generic[Kind]):
 
     Attributes:
         shelf: the shards.
-        read: what makes a row of an image's file.
+        read: reads a row from an image's file.
         batch: the type of the rows.
         labelled: whether the samples have classes.
     """

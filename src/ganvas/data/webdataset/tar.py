@@ -1,4 +1,4 @@
-"""Which files a tar archive holds and where, header by header: nothing is unpacked, and no archive fills the memory."""
+"""The files of a tar archive and their places, header by header: nothing is unpacked, and little memory is used."""
 
 import os
 import tarfile
@@ -26,7 +26,7 @@ def members(handle: int, *, end: int) -> Iterator[Member]:
     """The files of an open archive of `end` bytes, in their order.
 
     Raises:
-        DataError: where it is cut short or no archive; what lies behind is not known.
+        DataError: if it is cut short or not an archive; the rest of it is not known.
     """
     place, name = 0, ""
     while place < end:
@@ -53,7 +53,7 @@ def header_at(handle: int, place: int) -> tarfile.TarInfo | None:
     """The header at that place; None where the archive says that it ends there.
 
     Raises:
-        DataError: if there is none.
+        DataError: if there is no valid header.
     """
     block = os.pread(handle, BLOCK, place)
     try:
@@ -68,7 +68,7 @@ def header_at(handle: int, place: int) -> tarfile.TarInfo | None:
 
 
 def _long_name(content: bytes, kind: bytes) -> str:
-    """The name that does not fit into a header; empty where it says something else of the file."""
+    """A name too long for a header; empty if the record holds something else."""
     if kind == tarfile.GNUTYPE_LONGNAME:
         return content.split(b"\0")[0].decode("utf-8", "surrogateescape")
     for record in content.split(b"\n"):  # "LENGTH KEY=VALUE"; names hold no line ends here

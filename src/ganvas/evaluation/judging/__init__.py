@@ -1,4 +1,4 @@
-"""Evaluating one model, or several side by side, as they are meant to be: what they do decides how."""
+"""Evaluate one model, or several side by side, in the way that fits what they do."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -36,12 +36,12 @@ FEATURES = ("auto", "none", "vgg", *NETWORKS)
 
 
 def judge(request: Request) -> Evaluation:
-    """Evaluate models, all of which do the same; options that say nothing of such models are refused.
+    """Evaluate models, all of which do the same; options that do not apply to such models are refused.
 
     Raises:
         UsageError: for models that cannot be compared, or options that do not fit them.
         DataError: for images that cannot be used.
-        ModelError: for models that cannot do it.
+        ModelError: for models that cannot be evaluated.
     """
     options, data = request.options, request.data
     if options.features not in FEATURES:
@@ -51,18 +51,18 @@ def judge(request: Request) -> Evaluation:
     kind = _one_kind(request.models, pairs=pairs)
     name = next(iter(request.models.values())).model.facts.method
     if kind == "paints":
-        _refuse(options, ("count",), "is for models that draw, and this one paints")
+        _refuse(options, ("count",), "is for models that generate, and this one paints")
         if options.inception_weights or options.features in (*NETWORKS, "none"):
             given = "inception_weights" if options.inception_weights else "features"
-            _refuse(options, (given,), "is for models that draw or translate, and this one paints")
+            _refuse(options, (given,), "is for models that generate or translate, and this one paints")
         words = f"is for images with partners; this {name} model paints in a style"
         _refuse(data, ("side", "task"), words)
         _refuse(options, ("direction", "lpips", "paired", "images_only"), words)
         return judge_style(request)
     if kind == "translates":
-        _refuse(options, ("count",), "is for models that draw, and this one translates")
+        _refuse(options, ("count",), "is for models that generate, and this one translates")
         if options.features == "digits":
-            _refuse(options, ("features",), "is for models that draw")
+            _refuse(options, ("features",), "is for models that generate")
         _refuse(data, ("style",), f"is for models of style, and this is one of {name}")
         if options.inception_weights and options.features != "inception":
             raise UsageError(
@@ -70,11 +70,11 @@ def judge(request: Request) -> Evaluation:
                 "it out"
             )
         return judge_translators(request)
-    words = f"is for models that translate; this {name} model draws"
+    words = f"is for models that translate; this {name} model generates"
     _refuse(data, ("side", "task", "target", "size", "style"), words)
     _refuse(options, ("direction", "lpips", "paired", "images_only"), words)
     if options.features == "vgg":
-        raise UsageError(f"`features` vgg: this {name} model draws; expected auto, {' or '.join(NETWORKS)}")
+        raise UsageError(f"`features` vgg: this {name} model generates; expected auto, {' or '.join(NETWORKS)}")
     return judge_generators(request)
 
 
@@ -97,7 +97,7 @@ def _one_kind(models: Mapping[str, Contender], *, pairs: bool) -> Kind:
 
 
 def _refuse(value: Data | EvaluateOptions, names: tuple[str, ...], why: str) -> None:
-    """Raise UsageError for what is given and says nothing here."""
+    """Raise UsageError for an option that is given and does not apply."""
     usual: dict[str, Any] = {field.name: field.default for field in fields(value)}
     for name in names:
         given = getattr(value, name)

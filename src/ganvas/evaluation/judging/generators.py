@@ -1,4 +1,4 @@
-"""Evaluating models that generate: on which images, and by which network."""
+"""Evaluate models that generate: choose the images and the feature network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +16,15 @@ from ganvas.evaluation.results import Evaluation
 from ganvas.metrics import features
 from ganvas.metrics.features import Name, suited
 
-GENERATED = 10_000  # images, where nobody says how many
-NETWORKS = ("digits", "inception")  # that look at generated images
+GENERATED = 10_000  # images, by default
+NETWORKS = ("digits", "inception")  # the feature networks for generated images
 
 
 def judge_generators(request: Request) -> Evaluation:
-    """Let models generate, and hold their images against real ones.
+    """Let models generate, and compare their images with real ones.
 
     Raises:
-        UsageError: for models of different sizes or colours, or a network that is not to be had.
+        UsageError: for models of different sizes or colours, or a network that is not available.
         DataError: if an image cannot be read.
     """
     options, models = request.options, request.models
@@ -35,12 +35,12 @@ def judge_generators(request: Request) -> Evaluation:
     name = suited(spec) if options.features == "auto" else cast(Name, options.features)
     if options.inception_weights and name != "inception":
         raise UsageError(
-            f"`inception_weights` {options.inception_weights}: are Inception's, and the {name} network looks at these "
-            "images; add `features` inception"
+            f"`inception_weights` {options.inception_weights}: are Inception's, and these images use the {name} "
+            "network; add `features` inception"
         )
     weights = Path(options.inception_weights) if options.inception_weights else None
     judge = features.open_features(name, device=request.device, weights=weights, framed=source.name == "digits")
-    opened: dict[tuple[str, float], Source[ImageBatch] | None] = {}  # models often learned from the same
+    opened: dict[tuple[str, float], Source[ImageBatch] | None] = {}  # models often share their training data
     training: dict[str, Source[ImageBatch]] = {}
     for called, one in models.items():
         key = one.facts.data, one.facts.holdout
@@ -57,28 +57,28 @@ def judge_generators(request: Request) -> Evaluation:
 
 
 def _one_shape(request: Request) -> Spec:
-    """The shape of what all generate."""
+    """The common shape of the generated images."""
     specs = {name: one.model.facts.spec for name, one in request.models.items()}
     shapes = {(spec.size, spec.channels) for spec in specs.values()}
     if len(shapes) > 1:
         kinds = {1: "grey", 3: "colour"}
         said = ", ".join(f"{name} {spec.size} pixels in {kinds[spec.channels]}" for name, spec in specs.items())
-        raise UsageError(f"these draw images of different shapes ({said}); compare models of one")
+        raise UsageError(f"these generate images of different shapes ({said}); compare models of one")
     return next(iter(specs.values()))
 
 
 def _training_source(facts: Facts, request: Request) -> tuple[Source[ImageBatch] | None, str]:
-    """What the model learned from, if it is still where it was, or a sentence that it is not.
+    """The training data of the model, if they are still there, or a sentence that they are not.
 
-    A model file by itself knows named sets only.
+    A model file alone knows named sets only.
     """
     try:
         if facts.data not in NAMES and not Path(facts.data).is_absolute():
-            raise DataError(f"the model knows no more than its name, {facts.data}")
+            raise DataError(f"the model knows only its name, {facts.data}")
         data = Data(facts.data, size=facts.spec.size, holdout=facts.holdout, root=request.data.root)
         source: Source[ImageBatch] = open_data(data, (ImageBatch,), track=request.track)
         if source.spec != facts.spec:
-            raise DataError(f"{facts.data} has changed since, or is another of that name")
+            raise DataError(f"{facts.data} has changed since, or is other data of that name")
     except (DataError, ModelError) as error:
-        return None, f"what it learned from is not to be found, so it is not compared with that ({error})"
+        return None, f"its training data were not found, so it is not compared with them ({error})"
     return source, ""

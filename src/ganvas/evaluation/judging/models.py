@@ -1,4 +1,4 @@
-"""Models that are to be judged, whether they learned from the images that judge them, and what is said of it."""
+"""Models to evaluate, whether they were trained on the images they are evaluated on, and the notes about that."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Contender:
-    """A model that is to be judged.
+    """A model to evaluate.
 
     Attributes:
         path: of its run or file.
         model: loaded.
-        facts: those of its run, with its paths, where it lies in one.
+        facts: the manifest of its run, with paths, if it is in a run; else of the file.
     """
 
     path: Path
@@ -40,13 +40,13 @@ class Contender:
 
 @dataclass(frozen=True)
 class Request:
-    """Models that are to be evaluated, all of which do the same; on what, and how.
+    """Models to evaluate, all of which do the same, with the data and the options.
 
     Attributes:
-        models: by the names that they go by.
-        data: on what.
-        options: how.
-        track: shows how it goes on.
+        models: by name.
+        data: the images to evaluate on.
+        options: how to evaluate.
+        track: shows the progress.
     """
 
     models: Mapping[str, Contender]
@@ -61,12 +61,12 @@ class Request:
 
     @property
     def device(self) -> torch.device:
-        """Where the first of them computes."""
+        """The device of the first model."""
         return next(next(iter(self.models.values())).model.method.parameters()).device
 
 
 def contenders(paths: Iterable[Path], device: torch.device) -> dict[str, Contender]:
-    """The models by the names that they go by: those of their methods, or where these are alike of their folders.
+    """The models by name: those of their methods, or if these are equal those of their folders.
 
     Raises:
         ModelError: if one cannot be loaded.
@@ -93,7 +93,7 @@ def contender(path: Path, model: Model) -> Contender:
 
 
 def by_name(found: Sequence[Contender]) -> dict[str, Contender]:
-    """Models by the names that they go by."""
+    """Models by name."""
     return dict(zip(_names(found), found, strict=True))
 
 
@@ -104,7 +104,7 @@ def checkpoints_of(run: Path, device: torch.device) -> dict[str, Contender]:
         UsageError: if there are fewer than two.
     """
     if not (run / RUN).is_file():
-        raise UsageError(f"`all_checkpoints`: {run} is no run; give the folder of one, or leave it out")
+        raise UsageError(f"`all_checkpoints`: {run} is not a run; give the folder of one, or leave it out")
     found = checkpoints(run)
     if len(found) < 2:
         raise UsageError(
@@ -115,14 +115,14 @@ def checkpoints_of(run: Path, device: torch.device) -> dict[str, Contender]:
 
 
 def _file_of(path: Path) -> Path:
-    """The model file that is meant, so that a run and its newest save are seen to be one model."""
+    """The model file itself, so that a run and its newest checkpoint count as one model."""
     if path.is_dir() and not (path / WEIGHTS).exists():
         path = next(reversed(checkpoints(path)), path)
     return (path / WEIGHTS if path.is_dir() else path).resolve()
 
 
 def _names(found: Sequence[Contender]) -> list[str]:
-    """A name for each: of its method, or the end of its path, no longer than it takes to tell them apart."""
+    """A name for each: its method, or the shortest end of its path that is unique."""
     places = [one.path.resolve() for one in found]
     places = [place.parent if place.name == WEIGHTS else place for place in places]
     places = [place.with_suffix("") if place.is_file() else place for place in places]
@@ -137,15 +137,15 @@ def _names(found: Sequence[Contender]) -> list[str]:
 
 
 def facts_with_paths(model: Path, loaded: Model) -> Facts:
-    """The facts of the run that the model is of, where it lies in one: a model file by itself knows no paths."""
-    for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a save of it, the file in a save
+    """The manifest of the model's run, if it is in one: a model file alone has no paths."""
+    for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a checkpoint of it, the file in a checkpoint
         if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == loaded.facts.data:
             return facts
     return loaded.facts
 
 
 def same_folder(facts: Facts, data: str) -> Known:
-    """Whether the model learned from images in this folder: surely, or perhaps, where only its name is known."""
+    """Whether the model was trained on this folder: surely, or perhaps, if only its name is known."""
     if data in NAMES:
         return ""
     if data == facts.data:  # such as a URL of shards
@@ -155,23 +155,23 @@ def same_folder(facts: Facts, data: str) -> Known:
         return "perhaps" if here.name == facts.data else ""
     if facts.target and here == Path(facts.target):
         raise UsageError(
-            f"`data` {data}: is what the model learned to make of {facts.data}; give it as `target` "
+            f"`data` {data}: holds what the model learned to make from {facts.data}; give it as `target` "
             "(and `direction` ba for the way back, where it goes both)"
         )
     return "surely" if here.is_relative_to(learned) or learned.is_relative_to(here) else ""
 
 
 def held_out_of(models: Mapping[str, Contender], data: str) -> float:
-    """The share of the folder that none of those models learned from that held some of it out.
+    """The fraction of the folder that none of the models with a holdout was trained on.
 
-    What is held out of a smaller share is held out of a larger one too, so the smallest is common to all.
+    Images held out by a smaller fraction are held out by a larger one too, so the smallest is common to all.
     """
     shares = [one.facts.holdout for one in models.values() if same_folder(one.facts, data) and one.facts.holdout]
     return min(shares, default=0.0)
 
 
 def learned_from(models: Mapping[str, Contender], data: str, knowing: Collection[str]) -> dict[str, str]:
-    """What is to be said of whether each model learned from these images; `knowing` are those that surely did."""
+    """A sentence for each model on whether it was trained on these images; `knowing` are those that surely were."""
     yes = "YES: it learned from these very images; on new ones it will do worse"
     return {name: yes if name in knowing else _learned_from(one.facts, data) for name, one in models.items()}
 
@@ -186,17 +186,17 @@ def _learned_from(facts: Facts, data: str) -> str:
     if holdout:
         return f"no: of {of} only the images that were held out (`holdout` {holdout:g})"
     if known == "surely":
-        return "YES: it learned from these very images; new ones, which it does not know, it will do worse on"
-    return f"perhaps: this is {of}, and none was held out; if it is that one, on new images it will do worse"
+        return "YES: it learned from these very images; on new ones it will do worse"
+    return f"perhaps: this is {of}, and nothing was held out; if it is the same, it will do worse on new images"
 
 
 def without_known(
     models: Mapping[str, Contender], source: Source[Any], *, track: Track
 ) -> tuple[Source[Any], list[str], Collection[str]]:
-    """The source without the images that a model learned from, what is to be said of it, and who knows them all.
+    """The source without the images that a model was trained on, notes on that, and the models trained on all of them.
 
-    Where a model learned from all of them, these stay: to be judged by them may be what is meant, and it is said. They
-    all stay too where nothing would be left.
+    If a model was trained on all of them, they stay, with a note: that may be intended. They also stay if no image
+    would be left.
     """
     files = contamination.files_of(source)
     if not files:
@@ -218,7 +218,7 @@ def without_known(
             for row, twin in list(twins.items())[:5]
         )
         more = f" and {len(twins) - 5:,} more" if len(twins) > 5 else ""
-        told = "left out, for" if left else "would have to be left out, and nothing would be left to judge by:"
+        told = "left out, for" if left else "would have to be left out, and no image would be left:"
         notes.append(
             f"{len(twins):,} of {len(source):,} images {told} {in_words(names)} learned from them: {shown}{more}"
         )
@@ -226,7 +226,7 @@ def without_known(
 
 
 def _alike(of_each: Mapping[str, T]) -> list[tuple[list[str], T]]:
-    """Things by model, each once, with all the models that have it: the saves of a run have all learned the same."""
+    """Things by model, each once, with all models that have it: all checkpoints of a run share their training data."""
     found = list[tuple[list[str], T]]()
     for name, thing in of_each.items():
         names = next((names for names, other in found if other == thing), None)
@@ -238,7 +238,7 @@ def _alike(of_each: Mapping[str, T]) -> list[tuple[list[str], T]]:
 
 
 def sizes_said(models: Mapping[str, Contender], source: Source[Any]) -> list[str]:
-    """A line on each model that learned from images of another size than it is judged at."""
+    """A line for each model that was trained on images of another size than these."""
     sizes = {name: one.model.facts.spec.size for name, one in models.items()}
     return [
         f"{in_words(names)} learned from images of {size} pixels, and these have {source.spec.size}"
@@ -248,14 +248,14 @@ def sizes_said(models: Mapping[str, Contender], source: Source[Any]) -> list[str
 
 
 def _not_sought(learned: Mapping[str, Sequence[Path] | None], most: int) -> list[str]:
-    """A line on the models of which nobody could see what they learned from."""
+    """A line on the models whose training data could not be searched."""
     reasons: dict[str, Callable[[Sequence[Path] | None], bool]] = {
-        "that is not to be found": lambda files: files is None,
-        f"that is more than {most:,}": lambda files: files is not None and len(files) > most,
+        "they were not found": lambda files: files is None,
+        f"they are more than {most:,}": lambda files: files is not None and len(files) > most,
     }
     unknown = {reason: [name for name, files in learned.items() if holds(files)] for reason, holds in reasons.items()}
     return [
-        f"whether these images are among what {in_words(names)} learned from was not looked for: {reason}"
+        f"the training images of {in_words(names)} were not searched for these images: {reason}"
         for reason, names in unknown.items()
         if names
     ]

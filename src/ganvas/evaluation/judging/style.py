@@ -1,4 +1,4 @@
-"""Evaluating models of style: by which paintings."""
+"""Evaluate models of style: choose the paintings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,10 +23,10 @@ Opened = Callable[[str, float], Source[ImageBatch]]
 
 
 def judge_style(request: Request) -> Evaluation:
-    """Hold what models of style make of the photographs against their painting, or those that they are told of.
+    """Compare the output of models of style for the photographs with their painting, or with those given.
 
     Raises:
-        UsageError: if it is not clear which paintings, or VGG-19's weights are not to be had.
+        UsageError: if it is not clear which paintings to use, or VGG-19's weights are not available.
         DataError: if an image cannot be read.
     """
     data, models = request.data, request.models
@@ -64,7 +64,7 @@ def judge_style(request: Request) -> Evaluation:
 
 
 def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> tuple[list[Style], str]:
-    """What photographs are to be painted in, as was said, or else as the model learned it; and what to call it."""
+    """The styles for the photographs, as given or else as the model was trained, and a title for them."""
     name, facts, data = one.model.facts.method, one.facts, request.data
     style, target = [Path(file) for file in data.style], str(data.target or "")
     if isinstance(one.model.method, TakesStyles):
@@ -80,7 +80,7 @@ def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> t
         style = style or learned
     elif not style:
         folder = target or facts.target
-        if not Path(folder).is_dir() or not (target or Path(folder).is_absolute()):  # a model file knows names alone
+        if not Path(folder).is_dir() or not (target or Path(folder).is_absolute()):  # a model file holds names alone
             where = f"`target` {target}: no such folder" if target else f"its paintings, {folder}, are not here"
             raise UsageError(f"{where}; add `target` FOLDER, or `style` PAINTING")
         paintings = opened(folder, facts.holdout if Path(folder).resolve() == Path(facts.target).resolve() else 0.0)
@@ -91,7 +91,7 @@ def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> t
 
 
 def _same(ones: Sequence[Style], others: Sequence[Style]) -> bool:
-    """Whether these are the same paintings, whatever they are called."""
+    """Whether these are the same paintings, whatever their names."""
     return [len(one.paintings) for one in ones] == [len(other.paintings) for other in others] and all(
         equal(painting, twin)
         for one, other in zip(ones, others, strict=True)
@@ -100,11 +100,11 @@ def _same(ones: Sequence[Style], others: Sequence[Style]) -> bool:
 
 
 def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> list[str]:
-    """A line on each model that can paint in one style alone and is judged by another."""
+    """A line on each model that has a single style and is evaluated on another."""
     given = [file.name for file in style]
     return [
-        f"{name} learned the style of {', '.join(Path(file).name for file in one.facts.style)} alone, and is judged by "
-        f"{', '.join(given)}"
+        f"{name} learned the style of {', '.join(Path(file).name for file in one.facts.style)} alone, and is evaluated "
+        f"on {', '.join(given)}"
         for name, one in models.items()
         if style
         and isinstance(one.model.method, TakesStyles)
@@ -113,5 +113,5 @@ def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> 
 
 
 def open_judge(request: Request) -> VGG19:
-    """The whole of VGG-19, of the file that is given, or of GANVAS_WEIGHTS, or of the download."""
+    """The whole VGG-19, from the given file, or from GANVAS_WEIGHTS, or from the download."""
     return features.open_vgg(vgg_file(request.options.vgg_weights)).to(request.device)

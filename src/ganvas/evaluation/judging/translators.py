@@ -1,4 +1,4 @@
-"""Evaluating models that translate: on which pairs, and by which network."""
+"""Evaluate models that translate: choose the pairs and the feature network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from ganvas.metrics import features
 from ganvas.metrics.features import Features, inception_at_hand, vgg_features
 from ganvas.nets.vgg import VGG19
 
-NOTHING = "reconstruct"  # the task that stands for none
+NOTHING = "reconstruct"  # the task that stands for no task
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class _Ways:
     """Where partners come from.
 
     Attributes:
-        target, side, task: as in `Data`; None where it is another.
-        measured: whether there are partners to measure by.
-        note: why there are none.
+        target, side, task: as in `Data`; None if it is another.
+        measured: whether there are partners to compare with.
+        note: why there are no partners.
     """
 
     target: str | None = None
@@ -51,13 +51,13 @@ class _Ways:
 
     @property
     def words(self) -> str:
-        """Which it is, as it would be given."""
+        """The way, as an option would give it."""
         ways = {"target": self.target, "side": self.side, "task": self.task}
         return next((f"`{name}` {value}" for name, value in ways.items() if value), "pairs")
 
 
 def judge_translators(request: Request) -> Evaluation:
-    """Hold what models make of images against what they should make, or against what comes back.
+    """Compare the output of models with the targets, or with the images translated back.
 
     Raises:
         UsageError: for models that learned different things, or options that do not fit.
@@ -69,7 +69,7 @@ def judge_translators(request: Request) -> Evaluation:
     if options.paired and not unpaired:
         raise UsageError("`paired`: is for models that learned without pairs, and these learned with; leave it out")
     like = _one_shape(request)
-    if not ways.measured and ways.task == NOTHING:  # there are no targets: whatever goes in, of any shape
+    if not ways.measured and ways.task == NOTHING:  # there are no targets: images of any shape
         like = replace(like, target_channels=like.channels)
     holdout = held_out_of(models, request.data.name)
     data = replace(request.data, target=ways.target, side=ways.side, task=ways.task, holdout=holdout)
@@ -87,8 +87,9 @@ def judge_translators(request: Request) -> Evaluation:
         measures += [vgg_measure(vgg)] if vgg is not None else []
         measures += [lpips_measure(request.device)] if options.lpips else []
         found = evaluate_pairs(
-            request.loaded, source, direction=options.direction or "ab", task=ways.task or "", measures=measures,
-            features=network, learned=learned_from(models, data.name, who), wanted=ways.measured, track=request.track,
+            request.loaded, source, direction=options.direction or "ab", task=ways.task or "",
+            measures=measures if ways.measured else None, features=network,
+            learned=learned_from(models, data.name, who), track=request.track,
         )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])
 
@@ -97,7 +98,7 @@ def _without_pairs(request: Request, sets: TwoSets, network: Features | None, no
     if request.options.direction:
         raise UsageError(f"`direction` {request.options.direction}: without pairs both are measured; leave it out")
     if request.options.lpips:
-        raise UsageError("`lpips`: without pairs nobody can say how an image should look; leave it out")
+        raise UsageError("`lpips`: without pairs there are no targets to compare with; leave it out")
     sides, knowing = [], set[str]()
     for side in sets.sides:
         kept, known, who = without_known(request.models, side, track=request.track)
@@ -109,13 +110,13 @@ def _without_pairs(request: Request, sets: TwoSets, network: Features | None, no
 
 
 def _ways(request: Request) -> _Ways:
-    """Where partners come from: as it is said, or as the models learned it."""
+    """Where partners come from: as given, or as the models were trained."""
     data, options = request.data, request.options
     measuring = options.lpips or options.features not in ("auto", "none") or options.paired
     given = any((data.target, data.side, data.task))
     if options.images_only:
         if given or measuring:
-            raise UsageError("`images_only`: measures nothing, so leave out whatever says what is to be measured")
+            raise UsageError("`images_only`: measures nothing, so leave out the options of measures")
         return _Ways(task=_task(request.models) or NOTHING, measured=False)
     if given:
         task = base.task(data.task).name if data.task else None
@@ -129,7 +130,7 @@ def _ways(request: Request) -> _Ways:
 
 
 def _batches(models: Mapping[str, Contender], *, paired: bool) -> list[type[Batch]]:
-    """What all models are judged by: two sets without pairs only where that is what they all learned from."""
+    """The batches all models are evaluated on: two sets without pairs only if all models were trained on such."""
     kinds = [kind for one in models.values() for kind in type(one.model.method).batches]
     others = [kind for kind in kinds if kind is not UnpairedBatch]
     alone = all(UnpairedBatch in type(one.model.method).batches for one in models.values())
@@ -149,7 +150,7 @@ def _task(models: Mapping[str, Contender]) -> str:
 
 
 def _features(request: Request, vgg: VGG19 | None) -> Features | None:
-    """What looks at whole sets of images; None where nothing is at hand, or nothing is wanted."""
+    """The feature network for whole sets of images; None if none is available, or none is wanted."""
     options = request.options
     if vgg is not None:
         return vgg_features(vgg)
@@ -177,17 +178,17 @@ def _one_shape(request: Request) -> Spec:
 
 
 def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
-    """Where partners come from, as all models learned it; where there are none, with a note.
+    """Where partners come from, as all models were trained; if there are none, with a note.
 
     Raises:
-        UsageError: if one learned other things than another.
+        UsageError: if the models were trained in different ways.
     """
     found = {name: _ways_of(one, data) for name, one in models.items()}
     first, *others = found.values()
     if any(other != first for other in others):
         said = "; ".join(f"{name} by {'a folder of targets' if w is None else w.words}" for name, w in found.items())
         raise UsageError(
-            f"the models learned different things ({said}): say what they are to be judged by, with `task`, `side` "
+            f"the models learned different things ({said}): say what to evaluate them on, with `task`, `side` "
             "or `target`"
         )
     if first is None:
@@ -198,12 +199,12 @@ def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
 
 
 def _ways_of(one: Contender, data: str) -> _Ways | None:
-    """Where partners come from, as the model learned it; None where they were in a folder, and nobody says which."""
+    """Where partners come from, as the model was trained; None if they were in a folder that is not given."""
     facts = one.facts
     known = same_folder(facts, data)
     if facts.target and not (known == "surely" and Path(facts.target).is_dir()):
         return None
     task = facts.task
     if not (facts.target or task or facts.side or facts.spec.target_channels):
-        task = NOTHING  # it learned from single images
+        task = NOTHING  # it was trained on single images
     return _Ways(facts.target or None, facts.side or None, task or None)

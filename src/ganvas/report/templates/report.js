@@ -1,10 +1,10 @@
 "use strict";
 
-// Light or dark: what the system says, unless somebody has chosen otherwise; set before anything is painted.
+// Light or dark: the system's theme, unless the reader has chosen one; set before the first paint.
 const THEME = "ganvas-theme";
 const systemTheme = () => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 const remembered = () => {
-  try { return localStorage.getItem(THEME); } catch { return null; } // a browser may forbid it to files
+  try { return localStorage.getItem(THEME); } catch { return null; } // a browser may forbid it for local files
 };
 let theme = remembered();
 
@@ -21,15 +21,15 @@ function showTheme() {
 
 function changeTheme() {
   const other = (theme || systemTheme()) === "dark" ? "light" : "dark";
-  theme = other === systemTheme() ? null : other; // to follow the system again is to remember nothing
+  theme = other === systemTheme() ? null : other; // the same as the system: store nothing, and follow it again
   try {
     if (theme) localStorage.setItem(THEME, theme);
     else localStorage.removeItem(THEME);
-  } catch { /* then it holds until the page is left */ }
+  } catch { /* then it lasts until the page is closed */ }
   showTheme();
 }
 
-// A table sorts by the column whose head is pressed: up, down, and back to the order that it came in.
+// A click on a column header sorts the table: ascending, descending, then the original order.
 function makeSortable(table) {
   const body = table.tBodies[0];
   const original = [...body.rows];
@@ -62,7 +62,7 @@ function makeSortable(table) {
   });
 }
 
-// Which images are shown, and which of their scores.
+// Selects which images are shown, and which of their scores.
 function makeChooser(form, rows, each) {
   const group = form.querySelector("#group");
   const measure = form.querySelector("#measure");
@@ -84,7 +84,7 @@ function makeChooser(form, rows, each) {
   show();
 }
 
-// Two answers to the same image over each other; the one on the left is seen as far as the slider says.
+// Two answers to the same image, one over the other; the slider says how much of the left one is shown.
 function makeComparer(dialog, rows, each) {
   const [under, over] = dialog.querySelectorAll(".stage img");
   const stage = dialog.querySelector(".stage");
@@ -156,7 +156,7 @@ function makeComparer(dialog, rows, each) {
   right.addEventListener("change", show);
   dialog.addEventListener("click", (event) => {
     const go = event.target.dataset.go;
-    if (event.target === dialog || go === "0") dialog.close(); // the dialog itself is hit only beside what it holds
+    if (event.target === dialog || go === "0") dialog.close(); // the dialog itself is the target only outside its content
     else if (go) {
       const seen = rows.filter((one) => !one.hidden);
       open(seen[(seen.indexOf(row) + Number(go) + seen.length) % seen.length], left.value, right.value);
