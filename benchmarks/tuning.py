@@ -5,7 +5,7 @@
 Trains each setting of a list below through the command line, one at a time, with seed 1, into runs/tuning/, and writes
 the settings and their scores to docs/results/tuning-TRIALS.md. MNIST is scored against 10,000 images of the training
 split; the test split is kept for docs/results/generation.md. If it was stopped, the same command continues it; `--only`
-selects some.
+selects some. The page has all that were trained.
 """
 
 import argparse
@@ -38,6 +38,7 @@ MNIST = [  # the first of each method is its default
     "dcgan --batch 128",
     "wgan_gp",
     "wgan_gp --learning-rate 2e-3",
+    "wgan_gp --learning-rate 3e-3",
     "wgan_gp --learning-rate 5e-4",
     "wgan_gp --beta1 0.5 --beta2 0.9",
     "wgan_gp --width 32 --hidden 512",
@@ -58,6 +59,7 @@ MNIST = [  # the first of each method is its default
     "vae --hidden 1024",
     "vae --learning-rate 2e-3",
     "vae --beta 1.3",
+    "vae --beta 2",
 ]
 
 
@@ -84,6 +86,12 @@ def scores(run: Path, source: Source) -> dict[str, float]:
     return {"steps": model.step, **values}
 
 
+def place_of(runs: Path, trial: str, options: argparse.Namespace) -> tuple[Path, Path]:
+    """The run folder of a trial, and the file with its scores."""
+    run = runs / f"{trial_folder(trial)}-{options.minutes:g}min"
+    return run, run / "scores.json"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
@@ -93,17 +101,15 @@ def main() -> None:
 
     runs = Path("runs") / "tuning"
     source = open_data(Data("mnist", root=options.data_root), split="train")
-    results: dict[str, dict[str, float]] = {}
     for trial in options.only or MNIST:
-        run = runs / f"{trial_folder(trial)}-{options.minutes:g}min"
-        written = run / "scores.json"
+        run, written = place_of(runs, trial, options)
         if not written.exists():
             train(trial, run, options)
             written.write_text(json.dumps(scores(run, source)))
-        results[trial] = json.loads(written.read_text())
-        print(f"{results[trial].get('FID (digits)', float('nan')):8.3f}  {trial}  {results[trial]}", flush=True)
-    if options.only:
-        return
+        found = json.loads(written.read_text())
+        print(f"{found.get('FID (digits)', float('nan')):8.3f}  {trial}  {found}", flush=True)
+    of_all = {trial: place_of(runs, trial, options)[1] for trial in dict.fromkeys([*MNIST, *options.only])}
+    results = {trial: json.loads(file.read_text()) for trial, file in of_all.items() if file.exists()}
     rows = "".join(
         f"| `{trial}` | {found['steps']:,} | {found['FID (digits)']:.3g} | {found['precision (digits)']:.3f} | "
         f"{found['recall (digits)']:.3f} | {found.get('asked class', float('nan')):.3f} |\n".replace("nan", "")
@@ -112,10 +118,11 @@ def main() -> None:
     report.write(
         "tuning-mnist.md",
         f"# Settings tried on MNIST: {options.minutes:g} minutes each\n\n"
-        "The measurements that decided the defaults. Each setting was trained for the same time on "
-        f"{len(os.sched_getaffinity(0))} core(s), seed {SEED}, and {COUNT:,} generated images are compared with "
-        f"{COUNT:,} of the *training* split; the test split is kept for the results. There is one training each, so "
-        "differences of a tenth may be noise. The first of each method was the default at the time. "
+        "The measurements that decided the defaults, as far as they were made with exact steps. Each setting was "
+        f"trained as long on {len(os.sched_getaffinity(0))} core(s), others in use, with seed "
+        f"{SEED}; {COUNT:,} generated images are compared with {COUNT:,} of the *training* split; the test split is "
+        "kept for the results. There is one training each, so differences of a tenth may be noise. The first of each "
+        "method was the default at the time. "
         "`benchmarks/tuning.py`.\n\n"
         "| settings | steps | FID (digits) | precision | recall | asked class |\n|---|---|---|---|---|---|\n" + rows,
     )

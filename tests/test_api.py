@@ -362,3 +362,28 @@ def test_check_finds_what_is_wrong_with_a_folder(photos):
     report = ganvas.check(photos)
     assert not report.ready
     assert any("broken" in str(finding) for finding in report.findings)
+
+
+STUDY = """
+title: digits
+steps: 2
+size: 32
+methods:
+  pix2pix: {settings: {width: 4, discriminator_width: 4, batch: 8}}
+  autoencoder: {settings: {width: 4, batch: 8}}
+tasks:
+  noise: {data: digits, held_out: digits, task: denoise}
+"""
+
+
+def test_a_study_returns_what_it_found_and_goes_on_where_it_was(tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    found = ganvas.study(tmp_path / "study.yaml", tmp_path / "out", device="cpu", precision="fp32", seeds=(1,))
+    (task,) = found["tasks"]
+    assert {"pix2pix", "autoencoder"} <= set(task["scores"])
+    assert (tmp_path / "out/index.html").exists()
+    saved = (tmp_path / "out/runs/noise/pix2pix-seed1/run.json").stat().st_mtime_ns
+    ganvas.study(tmp_path / "study.yaml", tmp_path / "out", device="cpu", precision="fp32", seeds=(1,))
+    assert (tmp_path / "out/runs/noise/pix2pix-seed1/run.json").stat().st_mtime_ns == saved
+    with pytest.raises(ganvas.UsageError, match="no task of that name"):
+        ganvas.study(tmp_path / "study.yaml", tmp_path / "out", only=["nose"])

@@ -19,6 +19,7 @@ from PIL import Image
 
 from ganvas import checkpoint, methods, training
 from ganvas.cli.app import COMMANDS, main
+from ganvas.cli.words import as_now
 from ganvas.data.folder import held_out
 from ganvas.imaging.images import read_square
 
@@ -48,6 +49,51 @@ def test_help_says_what_the_kept_pages_say(words, capsys, monkeypatch):
     if os.environ.get("GANVAS_KEEP_HELP"):
         page.write_text(shown, encoding="utf-8")
     assert spoken(shown) == spoken(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("method", [name for name in methods.names() if name not in ("pix2pix", "cyclegan")])
+def test_the_help_of_a_method_fits_two_screens_and_shows_only_what_it_can_use(method, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["train", method, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) <= 80
+    assert ("--style" in shown) == (method == "fast_style")
+    assert ("--vgg-weights" in shown) == (method in ("fast_style", "adain"))
+    assert shown.rstrip().count(" ganvas train ") >= 2
+    if method == "dcgan":
+        assert len(shown.splitlines()) <= 70
+        assert "mnist28, paper64" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "now", "said"),
+    [
+        (["train", "gan", "--jitter"], ["train", "gan", "--random-crop"], "--jitter is now called --random-crop"),
+        (
+            ["train", "adain", "--features=a.pth"],
+            ["train", "adain", "--vgg-weights=a.pth"],
+            "is now called --vgg-weights",
+        ),
+        (
+            ["evaluate", "run", "--features", "a.pth"],
+            ["evaluate", "run", "--features", "vgg", "--vgg-weights", "a.pth"],
+            "now",
+        ),
+        (["train", "gan", "--lr", "1", "--batch-size=2"], ["train", "gan", "--learning-rate", "1", "--batch=2"], ""),
+        (["generate", "run", "--num-samples", "3"], ["generate", "run", "--count", "3"], ""),
+        (["train", "gan", "--device", "gpu"], ["train", "gan", "--device", "cuda"], ""),
+        (["help", "train"], ["train", "--help"], ""),
+    ],
+)
+def test_flags_of_before_and_of_other_tools_are_understood(typed, now, said, capsys):
+    assert as_now(typed) == now
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--workers"])
+def test_a_flag_that_is_not_needed_says_what_to_do(flag, capsys):
+    assert main(["train", "gan", "--data", "digits", flag]) == 2
+    assert "leave" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["methods", "--json"], ["--version"]])
@@ -167,7 +213,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
 def test_a_signal_to_the_workers_too_lets_the_step_be_finished(tmp_path, photos, number):
     program = f"""
 import sys
+from ganvas import methods
 from ganvas.cli.app import COMMANDS, main
+from ganvas.cli.words import as_now
 from ganvas.data import decode as reading
 
 reading.RESIDENT_BYTES = 0

@@ -14,8 +14,9 @@ from conftest import photograph
 from PIL import Image
 
 from ganvas import api, checkpoint, methods, progress, studies, training
-from ganvas.cli import main, study_work
-from ganvas.cli.study_work import compare as compared
+from ganvas.api import studying as study_work
+from ganvas.api.studying import compare as compared
+from ganvas.cli import main
 from ganvas.errors import DataError
 from ganvas.evaluation import Evaluation
 from ganvas.imaging import images

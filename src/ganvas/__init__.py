@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
-    from ganvas.api import Images, Model, Report, check, compare, evaluate, iter_train, load, stylize, train
+    from ganvas.api import Images, Model, Report, check, compare, evaluate, iter_train, load, study, stylize, train
     from ganvas.core.options import Budget, Data, EvaluateOptions, TrainOptions
     from ganvas.errors import DataError, GanvasError, Interrupted, ModelError, SettingError, UsageError
     from ganvas.training.callbacks import TensorBoard
@@ -46,6 +46,7 @@ __all__ = [
     "evaluate",
     "iter_train",
     "load",
+    "study",
     "stylize",
     "train",
 ]

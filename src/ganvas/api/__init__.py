@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ganvas.api.checking import check
     from ganvas.api.evaluating import Report, compare, evaluate
     from ganvas.api.models import Images, Model, folders_of, load, plan_files
+    from ganvas.api.studying import study
     from ganvas.api.styling import make_stylizer, stylize
     from ganvas.api.training import iter_train, job, train, train_job, with_config
 
@@ -18,6 +19,7 @@ HOMES = {
     "checking": ("check",),
     "evaluating": ("Report", "compare", "evaluate"),
     "models": ("Images", "Model", "folders_of", "load", "plan_files"),
+    "studying": ("study",),
     "styling": ("make_stylizer", "stylize"),
     "training": ("iter_train", "job", "train", "train_job", "with_config"),
 }
@@ -35,6 +37,7 @@ __all__ = [
     "load",
     "make_stylizer",
     "plan_files",
+    "study",
     "stylize",
     "train",
     "train_job",

@@ -10,7 +10,7 @@ from ganvas.cli.flags import Count, DataRoot, Device, FeatureFile, Flag, Seeds, 
 from ganvas.errors import GanvasError, UsageError
 
 if TYPE_CHECKING:
-    from ganvas.cli.study_work import Work
+    from ganvas.api.studying import Work
     from ganvas.studies import Length, Study
 
 
@@ -75,7 +75,7 @@ def study(
         precision: auto measures whether bf16 is faster on this machine; all runs keep that of the first
         data_root: where named data sets are searched and downloaded to, and folders that are not beside the file
     """
-    from ganvas.cli.study_work import Work
+    from ganvas.api.studying import Work
     from ganvas.core.atomic_io import require_place
     from ganvas.studies import Changes
 

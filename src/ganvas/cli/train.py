@@ -33,8 +33,7 @@ def train(
     """Train a method on a data set or a folder of images.
 
     The same command again resumes where it stopped; with more steps, epochs or minutes it goes further. Ctrl-C saves.
-    `ganvas train METHOD --help` shows the settings of that method. On several GPUs or machines:
-    `torchrun --nproc-per-node 2 -m -- ganvas train ...`.
+    On several GPUs or machines: `torchrun --nproc-per-node 2 -m -- ganvas train ...`.
 
     Args:
         method: one of `ganvas methods`

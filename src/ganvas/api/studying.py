@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -10,17 +10,16 @@ from typing import Any, cast
 import torch
 
 from ganvas import api, checkpoint, methods, studies, training
+from ganvas import progress as bars
 from ganvas.checkpoint.manifest import build
-from ganvas.cli import console
-from ganvas.cli.train import Told
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import choose_precision, find_device
-from ganvas.core.options import Budget, Data, Device, EvaluateOptions, Precision, Side, TrainOptions, vgg_file
+from ganvas.core.options import Budget, Data, Device, EvaluateOptions, File, Precision, Side, TrainOptions, vgg_file
 from ganvas.core.settings import nearest
 from ganvas.data import open_data
 from ganvas.data.batch import Batch, ImageBatch, Source, Spec, UnpairedBatch
 from ganvas.data.builtin import NAMES
-from ganvas.errors import DataError, DivergedError, Interrupted, SettingError, UsageError
+from ganvas.errors import DataError, DivergedError, GanvasError, Interrupted, SettingError, UsageError
 from ganvas.inference.translate import lacks_memory
 from ganvas.studies import Round, Run, State, Study, Task
 from ganvas.studies.plan import RUNS, keep_failure, made_targets
@@ -65,6 +64,7 @@ class Work:
         vgg_weights: a file with VGG-19's weights, instead of the download.
         device, precision: as in `ganvas train`; all runs have one precision.
         only: the names of the tasks to work on; empty for all.
+        callbacks: told of each training.
         lost: why a run could not be finished this time, by its folder.
         uncompared: why a round could not be compared.
     """
@@ -78,6 +78,7 @@ class Work:
     device: Device = "auto"
     precision: Precision = "auto"
     only: tuple[str, ...] = ()
+    callbacks: tuple[object, ...] = ()
     lost: dict[Path, str] = field(default_factory=dict)
     uncompared: list[str] = field(default_factory=list)
 
@@ -205,7 +206,7 @@ class Work:
         """The training data of a run; until its targets are `made`, its images stand in for them."""
         data = replace(self._data_of(run), size=size)
         data = data if made else replace(data, target=None, task="reconstruct")
-        return open_data(data, methods.get(run.learner.method).batches, track=console.track)
+        return open_data(data, methods.get(run.learner.method).batches, track=bars.track)
 
     def _data_of(self, run: Run) -> Data:
         return _data(
@@ -229,7 +230,7 @@ class Work:
             batches, ways = (ImageBatch,), {"data": task.held_out}
         like = spec if task.in_pairs and len(ways) > 1 else None
         data = _data(**ways, size=spec.size, holdout=task.holdout, root=self.root)
-        open_data(data, batches, split="test", like=like, least=1, track=console.track)
+        open_data(data, batches, split="test", like=like, least=1, track=bars.track)
 
     def _ways(self, task: Task) -> dict[str, Any]:
         """The held-out images and their partners."""
@@ -269,8 +270,8 @@ class Work:
         self._train(teacher)
         if self.states()[teacher.folder].failed:
             return False
-        console.say(f"{one.task.name}: {teacher.learner.method} makes the targets")
-        studies.make_targets(one.task, teacher, self.out, device=find_device(self.device), track=console.track)
+        bars.say(f"{one.task.name}: {teacher.learner.method} makes the targets")
+        studies.make_targets(one.task, teacher, self.out, device=find_device(self.device), track=bars.track)
         return True
 
     def _train(self, run: Run) -> None:
@@ -279,12 +280,12 @@ class Work:
             return
         number = [other.folder for other in runs].index(run.folder) + 1
         left = studies.seconds_left(runs, states)
-        console.say(
+        bars.say(
             f"run {number} of {len(runs)}: {run.label}"
             + (f"; about {studies.duration(left)} left in all" if left else "")
         )
         try:
-            api.train_job(self._job(run), callbacks=[Told()])
+            api.train_job(self._job(run), callbacks=self.callbacks)
         except Interrupted as error:
             raise Interrupted(
                 f"stopped in run {number} of {len(runs)} ({run.label}), which is saved; "
@@ -292,12 +293,12 @@ class Work:
             ) from error
         except DivergedError as error:
             keep_failure(run, str(error).partition(";")[0])  # without advice and location
-            console.say(f"{run.label} failed; the others continue: {error}")
+            bars.say(f"{run.label} failed; the others continue: {error}")
         except (RuntimeError, MemoryError) as error:
             if not lacks_memory(error):
                 raise
             self.lost[run.folder] = NO_MEMORY
-            console.say(f"{run.label} {NO_MEMORY}; the others continue")
+            bars.say(f"{run.label} {NO_MEMORY}; the others continue")
 
     def _compare(self, one: Round) -> None:
         states = self.states()
@@ -310,12 +311,12 @@ class Work:
         kept = self.out / RUNS / one.task.name / f"compared-seed{one.seed}.json"  # beside the runs: it holds paths
         if _read(kept) == asked and (_read(one.results / NUMBERS) or {}).get("version") == VERSION:
             return
-        console.say(f"comparing: {one.task.name}, seed {one.seed}")
+        bars.say(f"comparing: {one.task.name}, seed {one.seed}")
         try:
             compare(one, {name: run.folder for name, run in done.items()}, ways=ways, work=self)
         except UsageError as error:
             self.uncompared.append(f"{one.task.name}, seed {one.seed}: not compared: {error}")
-            console.say(self.uncompared[-1])
+            bars.say(self.uncompared[-1])
             return
         write_whole(kept, json.dumps(asked).encode())
 
@@ -331,3 +332,48 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def study(
+    file: File,
+    out: File,
+    *,
+    only: Sequence[str] = (),
+    features: str = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    root: File | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Train several methods on the same tasks, with the same seeds, compare them, and write the report.
+
+    The same call again goes on where it stopped; with more tasks, seeds, minutes or steps it goes further.
+
+    Args:
+        file: the study, YAML; docs/study.md says what it holds.
+        out: the folder for everything: runs, comparisons, index.html.
+        only: the names of tasks to work at.
+        features: the feature network, as in `evaluate`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        precision: `auto`, `fp32` or `bf16`; all runs have one.
+        root: where named data sets are, and folders that do not lie beside the file.
+        **changes: `steps`, `epochs` or `minutes` of each run, `size` and `seeds`, whatever the file says.
+
+    Returns:
+        What study.json holds: for each task its scores by method, with their spread over the seeds, and verdicts.
+
+    Raises:
+        GanvasError: if some runs or comparisons failed; the rest is done.
+        UsageError: before anything is trained, for a study that cannot be carried out.
+    """
+    units = {name: changes.pop(name) for name in ("steps", "epochs", "minutes") if name in changes}
+    asked = studies.Changes(length=studies.Length(**units) if units else None, **changes)
+    place = Data(root=root).folder_of_sets
+    work = Work(studies.read_file(Path(file), root=place, changes=asked), Path(out), place, features=features,
+                device=device, precision=precision, only=tuple(only))  # fmt: skip
+    work.check()
+    work.go_on()
+    if problems := work.problems():
+        raise GanvasError(f"{len(problems)} of the parts failed, and the rest is done: {'; '.join(problems)}"[:300])
+    found: dict[str, Any] = json.loads((Path(out) / studies.STUDY).read_text(encoding="utf-8"))
+    return found
