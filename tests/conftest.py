@@ -108,6 +108,19 @@ def taught(method):
     return method
 
 
+QUICK = (  # files of tests that take a minute in all, for `pytest -m quick` while one works
+    "augment", "contributing", "derived", "docs", "every_source", "exact_steps", "files", "floors", "images", "lab",
+    "losses", "memory", "metrics", "paired", "runtime", "settings", "tiles", "translators", "vgg", "words",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is quick."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in QUICK:
+            item.add_marker(pytest.mark.quick)
+
+
 def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **options):
     """Train a run until `steps`; returns the method.
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import signal
 import subprocess
 import sys
 import threading
@@ -387,3 +388,91 @@ def test_a_study_returns_what_it_found_and_goes_on_where_it_was(tmp_path):
     assert (tmp_path / "out/runs/noise/pix2pix-seed1/run.json").stat().st_mtime_ns == saved
     with pytest.raises(ganvas.UsageError, match="no task of that name"):
         ganvas.study(tmp_path / "study.yaml", tmp_path / "out", only=["nose"])
+
+
+# --- what a hostile reader found ------------------------------------------------------------------------------------
+
+
+def noise(seed, n=40):
+    return torch.rand(n, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def test_other_data_of_the_same_type_are_another_run(tmp_path):
+    ganvas.train("gan", noise(0), tmp_path / "run", steps=1, batch=8, progress=False, device="cpu")
+    with pytest.raises(ganvas.ModelError, match="another run"):
+        ganvas.train("gan", noise(1), tmp_path / "run", steps=2, batch=8, progress=False, device="cpu")
+    same = ganvas.train("gan", noise(0), tmp_path / "run", steps=2, batch=8, progress=False, device="cpu")
+    assert same.step == 2
+
+
+def test_what_was_held_out_is_known_whatever_type_holds_it(tmp_path):
+    data = (noise(0, 300) * 255).to(torch.uint8)
+    how = {"task": "denoise", "holdout": 0.2, "size": 16}
+    model = ganvas.train(
+        "autoencoder", data, tmp_path / "run", steps=1, width=4, progress=False, device="cpu", precision="fp32", **how
+    )
+    asked = [ganvas.Data(given, task="denoise", size=16) for given in (data, list(data))]
+    of_tensor, of_list = (ganvas.evaluate(model, one, features="none") for one in asked)
+    assert 30 < of_tensor["psnr"].n == of_list["psnr"].n < 90
+    other = (noise(1, 300) * 255).to(torch.uint8)
+    assert ganvas.evaluate(model, ganvas.Data(other, task="denoise", size=16), features="none")["psnr"].n == 300
+
+
+def test_a_callback_that_raises_leaves_a_run_that_is_saved_and_free(tmp_path, each_step):
+    class Breaking:
+        def on_step(self, event):
+            if event.step == 3:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as held:
+        ganvas.train("gan", "digits", tmp_path / "run", steps=5, callbacks=[Breaking()], progress=False, device="cpu")
+    assert [path.name for path in checkpoint.checkpoints(tmp_path / "run")] == ["step-00000003"]
+    assert ganvas.train("gan", "digits", tmp_path / "run", steps=5, progress=False, device="cpu").step == 5
+    assert held
+
+
+def test_ctrl_c_within_a_step_saves_and_is_raised(tmp_path, each_step):
+    handlers = []
+
+    def learn():
+        for event in ganvas.iter_train("gan", "digits", tmp_path / "run", steps=500, device="cpu"):
+            if isinstance(event, ganvas.Progress) and event.step == 2:
+                handlers.append(signal.getsignal(signal.SIGINT))
+                threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        learn()
+    assert handlers == [signal.default_int_handler]
+    (saved,) = checkpoint.checkpoints(tmp_path / "run")
+    assert 2 <= int(saved.name.removeprefix("step-")) < 500
+
+
+def test_a_baselines_name_is_no_models(cgan):
+    with pytest.raises(ganvas.UsageError, match="'input'"):
+        ganvas.compare({"input": cgan, "b": cgan}, "digits")
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda model: model.generate("3"), "`count`"),
+        (lambda model: model.generate(1, seed=2**70), "`seed`"),
+        (lambda model: model.interpolate(1), "two images or more"),
+        (lambda model: model.interpolate(2, frames=0), "`frames`"),
+        (lambda model: model.generate(2).grid(-1), "`columns`"),
+        (lambda model: model.generate(2).save("one.png"), "go into a folder"),
+        (lambda model: model.save("model.pth"), "is a .safetensors"),
+        (lambda model: model.translate(np.zeros((0, 4, 3), np.uint8)), "noise|empty"),
+        (lambda model: ganvas.train("gan", "", steps=1), "`data`"),
+        (lambda model: ganvas.evaluate(model, "digits", features="none"), "`features` none"),
+    ],
+)
+def test_a_slip_is_one_sentence(cgan, ask, words):
+    with pytest.raises(ganvas.GanvasError, match=words) as error:
+        ask(cgan)
+    assert len(str(error.value)) < 300
+
+
+def test_slices_and_numpy_numbers_are_understood(cgan):
+    images = cgan.generate(np.int64(3), label=np.int64(2))
+    assert np.array_equal(np.asarray(images[::-1][0]), np.asarray(images[2]))

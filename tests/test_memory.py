@@ -127,9 +127,19 @@ def test_a_large_set_is_read_item_by_item(monkeypatch):
         (Listed([(PIXELS[0], 0), (PIXELS[1],)]), "has no label"),
         (Listed([(PIXELS[0], 0), (PIXELS[1], 5)], classes=["a", "b"]), "label 5"),
         (Listed([(PIXELS[0], PIXELS[0]), (PIXELS[1],)]), "image"),
+        (Listed([(PIXELS[0], 0.5), (PIXELS[1], 1.5)]), "no whole number"),
+        (Listed([{"nothing": 1}, {"nothing": 2}]), "cannot be read|no image"),
+        (Listed([PIXELS[0, :1]] * 70 + [PIXELS[1]]), "is in colour"),
+        (torch.zeros(4, 3, 16, 16, dtype=torch.complex64), "complex64|cannot be read"),
     ],
 )
 def test_what_is_no_image_is_one_sentence(source, words):
     with pytest.raises(DataError, match=words) as error:
         opened(source, (ImageBatch, PairBatch))
     assert str(error.value).startswith("`data`")
+
+
+def test_a_value_a_hair_below_zero_is_still_zero():
+    near = PIXELS.float() / 255
+    near[0, 0, 0, 0] = -1e-6
+    assert torch.equal(opened(near).rows(range(6)).images[1:], PIXELS[1:])

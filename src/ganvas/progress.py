@@ -5,7 +5,7 @@ import importlib.util
 import signal
 import time
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,21 +64,22 @@ def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
         yield from bar.track(items, total=total, description=description)
 
 
-def follow(events: "Iterable[Event]") -> "Iterator[Event]":
+def follow(events: "Iterable[Event]") -> "Generator[Event, None, None]":
     """Pass the events of a training through, and show them: what begins, a bar, and what there is to say."""
     from ganvas.training.events import Note, Opened, Progress
 
     opened: Opened | None = None
     warned: Sequence[object] = ()
     written = float(-PLAIN_SECONDS)
-    with _bar() as bar:
-        task = None
+    bar, task = _bar(), None
+    with contextlib.ExitStack() as shown:
         for event in events:
             if isinstance(event, Note):
                 say(event.text)
             elif isinstance(event, Opened):
                 opened = event
                 say(_opening(event))
+                shown.enter_context(bar)  # not sooner: the reading of data has a bar of its own
                 task = bar.add_task("", total=1.0, numbers="")
             elif isinstance(event, Progress):
                 for warning in event.warnings:
@@ -158,9 +159,9 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stopping_gently() -> Iterator[Stop]:
+def stopping_gently(stop: Stop | None = None) -> Iterator[Stop]:
     """Within the block the first Ctrl-C or SIGTERM asks for a stop, the second one stops at once."""
-    stop = Stop()
+    stop = Stop() if stop is None else stop
 
     def ask(number: int, frame: types.FrameType | None) -> None:
         if stop:

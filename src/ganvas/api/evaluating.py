@@ -138,15 +138,17 @@ def compare(
         UsageError: for models that do different things, or options that do not fit them.
     """
     data, options = _with_keywords(Data.of(data), options, keywords)
+    if isinstance(models, str | Path):
+        raise UsageError("`models`: give two or more, in a list")
     if isinstance(models, Mapping):
+        judging.require_names(models)
         found = {name: _contender(model, options) for name, model in models.items()}
     else:
-        paths = [model.path if isinstance(model, Model) else Path(model) for model in models]
-        if all(isinstance(model, Model) for model in models):
-            judging.require_different(paths)
-            found = judging.by_name([_contender(model, options) for model in models])
-        else:
-            found = judging.contenders(paths, find_device(options.device))
+        judging.require_different([Path(model) for model in models if not isinstance(model, Model)])
+        each = [_contender(model, options) for model in models]
+        if len({(one.path.resolve(), one.model.step) for one in each}) < len(each):
+            raise UsageError(f"{each[0].path}: is given twice; give each model once")
+        found = judging.by_name(each)
     if len(found) < 2:
         raise UsageError("`models`: give two or more")
     return _judged(found, data, options, progress)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ganvas import checkpoint, inference
 from ganvas.core import settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import cores, find_device
-from ganvas.core.options import Direction, File
+from ganvas.core.options import MOST_SEED, Direction, File
 from ganvas.core.rng import Seed
 from ganvas.core.threads import done_behind
 from ganvas.data.batch import LAB
@@ -63,12 +64,16 @@ class Images(Sequence[Image.Image]):
 
     def __getitem__(self, index: int | slice) -> "Image.Image | Images":
         if isinstance(index, slice):
-            return Images(self.tensor[index], names=self._names[index])
+            which = range(len(self))[index]
+            return Images(self.tensor[list(which)], names=[self._names[number] for number in which])
         return imaging.to_pillow(self.tensor[index])
 
     def grid(self, columns: int | None = None) -> Image.Image:
         """All of them in one image, `columns` side by side; small ones enlarged by whole pixels."""
-        return imaging.to_pillow(imaging.grid(imaging.enlarge(self.tensor), columns=columns or self.columns))
+        columns = self.columns if columns is None else columns
+        if columns < 1 or not len(self):
+            raise SettingError(f"`columns` {columns}: expected 1 or more, and images to show")
+        return imaging.to_pillow(imaging.grid(imaging.enlarge(self.tensor), columns=columns))
 
     def save(self, path: File) -> list[Path]:
         """Write them: numbered PNG files into a folder, or for a name that ends in .gif, one after the other.
@@ -77,6 +82,16 @@ class Images(Sequence[Image.Image]):
             SaveError: if they cannot be written.
         """
         path = Path(path)
+        if not len(self):
+            raise SettingError("there are no images to save")
+        if len(self) == 1 and path.suffix.lower() in imaging.EXTENSIONS - {".gif"}:
+            make_folder(path.parent)
+            imaging.write(path, self.tensor[0])
+            return [path]
+        if path.suffix.lower() in imaging.EXTENSIONS - {".gif"}:
+            raise SettingError(
+                f"{path}: {len(self)} images go into a folder, or by `grid` into one image; name a folder"
+            )
         if path.suffix.lower() == ".gif":
             make_folder(path.parent)
             imaging.write_gif(path, (imaging.enlarge(image, side=256) for image in self.tensor), milliseconds=60)
@@ -209,7 +224,7 @@ class Model:
             ModelError: if the model does not generate.
             SettingError: for a label that it does not know.
         """
-        seeds = list(range(seed, seed + count)) if isinstance(count, int) else list(count)
+        seeds = _seeds(count, seed)
         classes = self.classes_of(label)
         made = torch.stack(list(self._drawn(seeds, classes, track)))
         several = len(classes) > 1
@@ -230,7 +245,7 @@ class Model:
         Raises:
             SaveError: if one cannot be written; those before it are there.
         """
-        seeds = list(range(seed, seed + count)) if isinstance(count, int) else list(count)
+        seeds = _seeds(count, seed)
         classes, place = self.classes_of(label), Path(folder)
         places = (place / f"{name}.png" for name in self._names_of(seeds, classes))
         inference.write_each(places, self._drawn(seeds, classes, track), at_once=inference.drawn_at_once(self.network))
@@ -258,7 +273,8 @@ class Model:
         Raises:
             SettingError: for a label that it does not know.
         """
-        labels = [] if label is None else [label] if isinstance(label, str | int) else list(label)
+        several = isinstance(label, Sequence) and not isinstance(label, str)
+        labels: list[Any] = [] if label is None else list(label) if several else [label]  # type: ignore[arg-type]
         if not self.network.by_class:
             if labels:
                 raise SettingError(
@@ -302,8 +318,13 @@ class Model:
         """
         classes = self.classes_of(label)
         spec = self.info.spec
-        if isinstance(between, int):
-            seeds = range(seed, seed + between)
+        if frames < 1:
+            raise SettingError(f"`frames` {frames}: expected 1 or more")
+        if not isinstance(between, Sequence) or isinstance(between, str):
+            seeds = [one for one in _seeds(between, seed) if isinstance(one, int)]
+            between = len(seeds)
+            if between < 2:
+                raise SettingError(f"`between` {between}: a walk takes two images or more")
             of = [classes[i % len(classes)] for i in range(len(seeds))] if classes else []
             labels = inference.walk_over(of, classes=len(spec.classes), frames=frames) if of else None
             drawn = inference.draw(self.network, inference.walk(seeds, frames=frames), labels)
@@ -336,6 +357,13 @@ class Model:
             strength=strength, keep_colors=keep_colors,
         )  # fmt: skip
 
+    def _translator(self, how: dict[str, Any]) -> inference.Translator:
+        known = ("direction", "style", "strength", "keep_colors", "size", "tile")
+        for name in how:
+            if name not in known:
+                raise SettingError(f"`{name}`: translate has no such argument; {settings.nearest(name, known)}")
+        return self.translator(**how)
+
     @overload
     def translate(self, image: Sequence[ImageLike], **how: Any) -> list[Image.Image]: ...
 
@@ -359,11 +387,7 @@ class Model:
             ModelError: if the model does not translate.
             SettingError: for what the model cannot do.
         """
-        known = ("direction", "style", "strength", "keep_colors", "size", "tile")
-        for name in how:
-            if name not in known:
-                raise SettingError(f"`{name}`: translate has no such argument; {settings.nearest(name, known)}")
-        translator = self.translator(**how)
+        translator = self._translator(how)
         several = isinstance(image, list | tuple)
         made = [translator(image_of(one)) for one in (image if several else [image])]
         result = [imaging.to_pillow(one.pixels, one.alpha) for one in made]
@@ -396,7 +420,7 @@ class Model:
             UsageError: before anything is translated, for what cannot be read or written.
         """
         places = plan_files(files, out, format=format, smooth=smooth, overwrite=overwrite)
-        translator = self.translator(**how)
+        translator = self._translator(how)
         for folder in sorted({place.parent for place in places.values()}):
             make_folder(folder)
         return inference.FileTranslation(translator, places, smooth)
@@ -408,6 +432,8 @@ class Model:
             SaveError: if it cannot be written.
         """
         path = Path(path)
+        if path.suffix != ".safetensors":
+            raise SettingError(f"{path}: a model file is a .safetensors; name it so")
         make_folder(path.parent)
         write_whole(path, checkpoint.model_file(self.path, self.network, self.info, step=self.step))
         return path
@@ -431,6 +457,23 @@ def load(model: File, *, device: str = "auto") -> Model:
     return Model(path, loaded.method, loaded.facts, loaded.step)
 
 
+def _seeds(count: Any, first: int) -> list[Seed]:
+    """The seeds themselves, or so many from the first on.
+
+    Raises:
+        SettingError: for what is no number of images.
+    """
+    if isinstance(count, Sequence) and not isinstance(count, str):
+        return list(count)
+    try:
+        number = operator.index(count)
+    except TypeError as error:
+        raise SettingError(f"`count` {count!r}: expected a number of images, or a list of seeds") from error
+    if not 0 <= first <= MOST_SEED:
+        raise SettingError(f"`seed` {first}: expected 0 to {MOST_SEED}")
+    return list(range(first, first + number))
+
+
 def plan_files(
     files: Sequence[File], out: File, *, format: Format = "keep", smooth: float = 0.0, overwrite: bool = False
 ) -> dict[Path, Path]:
@@ -439,6 +482,7 @@ def plan_files(
     Raises:
         UsageError: for what cannot be read, or would replace something.
     """
+    files = [files] if isinstance(files, str | Path) else files
     out = Path(out)
     places = plan([Path(file) for file in files], out, format=format)
     if smooth and not gives_a_video(places):

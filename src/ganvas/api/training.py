@@ -3,7 +3,7 @@
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def train(
     """Train a method; the same call again goes on where it stopped, and with more steps or minutes it goes further.
 
     Args:
-        method: its name; `ganvas.methods.names()` lists them.
+        method: its name; `ganvas methods` lists them, and so does `from ganvas import methods; methods.names()`.
         data: a data set's name, a folder, a `Data`, a torch `Dataset`, an array or a tensor.
         run: the run folder, where everything is written; `runs/DATA-METHOD` where it is not said.
         preset: settings of a paper or a course, by name; single settings given beside it win.
@@ -80,9 +80,14 @@ def train(
 def train_job(asked: Job, *, callbacks: Sequence[object] = (), progress: bool = True) -> Model:
     """As `train`, for a job that `job` has made."""
     last: Finished | None = None
-    with distributed.joined(find_device(asked.options.device)), _stopping() as stop:
-        events = _events(asked, track=bars.track if progress else silently, stop=stop)
-        for event in bars.follow(events) if progress else events:
+    track = bars.track if progress else silently
+    with contextlib.ExitStack() as within:
+        within.enter_context(distributed.joined(find_device(asked.options.device)))
+        stop = within.enter_context(_stopping())
+        # closed at once, also when a callback raises: so the run is saved, and free for the next call
+        events = within.enter_context(contextlib.closing(_events(asked, track=track, stop=stop)))
+        shown = within.enter_context(contextlib.closing(bars.follow(events))) if progress else events
+        for event in shown:
             for callback in callbacks:
                 tell(event, callback)
             if isinstance(event, Finished):
@@ -107,6 +112,8 @@ def iter_train(
 ) -> Iterator[Event]:
     """As `train`, but an iterator of typed events; leaving it saves.
 
+    An iterator that has a name of its own is left when it is closed: `events.close()`.
+
     Yields:
         `Opened` before the first step, `Note`, `Progress` about twice a second, `Sampled` and `Saved` when a grid of
         images or a checkpoint was written, and `Finished`.
@@ -118,7 +125,21 @@ def iter_train(
         ...         break
     """
     asked = job(method, data, run, preset=preset, budget=Budget(steps, epochs, minutes), options=options, **keywords)
-    return _events(asked, track=silently, stop=lambda: False)
+    return _interruptible(asked)
+
+
+def _interruptible(asked: Job) -> Iterator[Event]:
+    """The events of a training; a first Ctrl-C within a step ends it after that step, saved, by KeyboardInterrupt."""
+    asked_to_stop = bars.Stop()
+    with contextlib.closing(_events(asked, track=silently, stop=lambda: bool(asked_to_stop))) as events:
+        while True:
+            with _stopping(asked_to_stop):  # only here, so that the caller's own code is interrupted as ever
+                event = next(events, None)
+            if event is None:
+                break
+            yield event
+    if asked_to_stop:
+        raise KeyboardInterrupt
 
 
 def job(
@@ -139,13 +160,15 @@ def job(
     """
     config, data = methods.config(method, preset), Data.of(data)
     of_config, of_data, of_options = (settings.names_of(value) for value in (config, data, options))
+    of_data = of_data - {"source"}
     for name in keywords:
         if name not in of_config | of_data | of_options:
-            known = sorted(of_config | of_data - {"source"} | of_options)
+            known = sorted(of_config | of_data | of_options)
             raise SettingError(f"`{name}`: {method} has no such setting; {settings.nearest(name, known)}")
 
     def changed(value: Any, names: set[str]) -> Any:
-        given = {name: keywords[name] for name in keywords if name in names}
+        lists = {name: tuple(given) if isinstance(given, list) else given for name, given in keywords.items()}
+        given = {name: lists[name] for name in lists if name in names}
         return replace(value, **given) if given else value
 
     name = Path(data.name).resolve().name if Path(data.name).is_dir() else re.sub(r"[^\w.-]+", "-", data.name)
@@ -162,7 +185,7 @@ def with_config(asked: Job, config: BaseConfig) -> Job:
     return replace(asked, config=config)
 
 
-def _events(asked: Job, *, track: Track, stop: Callable[[], bool]) -> Iterator[Event]:
+def _events(asked: Job, *, track: Track, stop: Callable[[], bool]) -> Generator[Event, None, None]:
     def make_score(source: Source[Any], device: torch.device) -> Score:
         options = asked.options
         weights = Path(options.inception_weights) if options.inception_weights else None
@@ -178,10 +201,10 @@ def _events(asked: Job, *, track: Track, stop: Callable[[], bool]) -> Iterator[E
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
+def _stopping(stop: "bars.Stop | None" = None) -> Iterator[Callable[[], bool]]:
     """Within the block the first Ctrl-C asks for a stop between two steps; only the main thread hears it."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    with bars.stopping_gently() as stop:
-        yield lambda: bool(stop)
+    with bars.stopping_gently(stop) as asked:
+        yield lambda: bool(asked)

@@ -63,7 +63,22 @@ _BY_NAME = {"Output": OUTPUT, "Advanced": ADVANCED}
 # --- words ----------------------------------------------------------------------------------------------------------
 
 _ELSEWHERE = {"root": "data-root", "source": "data"}  # fields whose flag has another name
-_NO_PARAMETERS = {"scaled", "resnet", *methods.names()}  # words in backticks that are values
+_OF_COMMANDS = (
+    "all_checkpoints", "between", "columns", "config", "count", "data", "data_root", "direction", "format", "held_out",
+    "held_out_target", "init_from", "keep_colors", "label", "mask", "methods", "only", "out", "overwrite", "preset",
+    "run", "seeds", "smooth", "standalone", "statistics", "strength", "tile", "unpaired",
+)  # fmt: skip
+
+
+@functools.cache
+def _parameters() -> frozenset[str]:
+    """The names of all that a command may be given; settings are read from the files of the methods, without torch."""
+    values = (Data, Budget, TrainOptions, EvaluateOptions)
+    fields = {field.name for cls in values for field in dataclasses.fields(cls)}
+    folder = Path(methods.__file__).parent
+    files = [*folder.glob("*.py"), folder.parent / "style/config.py"]
+    said = (re.findall(r"^    (\w+): .*= *(?:setting|with_default)\(", file.read_text("utf-8"), re.M) for file in files)
+    return frozenset({*fields, *_OF_COMMANDS, *(name for names in said for name in names)})
 
 
 def with_flags(text: str) -> str:
@@ -71,9 +86,7 @@ def with_flags(text: str) -> str:
 
     def flag(found: re.Match[str]) -> str:
         name = found[1]
-        if name in _NO_PARAMETERS:
-            return found[0]
-        return f"--{_ELSEWHERE.get(name, name.replace('_', '-'))}"
+        return f"--{_ELSEWHERE.get(name, name.replace('_', '-'))}" if name in _parameters() else found[0]
 
     return re.sub(r"`([a-z][a-z0-9_]*)`", flag, text)
 

@@ -39,11 +39,12 @@ def as_now(tokens: Sequence[str]) -> list[str]:
     if list(tokens[:1]) == ["help"]:
         return [*tokens[1:], "--help"]
     command, made = next(iter(tokens), ""), list[str]()
-    for place, token in enumerate(tokens):
+    end = list(tokens).index("--") if "--" in tokens else len(tokens)  # what follows are names
+    for place, token in enumerate(tokens[:end]):
         flag, equals, value = token.partition("=")
         if flag in HINTS:
             raise UsageError(f"{flag}: {HINTS[flag]}")
-        now = OLD_OF.get((command, flag)) or OLD.get(flag)
+        now = OLD_OF.get((command, flag)) or (OLD.get(flag) if command != "stylize" else None)
         if now:
             console.say(f"{flag} is now called {now}")
         now = now or USUAL.get(flag, flag)
@@ -52,5 +53,6 @@ def as_now(tokens: Sequence[str]) -> list[str]:
             console.say(f"--features {token}: a file of VGG-19 is now given by --features vgg --vgg-weights {token}")
             made += ["vgg", "--vgg-weights", token]
             continue
+        value = VALUES.get((flag, value), value)
         made.append(VALUES.get((before, token), now + equals + value))
-    return made
+    return [*made, *tokens[end:]]

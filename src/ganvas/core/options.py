@@ -57,6 +57,9 @@ class Data:
     )
 
     def __post_init__(self) -> None:
+        style: Any = self.style
+        if isinstance(style, str | Path | list):  # one painting, or a list of them
+            object.__setattr__(self, "style", tuple(style) if isinstance(style, list) else (style,))
         settings.check(self)
 
     @property

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 
 _DEFAULT: Any = object()
+MOST_NAMED = 16  # names in a message
 
 
 def setting(
@@ -67,7 +68,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a wrong name: the known names nearest to it, or all of them."""
     known = list(known)
     near = get_close_matches(name.lower(), known, n=2, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are {', '.join(known[:MOST_NAMED])}{', ...' if len(known) > MOST_NAMED else ''}"
 
 
 def names_of(value: Any) -> set[str]:

@@ -45,6 +45,8 @@ def open_data(
     if data.size is not None:
         check_size(data.size)
         like = like and replace(like, size=data.size)
+    if isinstance(data.source, str) and not data.source:
+        raise UsageError("`data`: is empty; give a data set's name, a folder, or images in memory")
     how = How(
         size=data.size, random_crop=data.random_crop, holdout=data.holdout, part=split, like=like, least=least,
         track=track,
@@ -83,6 +85,13 @@ def open_data(
         else folder.open_folder(_folder(name), how, **usual)
     )
     return pairs_from(images, made, track=track) if made else images
+
+
+def name_of(data: Data) -> str:
+    """What a run that learns from these data calls them: the name given, or an identity of what is in memory."""
+    if isinstance(data.source, str | Path):
+        return data.name
+    return memory.identity(data.source) or data.name
 
 
 def _require_one_way(data: Data, batches: Sequence[type[Batch]]) -> None:

@@ -1,5 +1,6 @@
 """Images that are in memory, or come from a torch `Dataset`: arrays, tensors, PIL images, with labels or partners."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from torch import Tensor
 from ganvas.data.batch import RESIDENT_BYTES, SIZES, Batch, ImageBatch, PairBatch, Source, Spec
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import DEFAULT_SIZE, held_out
-from ganvas.errors import DataError
+from ganvas.errors import DataError, GanvasError
 from ganvas.imaging import images
 
 LOOKED_AT = 64  # items from which the range of values is inferred
@@ -35,17 +36,51 @@ def open_memory(
     Raises:
         DataError: if it holds something else.
     """
+    try:
+        return _opened(source, how, channels=channels, usual_size=usual_size)
+    except GanvasError:
+        raise
+    except Exception as error:  # a data set of the user's may raise about anything
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise DataError(f"`data` {_name(source)}: cannot be read ({said})") from error
+
+
+def identity(source: Any) -> str:
+    """What a run calls data in memory: a digest of their number and of the first images, whatever type holds them.
+
+    Empty for data that are random: two readings differ.
+    """
     items = _items(source)
+    digest = hashlib.sha256(str(len(items)).encode())
+    for number in range(min(LOOKED_AT, len(items))):
+        first = [_bytes_of(value) for value in _item(items, number)]
+        if number == 0 and first != [_bytes_of(value) for value in _item(items, number)]:
+            return ""
+        for content in first:
+            digest.update(content)
+    return f"memory-{digest.hexdigest()[:12]}"
+
+
+def _bytes_of(value: Any) -> bytes:
+    array = np.ascontiguousarray(np.asarray(value))
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] not in (1, 3):
+        array = np.ascontiguousarray(array.transpose(1, 2, 0))  # as (H, W, C)
+    return f"{array.dtype.kind}{array.squeeze().shape}".encode() + array.tobytes()
+
+
+def _opened(source: Any, how: How, *, channels: Callable[[bool], int] | None, usual_size: int) -> Source[Any]:
+    items, name = _items(source), identity(source) or _name(source)
     if len(items) < how.least:
         raise DataError(f"`data` {_name(source)}: holds {len(items)} images; expected {how.least} or more")
     first = [_item(items, number) for number in range(min(LOOKED_AT, len(items)))]
-    signed = any(_lowest(value) < 0 for item in first for value in item if _is_image(value))
+    signed = any(_lowest(value) < -SLACK for item in first for value in item if _is_image(value))
     shown = [_pixels(item[0], signed, where=_where(source, number)) for number, item in enumerate(first)]
     paired = len(first[0]) > 1 and _is_image(first[0][1])
     targets = [_target(item, signed, where=_where(source, n)) for n, item in enumerate(first)] if paired else []
     classes = () if paired else _classes(source, items, first)
-    spec = how.like
+    spec, grey_alone = how.like, False
     if spec is None:
+        grey_alone = _grey(shown) and channels is None
         wanted = channels or (lambda grey: 1 if grey else 3)
         size = how.size or _own_size(shown, usual_size)
         spec = Spec(size, wanted(_grey(shown)), target_channels=(1 if _grey(targets) else 3) if paired else 0)
@@ -56,14 +91,14 @@ def open_memory(
             f"`data` {_name(source)}: of its {len(items)} images `holdout` {how.holdout} leaves none to {how.part}"
         )
     margin = how.margin(spec.size)
-    read = ReadItem(items, spec, margin, signed, paired, _name(source))
+    read = ReadItem(items, spec, margin, signed, paired, grey_alone, _name(source))
     rows: Any = LazyRows(numbers, read)
     if spec.bytes * (spec.size + margin) ** 2 // spec.size**2 * len(numbers) <= RESIDENT_BYTES:
         # one by one: a data set may not be safe to read in several threads
         tracked = how.track(numbers, total=len(numbers), description="reading the images")
         rows = read.batch.together([read(number) for number in tracked])
     names = tuple(_called(number) for number in numbers)
-    return Source(_name(source), spec, rows, part=how.held_part, margin=margin, names=names)
+    return Source(name, spec, rows, part=how.held_part, margin=margin, names=names)
 
 
 @dataclass(frozen=True)
@@ -76,6 +111,7 @@ class ReadItem:
         margin: pixels a side by which it is kept larger.
         signed: whether floats are in -1..1, else in 0..1.
         paired: whether an item is a source and its target.
+        grey_alone: whether all images must be grey, as the first are.
         name: of the set, for messages.
     """
 
@@ -84,6 +120,7 @@ class ReadItem:
     margin: int
     signed: bool
     paired: bool
+    grey_alone: bool
     name: str
 
     @property
@@ -98,6 +135,8 @@ class ReadItem:
 
         def row(value: Any) -> Tensor:
             pixels = _pixels(value, self.signed, where=where)
+            if self.grey_alone and pixels.shape[0] == 3:
+                raise DataError(f"{where}: is in colour, and the first images are grey; give all in one of both")
             return images.square(pixels, size=size, channels=self.spec.channels)[None]
 
         if self.paired:
@@ -182,7 +221,9 @@ def _label(item: tuple[Any, ...], *, where: str) -> int:
         raise DataError(f"{where}: has no label, and others have")
     value = item[1]
     try:
-        return int(value)
+        if int(value) == value:
+            return int(value)
+        raise ValueError(value)
     except (TypeError, ValueError) as error:
         raise DataError(f"{where}: the label {value!r} is no whole number") from error
 

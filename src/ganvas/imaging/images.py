@@ -186,7 +186,10 @@ def image_from(image: object) -> DecodedImage:
     """
     if isinstance(image, Image.Image):
         return image_of(image)
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3):
+    if isinstance(image, np.ndarray | Tensor) and 0 in image.shape:
+        raise DataError(f"an image of shape {tuple(image.shape)} is empty")
+    plain = isinstance(image, np.ndarray) and (image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (1, 3, 4)))
+    if isinstance(image, np.ndarray) and plain and image.dtype == np.uint8:
         return image_of(Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image))
     if isinstance(image, Tensor) and image.dtype == torch.uint8 and image.ndim in (2, 3):
         pixels = image[None] if image.ndim == 2 else image

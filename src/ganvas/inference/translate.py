@@ -79,8 +79,11 @@ class Translator:
                 f"`{'tile' if self.tile else 'size'}`: this {name} model makes {self.model.facts.spec.size} pixels, "
                 "and no other size; leave it out"
             )
-        if not 0 <= self.strength <= 1:
-            raise SettingError(f"`strength` {self.strength:g}: expected 0 (the image's own style) to 1 (all of it)")
+        for field in ("tile", "size"):
+            if not isinstance(getattr(self, field), int) or getattr(self, field) < 0:
+                raise SettingError(f"`{field}` {getattr(self, field)}: expected a number of pixels")
+        if not isinstance(self.strength, int | float) or not 0 <= self.strength <= 1:
+            raise SettingError(f"`strength` {self.strength}: expected 0 (the image's own style) to 1 (all of it)")
         if not isinstance(method, Restyles) and (self.styles or self.strength != 1):
             raise SettingError(
                 f"`{'style' if self.styles else 'strength'}`: a {name} model paints in the one style that it learned; "

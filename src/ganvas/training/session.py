@@ -1,7 +1,7 @@
 """A training from start to end: everything is checked before anything is written, then the loop runs."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def train_job(
     make_score: MakeScore | None = None,
     track: Track = silently,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train as the job says; a run of the same job continues from its newest checkpoint.
 
     Nothing is written before everything has been checked and the data are open. Leaving the iterator saves.

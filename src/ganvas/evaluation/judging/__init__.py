@@ -15,6 +15,7 @@ from ganvas.evaluation.judging.models import (
     contender,
     contenders,
     require_different,
+    require_names,
 )
 from ganvas.evaluation.judging.style import judge_style
 from ganvas.evaluation.judging.translators import judge_translators
@@ -30,6 +31,7 @@ __all__ = [
     "contenders",
     "judge",
     "require_different",
+    "require_names",
 ]
 
 FEATURES = ("auto", "none", "vgg", *NETWORKS)
@@ -73,8 +75,10 @@ def judge(request: Request) -> Evaluation:
     words = f"is for models that translate; this {name} model generates"
     _refuse(data, ("side", "task", "target", "size", "style"), words)
     _refuse(options, ("direction", "lpips", "paired", "images_only"), words)
-    if options.features == "vgg":
-        raise UsageError(f"`features` vgg: this {name} model generates; expected auto, {' or '.join(NETWORKS)}")
+    if options.features in ("vgg", "none"):
+        raise UsageError(
+            f"`features` {options.features}: this {name} model generates; expected auto, {' or '.join(NETWORKS)}"
+        )
     return judge_generators(request)
 
 

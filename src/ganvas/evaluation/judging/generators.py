@@ -29,7 +29,7 @@ def judge_generators(request: Request) -> Evaluation:
     """
     options, models = request.options, request.models
     spec = _one_shape(request)
-    data = replace(request.data, size=spec.size, holdout=held_out_of(models, request.data.name))
+    data = replace(request.data, size=spec.size, holdout=held_out_of(models, request.name))
     source: Source[ImageBatch] = open_data(data, (ImageBatch,), split="test", track=request.track)
     source, notes, _ = without_known(models, source, track=request.track)
     name = suited(spec) if options.features == "auto" else cast(Name, options.features)

@@ -1,5 +1,6 @@
 """Models to evaluate, whether they were trained on the images they are evaluated on, and the notes about that."""
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from ganvas.checkpoint import RUN, WEIGHTS, Model, checkpoints, load, read_run
 from ganvas.checkpoint.manifest import Facts
 from ganvas.core.atomic_io import readable
 from ganvas.core.options import Data, EvaluateOptions
+from ganvas.data import name_of
 from ganvas.data.batch import Source
 from ganvas.data.builtin import NAMES
 from ganvas.data.progress import Track, silently
@@ -54,6 +56,11 @@ class Request:
     options: EvaluateOptions = EvaluateOptions()
     track: Track = silently
 
+    @functools.cached_property
+    def name(self) -> str:
+        """What a run that learned from these data calls them."""
+        return name_of(self.data)
+
     @property
     def loaded(self) -> dict[str, Model]:
         """The models alone, by name."""
@@ -95,6 +102,13 @@ def contender(path: Path, model: Model) -> Contender:
 def by_name(found: Sequence[Contender]) -> dict[str, Contender]:
     """Models by name."""
     return dict(zip(_names(found), found, strict=True))
+
+
+def require_names(names: Iterable[str]) -> None:
+    """Raise UsageError for a name that something else has beside the models in a comparison."""
+    for name in names:
+        if not isinstance(name, str) or name in OTHERS:
+            raise UsageError(f"`models`: {name!r} is not a name for a model here; choose another")
 
 
 def checkpoints_of(run: Path, device: torch.device) -> dict[str, Contender]:
@@ -148,6 +162,8 @@ def same_folder(facts: Facts, data: str) -> Known:
     """Whether the model was trained on this folder: surely, or perhaps, if only its name is known."""
     if data in NAMES:
         return ""
+    if data.startswith("memory-") or facts.data.startswith("memory-"):
+        return "surely" if data == facts.data else ""
     if data == facts.data:  # such as a URL of shards
         return "surely"
     here, learned = Path(data).resolve(), Path(facts.data)

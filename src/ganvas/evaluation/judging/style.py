@@ -46,7 +46,7 @@ def judge_style(request: Request) -> Evaluation:
         return source
 
     photographs, notes, knowing = without_known(
-        models, opened(data.source, held_out_of(models, data.name)), track=request.track
+        models, opened(data.source, held_out_of(models, request.name)), track=request.track
     )
     notes += sizes_said(models, photographs)
     given = [Path(file) for file in data.style]
@@ -58,7 +58,7 @@ def judge_style(request: Request) -> Evaluation:
         raise UsageError(f"the models paint in different styles ({said}): add `style` PAINTING, one for all")
     found = evaluate_style(
         request.loaded, photographs, styles, vgg=open_judge(request), title=title,
-        learned=learned_from(models, data.name, knowing), track=request.track,
+        learned=learned_from(models, request.name, knowing), track=request.track,
     )  # fmt: skip
     return replace(found, notes=[*complaints, *notes, *found.notes])
 

@@ -71,7 +71,7 @@ def judge_translators(request: Request) -> Evaluation:
     like = _one_shape(request)
     if not ways.measured and ways.task == NOTHING:  # there are no targets: images of any shape
         like = replace(like, target_channels=like.channels)
-    holdout = held_out_of(models, request.data.name)
+    holdout = held_out_of(models, request.name)
     data = replace(request.data, target=ways.target, side=ways.side, task=ways.task, holdout=holdout)
     kinds = _batches(models, paired=options.paired or not ways.measured)
     source: Source[Any] = open_data(data, kinds, split="test", like=like, least=1, track=request.track)
@@ -89,7 +89,7 @@ def judge_translators(request: Request) -> Evaluation:
         found = evaluate_pairs(
             request.loaded, source, direction=options.direction or "ab", task=ways.task or "",
             measures=measures if ways.measured else None, features=network,
-            learned=learned_from(models, data.name, who), track=request.track,
+            learned=learned_from(models, request.name, who), track=request.track,
         )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])
 
@@ -105,7 +105,7 @@ def _without_pairs(request: Request, sets: TwoSets, network: Features | None, no
         knowing |= {*who}
         sides.append(kept)
         notes += [line for line in known if line not in notes]
-    learned = learned_from(request.models, request.data.name, knowing)
+    learned = learned_from(request.models, request.name, knowing)
     return evaluate_unpaired(request.loaded, *sides, features=network, learned=learned, track=request.track)
 
 
