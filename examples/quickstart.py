@@ -35,6 +35,7 @@ print(report.verdict)
 print(report.save("report")[0])  # index.html, to look at
 
 # training is an iterator of events, and a torch data set is data
+torch.manual_seed(0)  # the same images when it runs again
 mine = TensorDataset(torch.rand(100, 3, 32, 32))
 for event in ganvas.iter_train("dcgan", mine, "runs/mine", steps=50, batch=16, width=8, hidden=64):
     if isinstance(event, ganvas.Progress) and event.step >= 3:

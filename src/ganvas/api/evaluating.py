@@ -160,6 +160,8 @@ def _contender(model: Model | File, options: EvaluateOptions) -> judging.Contend
 
 
 def _with_keywords(data: Data, options: EvaluateOptions, keywords: Mapping[str, Any]) -> tuple[Data, EvaluateOptions]:
+    if not isinstance(options, EvaluateOptions):
+        raise UsageError("`options`: expected EvaluateOptions; several models are given in a list")
     of_data, of_options = settings.names_of(data), settings.names_of(options)
     for name in keywords:
         if name not in of_data | of_options:

@@ -461,7 +461,7 @@ def _seeds(count: Any, first: int) -> list[Seed]:
     """The seeds themselves, or so many from the first on.
 
     Raises:
-        SettingError: for what is no number of images.
+        SettingError: if it is not a number of images.
     """
     if isinstance(count, Sequence) and not isinstance(count, str):
         return list(count)
@@ -469,7 +469,9 @@ def _seeds(count: Any, first: int) -> list[Seed]:
         number = operator.index(count)
     except TypeError as error:
         raise SettingError(f"`count` {count!r}: expected a number of images, or a list of seeds") from error
-    if not 0 <= first <= MOST_SEED:
+    if number < 1:
+        raise SettingError(f"`count` {number}: nothing to generate; give 1 or more")
+    if not isinstance(first, int) or not 0 <= first <= MOST_SEED:
         raise SettingError(f"`seed` {first}: expected 0 to {MOST_SEED}")
     return list(range(first, first + number))
 

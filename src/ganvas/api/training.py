@@ -22,7 +22,7 @@ from ganvas.errors import Interrupted, SettingError, UsageError
 from ganvas.methods._base import BaseConfig
 from ganvas.metrics import features
 from ganvas.training import session
-from ganvas.training.events import Event, Finished, tell
+from ganvas.training.events import CALLED, Event, Finished, hears, tell
 from ganvas.training.session import Job, Score
 
 VALIDATED = 2000  # images a score; enough to tell checkpoints of one run apart
@@ -79,6 +79,10 @@ def train(
 
 def train_job(asked: Job, *, callbacks: Sequence[object] = (), progress: bool = True) -> Model:
     """As `train`, for a job that `job` has made."""
+    for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+        if isinstance(callback, type) or not hears(callback):
+            raise SettingError(f"`callbacks`: {callback!r} has none of the functions {', '.join(CALLED)}"[:250])
+    callbacks = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     last: Finished | None = None
     track = bars.track if progress else silently
     with contextlib.ExitStack() as within:
@@ -158,6 +162,8 @@ def job(
     Raises:
         SettingError: for a method, preset or setting that does not exist, or a value that it cannot have.
     """
+    if not isinstance(method, str):
+        raise SettingError(f"`method`: expected a name such as dcgan, not {type(method).__name__}")
     config, data = methods.config(method, preset), Data.of(data)
     of_config, of_data, of_options = (settings.names_of(value) for value in (config, data, options))
     of_data = of_data - {"source"}

@@ -84,6 +84,11 @@ def require_same(run: Path, found: Facts, facts: Facts) -> None:
     """Raise ModelError, naming what differs, unless the run found there can continue with `facts`."""
     if found.method != facts.method:
         raise ModelError(f"`run` {run}: its method is {found.method}, not {facts.method}; choose another `run`")
+    if found.data != facts.data and found.data.startswith("memory-") and facts.data.startswith("memory-"):
+        raise ModelError(
+            f"`run` {run} is another run: it was trained on other images in memory (random ones need a seed); give the "
+            "same, or choose another `run`"
+        )
     if different := found.differences(facts):
         there = "; ".join(different)
         typed = found.typed(facts) if found.format < FORMAT and found.method == facts.method else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ganvas import methods
 from ganvas.cli import console
 from ganvas.errors import UsageError
 
@@ -37,7 +38,7 @@ def as_now(tokens: Sequence[str]) -> list[str]:
         UsageError: for a flag that is not needed, with what to do instead.
     """
     if list(tokens[:1]) == ["help"]:
-        return [*tokens[1:], "--help"]
+        return [*(["train"] if list(tokens[1:2]) and tokens[1] in methods.names() else []), *tokens[1:], "--help"]
     command, made = next(iter(tokens), ""), list[str]()
     end = list(tokens).index("--") if "--" in tokens else len(tokens)  # what follows are names
     for place, token in enumerate(tokens[:end]):

@@ -152,7 +152,7 @@ class EvaluateOptions:
         "the network that looks at images. Generated ones: digits, ganvas's own digit network, or inception, Inception "
         "v3, which needs `pip install 'ganvas[inception]'` and is downloaded once; auto takes digits for digits. "
         "Translated ones: inception adds FID and KID, which auto does too where it is there already; vgg adds the VGG "
-        "distance, and FID and KID, by VGG-19. none takes no network. Style is always evaluated by VGG-19",
+        "distance, and FID and KID, by VGG-19; none takes no network. Style is always evaluated by VGG-19",
     )
     vgg_weights: File | None = setting(
         None, "a file with VGG-19's weights, in place of the download", env="GANVAS_WEIGHTS"

@@ -101,9 +101,17 @@ class Callback(Protocol):
         """Called once, when the run is saved."""
 
 
-__all__ = ["Callback", "Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved", "tell"]
+__all__ = ["CALLED", "Callback", "Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved", "hears", "tell"]
 
 _CALLED = {Opened: "on_start", Progress: "on_step", Sampled: "on_samples", Saved: "on_checkpoint", Finished: "on_end"}
+
+
+CALLED = ("on_start", "on_step", "on_samples", "on_checkpoint", "on_end")
+
+
+def hears(callback: object) -> bool:
+    """Whether a callback has any of these functions."""
+    return any(hasattr(callback, name) for name in CALLED)
 
 
 def tell(event: Event, callback: object) -> None:

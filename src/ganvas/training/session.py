@@ -213,10 +213,11 @@ def _score(job: Job, source: Source[Batch], device: torch.device, make: MakeScor
 def _opened(
     job: Job, facts: Facts, source: Source[Batch], learner: Method, device: torch.device, first: Progress
 ) -> Opened:
+    in_memory = not isinstance(job.data.source, str | Path)
     return Opened(
-        run=job.run, method=facts.method, data=source.short_title, images=len(source), size=facts.spec.size,
-        device=str(device), precision=facts.precision, parameters=_parameters(learner), batch=facts.config.batch,
-        length=_length(job.budget, facts), step=first.step,
+        run=job.run, method=facts.method, data=f"{job.data.name} in memory" if in_memory else source.short_title,
+        images=len(source), size=facts.spec.size, device=str(device), precision=facts.precision,
+        parameters=_parameters(learner), batch=facts.config.batch, length=_length(job.budget, facts), step=first.step,
     )  # fmt: skip
 
 
