@@ -72,6 +72,8 @@ def translate(
                     console.say(f"{event.file.name}: {note}")
                 said.add(note)
     except KeyboardInterrupt as error:
+        if not overwrite:  # what is written while the interrupt arrives is finished, too
+            finished = sum(place.exists() for place in events.places.values())
         raise Interrupted(f"interrupted; {finished:,} of {len(events):,} files are done and kept in {out}") from error
     console.tell(f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
     if problems:
