@@ -8,7 +8,7 @@ from PIL import Image
 from torch.utils.data import Dataset, TensorDataset
 
 from ganvas.core.options import Data
-from ganvas.data import open_data
+from ganvas.data import name_of, open_data
 from ganvas.data.batch import ImageBatch, PairBatch
 from ganvas.data.decode import LazyRows
 from ganvas.errors import DataError, UsageError
@@ -143,3 +143,13 @@ def test_a_value_a_hair_below_zero_is_still_zero():
     near = PIXELS.float() / 255
     near[0, 0, 0, 0] = -1e-6
     assert torch.equal(opened(near).rows(range(6)).images[1:], PIXELS[1:])
+
+
+def test_what_a_data_set_raises_is_one_sentence_wherever_it_is_first_read():
+    class Raising(Listed):
+        def __getitem__(self, index):
+            raise OSError("the disk is gone")
+
+    for read in (opened, lambda source: name_of(Data(source))):
+        with pytest.raises(DataError, match="the disk is gone"):
+            read(Raising([1, 2, 3]))

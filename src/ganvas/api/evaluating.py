@@ -146,8 +146,9 @@ def compare(
     else:
         judging.require_different([Path(model) for model in models if not isinstance(model, Model)])
         each = [_contender(model, options) for model in models]
-        if len({(one.path.resolve(), one.model.step) for one in each}) < len(each):
-            raise UsageError(f"{each[0].path}: is given twice; give each model once")
+        known = [(one.path.resolve(), one.model.step) for one in each]
+        if twice := next((key for key in known if known.count(key) > 1), None):
+            raise UsageError(f"{twice[0]}: is given twice; give each model once")
         found = judging.by_name(each)
     if len(found) < 2:
         raise UsageError("`models`: give two or more")

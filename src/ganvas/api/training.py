@@ -79,10 +79,10 @@ def train(
 
 def train_job(asked: Job, *, callbacks: Sequence[object] = (), progress: bool = True) -> Model:
     """As `train`, for a job that `job` has made."""
-    for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+    callbacks = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    for callback in callbacks:
         if isinstance(callback, type) or not hears(callback):
             raise SettingError(f"`callbacks`: {callback!r} has none of the functions {', '.join(CALLED)}"[:250])
-    callbacks = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     last: Finished | None = None
     track = bars.track if progress else silently
     with contextlib.ExitStack() as within:

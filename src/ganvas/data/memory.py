@@ -1,7 +1,8 @@
 """Images that are in memory, or come from a torch `Dataset`: arrays, tensors, PIL images, with labels or partners."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -36,11 +37,18 @@ def open_memory(
     Raises:
         DataError: if it holds something else.
     """
-    try:
+    with _explained(source):
         return _opened(source, how, channels=channels, usual_size=usual_size)
+
+
+@contextlib.contextmanager
+def _explained(source: Any) -> Iterator[None]:
+    """Turn whatever the user's data set raises within the block into one line."""
+    try:
+        yield
     except GanvasError:
         raise
-    except Exception as error:  # a data set of the user's may raise about anything
+    except Exception as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise DataError(f"`data` {_name(source)}: cannot be read ({said})") from error
 
@@ -49,7 +57,15 @@ def identity(source: Any) -> str:
     """What a run calls data in memory: a digest of their number and of the first images, whatever type holds them.
 
     Empty for data that are random: two readings differ.
+
+    Raises:
+        DataError: if they cannot be read.
     """
+    with _explained(source):
+        return _digest(source)
+
+
+def _digest(source: Any) -> str:
     items = _items(source)
     digest = hashlib.sha256(str(len(items)).encode())
     for number in range(min(LOOKED_AT, len(items))):
