@@ -23,11 +23,12 @@ Loop = Iterator[int]  # each item is a step: the number of its images
 
 
 class PilImages(Dataset):
-    """Images (uint8, (N, C, H, W)) as torchvision's data sets give them: one by one, through PIL."""
+    """Images (uint8, (N, C, H, W)) and labels as torchvision's data sets give them: one by one, through PIL."""
 
-    def __init__(self, images: Tensor):
+    def __init__(self, images: Tensor, labels: Tensor | None):
         channels = images.shape[1]
         self.images = images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = [0] * len(images) if labels is None else labels.tolist()
         self.change = transforms.Compose(
             [transforms.ToTensor(), transforms.Normalize((0.5,) * channels, (0.5,) * channels)]
         )
@@ -36,19 +37,22 @@ class PilImages(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.change(Image.fromarray(self.images[index].squeeze())), 0
+        return self.change(Image.fromarray(self.images[index].squeeze())), self.labels[index]
 
 
-def loaded(images: Tensor, batch: int) -> Iterator[Tensor]:
-    """Endless batches (N, C, H, W) in -1..1, epoch after epoch."""
-    loader = DataLoader(PilImages(images), batch_size=batch, shuffle=True, drop_last=True)
+def loaded(
+    images: Tensor, batch: int, device: torch.device, labels: Tensor | None = None
+) -> Iterator[Tensor] | Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches (N, C, H, W) in -1..1, epoch after epoch; with labels each is a pair with their (N,)."""
+    loader = DataLoader(PilImages(images, labels), batch_size=batch, shuffle=True, drop_last=True)
     while True:
-        for real, _ in loader:
-            yield real
+        for real, classes in loader:
+            yield real.to(device) if labels is None else (real.to(device), classes.to(device))
 
 
 def plain(network: nn.Module, *, norm: type[nn.Module] = nn.InstanceNorm2d) -> nn.Module:
     """The network with torch's own layers in place of ganvas's, in torch's usual memory layout."""
+    device = next(network.parameters()).device
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, cpu_ops.Dropout):
@@ -57,7 +61,7 @@ def plain(network: nn.Module, *, norm: type[nn.Module] = nn.InstanceNorm2d) -> n
                 setattr(parent, name, norm(layer.num_features, affine=True))
             elif isinstance(layer, OURS):
                 layer.__class__ = type(layer).__mro__[1]  # torch's, with the same weights
-    return network.to(memory_format=torch.contiguous_format).train()
+    return network.to(device, memory_format=torch.contiguous_format).train()
 
 
 def adam(config: object, *networks: nn.Module) -> torch.optim.Optimizer:
@@ -84,6 +88,31 @@ def adversarial(method: Method, batches: Iterator[Tensor]) -> Loop:
 
         generator_adam.zero_grad()
         generator_loss = criterion(discriminator(fake), ones)
+        generator_loss.backward()
+        generator_adam.step()
+        loss.item(), generator_loss.item()
+        yield len(real)
+
+
+def conditional(method: Method, batches: Iterator[tuple[Tensor, Tensor]]) -> Loop:
+    """`cgan`: as `adversarial`, both networks with the class as a one-hot vector."""
+    config, classes = method.config, len(method.spec.classes)
+    generator, discriminator = plain(method.generator), plain(method.discriminator)
+    criterion = nn.BCEWithLogitsLoss()
+    generator_adam, discriminator_adam = adam(config, generator), adam(config, discriminator)
+    for real, labels in batches:
+        y = F.one_hot(labels, classes).float()
+        fake = generator(torch.randn(len(real), config.latent, device=real.device), y)
+
+        discriminator_adam.zero_grad()
+        of_real, of_fake = discriminator(real, y), discriminator(fake.detach(), y)
+        loss = criterion(of_real, torch.ones_like(of_real)) + criterion(of_fake, torch.zeros_like(of_fake))
+        loss.backward()
+        discriminator_adam.step()
+
+        generator_adam.zero_grad()
+        of_fake = discriminator(fake, y)
+        generator_loss = criterion(of_fake, torch.ones_like(of_fake))
         generator_loss.backward()
         generator_adam.step()
         loss.item(), generator_loss.item()
@@ -195,6 +224,7 @@ def cyclegan(method: Method, batches: Iterator[tuple[Tensor, Tensor]]) -> Loop:
 LOOPS: dict[str, Callable[[Method, Iterator], Loop]] = {
     "gan": adversarial,
     "dcgan": adversarial,
+    "cgan": conditional,
     "wgan_gp": wasserstein,
     "vae": variational,
     "pix2pix": pix2pix,

@@ -9,7 +9,7 @@ import torch
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 
 
-def machine() -> str:
+def this_machine() -> str:
     """One line: CPU, cores, versions and the day."""
     names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
@@ -19,11 +19,11 @@ def machine() -> str:
     return f"{cpu}, {torch.get_num_threads()} cores, {versions}, {datetime.date.today().isoformat()}"
 
 
-def write(name: str, text: str) -> Path:
-    """Write docs/results/NAME, with the machine at the end."""
+def write(name: str, text: str, *, machine: str | None = None) -> Path:
+    """Write docs/results/NAME, with the machine at the end: this one, unless another has measured."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / name
-    path.write_text(f"{text.rstrip()}\n\n---\nMeasured on: {machine()}.\n", encoding="utf-8")
+    path.write_text(f"{text.rstrip()}\n\n---\nMeasured on: {machine or this_machine()}.\n", encoding="utf-8")
     return path
 
 

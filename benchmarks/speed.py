@@ -142,7 +142,9 @@ def source_of(case: Case, root: Path | None) -> Source:
 
     if spec.target_channels:
         return Source("random", spec, PairBatch(pixels(8), pixels(8)))
-    return Source("random", spec, ImageBatch(pixels(DIGITS if spec.size < 64 else DIGITS // 4)))
+    images = pixels(DIGITS if spec.size < 64 else DIGITS // 4)
+    labels = torch.randint(0, len(spec.classes), (len(images),), generator=rng) if spec.classes else None
+    return Source("random", spec, ImageBatch(images, labels))
 
 
 def config_of(case: Case) -> BaseConfig:
@@ -181,7 +183,8 @@ def turns(
         rows = itertools.cycle(range(len(pairs)))
         given: Iterator = ((pairs.source[i : i + 1].to(device), pairs.target[i : i + 1].to(device)) for i in rows)
     else:
-        given = (real.to(device) for real in plain_loops.loaded(source.images.images, config.batch))
+        labels = source.images.labels if method.by_class else None
+        given = plain_loops.loaded(source.images.images, config.batch, device, labels)
     return plain_loops.LOOPS[case.method](method, given)
 
 

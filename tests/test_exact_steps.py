@@ -82,9 +82,12 @@ def paintings():
 
 
 def reference_of(name, method, vgg):
-    """The plain reference, with the weights of the method."""
-    reference = importlib.import_module(f"references.{name}").Reference(method.config, method.spec)
+    """The plain reference, with the weights of the method and on its device."""
+    device = next(method.parameters()).device
+    with device:
+        reference = importlib.import_module(f"references.{name}").Reference(method.config, method.spec)
     for key, network in reference.networks.items():
+        network.to(device)
         ours = getattr(method, key)
         for part in ("parameters", "buffers"):
             for plain, own in zip(getattr(network, part)(), getattr(ours, part)(), strict=True):
@@ -92,11 +95,12 @@ def reference_of(name, method, vgg):
                 plain.data.copy_(own.data)
     given = []
     if vgg is not None:
-        buffers = list(vgg.buffers())
+        buffers = list(vgg.to(device).buffers())
         given.append(list(zip(buffers[::2], buffers[1::2], strict=True)))
     if name == "fast_style":
-        given.append([to_signed(image).to(torch.get_default_dtype()) for image in paintings()])
-    reference.begin(*given)
+        given.append([to_signed(image).to(device, torch.get_default_dtype()) for image in paintings()])
+    with device:
+        reference.begin(*given)
     return reference
 
 
@@ -107,13 +111,15 @@ def held(value):
     return [*value.parameters(), *(buffer for buffer in value.buffers() if buffer.is_floating_point())]
 
 
-def learned(name, preset):
+def learned(name, preset, device=CPU):
     """How far a method and its reference have moved after the steps, and how far they are apart: by network."""
     config = config_of(name, preset)
     source = source_of(name, config)
     method, vgg = begun(name, config, source)
+    method.to(device)
     reference = reference_of(name, method, vgg)
     batch = source.some(BATCH).signed().over_images(lambda t: t.to(torch.get_default_dtype()))
+    batch = batch.over(lambda t: t.to(device))
     before = {key: [t.clone() for t in held(getattr(method, key))] for key in reference.expected()}
     for step in range(FIRST, FIRST + STEPS):
         rate = config.rate_at(step / TOTAL)
@@ -121,7 +127,8 @@ def learned(name, preset):
         torch.manual_seed(step)
         method.training_step(batch, step)
         torch.manual_seed(step)
-        reference.step(batch, step, rate)
+        with device:
+            reference.step(batch, step, rate)
     assert not masks.QUEUE, "the reference used fewer dropout masks than the method drew"
     moved, apart = {}, {}
     for key, plain in reference.expected().items():

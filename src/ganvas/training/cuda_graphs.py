@@ -80,7 +80,10 @@ class Steps:
             replayed = tape.replay(batch, step, seed=self.seed)
             fault = _apart(before, after, state)
         except RuntimeError as error:
-            fault = str(error).strip().split("\n")[0] or type(error).__name__
+            first: BaseException = error
+            while first.__context__ is not None:  # a capture that breaks off fails once more as it ends
+                first = first.__context__
+            fault = str(first).strip().split("\n")[0] or type(first).__name__
         if not fault:
             self.tapes[phase] = tape
             return replayed
