@@ -136,9 +136,7 @@ def main() -> None:
     prepare_to_train(device)
     precision = choose_precision(device)
     for name in options.only:
-        needed, _ = speed.counted(
-            CASES[name], opened(name, "launched", "fp32", device=device, root=options.data_root)
-        )
+        needed, _ = speed.counted(CASES[name], opened(name, "launched", "fp32", device=device, root=options.data_root))
         rounds, peaks = measure(
             name, precision, device=device, root=options.data_root, rounds=options.rounds, least=options.seconds
         )

@@ -14,7 +14,9 @@ def this_machine() -> str:
     names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
     with_bf16 = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]
-    cpu = " ".join([names[0] if names else platform.cpu(), *(f"({flag})" for flag in with_bf16)])
+    cpu = " ".join(
+        [names[0].replace(" Processor", "") if names else platform.cpu(), *(f"({flag})" for flag in with_bf16)]
+    )
     versions = f"Python {platform.python_version()}, torch {torch.__version__.split('+')[0]}"
     return f"{cpu}, {torch.get_num_threads()} cores, {versions}, {datetime.date.today().isoformat()}"
 

@@ -175,9 +175,7 @@ def test_scores_are_those_of_the_cpu(tmp_path):
     run = tmp_path / "run"
     model = ganvas.train("dcgan", "digits", run, steps=20, width=8, options=TrainOptions(device="cuda"), progress=False)
     there, here = (
-        ganvas.evaluate(
-            ganvas.load(run, device=name), "digits", EvaluateOptions(device=name, count=512)
-        )
+        ganvas.evaluate(ganvas.load(run, device=name), "digits", EvaluateOptions(device=name, count=512))
         for name in ("cuda", "cpu")
     )
     assert model.device.type == "cuda"

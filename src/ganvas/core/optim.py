@@ -52,7 +52,7 @@ def adam(
         owned, learning_rate, betas=betas, eps=epsilon, fused=True, capturable=device.type == "cuda"
     )
     if device.type == "cuda":
-        made.param_groups[0]["lr"] = torch.full((), learning_rate, dtype=torch.float32, device=device)  # whatever theirs
+        made.param_groups[0]["lr"] = torch.full((), learning_rate, dtype=torch.float32, device=device)
     return made
 
 
