@@ -110,7 +110,7 @@ def taught(method):
 
 QUICK = (  # files of tests that take a minute in all, for `pytest -m quick` while one works
     "augment", "contributing", "derived", "docs", "every_source", "exact_steps", "files", "floors", "images", "lab",
-    "losses", "memory", "metrics", "paired", "runtime", "settings", "tiles", "translators", "vgg", "words",
+    "losses", "memory", "metrics", "paired", "runtime", "schema", "settings", "tiles", "translators", "vgg", "words",
 )  # fmt: skip
 
 

@@ -299,14 +299,14 @@ def test_a_figure_shows_each_image_where_its_score_is():
 
 
 DAMAGE = {
-    "no JSON": (lambda metrics: "{", "is not complete JSON"),
+    "no JSON": (lambda metrics: "{", "not JSON"),
     "not a number": (lambda metrics: json.dumps(metrics).replace("0.125", "NaN"), "NaN"),
-    "a list": (lambda metrics: "[]", "expected an object"),
+    "a list": (lambda metrics: "[]", "expected keys and values"),
     "no scores": (lambda metrics: json.dumps({**metrics, "scores": None}), "scores is null, expected a list"),
     "another kind": (lambda metrics: json.dumps({**metrics, "kind": "videos"}), "kind videos"),
     "a word": (
         lambda metrics: json.dumps(metrics).replace("61.2345", '"61"'),
-        'FID|scores[3].values.pix2pix.value is "61"',
+        "scores[3].values[...].value is text, expected a number",
     ),
     "digits": (lambda metrics: json.dumps(metrics).replace('".4f"', '".999999999f"'), "digits are"),
     "elsewhere": (lambda metrics: json.dumps(metrics).replace("grid.png", "../../grid.png"), "within the folder"),
@@ -326,7 +326,7 @@ def test_damage_is_one_line(damage, pairs, tmp_path):
     (tmp_path / "copy" / "metrics.json").write_text(make(metrics))
     with pytest.raises(DataError) as caught:
         write_report(tmp_path / "copy")
-    assert expected.split("|")[-1] in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -12,6 +12,7 @@ import torch
 from ganvas import api, checkpoint, methods, studies, training
 from ganvas import progress as bars
 from ganvas.checkpoint.manifest import build
+from ganvas.core import schema
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import Budget, Data, Device, EvaluateOptions, File, Precision, Side, TrainOptions, vgg_file
@@ -329,8 +330,8 @@ class Work:
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return schema.parse(file.read_bytes())
+    except (OSError, schema.Misfit):
         return None
 
 
@@ -375,5 +376,5 @@ def study(
     work.go_on()
     if problems := work.problems():
         raise GanvasError(f"{len(problems)} of the parts failed, and the rest is done: {'; '.join(problems)}"[:300])
-    found: dict[str, Any] = json.loads((Path(out) / studies.STUDY).read_text(encoding="utf-8"))
+    found: dict[str, Any] = schema.parse((Path(out) / studies.STUDY).read_bytes())
     return found

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.checkpoint.manifest import FORMAT, Facts, outline
-from ganvas.core import distributed, settings
+from ganvas.core import distributed, schema, settings
 from ganvas.core.atomic_io import make_folder, write_folder, write_whole
 from ganvas.core.optim import take_state
 from ganvas.errors import DivergedError, ModelError
@@ -59,8 +59,8 @@ def read_run(run: Path) -> Facts | None:
             raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
         return None
     try:
-        facts = json.loads((run / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts = schema.parse((run / RUN).read_bytes())
+    except (OSError, schema.Misfit) as error:
         raise ModelError(f"{run / RUN}: cannot be read ({error}); restore it, or train into another folder") from error
     return Facts.from_json(facts, where=run / RUN)
 
@@ -356,7 +356,7 @@ def _read_header(file: Path) -> dict[str, Any]:
     if header is None:
         raise ModelError(f"{file}: holds weights, but not of ganvas; expected a file that `ganvas train` made")
     try:
-        facts = json.loads(header)
+        facts = schema.parse(header)
         return {**facts, "step": int(facts["step"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error

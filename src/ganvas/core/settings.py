@@ -2,13 +2,13 @@
 
 import dataclasses
 import inspect
-import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from ganvas.core import schema
 from ganvas.errors import SettingError
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def check(settings: Any) -> None:
     hints = get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if not _fits(value, hints[field.name]):
+        if not schema.fits(value, hints[field.name]):
             raise SettingError(f"`{field.name}` is {value!r}; expected {_words(hints[field.name])}")
         low, high = field.metadata.get("low"), field.metadata.get("high")
         for number in value if isinstance(value, tuple) else () if value is None else (value,):
@@ -138,8 +138,10 @@ def from_json(cls: type[T], facts: Any) -> T:
         for name, field in fields.items()
         if "absent" in field.metadata and name not in facts
     }
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-    settings = cls(**absent, **given)
+    try:
+        settings = schema.fit({**absent, **facts}, cls)
+    except schema.Misfit as error:
+        raise SettingError(str(error)) from error
     check(settings)
     return settings
 
@@ -148,22 +150,6 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     """The names under which two mappings disagree, in the order of the first."""
     missing = object()
     return [name for name in {**ours, **theirs} if ours.get(name, missing) != theirs.get(name, missing)]
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if hint is Any:
-        return True
-    if get_origin(hint) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    if get_origin(hint) is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if get_origin(hint) is tuple:  # tuple[int, ...]
-        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint in (int, bool, str):
-        return type(value) is hint  # True is an int to Python, not to a person
-    return isinstance(value, get_origin(hint) or hint)
 
 
 def _words(hint: Any) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
+from ganvas.core import schema
 from ganvas.errors import DataError
-from ganvas.report.schema import read_json
+
+T = TypeVar("T")
 
 VERSION = 2
 KINDS = {
@@ -105,7 +108,7 @@ class Metrics:
     models: tuple[Model, ...]
     scores: tuple[Score, ...]
     baselines: Mapping[str, str] = field(default_factory=dict)
-    protocol: Mapping[str, object] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
     verdict: str = ""
     notes: tuple[str, ...] = ()
     images: tuple[DecodedImage, ...] = ()
@@ -150,6 +153,20 @@ class Results(Metrics):
 def written(value: float, digits: str) -> str:
     """Format a number as the score asks for."""
     return f"{round(value) if digits.endswith('d') else value:{digits}}"
+
+
+def read_json(path: Path, shape: type[T]) -> T:
+    """Read a file of results as a dataclass; unknown entries are ignored.
+
+    Raises:
+        DataError: if it is missing, is not JSON, or does not fit; the message says where.
+    """
+    try:
+        return schema.read(path, shape)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); run the command that made it again") from error
+    except schema.Misfit as error:
+        raise DataError(f"{path}: {error}; run the command that made it again") from error
 
 
 def read_results(folder: Path) -> Results:

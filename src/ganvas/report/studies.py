@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ganvas.errors import DataError
-from ganvas.report.results import VERSION, Results, check_digits, read_results
-from ganvas.report.schema import read_json
+from ganvas.report.results import VERSION, Results, check_digits, read_json, read_results
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Findings:
     notes: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     baselines: Mapping[str, str] = field(default_factory=dict)
-    protocol: Mapping[str, object] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar
 
 import yaml
 
 from ganvas import methods
-from ganvas.core import settings
+from ganvas.core import schema, settings
 from ganvas.core.settings import nearest
 from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch, check_size
 from ganvas.data.builtin import NAMES
@@ -17,20 +18,136 @@ from ganvas.data.tasks import base
 from ganvas.errors import SettingError, UsageError
 from ganvas.methods._base import BaseConfig, Generates
 from ganvas.studies.design import Changes, Learner, Length, Study, Task, Teacher
-from ganvas.studies.node import Node, shown, too_long
+
+T = TypeVar("T")
 
 LARGEST = 2**18  # bytes of a file; a study takes a few thousand; a million take half a minute to read
 
-LENGTHS = ("minutes", "steps", "epochs")
-OF_ALL = (*LENGTHS, "size", "flip", "random_crop", "jitter", "holdout")  # given once for all tasks, or for one
-OF_STUDY = ("title", "description", "seeds", *OF_ALL, "methods", "tasks")
 WAYS = ("target", "side", "task", "made_by")  # the ways to give partners
-OF_TASK = ("words", "data", "held_out", "held_out_target", *WAYS, *OF_ALL, "settings")
-OF_METHOD = ("method", "preset", "settings")
-OF_TEACHER = (*OF_METHOD, "target", *LENGTHS)
+Words = str | int | float  # a number counts as a word: `task: 3` may be a folder
+Entries = dict[Any, Any]
 
 TAKEN = ("runs", "targets", "images", "input", "target")  # names of other things in a folder of results
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")  # a valid folder name on every system
+
+
+# --- what a file may hold ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthEntries:
+    """How long to train; exactly one is given."""
+
+    minutes: float | None = None
+    steps: int | None = None
+    epochs: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedEntries(LengthEntries):
+    """What is given once for all tasks, or for one; `jitter` is the old name of `random_crop`."""
+
+    size: int | None = None
+    flip: bool | None = None
+    random_crop: bool | None = None
+    jitter: bool | None = None
+    holdout: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyEntries(SharedEntries):
+    """The keys of the file."""
+
+    title: Words | None = None
+    description: Words | None = None
+    seeds: tuple[int, ...] | None = None
+    methods: Entries | None = None
+    tasks: Entries | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEntries(SharedEntries):
+    """The keys of a task."""
+
+    words: Words | None = None
+    data: Words | None = None
+    held_out: Words | None = None
+    held_out_target: Words | None = None
+    target: Words | None = None
+    side: Words | None = None
+    task: Words | None = None
+    made_by: Entries | None = None
+    settings: Entries | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodEntries:
+    """The keys of a method."""
+
+    method: Words | None = None
+    preset: Words | None = None
+    settings: Entries | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherEntries(MethodEntries, LengthEntries):
+    """The keys of the method that makes targets."""
+
+    target: Words | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """A position in the file: its name, and the keys that lead there."""
+
+    file: str
+    keys: str = ""
+
+    def error(self, key: object, why: str) -> SettingError:
+        """An error about the value of a key."""
+        return SettingError(f"{self.below(key)}: {why}")
+
+    def below(self, key: object) -> "Position":
+        """The position of the value of a key."""
+        key = str(key)[: schema.LONGEST]
+        return Position(self.file, f"{self.keys}.{key}" if self.keys else key)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.keys}" if self.keys else self.file
+
+
+def fitted(values: Any, shape: type[T], at: Position) -> T:
+    """The entries at a position, each of its type; none is unknown.
+
+    Raises:
+        SettingError: naming the wrong key and its position.
+    """
+    require_keys(values, [field.name for field in dataclasses.fields(shape)], at)  # type: ignore[arg-type]
+    try:
+        return schema.fit({key: _whole(value) for key, value in values.items()}, shape)
+    except schema.Misfit as error:
+        raise SettingError(f"{at}{'.' if at.keys else ': '}{error}") from error
+
+
+def require_keys(values: Any, known: Iterable[str], at: Position) -> None:
+    """Raise SettingError for anything but keys and values, and for an unknown key, with the nearest known one."""
+    if not isinstance(values, dict):
+        raise SettingError(f"{at} is {schema.shown(values)}, expected keys and values")
+    names = list(known)
+    for key in values:
+        if not isinstance(key, str):
+            raise SettingError(f"{at}: has the key {schema.shown(key)}, expected a word")
+        if key not in names:
+            raise at.error(key, f"unknown; {nearest(key, names)}")
+
+
+def _whole(value: Any) -> Any:
+    """The value, and a whole number that is written as 1e4 as such."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _text(entry: Words | None, usual: str = "") -> str:
+    return usual if entry is None else str(entry).strip() or usual
 
 
 # --- the file -------------------------------------------------------------------------------------------------------
@@ -78,7 +195,7 @@ def read_file(path: Path, *, root: Path, changes: Changes) -> Study:
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: not YAML, or nested too deeply ({type(error).__name__})") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: expected keys and values: {', '.join(OF_STUDY)}")
+        raise UsageError(f"{path}: expected keys and values: {', '.join(StudyEntries.__dataclass_fields__)}")
     folders = (path.resolve().parent, root)
     return read_mapping(found, where=path.name, title=path.stem, folders=folders, changes=changes)
 
@@ -98,145 +215,141 @@ def read_mapping(
     Raises:
         SettingError: naming the wrong key and its position.
     """
-    node = Node(values, f"{where}: ")
-    node.only(OF_STUDY)
-    tasks, named = node.at("tasks"), node.at("methods")
-    for part, what in ((tasks, "tasks"), (named, "methods")):
-        if not part.values:
-            raise node.error(what, "there are none; a study takes one or more (docs/study.md)")
-        _require_names(part)
-    reader = _Reader(node, named, tuple(folders), changes)
+    at = Position(where)
+    given = fitted(values, StudyEntries, at)
+    for part, what in ((given.tasks, "tasks"), (given.methods, "methods")):
+        if not part:
+            raise at.error(what, "there are none; a study takes one or more (docs/study.md)")
+        _require_names(part, at.below(what))
+    reader = _Reader(given, at, tuple(folders), changes)
     return Study(
         where=where,
-        title=node.text("title", title),
-        description=tuple(" ".join(part.split()) for part in re.split(r"\n\s*\n", node.text("description")) if part),
-        seeds=_seeds(Node({"seeds": list(changes.seeds)}, f"{where}: ") if changes.seeds else node),
-        tasks=tuple(reader.task(tasks, name) for name in tasks.values),
+        title=_text(given.title, title),
+        description=tuple(" ".join(part.split()) for part in re.split(r"\n\s*\n", _text(given.description)) if part),
+        seeds=_seeds(changes.seeds or given.seeds, at),
+        tasks=tuple(
+            reader.task(name, of_task, at.below("tasks").below(name)) for name, of_task in (given.tasks or {}).items()
+        ),
     )
 
 
-def _require_names(node: Node) -> None:
+def _require_names(names: Iterable[Any], at: Position) -> None:
     """Raise SettingError for a name that cannot be the name of a folder."""
     folded = dict[str, str]()
-    for name in node.values:
+    for name in names:
+        if not isinstance(name, str):
+            raise SettingError(f"{at}: has the key {schema.shown(name)}, expected a word")
         if not _NAME.fullmatch(name):
-            raise node.error(name, "a name takes up to 40 letters, digits, - and _, because folders are named after it")
+            raise at.error(name, "a name takes up to 40 letters, digits, - and _, because folders are named after it")
         if name.casefold() in TAKEN:
-            raise node.error(name, "something else has this name in the folder of results; choose another name")
+            raise at.error(name, "something else has this name in the folder of results; choose another name")
         if other := folded.get(name.casefold()):
-            raise node.error(name, f"not every system can tell it from {other}; choose another name")
+            raise at.error(name, f"not every system can tell it from {other}; choose another name")
         folded[name.casefold()] = name
 
 
-def _seeds(node: Node) -> tuple[int, ...]:
-    found = node.values.get("seeds", [0])
-    whole = isinstance(found, list) and all(type(seed) is int and 0 <= seed < 2**62 for seed in found)
-    if not whole or not found:
-        raise node.error("seeds", "expected a list of whole numbers from 0 on, such as [0, 1]")
+def _seeds(given: tuple[int, ...] | None, at: Position) -> tuple[int, ...]:
+    found = (0,) if given is None else given
+    if not found or not all(0 <= seed < 2**62 for seed in found):
+        raise at.error("seeds", "expected a list of whole numbers from 0 on, such as [0, 1]")
     if len(set(found)) < len(found):
-        raise node.error("seeds", f"{next(s for s in found if found.count(s) > 1)} is given twice")
-    return tuple(found)
+        raise at.error("seeds", f"{next(s for s in found if found.count(s) > 1)} is given twice")
+    return found
 
 
 # --- its parts ------------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class _Reader:
     """Reads tasks, each with the values that the study gives for all.
 
     Attributes:
-        study: the keys of the study.
-        named: its methods.
+        study: the entries of the study.
+        at: their position.
         folders: in which relative paths are searched.
         changes: to the file.
     """
 
-    study: Node
-    named: Node
+    study: StudyEntries
+    at: Position
     folders: tuple[Path, ...]
     changes: Changes
 
-    def task(self, tasks: Node, name: str) -> Task:
+    def task(self, name: str, values: Any, at: Position) -> Task:
         """A task with its methods."""
-        node = tasks.at(name)
-        node.only(OF_TASK)
-        if not node.has("data"):
-            raise node.error("data", "missing: the training data, a folder or a named data set")
-        if len(given := [way for way in WAYS if node.has(way)]) > 1:
-            raise node.error(given[1], f"{' and '.join(given)} are two ways to give partners; give one")
-        if (side := node.text("side")) not in ("", "ab", "ba"):
-            raise node.error("side", f"is {side}; expected ab, from the left image to the right one, or ba")
-        length = self._length(node) or self._length(self.study)
+        given = fitted(values if values is not None else {}, TaskEntries, at)
+        if not given.data:
+            raise at.error("data", "missing: the training data, a folder or a named data set")
+        if len(ways := [way for way in WAYS if getattr(given, way) is not None]) > 1:
+            raise at.error(ways[1], f"{' and '.join(ways)} are two ways to give partners; give one")
+        if (side := _text(given.side)) not in ("", "ab", "ba"):
+            raise at.error("side", f"is {side}; expected ab, from the left image to the right one, or ba")
+        length = self._length(given, at) or self._length(self.study, self.at)
         if length is None:
-            raise node.error("minutes", "missing, and steps and epochs too: say how long to train, here or for all")
-        data = self._folder(node.text("data"))
-        held_out, holdout = self._held_out(node, data)
+            raise at.error("minutes", "missing, and steps and epochs too: say how long to train, here or for all")
+        data = self._folder(given.data)
+        held_out, holdout = self._held_out(given, at, data)
         task = Task(
             name=name,
-            words=node.text("words", name),
+            words=_text(given.words, name),
             data=data,
             held_out=held_out,
-            target=self._folder(node.text("target")),
-            held_out_target=self._folder(node.text("held_out_target")),
+            target=self._folder(given.target),
+            held_out_target=self._folder(given.held_out_target),
             side=side,
-            task=_task(node),
-            teacher=self._teacher(node, length),
+            task=_task(given, at),
+            teacher=self._teacher(given.made_by, at.below("made_by"), length),
             holdout=holdout,
-            size=self._size(node),
-            flip=node.flag("flip", self.study.flag("flip")),
-            random_crop=node.flag(
-                "random_crop", node.flag("jitter", self.study.flag("random_crop", self.study.flag("jitter")))
-            ),
+            size=self._size(given, at),
+            flip=_first(given.flip, self.study.flip),
+            random_crop=_first(given.random_crop, given.jitter, self.study.random_crop, self.study.jitter),
             length=length,
-            learners=self._learners(node),
+            learners=self._learners(given, at),
         )
-        _require_partners(node, task)
-        _require_can_learn(node, task)
+        _require_partners(at, task)
+        _require_can_learn(at, task)
         return task
 
-    def _folder(self, name: str) -> str:
+    def _folder(self, entry: Words | None) -> str:
         """The path of a folder; the name of a data set, and an empty name, unchanged."""
+        name = _text(entry)
         if not name or name in NAMES:
             return name
         path = Path(name).expanduser()
         places = [folder / path for folder in self.folders]
         return str(next((place for place in places if place.exists()), places[0]))
 
-    def _held_out(self, node: Node, data: str) -> tuple[str, float]:
+    def _held_out(self, given: TaskEntries, at: Position, data: str) -> tuple[str, float]:
         """The evaluation data, and the fraction of `data` that is kept for it."""
-        held_out, share = self._folder(node.text("held_out")), node.number("holdout")
+        held_out, share = self._folder(given.held_out), given.holdout
         if held_out and share:
-            raise node.error("holdout", "holdout and held_out are two ways to give evaluation data; give one")
+            raise at.error("holdout", "holdout and held_out are two ways to give evaluation data; give one")
         if held_out and Path(held_out) == Path(data) and data not in NAMES:
-            raise node.error("held_out", f"{held_out} is the training data; give other images, or holdout: 0.1")
+            raise at.error("held_out", f"{held_out} is the training data; give other images, or holdout: 0.1")
         if share is None and not held_out and data not in NAMES:
-            share = self.study.number("holdout")
+            share = self.study.holdout
         if not 0 <= (share := share or 0.0) < 1:
-            raise node.error("holdout", f"is {share:g}; expected a fraction, 0 to below 1")
+            raise at.error("holdout", f"is {share:g}; expected a fraction, 0 to below 1")
         if not (held_out or share or data in NAMES):
-            raise node.error(
+            raise at.error(
                 "held_out", "missing: images that no training uses; give a folder, or holdout: 0.1 to keep a tenth"
             )
         return held_out or data, share
 
-    def _length(self, node: Node) -> Length | None:
+    def _length(self, given: LengthEntries, at: Position) -> Length | None:
         """How long to train, from the changes or from here; None if neither says."""
-        given = {unit: node.number(unit) for unit in LENGTHS if node.has(unit)}
-        if len(given) > 1:
-            raise node.error([*given][1], f"{' and '.join(given)} are two ways to say how long; give one")
-        for unit, number in given.items():
-            if number is None or number <= 0:
-                raise node.error(unit, f"is {number:g}; expected more than 0")
-        if self.changes.length:
-            return self.changes.length
-        if "steps" in given:
-            return Length(steps=node.whole("steps"))
-        return Length(minutes=given.get("minutes"), epochs=given.get("epochs")) if given else None
+        units = {field.name: getattr(given, field.name) for field in dataclasses.fields(LengthEntries)}
+        units = {unit: number for unit, number in units.items() if number is not None}
+        if len(units) > 1:
+            raise at.error([*units][1], f"{' and '.join(units)} are two ways to say how long; give one")
+        for unit, number in units.items():
+            if number <= 0:
+                raise at.error(unit, f"is {number:g}; expected more than 0")
+        return self.changes.length or (Length(**units) if units else None)
 
-    def _size(self, node: Node) -> int | None:
-        where = node if node.has("size") else self.study
-        size = where.whole("size")
+    def _size(self, given: TaskEntries, at: Position) -> int | None:
+        size, where = (self.study.size, self.at) if given.size is None else (given.size, at)
         try:
             if size is not None:
                 check_size(size)
@@ -244,82 +357,88 @@ class _Reader:
             raise where.error("size", str(error)) from error
         return self.changes.size or size
 
-    def _teacher(self, task: Node, length: Length) -> Teacher | None:
-        if not task.has("made_by"):
+    def _teacher(self, values: Entries | None, at: Position, length: Length) -> Teacher | None:
+        if values is None:
             return None
-        node = task.at("made_by")
-        node.only(OF_TEACHER)
+        given = fitted(values, TeacherEntries, at)
         for key in ("method", "target"):
-            if not node.has(key):
-                raise node.error(key, "missing: made_by takes a method that trains without pairs, and its target")
-        learner = Learner(name="targets", **self._method(node, node.text("method")))
-        if UnpairedBatch not in methods.get(learner.method).batches or methods.get(learner.method).deepest:
-            raise node.error("method", f"{learner.method} does not learn to translate without pairs; take cyclegan")
-        target = self._folder(node.text("target"))
-        return Teacher(learner=learner, target=target, length=self._length(node) or length)
+            if not getattr(given, key):
+                raise at.error(key, "missing: made_by takes a method that trains without pairs, and its target")
+        method = methods.get(_method(given, at))
+        learner = Learner(name="targets", method=method.name(), config=_config(given, at))
+        if UnpairedBatch not in method.batches or method.deepest:
+            raise at.error("method", f"{learner.method} does not learn to translate without pairs; take cyclegan")
+        return Teacher(learner=learner, target=self._folder(given.target), length=self._length(given, at) or length)
 
-    def _learners(self, task: Node) -> tuple[Learner, ...]:
+    def _learners(self, given: TaskEntries, at: Position) -> tuple[Learner, ...]:
         """The methods of the study, with the settings of the task."""
-        changed = task.at("settings")
-        changed.only(self.named.values)
+        named, changed, at = self.study.methods or {}, given.settings or {}, at.below("settings")
+        require_keys(changed, named, at)
         learners = []
-        for name in self.named.values:
-            node = self.named.at(name)
-            node.only(OF_METHOD)
-            known = self._method(node, name)
-            known["config"] = _with_settings(known["config"], changed.at(name))
-            learners.append(Learner(name=name, **known))
+        for name, values in named.items():
+            where = self.at.below("methods").below(name)
+            of_method = fitted(values if values is not None else {}, MethodEntries, where)
+            config = _with_settings(_config(of_method, where, name), changed.get(name), at.below(name))
+            learners.append(Learner(name=name, method=_method(of_method, where, name), config=config))
         return tuple(learners)
 
-    def _method(self, node: Node, name: str) -> dict[str, Any]:
-        """The method of a node, and its settings."""
-        method = node.text("method", name)
-        if method not in methods.names():
-            raise node.error("method", f"{method}: no such method; {nearest(method, methods.names())}")
-        try:
-            config = methods.config(method, node.text("preset") or None)
-        except SettingError as error:
-            raise node.error("preset", str(error)) from error
-        return {"method": method, "config": _with_settings(config, node.at("settings"))}
+
+def _first(*given: bool | None) -> bool:
+    """The first that is given; false if none is."""
+    return next((value for value in given if value is not None), False)
 
 
-def _with_settings(config: BaseConfig, node: Node) -> BaseConfig:
+def _method(given: MethodEntries, at: Position, usual: str = "") -> str:
+    method = _text(given.method, usual)
+    if method not in methods.names():
+        raise at.error("method", f"{method}: no such method; {nearest(method, methods.names())}")
+    return method
+
+
+def _config(given: MethodEntries, at: Position, usual: str = "") -> BaseConfig:
+    """The settings of a method: those of its preset, with changes."""
+    try:
+        config = methods.config(_method(given, at, usual), _text(given.preset) or None)
+    except SettingError as error:
+        if "preset" not in str(error):
+            raise
+        raise at.error("preset", str(error)) from error
+    return _with_settings(config, given.settings, at.below("settings"))
+
+
+def _with_settings(config: BaseConfig, values: Any, at: Position) -> BaseConfig:
     """The settings with these values replaced; `learning-rate` and `learning_rate` are the same."""
-    hints = get_type_hints(type(config))
+    if values is None:
+        return config
+    named = values
+    if isinstance(values, dict):
+        named = {key.replace("-", "_") if isinstance(key, str) else key: value for key, value in values.items()}
     known = settings.to_json(config)
-    given = dict[str, Any]()
-    for key, value in node.values.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise node.error(key, f"no such setting; {nearest(name, known)}")
-        if too_long(value):
-            raise node.error(key, f"is {shown(value)}")
-        whole = hints[name] is int and isinstance(value, float) and value == int(value)  # 1e4 is a float in YAML
-        given[name] = int(value) if whole else tuple(value) if isinstance(value, list) else value
+    require_keys(named, known, at)
     try:
-        return dataclasses.replace(config, **given)
+        return settings.from_json(type(config), {**known, **{name: _whole(value) for name, value in named.items()}})
     except SettingError as error:
-        raise SettingError(f"{node.where}: {str(error)[:200]}") from error
+        raise SettingError(f"{at}: {str(error)[:200]}") from error
 
 
-def _task(node: Node) -> str:
+def _task(given: TaskEntries, at: Position) -> str:
     try:
-        return base.task(node.text("task")).name if node.has("task") else ""
+        return "" if given.task is None else base.task(_text(given.task)).name
     except SettingError as error:
-        raise node.error("task", str(error)) from error
+        raise at.error("task", str(error)) from error
 
 
-def _require_partners(node: Node, task: Task) -> None:
+def _require_partners(at: Position, task: Task) -> None:
     """Raise SettingError if partners of the held-out images are missing, or given where there are none."""
     if task.target and task.held_out != task.data and not task.held_out_target:
-        raise node.error("held_out_target", "missing: the folder with the partners of held_out")
+        raise at.error("held_out_target", "missing: the folder with the partners of held_out")
     if task.held_out_target and not (task.target and task.held_out != task.data):
-        raise node.error("held_out_target", "is for the partners of held_out, where target gives those of data")
+        raise at.error("held_out_target", "is for the partners of held_out, where target gives those of data")
     if task.teacher and task.data in NAMES:
-        raise node.error("made_by", f"translates the images of folders, and {task.data} is not one")
+        raise at.error("made_by", f"translates the images of folders, and {task.data} is not one")
 
 
-def _require_can_learn(node: Node, task: Task) -> None:
+def _require_can_learn(at: Position, task: Task) -> None:
     """Raise SettingError for a method that cannot learn the task, and for methods that cannot be compared."""
     for learner in task.learners:
         method = methods.get(learner.method)
@@ -333,11 +452,11 @@ def _require_can_learn(node: Node, task: Task) -> None:
             why = f"translates images: give their partners with {', '.join(WAYS)}"
         else:
             continue
-        raise node.error("methods", f"{learner.name}: {learner.method} {why}")
+        raise at.error("methods", f"{learner.name}: {learner.method} {why}")
     for kind, sides in _kinds(task).items():
         if 0 < len(sides) < len(task.learners):
             others = [learner.name for learner in task.learners if learner.name not in sides]
-            raise node.error(
+            raise at.error(
                 "methods", f"{', '.join(sides)} {kind}, and {', '.join(others)} not; they cannot be compared"
             )
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import ganvas
+from ganvas.core import schema
 from ganvas.core.atomic_io import write_whole
 from ganvas.errors import ModelError
 from ganvas.studies import statistics
@@ -71,7 +72,7 @@ def _results(rounds: Sequence[Round]) -> dict[int, dict[str, Any]]:
     for one in rounds:
         file = one.results / NUMBERS
         try:
-            found[one.seed] = json.loads(file.read_text(encoding="utf-8"))
+            found[one.seed] = schema.parse(file.read_bytes())
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:

@@ -4,11 +4,11 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ganvas import checkpoint
+from ganvas.core import schema
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.data.decode import How
 from ganvas.data.folder import list_images
@@ -42,11 +42,10 @@ def targets_of(task: Task, out: Path) -> Made | None:
     """What is recorded of a task's targets; None before the first is made."""
     file = made_targets(task, out)[0].parent / MADE
     try:
-        known: Any = json.loads(file.read_text(encoding="utf-8"))
-        return Made(int(known["step"]), int(known["size"]), bool(known["whole"]))
+        return schema.read(file, Made)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, schema.Misfit) as error:
         raise ModelError(f"{file}: damaged; delete {file.parent}, and the targets are made again") from error
 
 

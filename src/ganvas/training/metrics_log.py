@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ganvas.core import schema
 from ganvas.core.atomic_io import add_line, write_whole
 
 LOG = "log.jsonl"
@@ -32,8 +33,8 @@ def _read(run: Path) -> list[dict[str, Any]]:
     records = []
     for line in (run / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            record = json.loads(line)
-        except ValueError:
+            record = schema.parse(line)
+        except schema.Misfit:
             continue
         if isinstance(record, dict) and isinstance(record.get("step"), int | float):
             records.append(record)

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 import filelock
 import numpy as np
 
+from ganvas.core import schema
 from ganvas.core.atomic_io import make_folder, readable, write_whole
 from ganvas.core.options import Side
 from ganvas.data.batch import Source, Spec
@@ -278,11 +278,8 @@ def _alone(place: Path) -> Iterator[None]:
 def _classes_of(folder: Path) -> tuple[str, ...]:
     """The names in `classes.json`: a list, in the order of the numbers."""
     try:
-        names = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
+        return schema.read(folder / CLASSES, tuple[str, ...])
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as error:
+    except (OSError, schema.Misfit) as error:
         raise DataError(f"{folder / CLASSES}: cannot be read ({error}); expected a list of names") from error
-    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
-        raise DataError(f"{folder / CLASSES}: expected a list of names")
-    return tuple(names)
