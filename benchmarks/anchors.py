@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganvas import metrics
-from ganvas.data.tasks import base
+from ganvas.data import tasks
 from ganvas.imaging import images
 
 SIZES = (256, 128)  # pixels; those of papers and of our own studies
@@ -41,7 +41,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
 
 def by_task(image: Tensor, name: str) -> Tensor:
     """The source image that a task makes."""
-    task = base.task(name)
+    task = tasks.task(name)
     return task.afresh(task.pair(image), torch.Generator().manual_seed(0)).source[0]
 
 
@@ -56,15 +56,15 @@ def brighter(image: Tensor) -> Tensor:
 
 def grey(image: Tensor) -> Tensor:
     """The lightness alone, as `colorize` shows it."""
-    pairs = base.task("colorize").pair(image)
-    return base.task("colorize").show(pairs.source[0], pairs.target[0])[0]
+    pairs = tasks.task("colorize").pair(image)
+    return tasks.task("colorize").show(pairs.source[0], pairs.target[0])[0]
 
 
 def in_mean_colour(image: Tensor) -> Tensor:
     """The lightness, with the mean colour everywhere."""
-    pairs = base.task("colorize").pair(image)
+    pairs = tasks.task("colorize").pair(image)
     mean = pairs.target[0].float().mean((1, 2), keepdim=True).round().to(torch.uint8).expand_as(pairs.target[0])
-    return base.task("colorize").show(pairs.source[0], mean)[1]
+    return tasks.task("colorize").show(pairs.source[0], mean)[1]
 
 
 def flat(image: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ from ganvas import checkpoint, evaluation
 from ganvas.checkpoint import Model
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
+from ganvas.data import tasks
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
-from ganvas.data.tasks import base
-from ganvas.data.tasks.pairs import pairs_from
+from ganvas.data.tasks._pairs import pairs_from
 from ganvas.errors import DataError, ModelError, SettingError
 from ganvas.imaging.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
@@ -234,7 +234,7 @@ def test_the_best_and_the_worst_are_shown_with_input_and_target(tmp_path):
 @pytest.fixture
 def colours(photos):
     """Lightness and colours, as `colorize` makes them of photographs."""
-    return pairs_from(open_source(str(photos), root=photos, size=32), base.task("colorize"))
+    return pairs_from(open_source(str(photos), root=photos, size=32), tasks.task("colorize"))
 
 
 def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_image(colours):
@@ -242,7 +242,7 @@ def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_image(colours)
     assert len(rows) < 16  # one part
     found = of_model(lambda images: to_signed(rows.target)[: len(images)], colours, task="colorize")
     assert found["PSNR"].values["model"].value == 100
-    task = base.task("colorize")
+    task = tasks.task("colorize")
     shown = [task.show(source, target) for source, target in zip(rows.source, rows.target, strict=True)]
     grey = [skimage.metrics.peak_signal_noise_ratio(b.numpy(), a.numpy(), data_range=255) for a, b in shown]
     assert found.values["input PSNR"].tolist() == pytest.approx(grey)

@@ -17,7 +17,8 @@ from torch.nn import functional
 from ganvas import metrics
 from ganvas.imaging.images import to_bytes
 from ganvas.metrics import distribution, patches
-from ganvas.nets.translators import Layers, ResNet, UNet, unet_widths
+from ganvas.nets.resnet import ResNet
+from ganvas.nets.unet import Layers, UNet, unet_widths
 
 
 def correlated(n, *, d=12, seed=0, shift=0.0):

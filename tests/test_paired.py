@@ -10,12 +10,12 @@ from conftest import noise_source, photograph
 from opening import open_for, open_source
 from PIL import Image
 
-from ganvas.data import decode, paired
+from ganvas.data import decode, paired, tasks
 from ganvas.data.batch import ImageBatch, PairBatch, Spec, UnpairedBatch
 from ganvas.data.decode import How
 from ganvas.data.folder import held_out, open_folder
-from ganvas.data.tasks import base, pairs
-from ganvas.data.tasks.pairs import pairs_from
+from ganvas.data.tasks import _pairs
+from ganvas.data.tasks._pairs import pairs_from
 from ganvas.errors import DataError, SettingError, UsageError
 
 NOWHERE = Path("nowhere")
@@ -339,14 +339,14 @@ def test_a_named_set_has_a_test_part_of_its_own():
 # --- tasks ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", base.names())
+@pytest.mark.parametrize("name", tasks.names())
 @pytest.mark.parametrize("jitter", [False, True])
 @pytest.mark.parametrize("resident", [True, False])
 def test_every_task_makes_pairs_of_a_folder(photos, monkeypatch, name, jitter, resident):
     if not resident:
         monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     source = open_for((PairBatch,), str(photos), root=NOWHERE, size=32, task=name, random_crop=jitter)
-    task = base.task(name)
+    task = tasks.task(name)
     assert source.batch is PairBatch
     assert isinstance(source.images, PairBatch) == resident
     assert source.margin == (4 if jitter else 0)
@@ -370,7 +370,7 @@ def test_a_named_set_makes_pairs_by_a_task_too(monkeypatch):
     assert resident.spec.classes == ()
     test = open_for((PairBatch,), "digits", root=NOWHERE, task="hidden-digit", split="test")
     assert (len(test), test.part) == (252, "test")
-    monkeypatch.setattr(pairs, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(_pairs, "RESIDENT_BYTES", 0)
     streamed = open_for((PairBatch,), "digits", root=NOWHERE, task="hidden-digit")
     assert not isinstance(streamed.images, PairBatch)
     ours, theirs = streamed.rows([3, 700]), resident.rows([3, 700])
@@ -379,14 +379,14 @@ def test_a_named_set_makes_pairs_by_a_task_too(monkeypatch):
 
 
 def test_single_images_are_made_colour_where_the_task_wants_it():
-    made = pairs_from(noise_source(n=4), base.task("colorize-rgb"))
+    made = pairs_from(noise_source(n=4), tasks.task("colorize-rgb"))
     assert (made.spec.channels, made.spec.target_channels) == (1, 3)
     assert torch.equal(made.images.target[:, 0], made.images.target[:, 2])
 
 
 def test_images_in_colour_are_refused_where_grey_is_wanted():
     with pytest.raises(DataError, match="hidden-digit takes grey images, and noise is in colour") as error:
-        pairs_from(noise_source(channels=3), base.task("hidden-digit"))
+        pairs_from(noise_source(channels=3), tasks.task("hidden-digit"))
     refused(error)
 
 
@@ -473,7 +473,7 @@ def test_both_parts_of_a_folder_have_one_shape_whatever_is_held_out(tmp_path):
 def test_other_images_are_read_in_the_shape_that_a_model_knows(task, tmp_path):
     """One grey image of another size, for a model of colour images."""
     photograph(seed=0, width=40, height=50).convert("L").save(tmp_path / "one.png")
-    made = base.task(task)
+    made = tasks.task(task)
     like = Spec(32, made.channels or 3, target_channels=made.target_channels or 3)
     assert open_for((PairBatch,), str(tmp_path), root=Path(), task=task, like=like, least=1).spec == like
 

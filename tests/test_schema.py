@@ -11,7 +11,7 @@ from conftest import facts_of, noise_source, train_to
 import ganvas
 from ganvas.core import schema
 from ganvas.errors import GanvasError
-from ganvas.report import write_report
+from ganvas.report import write_report, write_study
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ def test_a_manifest_with_hostile_values_is_refused_in_one_line(run, name, conten
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-@pytest.mark.parametrize("name", ["metrics.json", "study.json"])
-def test_results_with_hostile_values_are_refused_in_one_line(name, content, tmp_path):
+@pytest.mark.parametrize(("name", "write"), [("metrics.json", write_report), ("study.json", write_study)])
+def test_results_with_hostile_values_are_refused_in_one_line(name, write, content, tmp_path):
     (tmp_path / name).write_bytes(f'{{"version": {content}}}'.encode("latin-1"))
     with pytest.raises(GanvasError) as caught:
-        write_report(tmp_path)
+        write(tmp_path)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)

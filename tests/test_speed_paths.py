@@ -12,7 +12,8 @@ from ganvas import methods
 from ganvas.core.accumulation import Share
 from ganvas.core.device import keep_memory
 from ganvas.nets import cpu_ops
-from ganvas.nets.translators import Layers, UNet, lay_out, unet_widths
+from ganvas.nets.layers import lay_out
+from ganvas.nets.unet import Layers, UNet, unet_widths
 from ganvas.training import precision
 
 CPU = torch.device("cpu")

@@ -9,12 +9,11 @@ from conftest import labelled_source, noise_images, noise_source, pairs_source, 
 from PIL import Image
 
 from ganvas.core.accumulation import Share
-from ganvas.data import decode, folder
+from ganvas.data import decode, folder, tasks
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec, UnpairedBatch
 from ganvas.data.decode import How
 from ganvas.data.loader import batches, indices
-from ganvas.data.tasks import base
-from ganvas.data.tasks.pairs import pairs_from
+from ganvas.data.tasks._pairs import pairs_from
 from ganvas.data.unpaired import unpaired
 from ganvas.data.webdataset.shard_order import Order, Shards
 from ganvas.errors import DataError
@@ -185,7 +184,7 @@ def test_rows_are_the_middle_window_every_time():
 
 @pytest.mark.parametrize("name", ["denoise:0.2", "inpaint", "hidden-digit"])
 def test_chance_is_anew_in_every_batch_and_the_same_every_time_for_a_row(name):
-    source = pairs_from(noise_source(n=5), base.task(name))
+    source = pairs_from(noise_source(n=5), tasks.task(name))
     rows = source.rows([0, 1, 2, 3, 4])
     for again in (source.rows([0, 1, 2, 3, 4]), PairBatch.together([source.rows([i]) for i in range(5)])):
         assert torch.equal(rows.source, again.source)
@@ -203,7 +202,7 @@ def test_chance_is_anew_in_every_batch_and_the_same_every_time_for_a_row(name):
 def test_noise_is_added_after_a_window_is_cut_and_mirrored():
     clean = noise_source(n=12, size=32)
     source = dataclasses.replace(clean, spec=Spec(28, 1), margin=4)
-    plain, noisy = (pairs_from(source, base.task(name)) for name in ("reconstruct", "denoise:0.05"))
+    plain, noisy = (pairs_from(source, tasks.task(name)) for name in ("reconstruct", "denoise:0.05"))
     for a, b in zip(take(4, plain, flip=True), take(4, noisy, flip=True), strict=True):
         assert torch.equal(a.target, b.target)
         assert 0.02 < (b.source - b.target).abs().mean() < 0.1
@@ -268,7 +267,7 @@ def test_rows_of_two_sets_go_round_the_shorter_one():
 def noisy(task):
     """A source with random crops and random changes."""
     images = dataclasses.replace(noise_source(n=90, size=32), spec=Spec(28, 1), margin=4)
-    return pairs_from(images, base.task(task))
+    return pairs_from(images, tasks.task(task))
 
 
 class OneByOne:
@@ -322,7 +321,7 @@ def test_the_shares_of_a_batch_are_the_batch_to_the_bit(kind, photos, monkeypatc
 
 def test_no_two_rows_of_a_batch_meet_the_same_chance():
     grey = Source("grey", Spec(16, 1), ImageBatch(torch.full((72, 1, 16, 16), 128, dtype=torch.uint8)))
-    (batch,) = take(1, pairs_from(grey, base.task("denoise:0.2")), batch=72)
+    (batch,) = take(1, pairs_from(grey, tasks.task("denoise:0.2")), batch=72)
     assert len(batch.source.unique(dim=0)) == 72
 
 

@@ -14,7 +14,8 @@ from ganvas.imaging import tiling
 from ganvas.imaging.images import DecodedImage, to_bytes, to_signed
 from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix, Pix2pixConfig
-from ganvas.nets.translators import Layers, ResNet, UNet
+from ganvas.nets.resnet import ResNet
+from ganvas.nets.unet import Layers, UNet
 
 
 def photograph(side):

@@ -22,8 +22,8 @@ from PIL import Image
 from ganvas import checkpoint, training
 from ganvas.checkpoint.manifest import build
 from ganvas.core.options import Budget, TrainOptions
-from ganvas.data.tasks import base
-from ganvas.data.tasks.pairs import pairs_from
+from ganvas.data import tasks
+from ganvas.data.tasks._pairs import pairs_from
 from ganvas.errors import DataError, DivergedError, SettingError
 from ganvas.imaging import images as imaging
 from ganvas.inference.generate import draw
@@ -246,7 +246,7 @@ def test_a_grid_of_few_pairs_is_filled_with_white(tmp_path):
 
 @pytest.mark.parametrize("name", ["pix2pix", "autoencoder", "vae", "cyclegan"])
 def test_grids_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
-    source = pairs_from(noise_source(n=16, channels=3), base.task("colorize"))
+    source = pairs_from(noise_source(n=16, channels=3), tasks.task("colorize"))
     config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
     method = build(facts_of(source, name, config=config, task="colorize"))
     images = samples.to_show(source)

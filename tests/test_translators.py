@@ -7,18 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.nets.translators import (
-    InstanceNorm,
-    Layers,
-    ResNet,
-    UNet,
-    norm_of,
-    patch_discriminator,
-    reflected,
-    small_weights,
-    unet_widths,
-    upsampling,
-)  # fmt: skip
+from ganvas.nets.layers import InstanceNorm, norm_of, reflected, small_weights, upsampling
+from ganvas.nets.patchgan import patch_discriminator
+from ganvas.nets.resnet import ResNet
+from ganvas.nets.unet import Layers, UNet, unet_widths
 
 each_upsample = pytest.mark.parametrize("upsample", ["deconv", "resize", "pixelshuffle"])
 

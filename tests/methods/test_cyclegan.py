@@ -10,7 +10,7 @@ from ganvas.data.batch import Spec, UnpairedBatch
 from ganvas.describe import networks
 from ganvas.errors import SettingError
 from ganvas.methods.cyclegan import Cyclegan
-from ganvas.nets.translators import Residual
+from ganvas.nets.resnet import Residual
 
 
 def build(source=None, **settings):

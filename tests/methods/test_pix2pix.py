@@ -16,7 +16,8 @@ from ganvas.losses import (
     generator_least_squares,
 )
 from ganvas.methods.pix2pix import Pix2pix
-from ganvas.nets.translators import ResNet, UNet
+from ganvas.nets.resnet import ResNet
+from ganvas.nets.unet import UNet
 
 
 def build(source=None, **settings):

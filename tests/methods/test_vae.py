@@ -6,8 +6,8 @@ from conftest import noise_source, pairs_source, small_config
 
 from ganvas import methods
 from ganvas.core.rng import noise
+from ganvas.data import tasks
 from ganvas.data.batch import ImageBatch, PairBatch
-from ganvas.data.tasks import base
 from ganvas.describe import networks
 from ganvas.imaging.images import to_bytes
 from ganvas.losses import bernoulli_nll, gaussian_nll, kl_to_standard_normal
@@ -150,7 +150,7 @@ def bars(n):
     ("likelihood", "task"), [("bernoulli", "reconstruct"), ("gaussian", "reconstruct"), ("gaussian", "denoise:0.2")]
 )
 def test_it_learns_to_bring_images_back_and_out_of_noise(likelihood, task):
-    rng, given = torch.Generator().manual_seed(0), base.task(task)
+    rng, given = torch.Generator().manual_seed(0), tasks.task(task)
     method = build(likelihood=likelihood, learning_rate=2e-3)
 
     def pairs(n):

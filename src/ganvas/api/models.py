@@ -20,7 +20,6 @@ from ganvas.core.device import cores, find_device
 from ganvas.core.options import MOST_SEED, Direction, File
 from ganvas.core.rng import Seed
 from ganvas.core.threads import done_behind
-from ganvas.data.batch import LAB
 from ganvas.data.progress import Track, silently
 from ganvas.errors import SettingError, UsageError
 from ganvas.imaging import images as imaging
@@ -174,7 +173,7 @@ class Model:
     @property
     def abilities(self) -> tuple[str, ...]:
         """All that it can do: `generates`, `translates`, `paints`, `restyles` (in any style), `encodes`."""
-        makes_colors_alone = self.info.spec.outputs == LAB
+        makes_colors_alone = self.info.spec.colors_alone
         can = {
             "generates": isinstance(self.network, Generates) and not makes_colors_alone,
             "translates": isinstance(self.network, Translates),
@@ -188,7 +187,7 @@ class Model:
     def directions(self) -> tuple[str, ...]:
         """The ways in which it translates: `ab`, and `ba` back; empty where it does not."""
         ways = tuple(getattr(self.network, "directions", ()))
-        return ways[:1] if self.info.spec.outputs == LAB else ways
+        return ways[:1] if self.info.spec.colors_alone else ways
 
     @property
     def device(self) -> torch.device:

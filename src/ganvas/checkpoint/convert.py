@@ -2,7 +2,7 @@
 
 The generators of the PyTorch CycleGAN-and-pix2pix code (https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix,
 models/networks.py) are recognised by the names and shapes of their weights alone. `UNet` and `ResNet` of
-`nets.translators` compute the same, layer by layer. That code's activations work in place and so change the feature
+`nets` compute the same, layer by layer. That code's activations work in place and so change the feature
 maps in its skip connections: a leaky ReLU is applied on the way and a ReLU at the end, which equals a single ReLU.
 """
 

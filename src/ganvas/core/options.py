@@ -42,8 +42,8 @@ class Data:
     side: Side | None = setting(None, "pairs side by side in one file: ab has the source on the left, ba on the right")
     task: str | None = setting(
         None,
-        "make pairs from single images: colorize, colorize-rgb, denoise:0.1, deblur:2, superres:4, inpaint, edges, "
-        "cartoon, hidden-digit, reconstruct",
+        "make pairs from single images, such as colorize, denoise:0.1, superres:4, edges or hidden-digit; "
+        "docs/tasks.md has all",
     )
     style: tuple[File, ...] = setting((), "paintings, for fast_style: one or several")
     size: int | None = setting(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganvas.core import distributed
 from ganvas.core.accumulation import share
+from ganvas.core.device import sent
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def slerp(start: Tensor, end: Tensor, way: float) -> Tensor:
     if angle.sin() < 1e-4:  # (anti)parallel: the circle is a line, or any circle would do
         return torch.lerp(start, end, way)
     return (torch.sin((1 - way) * angle) * start + torch.sin(way * angle) * end) / torch.sin(angle)
+
+
+def uniform(generator: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
+    """Numbers uniform in low..high, (n, *shape), sampled on the CPU: the same on every device."""
+    return sent(torch.rand(n, *shape, generator=generator) * (high - low) + low, device)
 
 
 # --- for the rows of a batch ------------------------------------------------------------------------------------------

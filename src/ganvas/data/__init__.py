@@ -7,12 +7,11 @@ from typing import Any
 
 from ganvas.core.options import Data
 from ganvas.core.settings import nearest
-from ganvas.data import builtin, folder, memory, paired
+from ganvas.data import builtin, folder, memory, paired, tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source, Spec, UnpairedBatch, check_size
 from ganvas.data.decode import How, headers_of
 from ganvas.data.progress import Track, silently
-from ganvas.data.tasks import base
-from ganvas.data.tasks.pairs import pairs_from
+from ganvas.data.tasks._pairs import pairs_from
 from ganvas.data.unpaired import unpaired
 from ganvas.data.webdataset import reader, shards
 from ganvas.errors import DataError, UsageError
@@ -68,7 +67,7 @@ def open_data(
         return _open_two_sets(one, other, how) if UnpairedBatch in batches else paired.open_two_folders(one, other, how)
     if data.side:
         return paired.open_side_by_side(_folder(name), how, side=data.side)
-    made = base.task(data.task) if data.task else None
+    made = tasks.task(data.task) if data.task else None
     if name in builtin.NAMES:
         if data.holdout:
             raise UsageError(f"`holdout` {data.holdout}: {name} has a test part of its own; leave it out")
@@ -119,7 +118,7 @@ def _open_memory(data: Data, batches: Sequence[type[Batch]], how: How) -> Source
         raise UsageError(f"`side` {data.side}: is for files; give a data set of (source, target) pairs")
     if data.target is not None:
         raise UsageError("`target`: goes with a folder as `data`; give a data set of (source, target) pairs")
-    made = base.task(data.task) if data.task else None
+    made = tasks.task(data.task) if data.task else None
     usual_size = paired.DEFAULT_SIZE if made else folder.DEFAULT_SIZE
     if made and how.like:
         how = replace(how, like=Spec(how.like.size, made.read_channels(how.like.outputs == 1)))

@@ -16,7 +16,6 @@ from ganvas.errors import SettingError
 from ganvas.imaging.images import to_signed
 
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
-LAB = 2  # channels of targets that are the a and b of Lab: colours without lightness
 SIZES = (16, 28, 32, 64, 128, 256, 512, 1024)
 
 
@@ -34,7 +33,7 @@ class Spec:
         size: height and width in pixels.
         channels: 1 for grey, 3 for colour; of pairs, those of the source.
         classes: the names of the classes, in the order of the labels; empty where there are none.
-        target_channels: of pairs, those of the target: 1, 3 or `LAB`; 0 without pairs.
+        target_channels: of pairs, those of the target: 1, 2 (the a and b of Lab) or 3; 0 without pairs.
     """
 
     size: int
@@ -53,6 +52,11 @@ class Spec:
     def outputs(self) -> int:
         """Output channels of a network: those of the target, or of the images where there are no pairs."""
         return self.target_channels or self.channels
+
+    @property
+    def colors_alone(self) -> bool:
+        """Whether a network makes the a and b of Lab: colours without lightness, which are no image yet."""
+        return self.outputs == 2
 
     @property
     def bytes(self) -> int:

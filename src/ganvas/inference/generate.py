@@ -13,7 +13,6 @@ from ganvas.core.device import cores
 from ganvas.core.optim import evaluating
 from ganvas.core.rng import Between, Seed, slerp
 from ganvas.core.threads import done_behind
-from ganvas.data.batch import LAB
 from ganvas.errors import ModelError
 from ganvas.imaging.images import to_bytes, to_signed, write
 from ganvas.methods._base import Encodes, Generates, Method
@@ -32,7 +31,7 @@ def draw(method: Method, seeds: Sequence[Seed], labels: Tensor | None = None) ->
     """
     if not isinstance(method, Generates):
         raise ModelError(f"a {method.name()} model does not generate from noise; give a model of a method that does")
-    if method.spec.outputs == LAB:
+    if method.spec.colors_alone:
         raise ModelError(f"this {method.name()} model makes colours without lightness: use it with `ganvas translate`")
     at_once = drawn_at_once(method)
     for first in range(0, len(seeds), at_once):

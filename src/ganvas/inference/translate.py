@@ -13,8 +13,8 @@ from ganvas.checkpoint import Model
 from ganvas.core.device import cores
 from ganvas.core.optim import evaluating
 from ganvas.core.threads import done_behind, made_ahead
-from ganvas.data.batch import LAB
-from ganvas.data.tasks import base
+from ganvas.data import tasks
+from ganvas.data.tasks._base import Task
 from ganvas.errors import DataError, ModelError, SettingError, UsageError
 from ganvas.imaging import images, lab, tiling, video
 from ganvas.imaging.images import DecodedImage, in_channels, on_white, scaled, to_bytes, to_signed
@@ -72,7 +72,7 @@ class Translator:
             raise SettingError(
                 f"`direction` {self.direction}: a {name} model goes {' and '.join(method.directions)} only"
             )
-        if self.direction == "ba" and self.model.facts.spec.outputs == LAB:
+        if self.direction == "ba" and self.model.facts.spec.colors_alone:
             raise SettingError("`direction` ba: this model makes colours from lightness, and nothing from colours")
         if not method.any_size and (self.tile or self.size):
             raise SettingError(
@@ -90,7 +90,7 @@ class Translator:
                 "leave it out, or take an adain model"
             )
         if self.keep_colors and self.outputs != 3:
-            makes = "colours alone" if self.outputs == LAB else "grey images"
+            makes = "colours alone" if self.model.facts.spec.colors_alone else "grey images"
             raise SettingError(f"`keep_colors`: this model makes {makes}; leave it out")
         for number, painting in enumerate(self.styles, 1):
             require_style(painting, name=f"style {number}")
@@ -101,10 +101,10 @@ class Translator:
         return cast(Translates, self.model.method)
 
     @property
-    def task(self) -> base.Task | None:
+    def task(self) -> Task | None:
         """The task that made its pairs; None for pairs of images, and for the way back."""
         name = self.model.facts.task
-        return base.task(name) if name and self.direction == "ab" else None
+        return tasks.task(name) if name and self.direction == "ab" else None
 
     @property
     def channels(self) -> int:
@@ -221,8 +221,8 @@ class Translator:
     @property
     def _usual_size(self) -> int:
         """The visible loss of sharpness in colours is small, and they are best at the size of the training."""
-        task = self.task
-        return self.model.facts.spec.size if task and task.target_channels == LAB else 0
+        spec = self.model.facts.spec
+        return spec.size if self.task and spec.colors_alone else 0
 
     def _of_any_size(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]

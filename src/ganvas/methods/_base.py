@@ -16,7 +16,7 @@ from ganvas.core.rng import Seed, noise
 from ganvas.core.settings import setting
 from ganvas.data.batch import SIZES, Batch, PairBatch, Spec
 from ganvas.errors import SettingError
-from ganvas.nets.translators import Upsample
+from ganvas.nets.layers import Upsample
 from ganvas.nets.vgg import VGG19
 
 DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # at 1024, one dense layer would take six gigabytes

@@ -16,7 +16,7 @@ from ganvas.core.optim import by_step, update, update_average
 from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import Batch, Spec, UnpairedBatch
 from ganvas.methods import _base
-from ganvas.nets.translators import InstanceNorm, lay_out, reflected
+from ganvas.nets.layers import InstanceNorm, lay_out, reflected
 from ganvas.nets.vgg import VGG19
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # where style is compared; the last is decoded

@@ -20,7 +20,8 @@ from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import SIZES, ImageBatch, PairBatch, Spec
 from ganvas.methods import _base
 from ganvas.nets.convolutional import glorot
-from ganvas.nets.translators import Layers, Norm, UNet, lay_out, unet_widths
+from ganvas.nets.layers import Norm, lay_out
+from ganvas.nets.unet import Layers, UNet, unet_widths
 
 BOTTLENECK = 8  # pixels a side of the smallest feature map; 7 for images of 28 pixels
 

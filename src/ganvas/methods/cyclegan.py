@@ -21,7 +21,10 @@ from ganvas.errors import SettingError
 from ganvas.losses import discriminator_least_squares, generator_least_squares
 from ganvas.methods import _base
 from ganvas.nets.image_pool import Pool
-from ganvas.nets.translators import Layers, Patch, ResNet, UNet, lay_out, patch_discriminator, unet_widths
+from ganvas.nets.layers import lay_out
+from ganvas.nets.patchgan import Patch, patch_discriminator
+from ganvas.nets.resnet import ResNet
+from ganvas.nets.unet import Layers, UNet, unet_widths
 
 POOL = 50  # earlier fake images of each domain, which a discriminator sees again (section 4)
 

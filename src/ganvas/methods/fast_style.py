@@ -20,7 +20,8 @@ from ganvas.data.batch import Batch, ImageBatch, Spec
 from ganvas.imaging.images import scaled, to_signed
 from ganvas.losses import gram, gram_distance, total_variation
 from ganvas.methods import _base
-from ganvas.nets.translators import ResNet, lay_out
+from ganvas.nets.layers import lay_out
+from ganvas.nets.resnet import ResNet
 from ganvas.nets.vgg import VGG19
 
 CONTENT = "relu3_1"  # keeps the layout, but not the colours

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ganvas.core.optim import update, update_average
 from ganvas.core.settings import setting, with_default
-from ganvas.data.batch import LAB, PairBatch, Spec
+from ganvas.data.batch import PairBatch, Spec
 from ganvas.errors import SettingError
 from ganvas.losses import (
     discriminator_cross_entropy,
@@ -24,17 +24,10 @@ from ganvas.losses import (
     generator_least_squares,
 )
 from ganvas.methods import _base
-from ganvas.nets.translators import (
-    Layers,
-    Norm,
-    Patch,
-    ResNet,
-    UNet,
-    lay_out,
-    patch_discriminator,
-    unet_widths,
-    with_features,
-)
+from ganvas.nets.layers import Norm, lay_out
+from ganvas.nets.patchgan import Patch, patch_discriminator, with_features
+from ganvas.nets.resnet import ResNet
+from ganvas.nets.unet import Layers, UNet, unet_widths
 from ganvas.nets.vgg import VGG19
 
 PERCEPTUAL = ("relu1_1", "relu2_1", "relu3_1")  # of VGG-19: contrast, edges, textures
@@ -113,7 +106,7 @@ class Pix2pix(_base.ImageToImage):
 
     def __init__(self, config: Pix2pixConfig, spec: Spec):
         super().__init__(config, spec)
-        if config.perceptual and spec.outputs == LAB:
+        if config.perceptual and spec.colors_alone:
             raise SettingError(
                 f"`perceptual` {config.perceptual}: needs targets in grey or RGB, not colours without lightness; give "
                 "`task` colorize-rgb, or `perceptual` 0"

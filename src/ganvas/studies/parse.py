@@ -12,9 +12,9 @@ import yaml
 from ganvas import methods
 from ganvas.core import schema, settings
 from ganvas.core.settings import nearest
+from ganvas.data import tasks
 from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch, check_size
 from ganvas.data.builtin import NAMES
-from ganvas.data.tasks import base
 from ganvas.errors import SettingError, UsageError
 from ganvas.methods._base import BaseConfig, Generates
 from ganvas.studies.design import Changes, Learner, Length, Study, Task, Teacher
@@ -423,7 +423,7 @@ def _with_settings(config: BaseConfig, values: Any, at: Position) -> BaseConfig:
 
 def _task(given: TaskEntries, at: Position) -> str:
     try:
-        return "" if given.task is None else base.task(_text(given.task)).name
+        return "" if given.task is None else tasks.task(_text(given.task)).name
     except SettingError as error:
         raise at.error("task", str(error)) from error
 

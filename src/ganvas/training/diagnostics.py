@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganvas.core.optim import evaluating
-from ganvas.data.batch import LAB, Batch, PairBatch
+from ganvas.data.batch import Batch, PairBatch
 from ganvas.methods._base import Generates, Method, Translates
 
 LOOK_SECONDS = 5.0  # between looks at the samples; one takes as long as a step or two
@@ -134,7 +134,7 @@ class Watch:
 
     def _of_flat(self, fraction: float, direction: str, *, won: bool) -> str:
         """The sentence about output images with this fraction of the contrast of real targets."""
-        what = "colours" if direction == "ab" and self.method.spec.outputs == LAB else "images"
+        what = "colours" if direction == "ab" and self.method.spec.colors_alone else "images"
         said = f"its output {what} have {fraction:.1%} of the contrast of real targets"
         if len(self._to_translate) > 1:
             said += f" in the direction {direction}"

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.optim import evaluating
+from ganvas.data import tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source
-from ganvas.data.tasks import base
 from ganvas.errors import SaveError, UsageError
 from ganvas.imaging import images
 from ganvas.methods._base import Generates, Method, Restyles, TakesStyles, Translates
@@ -105,7 +105,7 @@ def _translated(method: Method, real: Batch, *, task: str, across: int) -> Tenso
 
 def shown(pairs: PairBatch, task: str = "") -> tuple[Tensor, Tensor]:
     """Source and target (uint8) as they are shown: lightness and colours of the task combined."""
-    made = base.task(task or "reconstruct")
+    made = tasks.task(task or "reconstruct")
     rows = [made.show(source, target) for source, target in zip(pairs.source, pairs.target, strict=True)]
     return torch.stack([source for source, _ in rows]), torch.stack([target for _, target in rows])
 

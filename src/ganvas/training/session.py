@@ -14,10 +14,9 @@ from ganvas.checkpoint.manifest import Facts
 from ganvas.core import distributed
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import Budget, Data, TrainOptions, vgg_file
-from ganvas.data import open_data
+from ganvas.data import open_data, tasks
 from ganvas.data.batch import Batch, PairBatch, Source
 from ganvas.data.progress import Track, silently
-from ganvas.data.tasks import base
 from ganvas.errors import UsageError
 from ganvas.imaging import images
 from ganvas.methods._base import BaseConfig, Generates, Method, Perceives, TakesStyles
@@ -139,7 +138,7 @@ def _with_what_is_fixed(job: Job, device: torch.device) -> Job:
     if data.size is not None:
         methods.get(job.method).require_size(config, data.size)
     if data.task:
-        data = replace(data, task=base.task(data.task).name)
+        data = replace(data, task=tasks.task(data.task).name)
     return replace(job, data=data, method=methods.get(job.method).name())
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganvas.data import open_data
+from ganvas.data import open_data, tasks
 from ganvas.data.batch import Batch, PairBatch, Source, Spec, UnpairedBatch
-from ganvas.data.tasks import base
 from ganvas.data.unpaired import TwoSets
 from ganvas.errors import UsageError
 from ganvas.evaluation.comparing import LEAST
@@ -119,7 +118,7 @@ def _ways(request: Request) -> _Ways:
             raise UsageError("`images_only`: measures nothing, so leave out the options of measures")
         return _Ways(task=_task(request.models) or NOTHING, measured=False)
     if given:
-        task = base.task(data.task).name if data.task else None
+        task = tasks.task(data.task).name if data.task else None
         return _Ways(str(data.target) if data.target else None, data.side, task)
     if not isinstance(data.source, str | Path) and not _task(request.models):
         return _Ways()  # the pairs are in the data

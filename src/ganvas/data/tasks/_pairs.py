@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from ganvas.data.batch import LAB, RESIDENT_BYTES, Batch, ImageBatch, LazyImages, PairBatch, Source
+from ganvas.data.batch import RESIDENT_BYTES, Batch, ImageBatch, LazyImages, PairBatch, Source
 from ganvas.data.decode import LazyRows, attempt_all
 from ganvas.data.progress import Track, silently
-from ganvas.data.tasks.base import Task
+from ganvas.data.tasks._base import Task
 from ganvas.data.webdataset.shards import Samples
 from ganvas.errors import DataError
 from ganvas.imaging.images import read_header
-
-COLOURLESS = 3  # of 255, a and b around their middle: not visible as a colour
 
 
 def pairs_from(source: Source[ImageBatch], task: Task, *, track: Track = silently) -> Source[PairBatch]:
@@ -36,13 +34,7 @@ def pairs_from(source: Source[ImageBatch], task: Task, *, track: Track = silentl
 
 def _notes(name: str, task: Task, pairs: PairBatch) -> tuple[str, ...]:
     """For colourisation: how many of the images hold no colour to learn from."""
-    if task.target_channels == LAB:
-        colourless = (pairs.target.float() - 127.5).abs().amax((1, 2, 3)) < COLOURLESS
-    elif task.name == "colorize-rgb":
-        colourless = (pairs.target.amax(1).int() - pairs.target.amin(1)).amax((1, 2)) <= COLOURLESS
-    else:
-        return ()
-    return _note(int(colourless.sum()), len(pairs), name)
+    return _note(task.colorless(pairs), len(pairs), name)
 
 
 def _notes_unread(source: Source[ImageBatch], task: Task, track: Track) -> tuple[str, ...]:

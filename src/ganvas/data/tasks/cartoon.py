@@ -1,4 +1,4 @@
-"""Edge maps and cartoons of photographs, by classical filters."""
+"""Cartoons of photographs, by classical filters."""
 
 from typing import Any
 
@@ -7,39 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LINES_WITHIN = 32  # grey levels from black or white
-LINES_SHARE = 0.95  # the smallest fraction of such pixels in a drawing
+from ganvas.data.batch import PairBatch
+from ganvas.data.tasks._base import Task
 
 
-def edge_map(grey: Tensor) -> Tensor:
-    """Black lines of one pixel on white, (1, H, W), along the edges of a grey uint8 image (1, H, W).
+class Cartoon(Task):
+    """A photograph to a cartoon of it."""
 
-    Canny 1986, "A Computational Approach to Edge Detection"; its thresholds are two thirds and four thirds of the
-    image's median, so that dark images have lines too.
-    """
-    import cv2  # 0.1 s to import, needed here only
-
-    cv2.setNumThreads(1)  # images are already processed in parallel; more threads would compete
-    smooth = cv2.GaussianBlur(grey[0].cpu().numpy(), (0, 0), 1.0)
-    median = float(np.clip(np.median(smooth), 32, 192))
-    edges = cv2.Canny(smooth, median * 2 / 3, median * 4 / 3, L2gradient=True)
-    return torch.from_numpy(255 - edges)[None].to(grey.device)
-
-
-def blurred(image: Tensor, sigma: float) -> Tensor:
-    """A uint8 image (C, H, W) after a Gaussian of standard deviation `sigma` pixels, with mirrored borders."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    planes = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in image.cpu().numpy()]
-    return torch.from_numpy(np.stack(planes)).to(image.device)
-
-
-def is_drawing(grey: Tensor) -> bool:
-    """Whether a grey uint8 image (1, H, W) is lines on white: nearly all of it black or white, and most white."""
-    dark, bright = grey <= LINES_WITHIN, grey >= 255 - LINES_WITHIN
-    drawn = float((dark | bright).float().mean()) >= LINES_SHARE
-    return drawn and bool(bright.sum() > dark.sum())
+    def pair(self, image: Tensor) -> PairBatch:
+        """The image, and a cartoon made by classical filters."""
+        return PairBatch(image[None], cartoon(image)[None])
 
 
 def cartoon(image: Tensor) -> Tensor:

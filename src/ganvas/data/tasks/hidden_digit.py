@@ -1,17 +1,17 @@
-"""Random shapes for tasks: holes in an image, and patterned backgrounds that hide a digit."""
+"""Digits that are hidden in patterns, to be found."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas.core.device import sent
+from ganvas.core.rng import uniform
+from ganvas.data.batch import ImageBatch, PairBatch
+from ganvas.data.tasks._base import Task
 
-HOLES = (0.1, 0.3)  # the fraction of an image that its holes take, from and to
-COARSE = 32  # pixels; shapes of holes are computed no finer, and scaled up smoothly
-
-_STROKES, _BENDS, _RECTANGLES = 3, 3, 2  # at most, of an image
 _KINDS = 6  # of backgrounds: stripes, waves, checks, dots, rings, smooth noise
 _WEAVES = 4  # the background inside a digit: shifted by half a period, rotated, of another scale, fainter
 _STRENGTHS = (-1.0, 1.0, 1.0, 0.25)  # by weave; shifting a wave by half a period changes its sign
@@ -19,67 +19,34 @@ _STROKE = (64, 160)  # ink up to which there is background only, and from which 
 _RIPPLES = 8  # plane waves of which smooth noise is the sum
 
 
-def holes(n: int, height: int, width: int, *, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Masks of the holes of n images, (n, H, W): strokes and rectangles that cover a tenth to three tenths.
+class HiddenDigit(Task):
+    """A patterned image, to the digit that is hidden in it."""
 
-    Every shape is a field that grows from its centre; the hole is where the field is below the level that gives the
-    wanted area. So the area is exact, whatever the shapes.
-    """
-    rows, columns = min(height, COARSE), min(width, COARSE)
-    y = (torch.arange(rows, device=device) + 0.5)[:, None] / rows
-    x = (torch.arange(columns, device=device) + 0.5)[None] / columns
-    fields = [
-        *(field for _ in range(_STROKES) for field in _stroke(n, y, x, generator=generator)),
-        *(_rectangle(n, y, x, generator=generator) for _ in range(_RECTANGLES)),
-    ]
-    field = torch.stack(fields).amin(0)  # (N, rows, columns)
-    low, high = HOLES
-    share = torch.rand(n, generator=generator) * (high - low) + low
-    place = sent((share * (rows * columns - 1)).round().long(), device)
-    level = field.flatten(1).sort(1).values.gather(1, place[:, None])[:, :, None]
-    if (rows, columns) != (height, width):
-        field = F.interpolate(field[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
-    return field <= level
+    channels = 3
+    target_channels = 1
+    fresh = True
 
+    def read_channels(self, grey: bool) -> int:
+        """Always in grey."""
+        return 1
 
-def _drawn(generator: torch.Generator, n: int, *shape: int, low: float, high: float, device: torch.device) -> Tensor:
-    """Random numbers from low to high, sampled on the CPU: the same on every device."""
-    return sent(torch.rand(n, *shape, generator=generator) * (high - low) + low, device)
+    def pair(self, image: Tensor) -> PairBatch:
+        """The digit twice; `afresh` hides the source."""
+        return PairBatch(image[None].expand(-1, 3, -1, -1).contiguous(), image[None])
 
+    def afresh(self, pairs: PairBatch, generator: torch.Generator) -> PairBatch:
+        """Every digit shifted a little and hidden in a new pattern."""
+        n, _, height, _ = pairs.target.shape  # squares
+        most = max(1, height // 14)  # pixels
+        top, left = torch.randint(0, 2 * most + 1, (2, n), generator=generator)
+        padded = ImageBatch(F.pad(pairs.target, (most, most, most, most)))
+        device = pairs.target.device
+        moved = padded.windows(sent(top, device), sent(left, device), height).images
+        return replace(pairs, source=woven(moved, generator=generator), target=moved)
 
-def _sometimes(generator: torch.Generator, n: int, device: torch.device) -> Tensor:
-    """Random: zero for a shape that is there, a large distance for one that is not; (N, 1, 1)."""
-    return sent(torch.where(torch.rand(n, 1, 1, generator=generator) < 0.7, 0.0, 1.0), device)
-
-
-def _stroke(n: int, y: Tensor, x: Tensor, *, generator: torch.Generator) -> list[Tensor]:
-    """A bent line: of each piece, the distance to it in sides, over a random width; (N, rows, columns)."""
-    at = _drawn(generator, n, 2, low=0.05, high=0.95, device=x.device)
-    angle = _drawn(generator, n, low=0, high=2 * math.pi, device=x.device)
-    turns = _drawn(generator, n, _BENDS, low=-1.3, high=1.3, device=x.device)
-    lengths = _drawn(generator, n, _BENDS, low=0.1, high=0.4, device=x.device)
-    width = _drawn(generator, n, 1, 1, low=0.5, high=1.5, device=x.device)
-    away = _sometimes(generator, n, x.device)
-    pieces = []
-    for bend in range(_BENDS):
-        angle = angle + turns[:, bend]
-        step = torch.stack([angle.sin(), angle.cos()], 1) * lengths[:, bend, None]  # (N, 2): down, across
-        start, along = at[:, :, None, None], step[:, :, None, None]
-        dy, dx = y - start[:, 0], x - start[:, 1]  # (N, rows, 1), (N, 1, columns)
-        rate = along / lengths[:, bend, None, None, None] ** 2
-        share = (dy * rate[:, 0] + dx * rate[:, 1]).clamp_(0, 1)  # of the way along the piece, where it is nearest
-        squared = (dy - share * along[:, 0]).square_() + (dx - share * along[:, 1]).square_()
-        pieces.append(squared.sqrt_() / width + away)
-        at = (at + step).clamp(0, 1)
-    return pieces
-
-
-def _rectangle(n: int, y: Tensor, x: Tensor, *, generator: torch.Generator) -> Tensor:
-    """The distance from a rectangle's centre, over its random sides; (N, rows, columns)."""
-    middle = _drawn(generator, n, 2, 1, 1, low=0.1, high=0.9, device=x.device)
-    sides = _drawn(generator, n, 2, 1, 1, low=0.5, high=2.5, device=x.device)
-    across = torch.maximum((y - middle[:, 0]).abs() / sides[:, 0], (x - middle[:, 1]).abs() / sides[:, 1])
-    return across + _sometimes(generator, n, x.device)
+    def enter(self, image: Tensor, alpha: Tensor | None) -> Tensor:
+        """The image in colour."""
+        return image.expand(3, -1, -1).contiguous()
 
 
 def woven(ink: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -160,10 +127,10 @@ def _grain(u: Tensor, v: Tensor, ripples: Tensor) -> Tensor:
 def _coloured(pattern: Tensor, *, generator: torch.Generator) -> Tensor:
     """A pattern (N, H, W) in -1..1 between two colours, or greys in every third image; uint8 (N, 3, H, W)."""
     n, device = len(pattern), pattern.device
-    middle = _drawn(generator, n, 3, 1, 1, low=100, high=155, device=device)
+    middle = uniform(generator, n, 3, 1, 1, low=100, high=155, device=device)
     towards = torch.randn(n, 3, generator=generator)
     towards = torch.where(torch.rand(n, 1, generator=generator) < 1 / 3, 1.0, towards)
-    towards = sent(F.normalize(towards)[:, :, None, None], device) * _drawn(
+    towards = sent(F.normalize(towards)[:, :, None, None], device) * uniform(
         generator, n, 1, 1, 1, low=60, high=120, device=device
     )
     speckle = sent(torch.randn(n, 1, *pattern.shape[1:], generator=generator), device) * 6
