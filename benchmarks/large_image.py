@@ -109,12 +109,13 @@ def write_report(model: Path, folder: Path, side: int) -> None:
     one, other = (images.read(folder / f"{name}.png").pixels for name in ("tiled", "whole"))
     gap = (one.int() - other.int()).abs()  # grey levels
     images.write(report.RESULTS / "large-image.jpg", torch.cat([small(one), small(other), small_gap(gap)], 2))
-    facts = checkpoint.load(model, torch.device("cpu")).facts
+    manifest = checkpoint.load(model, torch.device("cpu")).manifest
     fallback = f" At once {side}x{side} takes more memory than there was, so {together}x{together} is compared."
     report.write(
         "large-image.md",
         f"# A large image in tiles\n\n![In tiles, at once, and the difference](large-image.jpg)\n\n"
-        f"A `{facts.method}` model ({facts.spec.size} pixels at training) on {together}x{together} pixels: in tiles "
+        f"A `{manifest.method}` model ({manifest.spec.size} pixels at training) on "
+        f"{together}x{together} pixels: in tiles "
         f"(left), at once (middle), and the difference, {AMPLIFIED} times as bright (right). "
         "`benchmarks/large_image.py`; the photographs come with scikit-learn (CC BY)."
         f"{fallback if together < side else ''}\n\n"

@@ -24,7 +24,7 @@ from ganvas.checkpoint import Model
 from ganvas.core.options import Data
 from ganvas.data import open_data
 from ganvas.data.batch import Source
-from ganvas.evaluation import Evaluation, Judged, evaluate_drawn
+from ganvas.evaluation import Evaluation, Judged, evaluate_generated
 from ganvas.evaluation.statistics import TRAINING
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
@@ -114,9 +114,9 @@ def encoded(model: Model, source: Source) -> Image.Image:
 
 
 def row(model: Judged, run: Path, found: Evaluation) -> str:
-    facts = checkpoint.read_run(run)
-    assert facts is not None
-    seen = model.step * facts.config.batch
+    manifest = checkpoint.read_run(run)
+    assert manifest is not None
+    seen = model.step * manifest.config.batch
     shares = [found[which].values[model.name].value for which in ("rarest class", "commonest class")]
     bold = "**" if model.name in OURS else ""
     return (
@@ -150,7 +150,7 @@ def main() -> None:
     grids = {"real digits": grid(chosen_by_lot(test))}
     models = {name: checkpoint.load(runs / file_name(name), torch.device("cpu")) for name in names}
     learned = dict.fromkeys(models, train)
-    found = evaluate_drawn(models, test, features=judge, count=COUNT, training=learned, track=progress.track)
+    found = evaluate_generated(models, test, features=judge, count=COUNT, training=learned, track=progress.track)
     images = report.RESULTS / options.name
     images.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -190,7 +190,8 @@ def main() -> None:
         "`wgan_gp` and `cgan`, and whose presets `blog` and `mnist28` differed slightly from their texts; one core, "
         "2026-11-20.\n"
         + "".join(
-            f"- {aspect}: {found.protocol[aspect]}\n" for aspect in ("drawn", "reference", "floor", "seen", "intervals")
+            f"- {aspect}: {found.protocol[aspect]}\n"
+            for aspect in ("generated", "reference", "floor", "seen", "intervals")
         )
         + "- *FID (digits)* is not the FID of papers, which use features of Inception: compare it only within this "
         "table. The floor is the score of as many real training images; a model need not beat it.\n"

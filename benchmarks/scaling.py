@@ -32,7 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganvas import checkpoint, methods
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.core.device import autocast, choose_precision, cores
 from ganvas.data.batch import ImageBatch, PairBatch, Spec, UnpairedBatch
 from ganvas.imaging import images
@@ -211,12 +211,12 @@ def measure_model(method: str, preset: str | None, size: int) -> dict[str, float
     owned = [w for o in learner.optimizers.values() for group in o.param_groups for w in group["params"]]
     buckets = sum(-(-sum(w.numel() for g in o.param_groups for w in g["params"]) // 2**22)
                   for o in learner.optimizers.values())  # fmt: skip
-    facts = Facts(
+    manifest = Manifest(
         method=method, config=learner.config, spec=spec, data="noise", images=2, seed=0, flip=False, precision="fp32"
     )
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        saved = checkpoint.save(Path(folder), learner, facts, step=1, seconds=0.0)
+        saved = checkpoint.save(Path(folder), learner, manifest, step=1, seconds=0.0)
         seconds = time.perf_counter() - start
         written = sum(file.stat().st_size for file in saved.iterdir())
     return {

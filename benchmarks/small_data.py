@@ -16,7 +16,7 @@ from ganvas import checkpoint
 from ganvas.cli import main as ganvas
 from ganvas.core.options import Data
 from ganvas.data import open_data
-from ganvas.evaluation import evaluate_drawn
+from ganvas.evaluation import evaluate_generated
 from ganvas.evaluation.statistics import TRAINING
 from ganvas.imaging import images
 from ganvas.metrics.features import open_features
@@ -52,7 +52,7 @@ def main() -> None:
         models[name] = checkpoint.load(run, torch.device("cpu"))
     judge = open_features("digits", device=torch.device("cpu"))
     learned = open_data(Data(folder))
-    found = evaluate_drawn(models, test, features=judge, count=COUNT, training=dict.fromkeys(models, learned))
+    found = evaluate_generated(models, test, features=judge, count=COUNT, training=dict.fromkeys(models, learned))
     grids = {"what it learned from": grid(some.images[:64])}
     grids |= {name: grid(found.grids[f"samples-{name}"].images[:64]) for name in models}
     rows = []

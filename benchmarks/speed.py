@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ganvas import methods
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.core.device import Precision, autocast, choose_precision, keep_memory
 from ganvas.core.optim import scale_rates
 from ganvas.core.options import Data
@@ -158,11 +158,11 @@ def shipped(case: Case, root: Path | None) -> Precision:
     if case.method == "stylize":
         return choose_precision(CPU)
     source, config = source_of(case, root), config_of(case)
-    facts = Facts(
+    manifest = Manifest(
         method=case.method, config=config, spec=source.spec, data=source.name, images=len(source), seed=0, flip=False,
         precision="fp32",
     )  # fmt: skip
-    return quicker_precision(source, facts, device=CPU)
+    return quicker_precision(source, manifest, device=CPU)
 
 
 def turns(

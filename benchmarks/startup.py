@@ -16,7 +16,7 @@ import report
 import torch
 
 from ganvas import checkpoint, methods
-from ganvas.checkpoint.manifest import Facts, build
+from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.data.batch import Spec
 from ganvas.imaging import images
 
@@ -26,12 +26,12 @@ IMPORT = "-c 'import torch'"
 def model_of_chance(folder: Path, method: str, spec: Spec, *, preset: str | None = None) -> Path:
     """Write a model file of a method with random weights."""
     torch.manual_seed(0)
-    facts = Facts(
+    manifest = Manifest(
         method=method, config=methods.config(method, preset), spec=spec,
         data="random", images=1, seed=0, flip=False, precision="fp32",
     )  # fmt: skip
     file = folder / f"{method}-{preset}-{spec.size}.safetensors"
-    file.write_bytes(checkpoint.model_file(folder, build(facts), facts, step=1))
+    file.write_bytes(checkpoint.model_file(folder, build(manifest), manifest, step=1))
     return file
 
 

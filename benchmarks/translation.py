@@ -226,7 +226,7 @@ def write(root: Path) -> None:
     for study in STUDIES:
         models = {rival: checkpoint.load(RUNS / f"{study}-{rival}", CPU) for rival in RIVALS}
         source = held_out(study, root)
-        found = evaluate_pairs(models, source, task=models["pix2pix"].facts.task)
+        found = evaluate_pairs(models, source, task=models["pix2pix"].manifest.task)
         parts.append(table(study, source, found))
         print(parts[-1])
         held_out_grid = grid(found)

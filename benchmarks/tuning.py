@@ -22,7 +22,7 @@ from ganvas import checkpoint
 from ganvas.core.options import Data
 from ganvas.data import open_data
 from ganvas.data.batch import Source
-from ganvas.evaluation import evaluate_drawn
+from ganvas.evaluation import evaluate_generated
 from ganvas.metrics.features import open_features
 
 SEED, COUNT = 1, 10_000
@@ -80,7 +80,7 @@ def scores(run: Path, source: Source) -> dict[str, float]:
     """The scores of 10,000 generated images of a run."""
     model = checkpoint.load(run, torch.device("cpu"))
     judge = open_features("digits", device=torch.device("cpu"))
-    found = evaluate_drawn({"model": model}, source, features=judge, count=COUNT)
+    found = evaluate_generated({"model": model}, source, features=judge, count=COUNT)
     wanted = ("FID (digits)", "precision (digits)", "recall (digits)", "asked class")
     values = {score.name: score.values["model"].value for score in found.scores if score.name in wanted}
     return {"steps": model.step, **values}

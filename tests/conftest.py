@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ganvas import methods, training
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.core.options import TrainOptions
 from ganvas.data import builtin
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec, UnpairedBatch
@@ -81,11 +81,11 @@ def source_for(name, **shape):
     return made[methods.get(name).batches[0]](**shape)
 
 
-def facts_of(source, name="gan", **changes):
+def manifest_of(source, name="gan", **changes):
     """The manifest of a run over `source`."""
     config = changes.pop("config", None) or small_config(name)
     known = {"seed": 0, "flip": False, "precision": "fp32", **changes}
-    return Facts(method=name, config=config, spec=source.spec, data=source.name, images=len(source), **known)
+    return Manifest(method=name, config=config, spec=source.spec, data=source.name, images=len(source), **known)
 
 
 @functools.cache
@@ -121,16 +121,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.quick)
 
 
-def train_to(run, steps, *, source, facts, of=None, score=None, shown=None, **options):
+def train_to(run, steps, *, source, manifest, of=None, score=None, shown=None, **options):
     """Train a run until `steps`; returns the method.
 
     With `of` the training is planned for so many steps and stopped before its end, as Ctrl-C does. Where the learning
     rate depends on the fraction of the training that is over, only such a run can continue as if it were unbroken.
     """
-    method = training.start(run, source, facts, **lessons(facts.method))
+    method = training.start(run, source, manifest, **lessons(manifest.method))
     limit, cpu = training.Limit(steps=of or steps), torch.device("cpu")
     plan = training.Plan(
-        facts=facts, device=cpu, limit=limit, options=TrainOptions(**options), score=score, shown=shown
+        manifest=manifest, device=cpu, limit=limit, options=TrainOptions(**options), score=score, shown=shown
     )
     with pytest.MonkeyPatch.context() as patch:
         if of:
@@ -164,7 +164,7 @@ def ganvas():
 def _digits_run(tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "digits"
     source = builtin.open_named("digits", root=Path(), size=16)
-    train_to(run, 4, source=source, facts=facts_of(source))
+    train_to(run, 4, source=source, manifest=manifest_of(source))
     return run
 
 

@@ -162,13 +162,13 @@ def write_drawn(folder):
     common = {"winner": None, "differences": [], "each": False, "n": 10000}
     metrics = {
         "version": 2,
-        "kind": "drawn",
+        "kind": "generated",
         "title": "cgan on mnist",
         "models": [
             {"name": "cgan", "method": "cgan", "step": 900, "parameters": 3200000, "megabytes": 12.8, "size": 28}
         ],
         "baselines": {"training images": "as good as can be, for they are real"},
-        "protocol": {"drawn": 10000, "features": "digits"},
+        "protocol": {"generated": 10000, "features": "digits"},
         "notes": [],
         "images": [],
         "columns": [],

@@ -12,7 +12,7 @@ import time
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_source, pairs_source, same_weights, small_config, train_to
+from conftest import manifest_of, noise_source, pairs_source, same_weights, small_config, train_to
 
 from ganvas import checkpoint, training
 from ganvas.checkpoint.manifest import build
@@ -46,13 +46,13 @@ def test_kill_9_and_the_same_command_ends_with_the_weights_of_an_unbroken_run(tm
 def test_a_disk_that_is_full_during_a_save_leaves_the_former_one(tmp_path):
     resource = pytest.importorskip("resource", reason="file size limits are POSIX")
     source = noise_source()
-    facts = facts_of(source)
-    before = train_to(tmp_path, 3, source=source, facts=facts)
+    manifest = manifest_of(source)
+    before = train_to(tmp_path, 3, source=source, manifest=manifest)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # larger files fail half-way, as on a full disk
     try:
         with pytest.raises(SaveError, match="step-00000009"):
-            checkpoint.save(tmp_path, before, facts, step=9, seconds=1.0)
+            checkpoint.save(tmp_path, before, manifest, step=9, seconds=1.0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000003"]
@@ -62,8 +62,8 @@ def test_a_disk_that_is_full_during_a_save_leaves_the_former_one(tmp_path):
 
 def test_what_a_kill_left_half_written_is_passed_over_and_cleared(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 3, source=source, facts=facts)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest)
     half = tmp_path / "step-00000007.tmp"
     half.mkdir()
     (half / checkpoint.WEIGHTS).write_bytes(b"half")
@@ -71,29 +71,29 @@ def test_what_a_kill_left_half_written_is_passed_over_and_cleared(tmp_path):
     lines.write_text(lines.read_text() + '{"step": 5, "discr')
     (tmp_path / "samples/step-00000005.png.tmp").write_bytes(b"half")
     assert checkpoint.load(tmp_path, CPU).step == 3
-    train_to(tmp_path, 5, source=source, facts=facts)
+    train_to(tmp_path, 5, source=source, manifest=manifest)
     assert not list(tmp_path.rglob("*.tmp"))
     assert checkpoint.load(tmp_path, CPU).step == 5
 
 
 def test_a_few_saves_are_kept(tmp_path):
     source = noise_source()
-    train_to(tmp_path, 6, source=source, facts=facts_of(source), save_every=1)
+    train_to(tmp_path, 6, source=source, manifest=manifest_of(source), save_every=1)
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
 
 
 def test_as_many_saves_stay_as_are_asked_for(tmp_path):
     source = noise_source()
-    train_to(tmp_path, 6, source=source, facts=facts_of(source), save_every=1, keep=4)
+    train_to(tmp_path, 6, source=source, manifest=manifest_of(source), save_every=1, keep=4)
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == [f"step-0000000{step}" for step in (3, 4, 5, 6)]
 
 
 def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 3, source=source, facts=facts)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    train_to(tmp_path, 2, source=source, facts=facts)
+    train_to(tmp_path, 2, source=source, manifest=manifest)
     assert checkpoint.load(tmp_path, CPU).step == 3
     kept = {
         path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "log.jsonl"
@@ -117,38 +117,43 @@ def test_a_run_goes_on_with_more_steps_and_ends_at_once_when_there_are_none(tmp_
 )
 def test_another_run_in_the_folder_is_refused_naming_what_differs(tmp_path, changes, named):
     source = noise_source()
-    train_to(tmp_path, 1, source=source, facts=facts_of(source))
+    train_to(tmp_path, 1, source=source, manifest=manifest_of(source))
     with pytest.raises(ModelError, match=named):
-        training.start(tmp_path, source, facts_of(source, **changes))
+        training.start(tmp_path, source, manifest_of(source, **changes))
     with pytest.raises(ModelError, match="method is gan, not dcgan"):
-        training.start(tmp_path, source, facts_of(source, "dcgan"))
+        training.start(tmp_path, source, manifest_of(source, "dcgan"))
 
 
 def test_a_folder_of_other_things_is_not_a_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     source = noise_source()
     with pytest.raises(ModelError, match="holds other things"):
-        training.start(tmp_path, source, facts_of(source))
+        training.start(tmp_path, source, manifest_of(source))
     (tmp_path / "new").mkdir()
     (tmp_path / "new/run.json.tmp").write_text("killed while making it")
-    training.start(tmp_path / "new", source, facts_of(source))
+    training.start(tmp_path / "new", source, manifest_of(source))
     with pytest.raises(ModelError, match="is a file"):
-        training.start(tmp_path / "thesis.txt", source, facts_of(source))
+        training.start(tmp_path / "thesis.txt", source, manifest_of(source))
 
 
 def test_a_model_is_one_file_that_tells_everything(digits_run, tmp_path):
     (file,) = digits_run.glob("step-*/" + checkpoint.WEIGHTS)
     moved = file.rename(tmp_path / "model.safetensors")
     model = checkpoint.load(moved, CPU)
-    assert (model.step, model.facts.method, model.facts.spec.size, model.facts.data) == (4, "gan", 16, "digits")
-    assert model.facts.spec.classes == tuple("0123456789")
+    assert (model.step, model.manifest.method, model.manifest.spec.size, model.manifest.data) == (
+        4,
+        "gan",
+        16,
+        "digits",
+    )
+    assert model.manifest.spec.classes == tuple("0123456789")
     assert not model.method.training
 
 
 def test_a_model_file_tells_no_path_of_the_machine_it_was_made_on(tmp_path):
     source = dataclasses.replace(noise_source(), name="/home/somebody/secret/noise")
-    facts = facts_of(source, command="ganvas train gan --data /home/somebody/secret/noise")
-    train_to(tmp_path, 1, source=source, facts=facts)
+    manifest = manifest_of(source, command="ganvas train gan --data /home/somebody/secret/noise")
+    train_to(tmp_path, 1, source=source, manifest=manifest)
     assert b"secret" not in (tmp_path / "step-00000001" / checkpoint.WEIGHTS).read_bytes()
     assert checkpoint.read_run(tmp_path).data == source.name
 
@@ -156,20 +161,20 @@ def test_a_model_file_tells_no_path_of_the_machine_it_was_made_on(tmp_path):
 def test_a_model_of_pairs_tells_where_they_came_from_and_no_path(tmp_path):
     source = dataclasses.replace(pairs_source(), name="/home/somebody/secret/photos")
     told = {"target": "/home/somebody/secret/paintings", "side": "ab", "task": "denoise:0.2", "holdout": 0.1}
-    facts = facts_of(source, "pix2pix", random_crop=True, **told)
-    train_to(tmp_path, 1, source=source, facts=facts)
+    manifest = manifest_of(source, "pix2pix", random_crop=True, **told)
+    train_to(tmp_path, 1, source=source, manifest=manifest)
     file = tmp_path / "step-00000001" / checkpoint.WEIGHTS
     assert b"secret" not in file.read_bytes()
-    loaded = checkpoint.load(file, CPU).facts
+    loaded = checkpoint.load(file, CPU).manifest
     assert (loaded.data, loaded.target, loaded.side, loaded.task) == ("photos", "paintings", "ab", "denoise:0.2")
     assert (loaded.random_crop, loaded.holdout, loaded.spec) == (True, 0.1, source.spec)
-    assert checkpoint.read_run(tmp_path) == facts
+    assert checkpoint.read_run(tmp_path) == manifest
 
 
 def damage(content):
-    facts = json.loads(content)
-    facts["config"]["latent"] = 10**12
-    return json.dumps(facts)
+    manifest = json.loads(content)
+    manifest["config"]["latent"] = 10**12
+    return json.dumps(manifest)
 
 
 @pytest.mark.parametrize(
@@ -184,10 +189,10 @@ def test_a_corrupt_run_json_is_refused(digits_run, spoil):
 
 
 def header(**changes):
-    return {"ganvas": json.dumps({**facts_of(noise_source()).to_json(), "step": 1, **changes})}
+    return {"ganvas": json.dumps({**manifest_of(noise_source()).to_json(), "step": 1, **changes})}
 
 
-HUGE = {**facts_of(noise_source()).to_json()["config"], "generator": [65536] * 64}
+HUGE = {**manifest_of(noise_source()).to_json()["config"], "generator": [65536] * 64}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,7 @@ def test_a_truncated_save_is_refused_by_name(digits_run, name):
     (file,) = digits_run.glob("step-*/" + name)
     file.write_bytes(file.read_bytes()[:-1000])
     with pytest.raises(ModelError, match=name) as error:
-        checkpoint.resume(digits_run, build(facts_of(noise_source())))
+        checkpoint.resume(digits_run, build(manifest_of(noise_source())))
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -228,28 +233,28 @@ def test_resume_state_never_runs_code(digits_run, tmp_path):
 
     (file,) = digits_run.glob("step-*/" + checkpoint.RESUME)
     torch.save({"step": Bomb()}, file)
-    facts = checkpoint.read_run(digits_run)
+    manifest = checkpoint.read_run(digits_run)
     with pytest.raises(ModelError, match=r"resume\.pt"):
-        checkpoint.resume(digits_run, build(facts))
+        checkpoint.resume(digits_run, build(manifest))
     assert not (tmp_path / "it-ran").exists()
 
 
 def test_weights_that_are_not_numbers_are_not_saved(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    method = train_to(tmp_path, 1, source=source, facts=facts)
+    manifest = manifest_of(source)
+    method = train_to(tmp_path, 1, source=source, manifest=manifest)
     with torch.no_grad():
         method.generator[0].weight[0, 0] = float("nan")
     with pytest.raises(DivergedError, match=r"generator\.0\.weight"):
-        checkpoint.save(tmp_path, method, facts, step=2, seconds=0.0)
+        checkpoint.save(tmp_path, method, manifest, step=2, seconds=0.0)
     assert checkpoint.load(tmp_path, CPU).step == 1
 
 
 def test_a_folder_that_only_looks_like_a_save_is_none(tmp_path):
     source = noise_source()
-    train_to(tmp_path, 3, source=source, facts=facts_of(source), save_every=1)
+    train_to(tmp_path, 3, source=source, manifest=manifest_of(source), save_every=1)
     shutil.copytree(tmp_path / "step-00000002", tmp_path / "step-best")
-    train_to(tmp_path, 5, source=source, facts=facts_of(source), save_every=1)
+    train_to(tmp_path, 5, source=source, manifest=manifest_of(source), save_every=1)
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000004", "step-00000005"]
     assert (tmp_path / "step-best").exists()
 
@@ -257,12 +262,12 @@ def test_a_folder_that_only_looks_like_a_save_is_none(tmp_path):
 @pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.RESUME])
 def test_where_the_disk_broke_the_newest_save_the_one_before_it_is_taken(tmp_path, name, caplog):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 3, source=source, facts=facts, save_every=1)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest, save_every=1)
     (tmp_path / "step-00000003" / name).unlink()
     assert checkpoint.load(tmp_path, CPU).step == (2 if name == checkpoint.WEIGHTS else 3)
-    resumed = train_to(tmp_path, 5, source=source, facts=facts)
-    assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, facts=facts))
+    resumed = train_to(tmp_path, 5, source=source, manifest=manifest)
+    assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, manifest=manifest))
     assert "step-00000003" in caplog.text
     assert (tmp_path / "step-00000003.damaged").exists()
 
@@ -272,27 +277,27 @@ def test_where_the_disk_broke_the_newest_save_the_one_before_it_is_taken(tmp_pat
 )
 def test_moments_that_do_not_fit_crash_nothing_and_the_checkpoint_before_is_taken(broken, tmp_path, caplog):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 3, source=source, facts=facts, save_every=1)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest, save_every=1)
     file = tmp_path / "step-00000003" / checkpoint.RESUME
     state = torch.load(file, weights_only=True)
     held = state["optimizers"]["generator"]["state"]
     held[0] |= {"exp_avg": broken(held[0]["exp_avg"])}
     torch.save(state, file)
-    resumed = train_to(tmp_path, 5, source=source, facts=facts)
-    assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, facts=facts))
+    resumed = train_to(tmp_path, 5, source=source, manifest=manifest)
+    assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, manifest=manifest))
     assert "damaged" in caplog.text
 
 
 def test_two_trainings_in_one_folder_are_refused(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
+    manifest = manifest_of(source)
     first, second = (
         training.train(
             tmp_path,
             source,
-            training.start(tmp_path, source, facts),
-            training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=9)),
+            training.start(tmp_path, source, manifest),
+            training.Plan(manifest=manifest, device=CPU, limit=training.Limit(steps=9)),
         )
         for _ in range(2)
     )
@@ -300,17 +305,17 @@ def test_two_trainings_in_one_folder_are_refused(tmp_path):
     with pytest.raises(ModelError, match="another ganvas is training there"):
         next(second)
     first.close()
-    train_to(tmp_path, 2, source=source, facts=facts)
+    train_to(tmp_path, 2, source=source, manifest=manifest)
 
 
 def test_a_damaged_log_or_grid_costs_lines_and_frames_but_no_run(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 30, source=source, facts=facts, save_every=10)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 30, source=source, manifest=manifest, save_every=10)
     with (tmp_path / metrics_log.LOG).open("ab") as file:
         file.write(b'{"step": null}\n{"step": 30, "generator": "low"}\n[1]\n\xff\xfe\n{"generator": 1.0}\n')
     (tmp_path / "samples/step-00000013.png").write_bytes(b"")
-    train_to(tmp_path, 40, source=source, facts=facts)
+    train_to(tmp_path, 40, source=source, manifest=manifest)
     steps = [record["step"] for record in metrics_log.read(tmp_path)]
     assert steps == sorted(set(steps))
     assert {10, 20, 30, 40} <= set(steps)  # a slow machine reports in between, too

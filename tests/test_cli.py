@@ -449,13 +449,13 @@ def test_a_model_files_classes_cannot_lead_out_of_the_folder(by_class, tmp_path)
     weights = safetensors.torch.load_file(next(by_class.glob("step-*/weights.safetensors")))
     with safetensors.safe_open(next(by_class.glob("step-*/weights.safetensors")), framework="pt") as opened:
         header = opened.metadata()
-    facts = json.loads(header["ganvas"])
-    facts["spec"]["classes"] = [
+    manifest = json.loads(header["ganvas"])
+    manifest["spec"]["classes"] = [
         "../../a",
         "/b",
         "..",
     ]
-    safetensors.torch.save_file(weights, tmp_path / "evil.safetensors", {"ganvas": json.dumps(facts)})
+    safetensors.torch.save_file(weights, tmp_path / "evil.safetensors", {"ganvas": json.dumps(manifest)})
     out = tmp_path / "below/out"
     assert main(["generate", str(tmp_path / "evil.safetensors"), "--count", "1", "--out", str(out)]) == 0
     assert len(list(out.glob("*/*.png"))) == len(list(tmp_path.rglob("*.png"))) == 3
@@ -547,8 +547,8 @@ def test_a_translator_is_trained_and_goes_on_by_the_same_command(
     assert translator(method, images, run, *words, data=data, steps=3) == 0
     model = checkpoint.load(run, torch.device("cpu"))
     assert model.step == 3
-    out = model.method.translate(torch.zeros(1, model.facts.spec.channels, 16, 16))
-    assert out.shape == (1, model.facts.spec.outputs, 16, 16)
+    out = model.method.translate(torch.zeros(1, model.manifest.spec.channels, 16, 16))
+    assert out.shape == (1, model.manifest.spec.outputs, 16, 16)
 
 
 def test_a_run_that_learns_from_other_pairs_is_another_run(images, tmp_path, capsys):
@@ -593,11 +593,11 @@ def test_what_is_done_to_pairs_and_what_is_wrong_with_them_is_said(images, tmp_p
 def test_what_is_held_out_is_not_learned_from_and_is_what_the_grids_show(images, tmp_path):
     run = tmp_path / "run"
     assert translator("pix2pix", images, run, "--target", images / "partners", "--holdout", 0.4) == 0
-    facts = checkpoint.read_run(run)
-    assert facts.holdout == 0.4
-    assert 2 <= facts.images < 8
+    manifest = checkpoint.read_run(run)
+    assert manifest.holdout == 0.4
+    assert 2 <= manifest.images < 8
     held = [path for path in sorted((images / "photos").iterdir()) if held_out(path, 0.4)]
-    assert facts.images == 8 - len(held)
+    assert manifest.images == 8 - len(held)
     with Image.open(run / "samples/step-00000002.png") as grid:
         shown = np.array(grid)[2:66:4, 2 : 8 * 66 : 4]
     first = read_square(held[0], size=16, channels=3).permute(1, 2, 0).numpy()

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import (
-    facts_of,
     labelled_source,
+    manifest_of,
     noise_images,
     noise_source,
     pairs_source,
@@ -368,7 +368,7 @@ def test_names_that_no_file_can_have_stay_in_the_folder(tmp_path):
 def test_both_ways_keep_each_its_own_images(tmp_path):
     a, b = sides()
     spec = Spec(16, 1, target_channels=1)
-    model = Model(TurnsBothWays(spec, lambda x, way: x).eval(), replace(facts_of(a), spec=spec), 3)
+    model = Model(TurnsBothWays(spec, lambda x, way: x).eval(), replace(manifest_of(a), spec=spec), 3)
     evaluation.write(tmp_path, evaluation.evaluate_unpaired({"a": model}, a, b))
     kept = json.loads((tmp_path / "metrics.json").read_text())
     given = {"ab": a.images.images, "ba": b.images.images}
@@ -398,9 +398,9 @@ def test_what_an_earlier_evaluation_left_is_not_taken_for_the_new_one(tmp_path, 
 def test_models_that_draw_are_compared_by_the_same_tenths_and_blocks():
     real, other = labelled_source(n=120, seed=1), labelled_source(n=120, seed=2)
     darker = replace(other, images=ImageBatch(other.images.images // 2, other.images.labels))
-    near, far = (Model(Repeats(one).eval(), facts_of(one), 7) for one in (other, darker))
-    by_class = Model(RepeatsByClass(other).eval(), facts_of(other), 7)
-    found = evaluation.evaluate_drawn({"near": near, "far": far, "a/b": by_class}, real, features=TINY, count=120)
+    near, far = (Model(Repeats(one).eval(), manifest_of(one), 7) for one in (other, darker))
+    by_class = Model(RepeatsByClass(other).eval(), manifest_of(other), 7)
+    found = evaluation.evaluate_generated({"near": near, "far": far, "a/b": by_class}, real, features=TINY, count=120)
     for name in ("FID (tiny)", "KID (tiny)"):
         assert found[name].winner(["near", "far"]) == "near"
         assert found[name].between("far", "near").mean.low > 0
@@ -417,10 +417,10 @@ def test_diversity_is_of_a_class_only_where_the_classes_of_all_models_are_known(
     labels = real.images.labels
     lighter = (real.images.images // 4 + 64 * labels[:, None, None, None]).to(torch.uint8)  # class by class
     real = replace(real, images=ImageBatch(lighter, labels))
-    told = Model(RepeatsByClass(plain).eval(), facts_of(plain), 7)
-    silent = Model(Repeats(plain).eval(), facts_of(plain), 7)
+    told = Model(RepeatsByClass(plain).eval(), manifest_of(plain), 7)
+    silent = Model(Repeats(plain).eval(), manifest_of(plain), 7)
     alone, both = (
-        evaluation.evaluate_drawn(models, real, features=TINY, count=120)["diversity (tiny)"]
+        evaluation.evaluate_generated(models, real, features=TINY, count=120)["diversity (tiny)"]
         for models in ({"told": told}, {"told": told, "silent": silent})
     )
     assert "of a class" in alone.measure.meaning
@@ -433,8 +433,8 @@ def test_models_of_style_are_compared_by_both_distances():
     source, painting = photographs(), smooth(1, size=32, seed=50)[0]
     hung = (painting / 127.5 - 1).float()
     models = {
-        "keeps": Model(Paints(source.spec, lambda x, style: x).eval(), facts_of(source), 1),
-        "hangs": Model(Paints(source.spec, lambda x, style: hung.expand_as(x)).eval(), facts_of(source), 1),
+        "keeps": Model(Paints(source.spec, lambda x, style: x).eval(), manifest_of(source), 1),
+        "hangs": Model(Paints(source.spec, lambda x, style: hung.expand_as(x)).eval(), manifest_of(source), 1),
     }  # fmt: skip
     vgg = random_vgg(LAYERS[-1], width=2)
     found = evaluation.evaluate_style(models, source, [evaluation.Style([painting])], vgg=vgg)
@@ -452,11 +452,11 @@ def saved(folder, seeds, *, size=40):
     return folder
 
 
-def run_of(place, method, data, *, steps=1, source=None, **facts):
+def run_of(place, method, data, *, steps=1, source=None, **manifest):
     """A run that has learned from noise, and says that it learned from the images of a folder."""
     source = source or pairs_source(n=8, channels=3)
-    known = facts_of(source, method, **facts)
-    train_to(place, steps, source=source, facts=replace(known, data=str(data)))
+    known = manifest_of(source, method, **manifest)
+    train_to(place, steps, source=source, manifest=replace(known, data=str(data)))
     return place
 
 
@@ -601,7 +601,8 @@ def contenders_of(run, folders):
     """A model by several names, each of which learned from a folder."""
     model = checkpoint.load(run, CPU)
     return {
-        name: judging.Contender(run, model, replace(model.facts, data=str(folder))) for name, folder in folders.items()
+        name: judging.Contender(run, model, replace(model.manifest, data=str(folder)))
+        for name, folder in folders.items()
     }
 
 

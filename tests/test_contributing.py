@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, same_weights, train_to
+from conftest import manifest_of, noise_source, same_weights, train_to
 from test_exact_steps import _float64, _recorded_masks, learned  # noqa: F401  # fixtures
 from test_processes import close, make, whole_batch
 from test_processes import learned as learned_in_one_step
@@ -36,12 +36,12 @@ def test_contributing_shows_the_files_of_the_example():
 
 def test_the_example_trains_and_goes_on_and_its_checkpoint_draws_the_same_images(tmp_path):
     source = noise_source()
-    facts = facts_of(source, "lsgan")
-    trained = train_to(tmp_path / "run", 4, source=source, facts=facts)
-    train_to(tmp_path / "broken", 2, of=4, source=source, facts=facts)
-    assert same_weights(train_to(tmp_path / "broken", 4, source=source, facts=facts), trained)
+    manifest = manifest_of(source, "lsgan")
+    trained = train_to(tmp_path / "run", 4, source=source, manifest=manifest)
+    train_to(tmp_path / "broken", 2, of=4, source=source, manifest=manifest)
+    assert same_weights(train_to(tmp_path / "broken", 4, source=source, manifest=manifest), trained)
     loaded = checkpoint.load(tmp_path / "run", torch.device("cpu"))
-    assert (loaded.facts.method, loaded.step) == ("lsgan", 4)
+    assert (loaded.manifest.method, loaded.step) == ("lsgan", 4)
     images = loaded.method.eval().generate([0, 1, 0])
     assert images.shape == (3, 1, 16, 16)
     assert images.abs().max() <= 1

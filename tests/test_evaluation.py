@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, same_weights, train_to
+from conftest import manifest_of, noise_source, same_weights, train_to
 from opening import open_source
 from PIL import Image
 
@@ -77,12 +77,12 @@ def test_part():
 
 
 def model_of(method, source):
-    return Model(method.eval(), facts_of(source), 7)
+    return Model(method.eval(), manifest_of(source), 7)
 
 
 def untrained(source):
     torch.manual_seed(0)
-    return model_of(build(facts_of(source)), source)
+    return model_of(build(manifest_of(source)), source)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def of_untrained(digits, training_part, test_part):
 def judged(model, source, *, training=None, **options):
     """What is found of a model by itself."""
     known = {"model": training} if training else None
-    return evaluation.evaluate_drawn({"model": model}, source, training=known, **options)
+    return evaluation.evaluate_generated({"model": model}, source, training=known, **options)
 
 
 def value(found, name):
@@ -323,7 +323,7 @@ def test_evaluate_speaks_json_and_judges_a_single_file_as_its_run(digits_run, tm
 
 def test_evaluate_without_the_training_images_says_so(tmp_path, capsys):
     source = dataclasses.replace(noise_source(), name=str(tmp_path / "gone"))
-    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest_of(source))
     assert evaluate(tmp_path / "run", tmp_path / "out", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert any("were not found" in note for note in told["notes"])
@@ -341,14 +341,14 @@ def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path,
     """A model keeps the folder's last name; `digits`, grey, is also a data set."""
     mine = photos.rename(tmp_path / "digits")
     source = open_source(str(mine), root=tmp_path, size=16)
-    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest_of(source))
     run, alone = tmp_path / "run", tmp_path / "alone.safetensors"
     (file,) = run.glob("step-*/weights.safetensors")
     alone.write_bytes(file.read_bytes())
 
     def training_source(path):
         one = contender(path, checkpoint.load(path, CPU))
-        return generators._training_source(one.facts, Request({"gan": one}, Data(str(mine), root=tmp_path)))
+        return generators._training_source(one.manifest, Request({"gan": one}, Data(str(mine), root=tmp_path)))
 
     for path in (run, file.parent, file):
         assert training_source(path)[0].name == str(mine)
@@ -384,7 +384,7 @@ def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):
         for i in range(5):
             (photos / f"{path.stem}-{i}{path.suffix}").write_bytes(path.read_bytes())
     source = noise_source(channels=3)
-    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source))
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest_of(source))
     assert evaluate(tmp_path / "run", tmp_path / "out", data=photos) == 2
     assert "--features inception" in capsys.readouterr().err.splitlines()[-1]
 
@@ -413,10 +413,10 @@ def test_the_score_in_training_is_that_of_evaluate(by, digits, training_part, te
 
 def test_being_scored_does_not_change_what_is_learned(digits, tmp_path):
     source = open_named("digits", root=Path(), size=16)
-    facts = facts_of(source)
+    manifest = manifest_of(source)
     score = evaluation.scorer(source, digits, count=60)
-    scored = train_to(tmp_path / "scored", 6, source=source, facts=facts, score=score, validate_every=2)
-    assert same_weights(scored, train_to(tmp_path / "plain", 6, source=source, facts=facts))
+    scored = train_to(tmp_path / "scored", 6, source=source, manifest=manifest, score=score, validate_every=2)
+    assert same_weights(scored, train_to(tmp_path / "plain", 6, source=source, manifest=manifest))
 
 
 def scores(*values):
@@ -427,13 +427,13 @@ def scores(*values):
 
 def test_the_weights_of_the_lowest_score_are_kept(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
+    manifest = manifest_of(source)
     run = tmp_path / "run"
-    train_to(run, 9, source=source, facts=facts, score=scores(5.0, 3.0, 1.5, 2.0, 4.0), validate_every=2)
+    train_to(run, 9, source=source, manifest=manifest, score=scores(5.0, 3.0, 1.5, 2.0, 4.0), validate_every=2)
     assert checkpoint.best(run) == checkpoint.Best(6, "FID (digits)", 1.5)
     kept = checkpoint.load(run / "best", CPU)
     assert (kept.step, checkpoint.load(run, CPU).step) == (6, 9)
-    assert same_weights(kept.method, train_to(tmp_path / "six", 6, source=source, facts=facts))
+    assert same_weights(kept.method, train_to(tmp_path / "six", 6, source=source, manifest=manifest))
     said = {
         record["step"]: record["score FID (digits)"]
         for record in metrics_log.read(run)
@@ -444,32 +444,34 @@ def test_the_weights_of_the_lowest_score_are_kept(tmp_path):
 
 def test_going_on_keeps_the_best_until_there_is_a_better_one(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 4, source=source, facts=facts, score=scores(1.0, 3.0), validate_every=2)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 4, source=source, manifest=manifest, score=scores(1.0, 3.0), validate_every=2)
     first = (tmp_path / "best/weights.safetensors").read_bytes()
-    train_to(tmp_path, 8, source=source, facts=facts, score=scores(2.0, 1.5), validate_every=2)
+    train_to(tmp_path, 8, source=source, manifest=manifest, score=scores(2.0, 1.5), validate_every=2)
     assert (tmp_path / "best/weights.safetensors").read_bytes() == first
     assert checkpoint.best(tmp_path) == checkpoint.Best(2, "FID (digits)", 1.0)
-    train_to(tmp_path, 9, source=source, facts=facts, score=scores(0.5), validate_every=10)
+    train_to(tmp_path, 9, source=source, manifest=manifest, score=scores(0.5), validate_every=10)
     assert checkpoint.best(tmp_path) == checkpoint.Best(9, "FID (digits)", 0.5)
 
 
 def test_a_best_by_another_score_is_not_compared_with(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
+    manifest = manifest_of(source)
     for steps, name, value in ((2, "FID", 3.0), (4, "KID", 5.0), (6, "KID", 6.0)):
-        train_to(tmp_path, steps, source=source, facts=facts, score=lambda _, it=(name, value): it, validate_every=2)
+        train_to(
+            tmp_path, steps, source=source, manifest=manifest, score=lambda _, it=(name, value): it, validate_every=2
+        )
     assert checkpoint.best(tmp_path) == checkpoint.Best(4, "KID", 5.0)
 
 
 def test_a_best_that_the_disk_has_damaged_makes_room_for_a_whole_one(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    train_to(tmp_path, 2, source=source, facts=facts, score=scores(1.0), validate_every=2)
+    manifest = manifest_of(source)
+    train_to(tmp_path, 2, source=source, manifest=manifest, score=scores(1.0), validate_every=2)
     file = tmp_path / "best/weights.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     assert checkpoint.best(tmp_path) is None
-    train_to(tmp_path, 4, source=source, facts=facts, score=scores(7.0), validate_every=2)
+    train_to(tmp_path, 4, source=source, manifest=manifest, score=scores(7.0), validate_every=2)
     assert checkpoint.best(tmp_path) == checkpoint.Best(4, "FID (digits)", 7.0)
     assert checkpoint.load(tmp_path / "best", CPU).step == 4
 
@@ -477,13 +479,13 @@ def test_a_best_that_the_disk_has_damaged_makes_room_for_a_whole_one(tmp_path):
 def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
     monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = noise_source()
-    facts = facts_of(source)
+    manifest = manifest_of(source)
     events = training.train(
         tmp_path,
         source,
-        training.start(tmp_path, source, facts),
+        training.start(tmp_path, source, manifest),
         training.Plan(
-            facts=facts,
+            manifest=manifest,
             device=CPU,
             limit=training.Limit(steps=5),
             score=scores(3.0, 2.0, 1.0),
@@ -497,10 +499,10 @@ def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
 def test_the_curves_have_a_panel_of_scores_where_there_are_some(tmp_path, monkeypatch):
     monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = noise_source()
-    facts = facts_of(source)
+    manifest = manifest_of(source)
     heights = []
     for name, options in (("plain", {}), ("scored", {"score": scores(3.0, 0.0, 2.0), "validate_every": 2})):
-        train_to(tmp_path / name, 6, source=source, facts=facts, **options)
+        train_to(tmp_path / name, 6, source=source, manifest=manifest, **options)
         path = samples.draw_curves(tmp_path / name)
         assert path == tmp_path / name / "losses.png"
         with Image.open(path) as image:

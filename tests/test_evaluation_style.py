@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 import torch
 import torchvision
-from conftest import facts_of, noise_images, pairs_source, photograph, random_vgg, train_to, unpaired_source
+from conftest import manifest_of, noise_images, pairs_source, photograph, random_vgg, train_to, unpaired_source
 from torch import nn
 from torch.nn import functional as F
 
@@ -227,7 +227,7 @@ class Paints(Method):
 
 
 def model_of(source, paint):
-    return Model(Paints(source.spec, paint).eval(), facts_of(source), 7)
+    return Model(Paints(source.spec, paint).eval(), manifest_of(source), 7)
 
 
 def test_pairs_are_held_against_each_other_by_further_measures_beside_the_input(vgg):
@@ -334,10 +334,10 @@ def _style_runs(tmp_path_factory):
     data, target = saved(place / "photos", 4, seed=0), saved(place / "paintings", 3, seed=50)
     painting = place / "paintings" / "0.png"
     source = Source("photos", Spec(16, 3), ImageBatch(noise_images(8, channels=3)))
-    facts = {"style": (str(painting),)}, {"target": str(target)}
-    for name, known in zip(("fast_style", "adain"), facts, strict=True):
+    manifest = {"style": (str(painting),)}, {"target": str(target)}
+    for name, known in zip(("fast_style", "adain"), manifest, strict=True):
         kind = source if name == "fast_style" else unpaired_source(n=8, channels=3)
-        train_to(place / name, 1, source=kind, facts=replace(facts_of(kind, name, **known), data=str(data)))
+        train_to(place / name, 1, source=kind, manifest=replace(manifest_of(kind, name, **known), data=str(data)))
     return place
 
 
@@ -419,7 +419,7 @@ def test_what_cannot_be_judged_is_one_line(method, more, words, style_runs, tmp_
 @pytest.fixture
 def translator_run(tmp_path):
     source = pairs_source(channels=3)
-    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source, "pix2pix", task="denoise:0.1"))
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest_of(source, "pix2pix", task="denoise:0.1"))
     return tmp_path / "run"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage.metrics
 import torch
-from conftest import facts_of, noise_source, pairs_source, photograph, small_config, train_to
+from conftest import manifest_of, noise_source, pairs_source, photograph, small_config, train_to
 from opening import open_source
 from PIL import Image
 from scipy import stats
@@ -53,7 +53,7 @@ class TurnsBothWays(Turns):
 
 
 def model_of(source, turn, kind=Turns):
-    return Model(kind(source.spec, turn).eval(), facts_of(source), 7)
+    return Model(kind(source.spec, turn).eval(), manifest_of(source), 7)
 
 
 def shifted(levels):
@@ -145,7 +145,7 @@ def test_intervals_are_those_of_the_images_and_differences_are_paired():
 def test_the_same_again_gives_the_same_files(tmp_path):
     source = pairs_source(n=20, channels=3)
     torch.manual_seed(0)
-    model = Model(build(facts_of(source, "pix2pix")).eval(), facts_of(source, "pix2pix"), 7)
+    model = Model(build(manifest_of(source, "pix2pix")).eval(), manifest_of(source, "pix2pix"), 7)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         evaluation.write(tmp_path / name, evaluation.evaluate_pairs({"model": model}, source))
@@ -170,10 +170,10 @@ def test_how_many_go_through_at_a_time_changes_nothing(monkeypatch):
 def test_dropout_is_off_norms_use_their_statistics_and_the_protocol_says_so():
     source = pairs_source()
     config = small_config("pix2pix", norm="batch", dropout=0.5)
-    facts = facts_of(source, "pix2pix", config=config)
+    manifest = manifest_of(source, "pix2pix", config=config)
     torch.manual_seed(0)
-    method = build(facts).train()
-    first, second = (evaluation.evaluate_pairs({"model": Model(method, facts, 1)}, source) for _ in range(2))
+    method = build(manifest).train()
+    first, second = (evaluation.evaluate_pairs({"model": Model(method, manifest, 1)}, source) for _ in range(2))
     assert first.to_json() == second.to_json()
     assert method.training
     assert first.models[0].mode == "batch norm by the running statistics of training; dropout off"
@@ -290,7 +290,7 @@ def test_models_that_cannot_do_it_are_refused():
     with pytest.raises(ModelError, match="not finite"):
         of_model(lambda images: images / 0, source)
     drawing = noise_source()
-    model = Model(build(facts_of(drawing)), facts_of(drawing), 1)
+    model = Model(build(manifest_of(drawing)), manifest_of(drawing), 1)
     with pytest.raises(ModelError, match="generates from noise alone"):
         evaluation.evaluate_pairs({"model": model}, source)
 
@@ -308,7 +308,7 @@ def test_without_pairs_what_is_lost_there_and_back_is_measured_and_what_need_not
     a, b = sides()
     spec = Spec(16, 1, target_channels=1)
     turn = TurnsBothWays(spec, lambda x, way: shifted(20 if way == "ab" else -18)(x))
-    model = Model(turn, replace(facts_of(a), spec=spec), 3)
+    model = Model(turn, replace(manifest_of(a), spec=spec), 3)
     found = evaluation.evaluate_unpaired({"model": model}, a, b)
     values = {score.name: (score.n, score.values["model"].value) for score in each(found)}
     assert values == {
@@ -334,7 +334,7 @@ def test_without_pairs_patches_are_held_against_those_of_the_wanted_kind():
     def turn(images, way):
         return to_signed(plain[:1] if way == "ab" else noise[: len(images)]).expand_as(images)
 
-    model = Model(TurnsBothWays(spec, turn), replace(facts_of(a), spec=spec), 3)
+    model = Model(TurnsBothWays(spec, turn), replace(manifest_of(a), spec=spec), 3)
     found = evaluation.evaluate_unpaired({"model": model}, a, b)
     for way in ("ab", "ba"):
         score = found[f"SWD {way}"]  # of 16 pixels there is one level
@@ -504,8 +504,8 @@ def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(more, words, t
     (tmp_path / "partners").mkdir()
     photograph(seed=0, width=24, height=24).save(tmp_path / "partners/0.png")
     source = pairs_source(channels=3)
-    facts = facts_of(source, "pix2pix", side="ab")
-    train_to(tmp_path / "run", 1, source=source, facts=facts)
+    manifest = manifest_of(source, "pix2pix", side="ab")
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest)
     capsys.readouterr()
     words_given = [word.replace("{}", str(tmp_path)) for word in more]
     data = [] if "--data" in more else ["--data", str(halves)]

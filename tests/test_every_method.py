@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 from conftest import (
-    facts_of,
     labelled_source,
     lessons,
+    manifest_of,
     noise_source,
     pairs_source,
     same_weights,
@@ -118,10 +118,10 @@ def test_chance_is_a_function_of_the_seed(name):
 @pytest.mark.parametrize("changes", [{}, {"flip": True, "precision": "bf16"}], ids=["plain", "bf16-flipped"])
 def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
     source = source_for(name)
-    facts = facts_of(source, name, **changes)
-    unbroken = train_to(tmp_path / "unbroken", 7, source=source, facts=facts)
-    train_to(tmp_path / "broken", 3, of=7, source=source, facts=facts)
-    resumed = train_to(tmp_path / "broken", 7, source=source, facts=facts)
+    manifest = manifest_of(source, name, **changes)
+    unbroken = train_to(tmp_path / "unbroken", 7, source=source, manifest=manifest)
+    train_to(tmp_path / "broken", 3, of=7, source=source, manifest=manifest)
+    resumed = train_to(tmp_path / "broken", 7, source=source, manifest=manifest)
     assert same_weights(unbroken, resumed)
 
 
@@ -129,20 +129,20 @@ def test_save_load_and_go_on_is_bit_identical(name, changes, tmp_path):
 def test_leaving_the_loop_saves_between_two_steps(name, tmp_path, monkeypatch):
     monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = source_for(name)
-    facts = facts_of(source, name)
+    manifest = manifest_of(source, name)
     events = training.train(
         tmp_path,
         source,
-        training.start(tmp_path, source, facts, **lessons(name)),
-        training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=9)),
+        training.start(tmp_path, source, manifest, **lessons(name)),
+        training.Plan(manifest=manifest, device=CPU, limit=training.Limit(steps=9)),
     )
     for event in events:
         if event.step == 4:
             break
     events.close()
     assert checkpoint.load(tmp_path, CPU).step == 4
-    resumed = train_to(tmp_path, 9, source=source, facts=facts)
-    assert same_weights(resumed, train_to(tmp_path / "unbroken", 9, source=source, facts=facts))
+    resumed = train_to(tmp_path, 9, source=source, manifest=manifest)
+    assert same_weights(resumed, train_to(tmp_path / "unbroken", 9, source=source, manifest=manifest))
 
 
 @every_method
@@ -220,7 +220,7 @@ def test_what_draws_by_class_draws_the_class_asked_for_and_refuses_data_without(
         torch.testing.assert_close(unasked, method.generate([1, 1], torch.tensor([1, 1])))
         source = noise_source()
         with pytest.raises(DataError, match=f"{name} learns by class"):
-            training.start(tmp_path / "run", source, facts_of(source, name))
+            training.start(tmp_path / "run", source, manifest_of(source, name))
         assert not (tmp_path / "run").exists()
 
 
@@ -232,7 +232,7 @@ def test_it_learns_from_the_batches_it_names_and_is_refused_others_in_one_line(n
         assert step(small(name, source), source)
         return
     with pytest.raises(DataError, match=f"{name} does not learn from the kind of data in {source.name}") as error:
-        training.start(tmp_path / "run", source, facts_of(source, name))
+        training.start(tmp_path / "run", source, manifest_of(source, name))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 

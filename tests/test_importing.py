@@ -177,9 +177,9 @@ def test_a_resnet_makes_the_same_images(blocks, norm, dropout, tmp_path):
     gain = 0.5 if norm == "none" else 1.4  # else it grows from block to block
     theirs = random(TheirResNet(blocks=blocks, norm=norm, dropout=dropout), gain=gain)
     imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"))
-    assert imported.facts.config.blocks == blocks
-    assert imported.facts.config.dropout == (0.5 if dropout else 0)
-    assert imported.facts.config.norm == {"affine": "instance", "old": "instance", "biased batch": "batch"}.get(
+    assert imported.manifest.config.blocks == blocks
+    assert imported.manifest.config.dropout == (0.5 if dropout else 0)
+    assert imported.manifest.config.norm == {"affine": "instance", "old": "instance", "biased batch": "batch"}.get(
         norm, norm
     )
     held_together(imported.method, theirs, noise(2, 3, 24, 40))
@@ -191,7 +191,7 @@ def test_a_unet_makes_the_same_images(downsamplings, norm, tmp_path):
     theirs = random(TheirUNet(downsamplings=downsamplings, norm=norm, dropout=norm == "batch"))
     imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"))
     side = theirs.multiple
-    assert imported.facts.spec.size == side
+    assert imported.manifest.spec.size == side
     held_together(imported.method, theirs, noise(1, 3, side, 2 * side))
 
 
@@ -210,8 +210,8 @@ def test_batch_norm_by_image_is_that_code_without_eval(network, tmp_path):
 def test_grey_and_colour(network, channels, outputs, tmp_path):
     theirs = random(network(channels, outputs, width=3))
     imported = import_weights(saved(theirs, tmp_path / "latest_net_G.pth"))
-    assert (imported.facts.spec.channels, imported.facts.spec.outputs) == (channels, outputs)
-    assert imported.facts.task == ("colorize" if outputs == 2 else "")
+    assert (imported.manifest.spec.channels, imported.manifest.spec.outputs) == (channels, outputs)
+    assert imported.manifest.task == ("colorize" if outputs == 2 else "")
     held_together(imported.method, theirs, noise(1, channels, 128, 128))
 
 
@@ -265,7 +265,7 @@ def test_from_the_file_to_an_image_of_any_shape(network, tmp_path, capsys):
     assert "4 channels wide, 3 to 3 channels, batch norm" in said.out
     assert "--statistics image" in said.err
     loaded = checkpoint.load(out, torch.device("cpu"))
-    assert (loaded.facts.data, loaded.step) == ("latest_net_G.pth", 0)
+    assert (loaded.manifest.data, loaded.step) == ("latest_net_G.pth", 0)
     assert out.stat().st_size < given.stat().st_size * 1.3  # the new discriminator weighs nothing
 
     image = noise(1, 3, 37, 90)
@@ -282,7 +282,7 @@ def test_from_the_file_to_an_image_of_any_shape(network, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
     assert out.read_bytes() == before
     assert main(["import", str(given), "--out", str(out), "--statistics", "image", "--overwrite"]) == 0
-    assert checkpoint.load(out, torch.device("cpu")).facts.config.norm == "instance"
+    assert checkpoint.load(out, torch.device("cpu")).manifest.config.norm == "instance"
 
 
 def test_where_it_may_go(tmp_path, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import facts_of, source_for, taught
+from conftest import manifest_of, source_for, taught
 from PIL import Image
 from test_translate import negative, noise, with_memory_for
 
@@ -43,10 +43,10 @@ def saved(tmp_path, name, **spec):
     """A method with random weights, and the model file of it."""
     source = source_for(name, **spec)
     torch.manual_seed(0)
-    facts = facts_of(source, name)
-    method = taught(build(facts))
+    manifest = manifest_of(source, name)
+    method = taught(build(manifest))
     file = tmp_path / f"{name}.safetensors"
-    file.write_bytes(checkpoint.model_file(tmp_path, method, facts, step=1))
+    file.write_bytes(checkpoint.model_file(tmp_path, method, manifest, step=1))
     return method, file
 
 
@@ -79,7 +79,7 @@ def test_a_loaded_model_is_the_one_that_was_saved_to_its_layout_in_memory(name, 
 @every_method
 def test_without_memory_a_method_takes_none_and_draws_no_chance(name):
     before = torch.random.get_rng_state()
-    made = outline(facts_of(source_for(name), name))
+    made = outline(manifest_of(source_for(name), name))
     assert {tensor.device.type for tensor in (*made.parameters(), *made.buffers())} == {"meta"}
     assert torch.equal(torch.random.get_rng_state(), before)
 

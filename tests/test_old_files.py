@@ -9,7 +9,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_images, noise_source, pairs_source, train_to
+from conftest import manifest_of, noise_images, noise_source, pairs_source, train_to
 from PIL import Image
 
 from ganvas import checkpoint, methods, training
@@ -45,10 +45,10 @@ def test_a_model_of_an_earlier_version_draws_what_it_drew(file):
 
 def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     run = shutil.copytree(FILES / "0.1" / "pix2pix-run", tmp_path / "run")
-    facts = checkpoint.read_run(run)
-    assert facts.format == 0
-    assert (facts.config.skip_slope, facts.config.feature_matching, facts.config.epsilon) == (0.0, 0.0, 1e-8)
-    train_to(run, 5, source=pairs_source(n=16, channels=3), facts=facts)
+    manifest = checkpoint.read_run(run)
+    assert manifest.format == 0
+    assert (manifest.config.skip_slope, manifest.config.feature_matching, manifest.config.epsilon) == (0.0, 0.0, 1e-8)
+    train_to(run, 5, source=pairs_source(n=16, channels=3), manifest=manifest)
     assert checkpoint.load(run, CPU).step == 5
 
 
@@ -57,9 +57,9 @@ def test_a_run_of_before_a_new_default_says_what_to_add(ganvas, tmp_path, capsys
     train = ["train", "vae", "--data", "digits", "--run", "run", "--width", "4", "--hidden", "8", "--batch", "8"]
     assert ganvas(*train, "--steps", "1", "--ema", "0", "--decay", "0", cwd=tmp_path).returncode == 0
     file = tmp_path / "run" / checkpoint.RUN
-    facts = json.loads(file.read_text())
-    del facts["format"], facts["config"]["ema"], facts["config"]["decay"]
-    file.write_text(json.dumps(facts))
+    manifest = json.loads(file.read_text())
+    del manifest["format"], manifest["config"]["ema"], manifest["config"]["decay"]
+    file.write_text(json.dumps(manifest))
     done = ganvas(*train, "--steps", "2", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "started by an earlier ganvas: add --ema 0.0 --decay 0.0 to continue" in done.stderr
@@ -79,11 +79,11 @@ def test_there_are_textbook_networks_that_were_others():
 @pytest.mark.parametrize(("name", "preset"), TEXTBOOKS)
 def test_networks_that_changed_are_refused_in_files_of_before(name, preset, tmp_path):
     source = noise_source(n=8, size=28, classes=("a", "b") if name == "cgan" else ())
-    facts = facts_of(source, name, config=methods.config(name, preset))
-    method = methods.get(name)(facts.config, source.spec)
+    manifest = manifest_of(source, name, config=methods.config(name, preset))
+    method = methods.get(name)(manifest.config, source.spec)
     now = tmp_path / "now.safetensors"
-    now.write_bytes(checkpoint.model_file(tmp_path, method, facts, step=1))
-    assert checkpoint.load(now, CPU).facts.format == FORMAT
+    now.write_bytes(checkpoint.model_file(tmp_path, method, manifest, step=1))
+    assert checkpoint.load(now, CPU).manifest.format == FORMAT
 
     with safetensors.safe_open(now, framework="pt") as opened:
         header = json.loads(opened.metadata()[checkpoint.HEADER])
@@ -103,10 +103,10 @@ def test_networks_that_changed_are_refused_in_files_of_before(name, preset, tmp_
 def test_a_file_of_a_newer_format_is_refused_with_the_version_that_wrote_it(tmp_path):
     source = noise_source()
     run = tmp_path / "run"
-    training.start(run, source, facts_of(source))
-    facts = json.loads((run / checkpoint.RUN).read_text())
-    facts["config"]["what comes later"] = 1
-    facts |= {"format": FORMAT + 1, "versions": {**facts["versions"], "ganvas": "7.8.9"}}
-    (run / checkpoint.RUN).write_text(json.dumps(facts))
+    training.start(run, source, manifest_of(source))
+    manifest = json.loads((run / checkpoint.RUN).read_text())
+    manifest["config"]["what comes later"] = 1
+    manifest |= {"format": FORMAT + 1, "versions": {**manifest["versions"], "ganvas": "7.8.9"}}
+    (run / checkpoint.RUN).write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"made by ganvas 7\.8\.9, which is newer"):
         checkpoint.read_run(run)

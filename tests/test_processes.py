@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import facts_of, same_weights, small_config, source_for, taught, train_to
+from conftest import manifest_of, same_weights, small_config, source_for, taught, train_to
 from PIL import Image
 
 from ganvas import checkpoint, methods, training
@@ -99,7 +99,7 @@ def of_two(tmp_path_factory):
     """What two processes have after a step of every method, each on its half of the batch."""
     out = tmp_path_factory.mktemp("processes")
     source = source_for("dcgan")
-    train_to(out / "run", 3, source=source, facts=facts_of(source, "dcgan"))
+    train_to(out / "run", 3, source=source, manifest=manifest_of(source, "dcgan"))
     status, _, err = finish(start(Path(__file__).with_name("two_processes.py"), out))
     assert status == 0, err
     return out, [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
@@ -193,7 +193,7 @@ def test_a_run_of_two_is_a_run_of_one_and_may_go_on_as_one(images, tmp_path):
     assert main([*map(str, words_for(images, two, "--steps", 5)[3:])]) == 0
     a, b = (checkpoint.load(run, CPU) for run in (one, two))
     assert (a.step, b.step) == (5, 5)
-    assert a.facts.config == b.facts.config
+    assert a.manifest.config == b.manifest.config
     for (key, value), other in zip(a.method.state_dict().items(), b.method.state_dict().values(), strict=True):
         if value.is_floating_point():  # Adam makes a step of a rounding error, where a gradient is nothing
             assert float((value - other).abs().mean()) < 2e-3, key
@@ -333,10 +333,10 @@ def test_in_parts_every_fake_meets_the_pool_by_a_chance_of_its_own():
 @every_method
 def test_every_method_learns_in_parts_and_goes_on_as_if_never_stopped(name, tmp_path):
     source = source_for(name)
-    facts = facts_of(source, name)
-    unbroken = train_to(tmp_path / "unbroken", 5, source=source, facts=facts, grad_accumulate=2)
-    train_to(tmp_path / "broken", 2, of=5, source=source, facts=facts, grad_accumulate=2)
-    assert same_weights(unbroken, train_to(tmp_path / "broken", 5, source=source, facts=facts, grad_accumulate=2))
+    manifest = manifest_of(source, name)
+    unbroken = train_to(tmp_path / "unbroken", 5, source=source, manifest=manifest, grad_accumulate=2)
+    train_to(tmp_path / "broken", 2, of=5, source=source, manifest=manifest, grad_accumulate=2)
+    assert same_weights(unbroken, train_to(tmp_path / "broken", 5, source=source, manifest=manifest, grad_accumulate=2))
 
 
 def test_every_part_takes_its_own_rows_of_one_draw_and_each_update_is_made_once():
@@ -387,4 +387,4 @@ def test_dropout_leaves_out_other_units_in_every_part():
 def test_parts_that_cannot_be_made_are_refused_in_one_line(batch, parts, said):
     source = source_for("gan")
     with pytest.raises(SettingError, match=said):
-        training.require_shares(facts_of(source, config=small_config("gan", batch=batch)), parts)
+        training.require_shares(manifest_of(source, config=small_config("gan", batch=batch)), parts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from conftest import facts_of, noise_source, train_to
+from conftest import manifest_of, noise_source, train_to
 
 import ganvas
 from ganvas.core import schema
@@ -73,7 +73,7 @@ def test_lists_become_tuples_and_what_is_not_known_is_left_out():
 def run(tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "run"
     source = noise_source()
-    train_to(run, 2, source=source, facts=facts_of(source))
+    train_to(run, 2, source=source, manifest=manifest_of(source))
     return run
 
 

@@ -41,10 +41,10 @@ def test_json_brings_everything_back():
     assert from_json(Settings, json.loads(json.dumps(to_json(settings)))) == settings
 
 
-@pytest.mark.parametrize("facts", [{**to_json(Settings()), "more": 1}, {"count": 99}, [], None, 3])
-def test_json_of_something_else_is_refused(facts):
+@pytest.mark.parametrize("manifest", [{**to_json(Settings()), "more": 1}, {"count": 99}, [], None, 3])
+def test_json_of_something_else_is_refused(manifest):
     with pytest.raises(SettingError):
-        from_json(Settings, facts)
+        from_json(Settings, manifest)
 
 
 def test_help_says_the_bounds():

@@ -16,7 +16,7 @@ import threading
 
 import pytest
 import torch
-from conftest import facts_of, photograph, same_weights, train_to
+from conftest import manifest_of, photograph, same_weights, train_to
 from opening import open_for
 from PIL import Image
 
@@ -532,10 +532,10 @@ def test_the_command_writes_shards_and_doctor_looks_at_them(animals, tmp_path, c
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(packed, tmp_path, streaming):
     source = opened(packed, tmp_path)
-    facts = facts_of(source)
-    train_to(tmp_path / "stopped", 2, of=3, source=source, facts=facts)
-    again = train_to(tmp_path / "stopped", 3, source=opened(packed, tmp_path), facts=facts)
-    assert same_weights(again, train_to(tmp_path / "whole", 3, source=source, facts=facts))
+    manifest = manifest_of(source)
+    train_to(tmp_path / "stopped", 2, of=3, source=source, manifest=manifest)
+    again = train_to(tmp_path / "stopped", 3, source=opened(packed, tmp_path), manifest=manifest)
+    assert same_weights(again, train_to(tmp_path / "whole", 3, source=source, manifest=manifest))
 
 
 @pytest.mark.parametrize(("words", "said"), [

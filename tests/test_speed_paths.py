@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, small_config
+from conftest import manifest_of, noise_source, small_config
 from torch import nn
 from torch.nn import functional as F
 
@@ -318,8 +318,8 @@ def test_the_format_is_the_one_in_which_steps_are_quicker(bf16, fp32, expected, 
     monkeypatch.setattr(gan, "training_step", step)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(precision, "choose_precision", lambda device: "bf16")
-    facts = facts_of(source, config=small_config("gan"))
-    assert precision.quicker_precision(source, facts, device=CPU) == expected
+    manifest = manifest_of(source, config=small_config("gan"))
+    assert precision.quicker_precision(source, manifest, device=CPU) == expected
 
 
 def test_a_step_of_a_second_is_not_tried_in_fp32_nor_any_where_products_are_slow(monkeypatch):
@@ -332,10 +332,10 @@ def test_a_step_of_a_second_is_not_tried_in_fp32_nor_any_where_products_are_slow
 
     monkeypatch.setattr(methods.get("gan"), "training_step", step)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
-    facts = facts_of(source, config=small_config("gan"))
+    manifest = manifest_of(source, config=small_config("gan"))
     for likely, tried in (("bf16", 1), ("fp32", 1)):
         monkeypatch.setattr(precision, "choose_precision", lambda device, likely=likely: likely)
-        assert precision.quicker_precision(source, facts, device=CPU) == likely
+        assert precision.quicker_precision(source, manifest, device=CPU) == likely
         assert len(steps) == tried
 
 
@@ -344,10 +344,10 @@ def test_a_trial_leaves_no_trace_on_what_is_learned(tmp_path, monkeypatch):
 
     monkeypatch.setattr(precision, "choose_precision", lambda device: "bf16")
     source = noise_source()
-    facts = facts_of(source, config=small_config("gan"))
-    before = training.start(tmp_path / "a", source, facts).state_dict()
-    precision.quicker_precision(source, facts, device=CPU)
-    after = training.start(tmp_path / "b", source, facts).state_dict()
+    manifest = manifest_of(source, config=small_config("gan"))
+    before = training.start(tmp_path / "a", source, manifest).state_dict()
+    precision.quicker_precision(source, manifest, device=CPU)
+    after = training.start(tmp_path / "b", source, manifest).state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 

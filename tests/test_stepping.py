@@ -9,7 +9,7 @@ import logging
 
 import pytest
 import torch
-from conftest import facts_of, small_config, source_for, taught, train_to
+from conftest import manifest_of, small_config, source_for, taught, train_to
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -129,17 +129,17 @@ def test_each_kind_of_step_is_recorded_for_itself(name, settings):
 @pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_run_records_its_steps_unless_told_otherwise_and_goes_on_where_it_was(tmp_path, monkeypatch):
     source = source_for("wgan_gp")
-    facts, recorded = facts_of(source, "wgan_gp"), []
+    manifest, recorded = manifest_of(source, "wgan_gp"), []
 
     def counted(work):
         recorded.append(work)
         return record(work)
 
     monkeypatch.setattr(training.loop, "recording", lambda device, parts: counted)
-    plain = train_to(tmp_path / "plain", 30, source=source, facts=facts, no_cuda_graphs=True)
+    plain = train_to(tmp_path / "plain", 30, source=source, manifest=manifest, no_cuda_graphs=True)
     assert not recorded
-    train_to(tmp_path / "recorded", 17, of=30, source=source, facts=facts)
-    again = train_to(tmp_path / "recorded", 30, source=source, facts=facts)
+    train_to(tmp_path / "recorded", 17, of=30, source=source, manifest=manifest)
+    again = train_to(tmp_path / "recorded", 30, source=source, manifest=manifest)
     assert len(recorded) == 4  # two phases, by each command
     for key, tensor in plain.state_dict().items():
         torch.testing.assert_close(tensor, again.state_dict()[key], rtol=1e-5, atol=1e-6)

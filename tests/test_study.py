@@ -173,7 +173,7 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
     [
         ("steps: 2", "stepps: 2", "a.yaml: stepps: unknown; did you mean steps?"),
         ("    task: colorize-rgb", "    minuts: 3", "a.yaml: tasks.grey.minuts: unknown; did you mean minutes?"),
-        ("task: colorize-rgb", "task: colourise", "tasks.grey.task: --task colourise: no task of that name; did you mean colorize"),
+        ("task: colorize-rgb", "task: colourise", "--task colourise: no task of that name; did you mean colorize"),
         ("task: colorize-rgb", "side: left", "tasks.grey.side: is left; expected ab"),
         ("task: colorize-rgb", "task: colorize-rgb\n    side: ab", "side and task are two ways"),
         ("task: colorize-rgb", "target: x", "held_out_target: missing"),

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import facts_of, noise_source
+from conftest import manifest_of, noise_source
 from sklearn.datasets import load_sample_image
 from torch import nn
 
@@ -122,8 +122,10 @@ def test_layers_are_put_back_whatever_happens():
 def test_a_translator_takes_tiles_where_it_should(monkeypatch):
     config = Pix2pixConfig(width=4, discriminator_width=4, levels=3, ema=0)
     method = Pix2pix(config, Spec(64, 3, (), 3)).eval()
-    facts = dataclasses.replace(facts_of(noise_source(size=64)), method="pix2pix", config=config, spec=method.spec)
-    model = checkpoint.Model(method, facts, 0)
+    manifest = dataclasses.replace(
+        manifest_of(noise_source(size=64)), method="pix2pix", config=config, spec=method.spec
+    )
+    model = checkpoint.Model(method, manifest, 0)
     sizes = []
     whole_translate = method.translate
     monkeypatch.setattr(method, "translate", lambda x, d: (sizes.append(x.shape[-2:]), whole_translate(x, d))[1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import (
-    facts_of,
+    manifest_of,
     noise_source,
     pairs_source,
     same_weights,
@@ -36,34 +36,34 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("length", [0, -1, float("nan")])
 def test_no_time_to_train_in_is_refused(unit, length):
     with pytest.raises(SettingError, match=f"`{unit}`"):
-        training.limit_of(facts_of(noise_source()), Budget(**{unit: length}))
+        training.limit_of(manifest_of(noise_source()), Budget(**{unit: length}))
 
 
 def test_endless_epochs_are_refused():
     with pytest.raises(SettingError, match="`epochs` is inf"):
-        training.limit_of(facts_of(noise_source()), Budget(epochs=float("inf")))
+        training.limit_of(manifest_of(noise_source()), Budget(epochs=float("inf")))
 
 
 def test_epochs_become_steps_and_the_recipe_says_how_many_where_nobody_does():
-    facts = facts_of(noise_source(n=32), config=small_config("gan", batch=10, epochs=5))
-    assert training.limit_of(facts, Budget()) == training.Limit(steps=16)
-    assert training.limit_of(facts, Budget(epochs=0.5)) == training.Limit(steps=2)
-    assert training.limit_of(facts, Budget(minutes=2)) == training.Limit(seconds=120)
+    manifest = manifest_of(noise_source(n=32), config=small_config("gan", batch=10, epochs=5))
+    assert training.limit_of(manifest, Budget()) == training.Limit(steps=16)
+    assert training.limit_of(manifest, Budget(epochs=0.5)) == training.Limit(steps=2)
+    assert training.limit_of(manifest, Budget(minutes=2)) == training.Limit(seconds=120)
 
 
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(tmp_path):
     source = noise_source(n=4)
     with pytest.raises(DataError, match="`batch` 8 is more than the 4 images"):
-        training.start(tmp_path / "run", source, facts_of(source))
+        training.start(tmp_path / "run", source, manifest_of(source))
     assert not (tmp_path / "run").exists()
 
 
 def test_minutes_end_a_run(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    method = training.start(tmp_path, source, facts)
-    budget = training.limit_of(facts, Budget(minutes=1 / 600))
-    *_, last = training.train(tmp_path, source, method, training.Plan(facts=facts, device=CPU, limit=budget))
+    manifest = manifest_of(source)
+    method = training.start(tmp_path, source, manifest)
+    budget = training.limit_of(manifest, Budget(minutes=1 / 600))
+    *_, last = training.train(tmp_path, source, method, training.Plan(manifest=manifest, device=CPU, limit=budget))
     assert last.spent == 1
     assert 0.1 <= last.seconds < 5
     assert checkpoint.load(tmp_path, CPU).step == last.step
@@ -72,10 +72,12 @@ def test_minutes_end_a_run(tmp_path):
 def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr(training.loop, "REPORT_SECONDS", 0)
     source = noise_source()
-    facts = facts_of(source)
-    method = training.start(tmp_path, source, facts)
+    manifest = manifest_of(source)
+    method = training.start(tmp_path, source, manifest)
     events = list(
-        training.train(tmp_path, source, method, training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=5)))
+        training.train(
+            tmp_path, source, method, training.Plan(manifest=manifest, device=CPU, limit=training.Limit(steps=5))
+        )
     )
     assert [event.step for event in events] == [0, 1, 2, 3, 4, 5]
     assert events[-1].spent == 1
@@ -86,7 +88,7 @@ def test_progress_says_where_the_run_is(tmp_path, monkeypatch):
 
 def test_a_run_leaves_everything_that_its_folder_promises(tmp_path):
     source = noise_source()
-    train_to(tmp_path, 30, source=source, facts=facts_of(source), save_every=10)
+    train_to(tmp_path, 30, source=source, manifest=manifest_of(source), save_every=10)
     made = samples.show_all(tmp_path)
     assert [path.name for path in made] == ["step-00000030.png", "timelapse.gif", "losses.png"]
     grids = sorted(path.stem for path in (tmp_path / "samples").iterdir())
@@ -108,8 +110,8 @@ def test_grids_are_taken_evenly_in_the_logarithm_of_the_step():
 
 def test_a_loss_that_is_not_a_number_stops_with_its_step_and_the_last_save(tmp_path, monkeypatch):
     source = noise_source()
-    facts = facts_of(source)
-    method = training.start(tmp_path, source, facts)
+    manifest = manifest_of(source)
+    method = training.start(tmp_path, source, manifest)
     step = type(method).training_step
 
     def sick(self, batch, n):
@@ -121,7 +123,9 @@ def test_a_loss_that_is_not_a_number_stops_with_its_step_and_the_last_save(tmp_p
         tmp_path,
         source,
         method,
-        training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=20), options=TrainOptions(save_every=4)),
+        training.Plan(
+            manifest=manifest, device=CPU, limit=training.Limit(steps=20), options=TrainOptions(save_every=4)
+        ),
     )
     with pytest.raises(DivergedError, match=r"is nan in step 7;.*step-00000004.*`learning_rate`"):
         list(events)
@@ -132,18 +136,22 @@ def test_precision_reaches_the_networks(tmp_path):
     source = noise_source()
     seen = {}
     for precision in ("fp32", "bf16"):
-        facts = facts_of(source, precision=precision)
-        method = training.start(tmp_path / precision, source, facts)
+        manifest = manifest_of(source, precision=precision)
+        method = training.start(tmp_path / precision, source, manifest)
         method.generator[0].register_forward_hook(lambda *args, p=precision: seen.update({p: args[2].dtype}))
         budget = training.Limit(steps=1)
-        list(training.train(tmp_path / precision, source, method, training.Plan(facts=facts, device=CPU, limit=budget)))
+        list(
+            training.train(
+                tmp_path / precision, source, method, training.Plan(manifest=manifest, device=CPU, limit=budget)
+            )
+        )
     assert seen == {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def test_the_seconds_of_scoring_are_no_training(tmp_path):
     source = noise_source()
-    facts = facts_of(source)
-    method = training.start(tmp_path, source, facts)
+    manifest = manifest_of(source)
+    method = training.start(tmp_path, source, manifest)
 
     def slow(_):
         time.sleep(0.2)
@@ -154,7 +162,7 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
         source,
         method,
         training.Plan(
-            facts=facts,
+            manifest=manifest,
             device=torch.device("cpu"),
             limit=training.Limit(steps=6),
             score=slow,
@@ -166,7 +174,7 @@ def test_the_seconds_of_scoring_are_no_training(tmp_path):
 
 def test_the_grids_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path):
     source = noise_source(classes=("a", "b", "c"))
-    method = build(facts_of(source, "cgan"))
+    method = build(manifest_of(source, "cgan"))
     grid = samples.take_grid(tmp_path, method, 0, real=samples.to_show(source))
     across = samples.columns(16)
     labels = torch.tensor([0, 1, 2]).repeat_interleave(across)
@@ -179,7 +187,7 @@ def test_the_grids_of_a_method_that_draws_by_class_have_a_row_for_each(tmp_path)
 @pytest.mark.parametrize(("size", "shown"), [(64, 64), (128, 128), (512, 256)])
 def test_a_grid_of_large_images_is_no_larger_than_one_of_256_pixels(size, shown, tmp_path):
     source = noise_source(n=16, size=size)
-    method = build(facts_of(source, "vae"))
+    method = build(manifest_of(source, "vae"))
     method.generate = lambda seeds, labels: torch.zeros(len(seeds), 1, size, size)
     across = samples.columns(size)
     for path in (samples.show_data(tmp_path, source), samples.take_grid(tmp_path, method, 0, real=source.some(8))):
@@ -210,7 +218,7 @@ def same(row, images):
 
 def test_a_grid_of_pairs_shows_each_result_between_what_was_given_and_what_was_wanted(tmp_path):
     source = pairs_source(n=32, channels=1, target_channels=3)
-    method = build(facts_of(source, "pix2pix")).eval()
+    method = build(manifest_of(source, "pix2pix")).eval()
     images = samples.to_show(source)
     assert len(images) == 16
     rows = rows_of(samples.take_grid(tmp_path, method, 5, real=images))
@@ -224,7 +232,7 @@ def test_a_grid_of_pairs_shows_each_result_between_what_was_given_and_what_was_w
 
 def test_a_grid_of_two_directions_shows_both(tmp_path):
     source = unpaired_source(n=32, channels=3)
-    method = build(facts_of(source, "cyclegan")).eval()
+    method = build(manifest_of(source, "cyclegan")).eval()
     images = samples.to_show(source)
     rows = rows_of(samples.take_grid(tmp_path, method, 5, real=images))
     with torch.no_grad():
@@ -239,7 +247,7 @@ def test_a_grid_of_two_directions_shows_both(tmp_path):
 
 def test_a_grid_of_few_pairs_is_filled_with_white(tmp_path):
     source = pairs_source(n=10)
-    method = build(facts_of(source, "pix2pix"))
+    method = build(manifest_of(source, "pix2pix"))
     rows = rows_of(samples.take_grid(tmp_path, method, 0, real=samples.to_show(source)))
     assert [len(row) for row in rows] == [8, 8, 8, 2, 2, 2]
 
@@ -248,7 +256,7 @@ def test_a_grid_of_few_pairs_is_filled_with_white(tmp_path):
 def test_grids_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, name):
     source = pairs_from(noise_source(n=16, channels=3), tasks.task("colorize"))
     config = small_config(name, **({"identity": 0.0} if name == "cyclegan" else {}))
-    method = build(facts_of(source, name, config=config, task="colorize"))
+    method = build(manifest_of(source, name, config=config, task="colorize"))
     images = samples.to_show(source)
     rows = rows_of(samples.take_grid(tmp_path, method, 0, real=images, task="colorize"))
     data = rows_of(samples.show_data(tmp_path, source, task="colorize"))
@@ -263,7 +271,7 @@ def test_grids_of_colourising_are_in_the_colours_that_a_person_sees(tmp_path, na
 @pytest.mark.parametrize(("name", "shown"), [("vae", 8), ("autoencoder", 6)])
 def test_of_single_images_what_can_draw_draws_and_what_cannot_gives_them_back(tmp_path, name, shown):
     source = noise_source(n=32)
-    method = build(facts_of(source, name))
+    method = build(manifest_of(source, name))
     rows = rows_of(samples.take_grid(tmp_path, method, 0, real=samples.to_show(source)))
     assert len(rows) == shown
     if name == "autoencoder":
@@ -273,8 +281,8 @@ def test_of_single_images_what_can_draw_draws_and_what_cannot_gives_them_back(tm
 
 def test_what_is_shown_is_what_was_held_out_where_something_was(tmp_path):
     source, held = pairs_source(n=16), pairs_source(n=11)
-    facts = facts_of(source, "pix2pix")
-    train_to(tmp_path, 1, source=source, facts=facts, shown=held)
+    manifest = manifest_of(source, "pix2pix")
+    train_to(tmp_path, 1, source=source, manifest=manifest, shown=held)
     assert same(rows_of(tmp_path / "samples/step-00000001.png")[0], held.some(16).source[:8])
     assert same(rows_of(tmp_path / "samples/data.png")[0], source.some(32).source[:8])
 
@@ -282,7 +290,7 @@ def test_what_is_shown_is_what_was_held_out_where_something_was(tmp_path):
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "autoencoder"])
 def test_a_translators_run_leaves_everything_that_its_folder_promises(tmp_path, name):
     source = source_for(name)
-    train_to(tmp_path, 11, source=source, facts=facts_of(source, name), save_every=5)
+    train_to(tmp_path, 11, source=source, manifest=manifest_of(source, name), save_every=5)
     made = samples.show_all(tmp_path)
     assert [path.name for path in made] == ["step-00000011.png", "timelapse.gif", "losses.png"]
     grids = sorted(path.stem for path in (tmp_path / "samples").iterdir())
@@ -291,7 +299,7 @@ def test_a_translators_run_leaves_everything_that_its_folder_promises(tmp_path, 
 
 def test_asked_to_stop_it_ends_after_that_step_and_saves(tmp_path):
     source = noise_source()
-    facts, asked = facts_of(source), []
+    manifest, asked = manifest_of(source), []
 
     def stop():
         asked.append(len(asked))
@@ -300,13 +308,14 @@ def test_asked_to_stop_it_ends_after_that_step_and_saves(tmp_path):
     events = training.train(
         tmp_path,
         source,
-        training.start(tmp_path, source, facts),
-        training.Plan(facts=facts, device=CPU, limit=training.Limit(steps=9)),
+        training.start(tmp_path, source, manifest),
+        training.Plan(manifest=manifest, device=CPU, limit=training.Limit(steps=9)),
         stop=stop,
     )
     *_, last = events
     assert (last.step, last.spent) == (3, pytest.approx(1 / 3))
     assert checkpoint.load(tmp_path, CPU).step == 3
     assert same_weights(
-        train_to(tmp_path, 9, source=source, facts=facts), train_to(tmp_path / "whole", 9, source=source, facts=facts)
+        train_to(tmp_path, 9, source=source, manifest=manifest),
+        train_to(tmp_path / "whole", 9, source=source, manifest=manifest),
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import skimage.color
 import torch
-from conftest import facts_of, noise_source, photograph, small_config, taught
+from conftest import manifest_of, noise_source, photograph, small_config, taught
 from PIL import Image, ImageOps
 from test_images import swapped_profile
 from torch import nn
@@ -47,8 +47,8 @@ class Negative(nn.Module):
 
 def negative(*, size=64, channels=3, target_channels=0, task="", **abilities):
     spec = Spec(size, channels, (), target_channels)
-    facts = dataclasses.replace(facts_of(noise_source(size=size)), method="pix2pix", spec=spec, task=task)
-    return checkpoint.Model(Negative(spec, **abilities).eval(), facts, 0)
+    manifest = dataclasses.replace(manifest_of(noise_source(size=size)), method="pix2pix", spec=spec, task=task)
+    return checkpoint.Model(Negative(spec, **abilities).eval(), manifest, 0)
 
 
 @pytest.fixture
@@ -743,7 +743,7 @@ class Tints(Negative):
 @pytest.fixture
 def tints():
     model = negative()
-    return dataclasses.replace(model, method=Tints(model.facts.spec).eval())
+    return dataclasses.replace(model, method=Tints(model.manifest.spec).eval())
 
 
 @pytest.fixture
@@ -837,12 +837,12 @@ def test_tiles_agree_with_the_whole_where_the_style_is_given_by_adain(monkeypatc
     for layer in method.average.modules():
         if isinstance(layer, nn.Conv2d):  # as it begins, it hardly tells one place from another
             nn.init.kaiming_normal_(layer.weight)
-    facts = dataclasses.replace(facts_of(noise_source(size=64)), method="adain", config=config, spec=method.spec)
+    manifest = dataclasses.replace(manifest_of(noise_source(size=64)), method="adain", config=config, spec=method.spec)
     pixels, painting = (
         torch.from_numpy(np.array(photograph(seed=seed, width=width, height=64))).permute(2, 0, 1)
         for seed, width in ((0, 448), (1, 64))
     )
-    translator = Translator(checkpoint.Model(method, facts, 0), styles=[DecodedImage(painting)])
+    translator = Translator(checkpoint.Model(method, manifest, 0), styles=[DecodedImage(painting)])
     in_tiles = dataclasses.replace(translator, tile=256)
     whole, tiled = (each(DecodedImage(pixels)).pixels.float() for each in (translator, in_tiles))
     monkeypatch.setattr(tiling, "looks_at_all", lambda layer: False)  # each tile by its own statistics

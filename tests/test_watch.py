@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import facts_of, noise_source, pairs_source, same_weights, small_config, source_for, train_to
+from conftest import manifest_of, noise_source, pairs_source, same_weights, small_config, source_for, train_to
 from scipy.spatial import distance
 from torch import nn
 
@@ -49,12 +49,12 @@ def digits():
 
 def events_of(run, source, steps, *, name="gan", flat=False, **config):
     """Every event of a training with these settings, from a flat generator on if asked for."""
-    facts = facts_of(source, name, config=small_config(name, **config))
-    method = training.start(run, source, facts)
+    manifest = manifest_of(source, name, config=small_config(name, **config))
+    method = training.start(run, source, manifest)
     if flat:
         flatten(method.generator)
     budget = training.Limit(steps=steps)
-    return list(training.train(run, source, method, training.Plan(facts=facts, device=CPU, limit=budget)))
+    return list(training.train(run, source, method, training.Plan(manifest=manifest, device=CPU, limit=budget)))
 
 
 def flatten(generator):
@@ -152,12 +152,12 @@ def test_a_translator_that_turns_small_glyphs_into_white_images_is_told(tmp_path
 
 def test_numbers_that_run_away_stop_with_what_to_try_and_a_whole_save(tmp_path):
     source = noise_source()
-    facts = facts_of(source, config=small_config("gan", learning_rate=1.0, discriminator=(128,) * 24))
+    manifest = manifest_of(source, config=small_config("gan", learning_rate=1.0, discriminator=(128,) * 24))
     with pytest.raises(DivergedError, match=r"(loss is|is not finite) .* step \d+;.*`learning_rate`") as error:
-        train_to(tmp_path, 60, source=source, facts=facts, save_every=1)
+        train_to(tmp_path, 60, source=source, manifest=manifest, save_every=1)
     newest = checkpoint.checkpoints(tmp_path)[-1]
     assert f"the last whole checkpoint is {newest}" in str(error.value)
-    step = checkpoint.resume(tmp_path, build(facts))[0]
+    step = checkpoint.resume(tmp_path, build(manifest))[0]
     assert step == int(newest.name.removeprefix("step-")) >= 1
     assert all(weight.isfinite().all() for weight in checkpoint.load(tmp_path, CPU).method.state_dict().values())
 
@@ -183,16 +183,16 @@ def test_a_healthy_translator_is_left_in_peace(name, tmp_path, digits):
 @pytest.mark.parametrize(("name", "changes"), [("gan", {}), ("pix2pix", {"dropout": 0.5}), ("cyclegan", {})])
 def test_being_watched_does_not_change_what_is_learned(name, changes, tmp_path, monkeypatch):
     source = source_for(name)
-    facts = facts_of(source, name, config=small_config(name, **changes))
-    watched = train_to(tmp_path / "watched", 8, source=source, facts=facts)
+    manifest = manifest_of(source, name, config=small_config(name, **changes))
+    watched = train_to(tmp_path / "watched", 8, source=source, manifest=manifest)
     monkeypatch.setattr(diagnostics, "LOOK_SECONDS", 1000)
-    assert same_weights(watched, train_to(tmp_path / "alone", 8, source=source, facts=facts))
+    assert same_weights(watched, train_to(tmp_path / "alone", 8, source=source, manifest=manifest))
 
 
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_can_be_watched(name, tmp_path):
     source = source_for(name)
-    train_to(tmp_path, 4, source=source, facts=facts_of(source, name))
+    train_to(tmp_path, 4, source=source, manifest=manifest_of(source, name))
     assert said(tmp_path) == []
 
 
@@ -245,10 +245,10 @@ def real():
 
 def test_one_look_is_chance_and_three_are_not():
     same, different = torch.zeros(64, 1, 16, 16), real().images
-    eye = diagnostics.Watch(Draws(same, same, different, same, same, same, different), real())
+    eye = diagnostics.Diagnostics(Draws(same, same, different, same, same, same, different), real())
     seen = []
     for step in range(1000, 1007):
-        eye.see_samples(step)
+        eye.check_samples(step)
         seen.append("collapse" in eye.standing)
     assert seen == [False] * 5 + [True, False]
 
@@ -259,38 +259,38 @@ def test_of_large_images_fewer_are_looked_at(size, images):
     method = Draws()
     method.spec = Spec(size, 1)
     method.generate = lambda seeds: asked.append(len(seeds)) or torch.zeros(len(seeds), 1, 16, 16)
-    diagnostics.Watch(method, real()).see_samples(0)
+    diagnostics.Diagnostics(method, real()).check_samples(0)
     assert diagnostics.looked_at(size) == images
     assert asked == [images]
 
 
 def test_a_warning_names_the_step_at_which_it_was_first_seen():
     same = torch.zeros(64, 1, 16, 16)
-    eye = diagnostics.Watch(Draws(*[same] * 4), real())
+    eye = diagnostics.Diagnostics(Draws(*[same] * 4), real())
     for step in (1000, 1100, 1200, 1300):
-        eye.see_samples(step)
+        eye.check_samples(step)
     assert eye.standing["collapse"].since == 1000
     assert eye.standing["idle generator"].since == 1100
 
 
 def test_a_loss_that_recovers_takes_the_warning_back():
-    eye = diagnostics.Watch(Draws(), real())
+    eye = diagnostics.Diagnostics(Draws(), real())
     for step, loss in ((10, 0.01), (30, 0.01), (31, 0.01)):
-        eye.see_losses(step, {"discriminator": loss})
+        eye.check_losses(step, {"discriminator": loss})
     assert eye.standing["the discriminator has won"].since == 10
-    eye.see_losses(32, {"discriminator": 0.5})
+    eye.check_losses(32, {"discriminator": 0.5})
     assert not eye.standing
-    eye.see_losses(33, {"discriminator": 0.01})
+    eye.check_losses(33, {"discriminator": 0.01})
     assert not eye.standing
-    eye.see_losses(60, {"critic": -3.0})
+    eye.check_losses(60, {"critic": -3.0})
     assert not eye.standing
 
 
 def test_a_young_generator_may_draw_one_blob():
     same = torch.zeros(64, 1, 16, 16)
-    eye = diagnostics.Watch(Draws(*[same] * 6), real())
+    eye = diagnostics.Diagnostics(Draws(*[same] * 6), real())
     for step in range(94, 100):
-        eye.see_samples(step)
+        eye.check_samples(step)
     assert "collapse" not in eye.standing
 
 
@@ -317,7 +317,7 @@ def translator(name="pix2pix", **changes):
 def looks(eye, number=diagnostics.TIMES):
     """The sentence on flat output after so many looks; None where there is none."""
     for step in range(1000, 1000 + number):
-        eye.see_samples(step)
+        eye.check_samples(step)
     alarm = eye.standing.get("flat output")
     return alarm.sentence if alarm else None
 
@@ -325,7 +325,7 @@ def looks(eye, number=diagnostics.TIMES):
 def test_flat_output_is_told_after_three_looks_in_a_row_and_goes_away_again():
     method, pairs = translator()
     eye, contrasty = (
-        diagnostics.Watch(method, pairs),
+        diagnostics.Diagnostics(method, pairs),
         {key: value.clone() for key, value in method.state_dict().items()},
     )
     assert looks(eye, 10) is None
@@ -343,9 +343,9 @@ def test_flat_output_is_told_after_three_looks_in_a_row_and_goes_away_again():
 def test_a_young_translator_may_be_flat():
     method, pairs = translator()
     flatten(method.generator)
-    eye = diagnostics.Watch(method, pairs)
+    eye = diagnostics.Diagnostics(method, pairs)
     for step in range(diagnostics.YOUNG_TRANSLATOR):
-        eye.see_samples(step)
+        eye.check_samples(step)
     assert not eye.standing
 
 
@@ -355,8 +355,8 @@ def test_flat_output_is_right_where_targets_are_flat():
     for levels, told in ((0, False), (3, False), (12, True)):
         coins = torch.randint(0, 2, pairs.target.shape, generator=torch.Generator().manual_seed(0))
         target = 0.3 + (2 * coins - 1) * levels / 127.5
-        assert bool(looks(diagnostics.Watch(method, PairBatch(pairs.source, target)))) == told
-    assert looks(diagnostics.Watch(method, pairs))
+        assert bool(looks(diagnostics.Diagnostics(method, PairBatch(pairs.source, target)))) == told
+    assert looks(diagnostics.Diagnostics(method, pairs))
 
 
 def test_a_few_targets_with_contrast_among_flat_ones_are_enough():
@@ -366,7 +366,7 @@ def test_a_few_targets_with_contrast_among_flat_ones_are_enough():
     white = torch.ones(4, 3, 16, 16)
     for first, told in ((white[:1], True), (target[4:5], False)):  # the second look sees contrast in one of four
         method.translate = lambda images, direction, first=first: torch.cat([first, white[1:]])
-        assert bool(looks(diagnostics.Watch(method, PairBatch(pairs.source, target)))) == told
+        assert bool(looks(diagnostics.Diagnostics(method, PairBatch(pairs.source, target)))) == told
 
 
 def test_of_lab_targets_the_colours_are_compared():
@@ -374,41 +374,43 @@ def test_of_lab_targets_the_colours_are_compared():
     method = methods.get("pix2pix")(small_config("pix2pix", ema=0.0), source.spec)
     flatten(method.generator)
     pairs = source.some(8).signed()
-    assert "its output colours have 0.0% of the contrast of real targets" in looks(diagnostics.Watch(method, pairs))
+    assert "its output colours have 0.0% of the contrast of real targets" in looks(
+        diagnostics.Diagnostics(method, pairs)
+    )
     grey = PairBatch(pairs.source, torch.zeros_like(pairs.target))
-    assert looks(diagnostics.Watch(method, grey)) is None
+    assert looks(diagnostics.Diagnostics(method, grey)) is None
 
 
 @pytest.mark.parametrize("direction", ["ab", "ba"])
 def test_each_direction_is_looked_at_and_named(direction):
     method, pairs = translator("cyclegan")
-    assert looks(diagnostics.Watch(method, pairs)) is None
+    assert looks(diagnostics.Diagnostics(method, pairs)) is None
     flatten(method.generators[direction])
-    assert f"in the direction {direction}" in looks(diagnostics.Watch(method, pairs))
+    assert f"in the direction {direction}" in looks(diagnostics.Diagnostics(method, pairs))
     flat_targets = {"ab": PairBatch(pairs.source, torch.ones_like(pairs.target))}
     flat_targets["ba"] = PairBatch(torch.ones_like(pairs.source), pairs.target)
-    assert looks(diagnostics.Watch(method, flat_targets[direction])) is None
+    assert looks(diagnostics.Diagnostics(method, flat_targets[direction])) is None
 
 
 def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so():
     method, pairs = translator()
     flatten(method.generator)
-    eye, won = diagnostics.Watch(method, pairs), "the discriminator has won: its loss is below 0.05"
-    eye.see_losses(999, {"discriminator": 0.01})
+    eye, won = diagnostics.Diagnostics(method, pairs), "the discriminator has won: its loss is below 0.05"
+    eye.check_losses(999, {"discriminator": 0.01})
     assert won in looks(eye)
     assert eye.standing.keys() == {"flat output"}
 
-    eye = diagnostics.Watch(method, pairs)
-    eye.see_losses(999, {"discriminator": 0.5})
+    eye = diagnostics.Diagnostics(method, pairs)
+    eye.check_losses(999, {"discriminator": 0.5})
     assert won not in looks(eye)
     since = eye.standing["flat output"].since
-    eye.see_losses(1009, {"discriminator": 0.01})  # it wins later: said again, once
+    eye.check_losses(1009, {"discriminator": 0.01})  # it wins later: said again, once
     assert won in looks(eye, 1)
     assert eye.standing["flat output"].since == since
     again = eye.standing["flat output"]
     for step, loss in ((1010, 0.5), (1011, 0.01)):
-        eye.see_losses(step, {"discriminator": loss})
-        eye.see_samples(step)
+        eye.check_losses(step, {"discriminator": loss})
+        eye.check_samples(step)
         assert eye.standing["flat output"] is again
 
 
@@ -424,7 +426,7 @@ def test_flat_output_of_a_generator_against_a_discriminator_that_has_won_says_so
 def test_what_to_try_against_flat_output_is_what_the_method_has(name, changes, advice):
     method, pairs = translator(name, **changes)
     flatten(method.generator)
-    assert looks(diagnostics.Watch(method, pairs)).endswith(advice)
+    assert looks(diagnostics.Diagnostics(method, pairs)).endswith(advice)
 
 
 def test_a_look_takes_few_images_and_leaves_the_mode_and_the_random_numbers_as_they_are():
@@ -439,8 +441,8 @@ def test_a_look_takes_few_images_and_leaves_the_mode_and_the_random_numbers_as_t
             return translate(images, direction)
 
         method.translate = recorded
-        eye, state = diagnostics.Watch(method, pairs), torch.get_rng_state()
-        eye.see_samples(1000)
+        eye, state = diagnostics.Diagnostics(method, pairs), torch.get_rng_state()
+        eye.check_samples(1000)
         assert given == [(number, direction) for direction in method.directions]
         assert all(module.training for module in method.modules())
         assert torch.equal(torch.get_rng_state(), state)

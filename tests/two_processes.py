@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import torch
-from conftest import facts_of, small_config, source_for, taught
+from conftest import manifest_of, small_config, source_for, taught
 from test_processes import BATCH, POOL_STEPS, learned, make, pooled, state_of, whole_batch
 
 from ganvas import checkpoint, methods, training
@@ -52,8 +52,8 @@ def main(out: Path) -> None:
         found["mean"] = mean.detach()
         found["together"] = distributed.together(torch.full((2, 3), float(rank)))
         found["told"] = torch.tensor(list(distributed.tell_all(None if rank else b"abc")))
-        facts = facts_of(source_for("gan"), config=small_config("gan", batch=7))
-        found["refused batch"] = refused(training.require_shares, facts, 1)
+        manifest = manifest_of(source_for("gan"), config=small_config("gan", batch=7))
+        found["refused batch"] = refused(training.require_shares, manifest, 1)
         found["refused data"] = refused(training.require_same_data, source_for("gan", n=BATCH + rank))
         torch.save(found, out / f"{rank}.pt")
 

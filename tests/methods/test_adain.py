@@ -6,7 +6,7 @@ import functools
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, noise_images, random_vgg, small_config, taught, train_to, unpaired_source
+from conftest import manifest_of, noise_images, random_vgg, small_config, taught, train_to, unpaired_source
 from torch.nn import functional as F
 
 from ganvas import checkpoint
@@ -148,7 +148,7 @@ def test_its_usual_style_is_the_mean_of_those_that_it_has_seen():
 
 def test_the_encoder_travels_with_it_and_does_not_learn(tmp_path):
     source = unpaired_source(channels=3, n=8)
-    trained = train_to(tmp_path / "run", 2, source=source, facts=facts_of(source, "adain"))
+    trained = train_to(tmp_path / "run", 2, source=source, manifest=manifest_of(source, "adain"))
     assert not list(trained.encoder.parameters())
     (file,) = (tmp_path / "run").glob("step-*/weights.safetensors")
     held = safetensors.torch.load_file(file)

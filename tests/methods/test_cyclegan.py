@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import facts_of, pairs_source, same_weights, small_config, train_to, unpaired_source
+from conftest import manifest_of, pairs_source, same_weights, small_config, train_to, unpaired_source
 from torch.nn import functional as F
 
 from ganvas import checkpoint, methods
@@ -142,23 +142,23 @@ def test_the_pool_takes_fakes_of_the_other_number_format():
 def test_going_on_with_a_full_pool_is_bit_identical_and_would_not_be_without_it(tmp_path, monkeypatch, precision):
     source = unpaired_source()
     config = small_config("cyclegan", pool=2, batch=1)
-    facts = facts_of(source, "cyclegan", config=config, precision=precision)
-    unbroken = train_to(tmp_path / "unbroken", 7, source=source, facts=facts)
+    manifest = manifest_of(source, "cyclegan", config=config, precision=precision)
+    unbroken = train_to(tmp_path / "unbroken", 7, source=source, manifest=manifest)
     for run in ("broken", "forgotten"):
-        train_to(tmp_path / run, 4, of=7, source=source, facts=facts)
-    resumed = train_to(tmp_path / "broken", 7, source=source, facts=facts)
+        train_to(tmp_path / run, 4, of=7, source=source, manifest=manifest)
+    resumed = train_to(tmp_path / "broken", 7, source=source, manifest=manifest)
     assert same_weights(unbroken, resumed)
     for kind, pool in unbroken.memory().items():
         assert len(pool) == 2
         assert torch.equal(pool, resumed.memory()[kind])
     monkeypatch.setattr(Cyclegan, "remember", lambda self, memory: None)
-    assert not same_weights(unbroken, train_to(tmp_path / "forgotten", 7, source=source, facts=facts))
+    assert not same_weights(unbroken, train_to(tmp_path / "forgotten", 7, source=source, manifest=manifest))
 
 
 def test_a_model_file_holds_no_pool(tmp_path):
     source = unpaired_source()
-    facts = facts_of(source, "cyclegan", config=small_config("cyclegan", batch=1))
-    trained = train_to(tmp_path, 2, source=source, facts=facts)
+    manifest = manifest_of(source, "cyclegan", config=small_config("cyclegan", batch=1))
+    trained = train_to(tmp_path, 2, source=source, manifest=manifest)
     assert trained.memory()
     assert not checkpoint.load(tmp_path, torch.device("cpu")).method.memory()
 

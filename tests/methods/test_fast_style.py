@@ -5,7 +5,7 @@ import copy
 import pytest
 import safetensors.torch
 import torch
-from conftest import facts_of, lessons, noise_images, noise_source, photograph, random_vgg, small_config, train_to
+from conftest import lessons, manifest_of, noise_images, noise_source, photograph, random_vgg, small_config, train_to
 from torch import nn
 
 from ganvas import checkpoint
@@ -132,7 +132,7 @@ def test_the_network_that_it_learns_by_is_no_part_of_it(tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in method.vgg.named_buffers())
 
     source = noise_source(channels=3)
-    train_to(tmp_path / "run", 1, source=source, facts=facts_of(source, "fast_style"))
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest_of(source, "fast_style"))
     (file,) = (tmp_path / "run").glob("step-*/weights.safetensors")
     assert {name.partition(".")[0] for name in safetensors.torch.load_file(file)} == {"generator", "average"}
     alone = checkpoint.load(file, torch.device("cpu")).method
@@ -161,7 +161,7 @@ def test_a_painting_is_learned_and_told_by_the_run(train, tmp_path):
     assert train("fast_style", "--style", tmp_path / "painting.png") == 0
     assert checkpoint.read_run(tmp_path / "run").style == (str(tmp_path / "painting.png"),)
     (file,) = (tmp_path / "run").glob("step-*/weights.safetensors")
-    assert checkpoint.load(file, torch.device("cpu")).facts.style == ("painting.png",)  # no paths of this machine
+    assert checkpoint.load(file, torch.device("cpu")).manifest.style == ("painting.png",)  # no paths of this machine
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import facts_of, pairs_source, small_config, train_to
+from conftest import manifest_of, pairs_source, small_config, train_to
 from torch import nn
 from torch.nn import functional as F
 
@@ -195,7 +195,7 @@ def test_the_step_size_falls_along_a_line_to_zero_over_the_last_of_the_training(
 
 def test_the_loop_takes_the_step_size_of_the_schedule_also_after_being_left(tmp_path):
     source = pairs_source()
-    facts, taken = facts_of(source, "pix2pix", config=small_config("pix2pix", learning_rate=0.1)), []
+    manifest, taken = manifest_of(source, "pix2pix", config=small_config("pix2pix", learning_rate=0.1)), []
     step = Pix2pix.training_step
 
     def noting(self, batch, n):
@@ -204,8 +204,8 @@ def test_the_loop_takes_the_step_size_of_the_schedule_also_after_being_left(tmp_
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pix2pix, "training_step", noting)
-        train_to(tmp_path, 5, of=8, source=source, facts=facts)
-        train_to(tmp_path, 8, source=source, facts=facts)
+        train_to(tmp_path, 5, of=8, source=source, manifest=manifest)
+        train_to(tmp_path, 8, source=source, manifest=manifest)
     assert taken == [[pytest.approx(rate)] * 2 for rate in (0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025)]
 
 

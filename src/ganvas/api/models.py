@@ -147,7 +147,7 @@ class Model:
 
     path: Path
     network: Method
-    info: checkpoint.Facts
+    info: checkpoint.Manifest
     step: int
 
     @property
@@ -453,7 +453,7 @@ def load(model: File, *, device: str = "auto") -> Model:
     """
     path = Path(model)
     loaded = checkpoint.load(path, find_device(device))
-    return Model(path, loaded.method, loaded.facts, loaded.step)
+    return Model(path, loaded.method, loaded.manifest, loaded.step)
 
 
 def _seeds(count: Any, first: int) -> list[Seed]:

@@ -26,7 +26,7 @@ from ganvas.studies import Round, Run, State, Study, Task
 from ganvas.studies.plan import RUNS, keep_failure, made_targets
 from ganvas.studies.record import NUMBERS, VERSION
 from ganvas.studies.targets import require_names
-from ganvas.training.session import Job, facts_of
+from ganvas.training.session import Job, manifest_of
 
 NO_MEMORY = "ran out of memory; give a smaller batch"
 
@@ -146,8 +146,8 @@ class Work:
         """The precision of existing runs, else the faster one on this machine."""
         if self.precision == "auto":
             for run in self.runs():
-                if facts := checkpoint.read_run(run.folder):
-                    return facts.precision
+                if manifest := checkpoint.read_run(run.folder):
+                    return manifest.precision
         return choose_precision(find_device(self.device), self.precision)
 
     def _require_same_settings(self, task: Task) -> None:
@@ -184,17 +184,18 @@ class Work:
             if key not in sources:  # all methods of a task read the same data
                 sources[key] = self._opened(run, size=size, made=run is teacher or self._has_targets(task))
             source = sources[key]
-            facts = facts_of(self._job(run), source, precision=self.precision)
-            training.require_fit(source, facts)
+            manifest = manifest_of(self._job(run), source, precision=self.precision)
+            training.require_fit(source, manifest)
             with torch.device("meta"):
-                build(facts)
+                build(manifest)
             if run is teacher:
                 continue
-            if spec and spec != facts.spec:
+            if spec and spec != manifest.spec:
                 raise SettingError(
-                    f"{run.learner.name} is trained at {facts.spec.size} pixels and others at {spec.size}; give a size"
+                    f"{run.learner.name} is trained at {manifest.spec.size} pixels and others at {spec.size}; "
+                    "give a size"
                 )
-            spec = facts.spec
+            spec = manifest.spec
         assert spec is not None
         self._open_held_out(task, spec)
 

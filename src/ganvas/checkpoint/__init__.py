@@ -1,6 +1,6 @@
 """Save a method to a run folder or a model file, and load it again."""
 
-from ganvas.checkpoint.manifest import Facts, build
+from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.checkpoint.store import (
     BEST,
     HEADER,
@@ -35,7 +35,7 @@ __all__ = [
     "RUN",
     "WEIGHTS",
     "Best",
-    "Facts",
+    "Manifest",
     "Model",
     "alone_in",
     "best",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganvas import methods
 from ganvas.checkpoint.foreign import read_weights, shown
-from ganvas.checkpoint.manifest import Facts, build
+from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.core import settings
 from ganvas.core.rng import seed_weights
 from ganvas.data.batch import SIZES, Spec
@@ -48,7 +48,7 @@ class Imported:
     """
 
     method: Method
-    facts: Facts
+    manifest: Manifest
     words: str
     batch_norm: bool
 
@@ -68,15 +68,15 @@ def import_weights(file: Path, *, statistics: Statistics = "running") -> Importe
         found = recognise(weights)
         _require_plausible(weights, most=file.stat().st_size)
         norm: Norm = "instance" if found.norm == "batch" and statistics == "image" else found.norm
-        facts = _facts(file, found, norm)
+        manifest = _facts(file, found, norm)
         with torch.device("meta"):  # takes no memory, so a wrong shape is found before anything is allocated
-            _pairs(found, weights, _generator(build(facts)))
+            _pairs(found, weights, _generator(build(manifest)))
     except (ModelError, SettingError) as error:
         raise ModelError(f"{file}: {error}; expected a generator of {THEM}, such as latest_net_G.pth") from error
-    seed_weights(facts.seed)
-    method = build(facts)
+    seed_weights(manifest.seed)
+    method = build(manifest)
     _lay_over(_generator(method), weights, found, norm=norm)
-    return Imported(method.eval(), facts, found.words, found.norm == "batch")
+    return Imported(method.eval(), manifest, found.words, found.norm == "batch")
 
 
 # --- recognition -----------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def _bare(name: str) -> str:
     return re.sub(r"^((module|_orig_mod)\.)+", "", name)
 
 
-def _facts(file: Path, found: Found, norm: Norm) -> Facts:
+def _facts(file: Path, found: Found, norm: Norm) -> Manifest:
     """The manifest of a pix2pix model with that generator and the smallest discriminator."""
     if found.channels not in (1, 3) or found.outputs not in ((1, 3) if found.channels == 3 else (1, 2, 3)):
         raise ModelError(
@@ -247,7 +247,7 @@ def _facts(file: Path, found: Found, norm: Norm) -> Facts:
         | shape,
     )
     size = 2**found.depth if found.generator == "unet" else ANY_SIZE
-    return Facts(
+    return Manifest(
         method="pix2pix",
         config=config,
         spec=Spec(size, found.channels, target_channels=found.outputs),

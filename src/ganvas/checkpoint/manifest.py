@@ -28,7 +28,7 @@ _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "pyt
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Manifest:
     """The manifest of a run: run.json, and the header of a model file.
 
     Attributes:
@@ -75,25 +75,25 @@ class Facts:
         }
 
     @staticmethod
-    def from_json(facts: Any, *, where: Path) -> "Facts":
+    def from_json(manifest: Any, *, where: Path) -> "Manifest":
         """The manifest read from a file, with the type of each value checked.
 
         Raises:
             ModelError: if something is missing, unknown or does not fit.
         """
         try:
-            if facts.get("format", 0) > FORMAT:
-                maker = facts["versions"]["ganvas"]
+            if manifest.get("format", 0) > FORMAT:
+                maker = manifest["versions"]["ganvas"]
                 raise ModelError(f"{where}: made by ganvas {maker}, which is newer; update ganvas to read it")
-            method = methods.get(str(facts["method"]))
-            config = settings.from_json(method.Config, facts["config"])
-            read = Facts(
+            method = methods.get(str(manifest["method"]))
+            config = settings.from_json(method.Config, manifest["config"])
+            read = Manifest(
                 **{
                     "format": 0,
-                    **{_SINCE.get(name, name): value for name, value in facts.items()},
+                    **{_SINCE.get(name, name): value for name, value in manifest.items()},
                     "config": config,
-                    "spec": settings.from_json(Spec, {"target_channels": 0, **facts["spec"]}),
-                    "style": tuple(facts.get("style", ())),
+                    "spec": settings.from_json(Spec, {"target_channels": 0, **manifest["spec"]}),
+                    "style": tuple(manifest.get("style", ())),
                 }
             )
             settings.check(read)
@@ -108,13 +108,13 @@ class Facts:
             )
         return read
 
-    def differences(self, other: "Facts") -> list[str]:
+    def differences(self, other: "Manifest") -> list[str]:
         """A line for each value that must be equal for one run to continue as the other."""
         mine, theirs = self._identity(), other._identity()
         different = settings.differences(mine, theirs)
         return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
 
-    def typed(self, other: "Facts") -> str:
+    def typed(self, other: "Manifest") -> str:
         """The flags for the method's settings that differ from another's."""
         mine, theirs = settings.to_json(self.config), settings.to_json(other.config)
         return " ".join(f"{settings.flag(name)} {mine[name]}" for name in settings.differences(mine, theirs))
@@ -137,21 +137,21 @@ class Facts:
         return own | settings.to_json(self.config) | settings.to_json(self.spec)
 
 
-def _shown(facts: Mapping[str, Any], name: str) -> Any:
-    return "none" if facts.get(name, "") == "" else facts[name]
+def _shown(manifest: Mapping[str, Any], name: str) -> Any:
+    return "none" if manifest.get(name, "") == "" else manifest[name]
 
 
-def build(facts: Facts) -> Method:
+def build(manifest: Manifest) -> Method:
     """The method that the manifest describes, with initial weights."""
-    method = methods.get(facts.method)
-    assert isinstance(facts.config, method.Config)
-    return method(facts.config, facts.spec)
+    method = methods.get(manifest.method)
+    assert isinstance(manifest.config, method.Config)
+    return method(manifest.config, manifest.spec)
 
 
-def outline(facts: Facts) -> Method:
+def outline(manifest: Manifest) -> Method:
     """The same without memory: weights and buffers have their shapes and layouts, and no values."""
     with torch.device("meta"), _WithoutChance():
-        return build(facts)
+        return build(manifest)
 
 
 class _WithoutChance(TorchFunctionMode):

@@ -26,7 +26,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganvas.checkpoint.manifest import FORMAT, Facts, outline
+from ganvas.checkpoint.manifest import FORMAT, Manifest, outline
 from ganvas.core import distributed, schema, settings
 from ganvas.core.atomic_io import make_folder, write_folder, write_whole
 from ganvas.core.optim import take_state
@@ -44,7 +44,7 @@ _SAVE = re.compile(r"step-\d{8,}")
 # --- the run folder -------------------------------------------------------------------------------------------------
 
 
-def read_run(run: Path) -> Facts | None:
+def read_run(run: Path) -> Manifest | None:
     """The manifest of a run folder; None where there is none yet.
 
     Raises:
@@ -59,13 +59,13 @@ def read_run(run: Path) -> Facts | None:
             raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
         return None
     try:
-        facts = schema.parse((run / RUN).read_bytes())
+        manifest = schema.parse((run / RUN).read_bytes())
     except (OSError, schema.Misfit) as error:
         raise ModelError(f"{run / RUN}: cannot be read ({error}); restore it, or train into another folder") from error
-    return Facts.from_json(facts, where=run / RUN)
+    return Manifest.from_json(manifest, where=run / RUN)
 
 
-def enter_run(run: Path, facts: Facts) -> None:
+def enter_run(run: Path, manifest: Manifest) -> None:
     """Make a run folder, or check that this one is the same run.
 
     Raises:
@@ -75,23 +75,23 @@ def enter_run(run: Path, facts: Facts) -> None:
     found = read_run(run)
     if found is None:
         make_folder(run)
-        write_whole(run / RUN, json.dumps(facts.to_json(), indent=1).encode())
+        write_whole(run / RUN, json.dumps(manifest.to_json(), indent=1).encode())
     else:
-        require_same(run, found, facts)
+        require_same(run, found, manifest)
 
 
-def require_same(run: Path, found: Facts, facts: Facts) -> None:
-    """Raise ModelError, naming what differs, unless the run found there can continue with `facts`."""
-    if found.method != facts.method:
-        raise ModelError(f"`run` {run}: its method is {found.method}, not {facts.method}; choose another `run`")
-    if found.data != facts.data and found.data.startswith("memory-") and facts.data.startswith("memory-"):
+def require_same(run: Path, found: Manifest, manifest: Manifest) -> None:
+    """Raise ModelError, naming what differs, unless the run found there can continue with `manifest`."""
+    if found.method != manifest.method:
+        raise ModelError(f"`run` {run}: its method is {found.method}, not {manifest.method}; choose another `run`")
+    if found.data != manifest.data and found.data.startswith("memory-") and manifest.data.startswith("memory-"):
         raise ModelError(
             f"`run` {run} is another run: it was trained on other images in memory (random ones need a seed); give the "
             "same, or choose another `run`"
         )
-    if different := found.differences(facts):
+    if different := found.differences(manifest):
         there = "; ".join(different)
-        typed = found.typed(facts) if found.format < FORMAT and found.method == facts.method else ""
+        typed = found.typed(manifest) if found.format < FORMAT and found.method == manifest.method else ""
         earlier = f"It was started by an earlier ganvas: add {typed} to continue. " if typed else ""
         raise ModelError(f"`run` {run} is another run: there {there}. {earlier}Choose another `run` to start anew")
 
@@ -129,7 +129,7 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, keep: int = KEPT) -> Path:
+def save(run: Path, method: Method, manifest: Manifest, *, step: int, seconds: float, keep: int = KEPT) -> Path:
     """Save networks and optimisers after `step` steps and `seconds` of training; `keep` the newest checkpoints.
 
     Raises:
@@ -142,7 +142,7 @@ def save(run: Path, method: Method, facts: Facts, *, step: int, seconds: float, 
     if broken := _not_finite(method):
         raise diverged(run, f"{broken} is not finite after step {step}")
     state = _state(method, step, seconds)
-    write_folder(folder, {WEIGHTS: model_file(run, method, facts, step=step), RESUME: state})
+    write_folder(folder, {WEIGHTS: model_file(run, method, manifest, step=step), RESUME: state})
     for old in checkpoints(run)[:-keep]:
         with contextlib.suppress(OSError):  # another process is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half checkpoint
@@ -160,15 +160,17 @@ def _not_finite(method: Method) -> str:
     return ""
 
 
-def model_file(run: Path, method: Method, facts: Facts, *, step: int, score: Mapping[str, Any] | None = None) -> bytes:
+def model_file(
+    run: Path, method: Method, manifest: Manifest, *, step: int, score: Mapping[str, Any] | None = None
+) -> bytes:
     """The content of a model file; raises DivergedError, naming the newest checkpoint, if a weight is not finite."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if broken:
         raise diverged(run, f"{broken[0]} is not finite after step {step}")
-    data, target = Path(facts.data).name, Path(facts.target).name  # a model file is passed on: no paths
-    style = tuple(Path(name).name for name in facts.style)
-    shared = dataclasses.replace(facts, data=data, target=target, style=style, command="")
+    data, target = Path(manifest.data).name, Path(manifest.target).name  # a model file is passed on: no paths
+    style = tuple(Path(name).name for name in manifest.style)
+    shared = dataclasses.replace(manifest, data=data, target=target, style=style, command="")
     further = {"step": step, "score": score} if score else {"step": step}
     return safetensors.torch.save(weights, {HEADER: json.dumps(shared.to_json() | further)})
 
@@ -263,7 +265,7 @@ class Best:
     value: float
 
 
-def keep_best(run: Path, method: Method, facts: Facts, best: Best) -> None:
+def keep_best(run: Path, method: Method, manifest: Manifest, best: Best) -> None:
     """Keep the networks in place of the best so far.
 
     Raises:
@@ -271,14 +273,14 @@ def keep_best(run: Path, method: Method, facts: Facts, best: Best) -> None:
         SaveError: if it cannot be written; the previous best is still there.
     """
     score = {"name": best.name, "value": best.value}
-    write_whole(make_folder(run / BEST) / WEIGHTS, model_file(run, method, facts, step=best.step, score=score))
+    write_whole(make_folder(run / BEST) / WEIGHTS, model_file(run, method, manifest, step=best.step, score=score))
 
 
 def best(run: Path) -> Best | None:
     """The best score so far; None if there is none, or it is damaged."""
     try:
-        facts = _read_header(run / BEST / WEIGHTS)
-        return Best(int(facts["step"]), str(facts["score"]["name"]), float(facts["score"]["value"]))
+        manifest = _read_header(run / BEST / WEIGHTS)
+        return Best(int(manifest["step"]), str(manifest["score"]["name"]), float(manifest["score"]["value"]))
     except (ModelError, KeyError, TypeError, ValueError):
         return None
 
@@ -291,7 +293,7 @@ class Model:
     """A trained method, ready for inference: in evaluation mode."""
 
     method: Method
-    facts: Facts
+    manifest: Manifest
     step: int
 
 
@@ -314,11 +316,11 @@ def load(path: Path, device: torch.device) -> Model:
 def _load_file(file: Path, device: torch.device) -> Model:
     header = _read_header(file)
     step, _ = header.pop("step"), header.pop("score", None)
-    facts = Facts.from_json(header, where=file)
-    method = outline(facts)  # takes no memory, so a header with wrong sizes is found before anything is allocated
+    manifest = Manifest.from_json(header, where=file)
+    method = outline(manifest)  # takes no memory, so a header with wrong sizes is found before anything is allocated
     _hold_to(file, method)
     _fill(method, safetensors.torch.load_file(file))
-    return Model(method.to(device).eval(), facts, step)
+    return Model(method.to(device).eval(), manifest, step)
 
 
 def _fill(method: Method, weights: Mapping[str, Tensor]) -> None:
@@ -356,8 +358,8 @@ def _read_header(file: Path) -> dict[str, Any]:
     if header is None:
         raise ModelError(f"{file}: holds weights, but not of ganvas; expected a file that `ganvas train` made")
     try:
-        facts = schema.parse(header)
-        return {**facts, "step": int(facts["step"])}
+        manifest = schema.parse(header)
+        return {**manifest, "step": int(manifest["step"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error
 

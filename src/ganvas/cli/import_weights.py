@@ -44,7 +44,7 @@ def import_weights(
 
     require_place(out.parent)
     imported = read(file, statistics=statistics)
-    content = checkpoint.model_file(out.parent, imported.method, imported.facts, step=0)
+    content = checkpoint.model_file(out.parent, imported.method, imported.manifest, step=0)
     write_whole(make_folder(out.parent) / out.name, content)
     if imported.batch_norm:
         other = "image" if statistics == "running" else "running"

@@ -3,10 +3,8 @@
 import contextlib
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
-
-from torch import Tensor
 
 from ganvas.core import distributed
 
@@ -47,7 +45,6 @@ class Parts:
         turn: how many updates of the step are done.
         before: how many updates were done when this part began.
         met: how many calls of `update` this part has reached.
-        made: the tensors that `as_first_made` keeps, by part and call; `asked` counts the calls of this part.
     """
 
     of: int
@@ -55,17 +52,10 @@ class Parts:
     turn: int = 0
     before: int = 0
     met: int = 0
-    asked: int = 0
-    made: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def begin(self, number: int) -> None:
         """Continue with the part of this number."""
-        self.number, self.before, self.met, self.asked = number, self.turn, 0, 0
-
-    def first(self, x: Tensor) -> Tensor:
-        """The value of `x` when this part was first computed."""
-        self.asked += 1
-        return self.made.setdefault((self.number, self.asked), x)
+        self.number, self.before, self.met = number, self.turn, 0
 
     def is_done(self) -> bool:
         """Whether this update is already done; leaves the part if it is the turn of a later update."""
@@ -82,16 +72,6 @@ class Parts:
 
 
 _PARTS: ContextVar[Parts | None] = ContextVar("parts", default=None)
-
-
-def as_first_made(x: Tensor) -> Tensor:
-    """Detached `x`, as the networks computed it before the step's first update.
-
-    For a step whose later losses use outputs of networks that have been updated since. A step in parts runs again for
-    each update, and the updated networks would compute something else.
-    """
-    parts = _PARTS.get()
-    return parts.first(x.detach()) if parts else x.detach()
 
 
 def in_parts(step: Callable[[int], Result], parts: int) -> Result:

@@ -122,7 +122,7 @@ def to_json(settings: Any) -> dict[str, Any]:
     }
 
 
-def from_json(cls: type[T], facts: Any) -> T:
+def from_json(cls: type[T], manifest: Any) -> T:
     """The inverse of `to_json`; a missing setting is newer than the file, and gets its `absent` value or its default.
 
     Raises:
@@ -130,16 +130,16 @@ def from_json(cls: type[T], facts: Any) -> T:
     """
     assert dataclasses.is_dataclass(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    if not isinstance(facts, Mapping) or not set(facts) <= set(fields):
-        found = sorted(map(str, facts)) if isinstance(facts, Mapping) else type(facts).__name__
+    if not isinstance(manifest, Mapping) or not set(manifest) <= set(fields):
+        found = sorted(map(str, manifest)) if isinstance(manifest, Mapping) else type(manifest).__name__
         raise SettingError(f"settings are {found}; expected {sorted(fields)}")
     absent = {
         name: field.metadata["absent"]
         for name, field in fields.items()
-        if "absent" in field.metadata and name not in facts
+        if "absent" in field.metadata and name not in manifest
     }
     try:
-        settings = schema.fit({**absent, **facts}, cls)
+        settings = schema.fit({**absent, **manifest}, cls)
     except schema.Misfit as error:
         raise SettingError(str(error)) from error
     check(settings)

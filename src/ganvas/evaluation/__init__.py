@@ -6,7 +6,7 @@ return an `Evaluation`, which `write` writes to a folder. A further measure of t
 """
 
 from ganvas.evaluation.comparing import LEAST
-from ganvas.evaluation.generation import NEIGHBOURS_SHOWN, evaluate_drawn, scorer
+from ganvas.evaluation.generation import NEIGHBOURS_SHOWN, evaluate_generated, scorer
 from ganvas.evaluation.perceptual import lpips_measure, vgg_measure
 from ganvas.evaluation.results import NUMBERS, TABLE, TIMES, Evaluation, in_words, write
 from ganvas.evaluation.statistics import (
@@ -41,7 +41,7 @@ __all__ = [
     "Score",
     "Shown",
     "Style",
-    "evaluate_drawn",
+    "evaluate_generated",
     "evaluate_pairs",
     "evaluate_style",
     "evaluate_unpaired",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.data import folder
 from ganvas.data.batch import Source
 from ganvas.data.decode import How
@@ -24,9 +24,9 @@ def files_of(source: Source[Any]) -> list[Path]:
     return [Path(source.name, name) for name in source.names]
 
 
-def learned_files(facts: Facts) -> list[Path] | None:
+def learned_files(manifest: Manifest) -> list[Path] | None:
     """The training images of a run, if its folders are still there; else None."""
-    folders = [Path(name) for name in (facts.data, facts.target) if name]
+    folders = [Path(name) for name in (manifest.data, manifest.target) if name]
     if not all(path.is_absolute() and path.is_dir() and not are_meant(str(path)) for path in folders):
         return None
     try:
@@ -34,7 +34,7 @@ def learned_files(facts: Facts) -> list[Path] | None:
             file
             for path in folders
             for file in folder.part_of(
-                folder.list_images(path)[0], How(holdout=facts.holdout, part="train"), name=str(path)
+                folder.list_images(path)[0], How(holdout=manifest.holdout, part="train"), name=str(path)
             )
         ]
     except DataError:

@@ -51,7 +51,7 @@ class _Seen:
     labels: Tensor | None
 
 
-def evaluate_drawn(
+def evaluate_generated(
     models: Mapping[str, Model],
     source: Source[ImageBatch],
     *,
@@ -90,8 +90,8 @@ def evaluate_drawn(
         milliseconds[name] = 1000 * (time.perf_counter() - start - looking) / count
         apart[name] = Sliced.between(wanted, drawn_patches)
         if model.method.by_class:
-            fake = _Seen(fake.features, torch.arange(count) % len(model.facts.spec.classes))
-        ours = real if source.spec.classes == model.facts.spec.classes else _Seen(real.features, None)
+            fake = _Seen(fake.features, torch.arange(count) % len(model.manifest.spec.classes))
+        ours = real if source.spec.classes == model.manifest.spec.classes else _Seen(real.features, None)
         seen[name] = fake.features
         for row in _rows(features, model.method, ours, fake, floor, within=within):
             scores.setdefault(row.measure.name, row).take(name, row)
@@ -113,7 +113,7 @@ def evaluate_drawn(
         *([Score(_COPIES, min(count, NEIGHBOURS_SOUGHT), closeness, each=False)] if closeness else []),
     ]
     return Evaluation(
-        kind="drawn",
+        kind="generated",
         data=source.short_title,
         models=[judged(name, model) for name, model in models.items()],
         baselines={TRAINING: "images that the models learned from: the best possible score"} if floor else {},
@@ -131,7 +131,7 @@ def _naming(what: str, name: str, models: Mapping[str, Model]) -> str:
 
 
 def _require_kind(model: Model, source: Source[ImageBatch]) -> None:
-    spec = model.facts.spec
+    spec = model.manifest.spec
     if source.spec.channels != spec.channels:
         raise DataError(
             f"{source.name} is {KINDS[source.spec.channels]} and the model generates {KINDS[spec.channels]}; "
@@ -204,7 +204,7 @@ def _protocol(
     )
     by_class = any(model.method.by_class for model in models.values())
     return {
-        "drawn": f"{count} images of the seeds 0 to {count - 1}"
+        "generated": f"{count} images of the seeds 0 to {count - 1}"
         + (", classes in turn where a model generates by class" if by_class else "")
         + f", {square}, rounded to 8 bits",
         "reference": f"{referred} images of {source.short_title}, {scaled}",
@@ -291,8 +291,8 @@ def _judge_of(features: Features, spec: Spec) -> Callable[[Tensor], Tensor] | No
 def _tells_classes(features: Features, model: Model, real: _Seen, source: Source[ImageBatch]) -> bool:
     """Whether the classes of a model's images and of real ones are given, or can be classified."""
     if model.method.by_class:
-        return real.labels is not None and source.spec.classes == model.facts.spec.classes
-    return _judge_of(features, model.facts.spec) is not None
+        return real.labels is not None and source.spec.classes == model.manifest.spec.classes
+    return _judge_of(features, model.manifest.spec) is not None
 
 
 def _class_rows(

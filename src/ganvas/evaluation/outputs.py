@@ -74,7 +74,7 @@ def judged(name: str, model: Model, learned: str = "") -> Judged:
     method = model.method
     file = sum(tensor.nbytes for tensor in method.state_dict().values())
     return Judged(
-        name, model.facts.method, model.step, _parameters(method), round(file / 1e6, 1), model.facts.spec.size,
+        name, model.manifest.method, model.step, _parameters(method), round(file / 1e6, 1), model.manifest.spec.size,
         learned, mode_of(method),
     )  # fmt: skip
 
@@ -107,17 +107,17 @@ def require_kind(model: Model, source: Source[Any], *, wanted: bool = True) -> N
         source: the pairs.
         wanted: whether their targets are used.
     """
-    method, ours, theirs = model.method, model.facts.spec, source.spec
+    method, ours, theirs = model.method, model.manifest.spec, source.spec
     if theirs.channels != ours.channels or (wanted and theirs.outputs != ours.outputs):
         raise DataError(
-            f"{source.name}: from {KINDS[theirs.channels]} to {KINDS[theirs.outputs]}, and the {model.facts.method} "
+            f"{source.name}: from {KINDS[theirs.channels]} to {KINDS[theirs.outputs]}, and the {model.manifest.method} "
             f"model goes from {KINDS[ours.channels]} to {KINDS[ours.outputs]}; give images of the kind that it "
             "learned from"
         )
     assert isinstance(method, Translates)
     if not method.any_size and theirs.size != ours.size:
         raise DataError(
-            f"{source.name} is opened at {theirs.size} pixels, and the {model.facts.method} model takes {ours.size} "
+            f"{source.name} is opened at {theirs.size} pixels, and the {model.manifest.method} model takes {ours.size} "
             "alone; give that size"
         )
 

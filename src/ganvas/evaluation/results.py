@@ -20,7 +20,7 @@ NUMBERS, TABLE, TIMES, IMAGES = "metrics.json", "metrics.csv", "timing.json", "i
 VERSION = 2  # of metrics.json
 _LONGEST = 80  # letters of a name in that of a file, which may have 255 bytes in all
 
-Kind = Literal["pairs", "images", "unpaired", "style", "drawn"]
+Kind = Literal["pairs", "images", "unpaired", "style", "generated"]
 
 
 @dataclass(kw_only=True)
@@ -151,7 +151,7 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
     grids = _grids(found.grids)
     for name, grid in found.grids.items():
         paths[name] = folder / grids[name]
-        images.write(paths[name], grid.drawn())
+        images.write(paths[name], grid.image())
     for old in (folder / IMAGES).glob("[0-9]*-*.png"):
         old.unlink()
     if found.shown:

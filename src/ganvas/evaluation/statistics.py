@@ -278,6 +278,6 @@ class Grid:
     across: int
     side: int = 64
 
-    def drawn(self) -> Tensor:
+    def image(self) -> Tensor:
         """All of them in one image, uint8 (C, H, W)."""
         return images.grid(images.fitted(self.images, side=self.side), columns=self.across)

@@ -151,13 +151,13 @@ class _Painting:
         """
         for model in models.values():
             Translator(model)
-        channels = {model.facts.spec.channels for model in models.values()}
+        channels = {model.manifest.spec.channels for model in models.values()}
         if channels != {photographs.spec.channels}:
             raise DataError("one of the models paints in grey and another in colour; compare those of one kind")
         self.models, self.photographs, self.styles, self.vgg = models, photographs, styles, vgg
         self.answering = {name: Answering(model) for name, model in models.items()}
         self.broken = Broken(photographs)
-        configs = [model.facts.config for model in models.values()]
+        configs = [model.manifest.config for model in models.values()]
         sizes = [config.painting_size for config in configs if isinstance(config, FastStyleConfig)]
         self.shorter = max(sizes, default=photographs.spec.size)  # strokes of the size in training
         self.any_style = any(isinstance(model.method, Restyles) for model in models.values())

@@ -62,7 +62,7 @@ class Translator:
     keep_colors: bool = False
 
     def __post_init__(self) -> None:
-        name, method = self.model.facts.method, self.model.method
+        name, method = self.model.manifest.method, self.model.method
         if not isinstance(method, Translates):
             raise ModelError(
                 f"a {name} model generates from noise alone; use it with `ganvas generate`, "
@@ -72,11 +72,11 @@ class Translator:
             raise SettingError(
                 f"`direction` {self.direction}: a {name} model goes {' and '.join(method.directions)} only"
             )
-        if self.direction == "ba" and self.model.facts.spec.colors_alone:
+        if self.direction == "ba" and self.model.manifest.spec.colors_alone:
             raise SettingError("`direction` ba: this model makes colours from lightness, and nothing from colours")
         if not method.any_size and (self.tile or self.size):
             raise SettingError(
-                f"`{'tile' if self.tile else 'size'}`: this {name} model makes {self.model.facts.spec.size} pixels, "
+                f"`{'tile' if self.tile else 'size'}`: this {name} model makes {self.model.manifest.spec.size} pixels, "
                 "and no other size; leave it out"
             )
         for field in ("tile", "size"):
@@ -90,7 +90,7 @@ class Translator:
                 "leave it out, or take an adain model"
             )
         if self.keep_colors and self.outputs != 3:
-            makes = "colours alone" if self.model.facts.spec.colors_alone else "grey images"
+            makes = "colours alone" if self.model.manifest.spec.colors_alone else "grey images"
             raise SettingError(f"`keep_colors`: this model makes {makes}; leave it out")
         for number, painting in enumerate(self.styles, 1):
             require_style(painting, name=f"style {number}")
@@ -103,19 +103,19 @@ class Translator:
     @property
     def task(self) -> Task | None:
         """The task that made its pairs; None for pairs of images, and for the way back."""
-        name = self.model.facts.task
+        name = self.model.manifest.task
         return tasks.task(name) if name and self.direction == "ab" else None
 
     @property
     def channels(self) -> int:
         """Channels of the input."""
-        spec = self.model.facts.spec
+        spec = self.model.manifest.spec
         return spec.channels if self.direction == "ab" else spec.outputs
 
     @property
     def outputs(self) -> int:
         """Channels of the output."""
-        spec = self.model.facts.spec
+        spec = self.model.manifest.spec
         return spec.outputs if self.direction == "ab" else spec.channels
 
     @functools.cached_property
@@ -137,7 +137,7 @@ class Translator:
 
     def coarse(self, image: DecodedImage) -> bool:
         """Whether the model makes images of one size only, and this one is larger."""
-        return not self.method.any_size and max(image.pixels.shape[-2:]) > self.model.facts.spec.size
+        return not self.method.any_size and max(image.pixels.shape[-2:]) > self.model.manifest.spec.size
 
     def __call__(self, image: DecodedImage) -> DecodedImage:
         """The image translated: of the same height and width, unless the task enlarges it.
@@ -221,7 +221,7 @@ class Translator:
     @property
     def _usual_size(self) -> int:
         """The visible loss of sharpness in colours is small, and they are best at the size of the training."""
-        spec = self.model.facts.spec
+        spec = self.model.manifest.spec
         return spec.size if self.task and spec.colors_alone else 0
 
     def _of_any_size(self, images: Tensor) -> Tensor:
@@ -237,7 +237,7 @@ class Translator:
 
     def _of_one_size(self, images: Tensor) -> Tensor:
         """The image padded to a square by reflection, scaled to the model's size and back."""
-        (height, width), size = images.shape[-2:], self.model.facts.spec.size
+        (height, width), size = images.shape[-2:], self.model.manifest.spec.size
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
         rows, columns = _reflection(height, top, side), _reflection(width, left, side)
@@ -423,7 +423,7 @@ def _write_each(made: Iterable[tuple[Done, DecodedImage | None]]) -> list[Done]:
 def _notes(translator: Translator, image: DecodedImage, place: Path) -> tuple[str, ...]:
     notes = []
     if translator.coarse(image):
-        size = translator.model.facts.spec.size
+        size = translator.model.manifest.spec.size
         notes.append(f"the model makes {size}x{size} pixels; larger images were reduced to this, and enlarged again")
     if image.alpha is not None and not images.keeps_alpha(place) and bool((image.alpha < 255).any()):
         notes.append("JPEG and BMP cannot be transparent; transparent parts are on white now (`format` png keeps it)")

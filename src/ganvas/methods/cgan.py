@@ -31,7 +31,7 @@ class CganConfig(_base.TwoPlayerConfig, _base.ScaledConfig):
     layers: Literal["scaled", "lecture"] = setting(
         "scaled", "the networks: ours, convolutional and scaled to the image size, or a lecture's, dense with Maxout"
     )
-    r1: float = setting(0.1, "weight of the R1 gradient penalty on real images; 0 turns it off", low=0)
+    r1: float = setting(1.0, "weight of the R1 gradient penalty on real images; 0 turns it off", low=0)
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganvas.core.accumulation import as_first_made
-from ganvas.core.optim import update, update_average
+from ganvas.core.optim import update_average, update_together
 from ganvas.core.settings import setting, with_default
 from ganvas.data.batch import PairBatch, Spec, UnpairedBatch
 from ganvas.errors import SettingError
@@ -123,22 +122,22 @@ class Cyclegan(_base.Method):
             identity = F.l1_loss(same_a.float(), a) + F.l1_loss(same_b.float(), b)
             loss = loss + config.cycle * config.identity * identity
             losses["identity"] = identity.detach()
-        fakes = {"a": as_first_made(fake_a), "b": as_first_made(fake_b)}
-        update(self.optimizers["generators"], loss)
 
+        fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
         pools = {kind: self._pool_of(kind, fakes[kind]) for kind in fakes} if config.pool else {}
         choices = {kind: pool.choose(fakes[kind]) for kind, pool in pools.items()}
-        loss = torch.zeros((), device=a.device)
+        grading = torch.zeros((), device=a.device)
         for kind, real in (("a", a), ("b", b)):
             shown = pools[kind].shown(choices[kind]) if pools else fakes[kind]
             grades = self._grade(kind, torch.cat([real, shown.to(real.dtype)]))
-            loss = loss + discriminator_least_squares(*grades.chunk(2)) / 2  # half the loss, to slow them down
-        update(self.optimizers["discriminators"], loss)
+            grading = grading + discriminator_least_squares(*grades.chunk(2)) / 2  # half the loss, to slow them down
+        # at once, which is the paper's code: generators first, against discriminators that then see these fakes
+        update_together((self.optimizers["discriminators"], grading), (self.optimizers["generators"], loss))
         for kind, pool in pools.items():  # last: until here the step reads the pool as it was
             pool.keep(choices[kind])
         if self.averages is not None:
             update_average(self.averages, self.generators, decay=config.ema, step=step)
-        return losses | {"discriminator": loss.detach()}
+        return losses | {"discriminator": grading.detach()}
 
     def _grade(self, kind: str, images: Tensor) -> Tensor:
         grades: Tensor = self.discriminators[kind](images).float()

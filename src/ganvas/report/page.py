@@ -235,17 +235,17 @@ def _data(path: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
-def _page(template: str, **facts: Any) -> str:
+def _page(template: str, **manifest: Any) -> str:
     pages = _pages()
     style, script = (pages.loader.get_source(pages, name)[0] for name in ("style.css", "report.js"))  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return pages.get_template(template).render(
-        **facts, style=Markup(style), script=Markup(script), digest=digest, version=__version__
+        **manifest, style=Markup(style), script=Markup(script), digest=digest, version=__version__
     )
 
 
-def _text(template: str, **facts: Any) -> str:
-    return _texts().get_template(template).render(**facts, version=__version__)
+def _text(template: str, **manifest: Any) -> str:
+    return _texts().get_template(template).render(**manifest, version=__version__)
 
 
 @cache

@@ -19,7 +19,7 @@ KINDS = {
     "images": "without targets",
     "unpaired": "between two sets without pairs",
     "style": "of style",
-    "drawn": "of generated images",
+    "generated": "of generated images",
 }
 DIGITS = re.compile(r"[+]?,?(\.\d{1,2})?[defg%]?")  # allowed formats; others could ask for a gigabyte of zeros
 

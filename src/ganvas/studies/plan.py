@@ -142,8 +142,8 @@ def state_of(run: Run) -> State:
     Raises:
         ModelError: if that is not a run, or damaged.
     """
-    facts, kept = checkpoint.read_run(run.folder), checkpoint.checkpoints(run.folder)
-    if facts is None:
+    manifest, kept = checkpoint.read_run(run.folder), checkpoint.checkpoints(run.folder)
+    if manifest is None:
         return State()
     failed = run.folder / FAILED
     why = failed.read_text(encoding="utf-8").strip() if failed.exists() else ""
@@ -153,7 +153,7 @@ def state_of(run: Run) -> State:
     # every checkpoint has a line in the log; if a crash lost it, training itself finds the progress
     lines = reversed(metrics_log.read(run.folder))
     seconds = next((line["seconds"] for line in lines if line["step"] == step and "seconds" in line), 0.0)
-    return State(step, seconds, training.limit_of(facts, Budget(**run.length.given)).spent(step, seconds), why)
+    return State(step, seconds, training.limit_of(manifest, Budget(**run.length.given)).spent(step, seconds), why)
 
 
 def keep_failure(run: Run, why: str) -> None:

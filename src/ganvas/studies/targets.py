@@ -58,7 +58,7 @@ def make_targets(task: Task, teacher: Run, out: Path, *, device: torch.device, t
         DataError: if two images have one name, or one cannot be read.
     """
     model = checkpoint.load(teacher.folder, device)
-    size = model.facts.spec.size
+    size = model.manifest.spec.size
     learned, held_out = made_targets(task, out)
     known = targets_of(task, out)
     if known is None or known.step != model.step:  # made by another translator, or by an unknown one

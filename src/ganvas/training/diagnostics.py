@@ -55,7 +55,7 @@ def looked_at(size: int) -> int:
     return max(FEWEST, min(LOOKED_AT, LOOKED_AT_PIXELS // size**2))
 
 
-class Watch:
+class Diagnostics:
     """Checks the losses and, now and then, a few images of a method in training."""
 
     def __init__(self, method: Method, real: Batch):
@@ -69,7 +69,7 @@ class Watch:
         self._looks: dict[Kind, list[int]] = {}
         self._last: tuple[int, Tensor] | None = None
 
-    def see_losses(self, step: int, losses: Mapping[str, float]) -> None:
+    def check_losses(self, step: int, losses: Mapping[str, float]) -> None:
         """Note the mean losses since the last report."""
         if (loss := losses.get("discriminator")) is None:
             return
@@ -87,7 +87,7 @@ class Watch:
             f"`learning_rate`{', or the best checkpoint of `validate_every`' * isinstance(self.method, Generates)}",
         )  # fmt: skip
 
-    def see_samples(self, step: int) -> None:
+    def check_samples(self, step: int) -> None:
         """Generate and translate a few images and compare them with real ones."""
         if isinstance(self.method, Generates):
             self._see_drawn(step)

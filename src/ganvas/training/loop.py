@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganvas import checkpoint, methods
-from ganvas.checkpoint.manifest import Facts, build
+from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.core import distributed
 from ganvas.core.accumulation import Share
 from ganvas.core.device import autocast, prepare_to_train
@@ -51,7 +51,7 @@ class Limit:
         return min(1.0, share)
 
 
-def limit_of(facts: Facts, budget: Budget) -> Limit:
+def limit_of(manifest: Manifest, budget: Budget) -> Limit:
     """The limit of a run in the given unit; without one, the epochs of the method's settings.
 
     Raises:
@@ -61,21 +61,21 @@ def limit_of(facts: Facts, budget: Budget) -> Limit:
         return Limit(seconds=budget.minutes * 60)
     if budget.steps is not None:
         return Limit(steps=budget.steps)
-    epochs = facts.config.epochs if budget.epochs is None else budget.epochs
+    epochs = manifest.config.epochs if budget.epochs is None else budget.epochs
     if not math.isfinite(epochs):
         raise SettingError(f"`epochs` {epochs}: expected a number of passes over the data")
-    return Limit(steps=math.ceil(epochs * facts.images / facts.config.batch))
+    return Limit(steps=math.ceil(epochs * manifest.images / manifest.config.batch))
 
 
 def start(
-    run: Path, source: Source[Batch], facts: Facts, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()
+    run: Path, source: Source[Batch], manifest: Manifest, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()
 ) -> Method:
     """Build the method with its initial weights, and make the run folder once everything has been checked.
 
     Args:
         run: the folder.
         source: the training data.
-        facts: the manifest of the run.
+        manifest: the manifest of the run.
         vgg: for a method that learns with VGG-19 features.
         paintings: for one that takes styles separately from its data: uint8 (C, H, W) each.
 
@@ -85,27 +85,29 @@ def start(
         ModelError: if the folder is another run, or not a run.
         UsageError: if it cannot be made.
     """
-    require_fit(source, facts)
-    seed_weights(facts.seed)
-    method = build(facts)
+    require_fit(source, manifest)
+    seed_weights(manifest.seed)
+    method = build(manifest)
     teach(method, vgg=vgg, paintings=paintings)
     if distributed.rank() == 0:
-        checkpoint.enter_run(run, facts)
+        checkpoint.enter_run(run, manifest)
     return method
 
 
-def require_fit(source: Source[Batch], facts: Facts) -> None:
+def require_fit(source: Source[Batch], manifest: Manifest) -> None:
     """Raise DataError if a run cannot learn from these data: batches of another type, too few images, or no classes."""
-    if source.batch not in methods.get(facts.method).batches:
-        raise DataError(f"{facts.method} does not learn from the kind of data in {source.name}; see `ganvas methods`")
-    if methods.get(facts.method).by_class and not source.spec.classes:
+    if source.batch not in methods.get(manifest.method).batches:
         raise DataError(
-            f"{facts.method} learns by class and {source.name} has none; give a folder with one folder per class, "
+            f"{manifest.method} does not learn from the kind of data in {source.name}; see `ganvas methods`"
+        )
+    if methods.get(manifest.method).by_class and not source.spec.classes:
+        raise DataError(
+            f"{manifest.method} learns by class and {source.name} has none; give a folder with one folder per class, "
             "or another method"
         )
-    if facts.config.batch > len(source):
+    if manifest.config.batch > len(source):
         raise DataError(
-            f"`batch` {facts.config.batch} is more than the {len(source)} images of {source.name}; "
+            f"`batch` {manifest.config.batch} is more than the {len(source)} images of {source.name}; "
             f"use `batch` {len(source)} or fewer"
         )
 
@@ -144,43 +146,45 @@ class _Diary:
         self,
         run: Path,
         method: Method,
-        facts: Facts,
+        manifest: Manifest,
         *,
         source: Source[Batch],
         shown: Source[Batch] | None,
         keep: int,
     ):
-        self.run, self.method, self.facts, self.keep = run, method, facts, keep
+        self.run, self.method, self.manifest, self.keep = run, method, manifest, keep
         self.images = samples.to_show(shown or source)
-        self.eye = diagnostics.Watch(method, source.some(diagnostics.looked_at(source.spec.size)).signed())
+        self.diagnostics = diagnostics.Diagnostics(
+            method, source.some(diagnostics.looked_at(source.spec.size)).signed()
+        )
         self.looked = -math.inf
 
     def begin(self, source: Source[Batch], step: int) -> None:
         """Remove log lines after `step`; at step 0 write grids of the data and of untrained networks."""
         metrics_log.rewind(self.run, step=step)
         if step == 0:
-            samples.show_data(self.run, source, task=self.facts.task)
+            samples.show_data(self.run, source, task=self.manifest.task)
             self.grid(0)
 
     def grid(self, step: int) -> Path | None:
         """Write a grid of what the networks make after `step` steps."""
-        return samples.take_grid(self.run, self.method, step, real=self.images, task=self.facts.task)
+        return samples.take_grid(self.run, self.method, step, real=self.images, task=self.manifest.task)
 
     def report(self, now: "Progress", before: "Progress") -> "Progress":
         """Log the progress; returns it with the warnings of the diagnostics."""
-        self.eye.see_losses(now.step, now.losses)
+        self.diagnostics.check_losses(now.step, now.losses)
         if self.looked == -math.inf:
             self.looked = before.seconds
         if now.seconds - self.looked >= diagnostics.LOOK_SECONDS:
-            self.eye.see_samples(now.step)
+            self.diagnostics.check_samples(now.step)
             self.looked = now.seconds
-        for warning in self.eye.standing.values():
+        for warning in self.diagnostics.standing.values():
             if warning not in before.warnings:
                 metrics_log.append(self.run, {"step": now.step, "warning": f"{warning.kind}: {warning.sentence}"})
-        epoch = now.step * self.facts.config.batch / self.facts.images
+        epoch = now.step * self.manifest.config.batch / self.manifest.images
         record = {"step": now.step, "epoch": epoch, "seconds": now.seconds, "images_per_second": now.images_per_second}
         metrics_log.append(self.run, {**record, **now.losses})
-        return replace(now, warnings=tuple(self.eye.standing.values()))
+        return replace(now, warnings=tuple(self.diagnostics.standing.values()))
 
     def score(self, step: int, score: Callable[[Method], tuple[str, float]]) -> tuple[str, float]:
         """Score, log, and keep the weights if they are the best so far."""
@@ -188,12 +192,12 @@ class _Diary:
         metrics_log.append(self.run, {"step": step, f"{metrics_log.SCORE} {name}": value})
         best = checkpoint.best(self.run)
         if best is None or best.name != name or value < best.value:
-            checkpoint.keep_best(self.run, self.method, self.facts, checkpoint.Best(step, name, value))
+            checkpoint.keep_best(self.run, self.method, self.manifest, checkpoint.Best(step, name, value))
         return name, value
 
     def save(self, now: "Progress") -> Path:
         """Save a checkpoint."""
-        return checkpoint.save(self.run, self.method, self.facts, step=now.step, seconds=now.seconds, keep=self.keep)
+        return checkpoint.save(self.run, self.method, self.manifest, step=now.step, seconds=now.seconds, keep=self.keep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +205,7 @@ class Plan:
     """How a run is trained.
 
     Attributes:
-        facts: the manifest of the run.
+        manifest: the manifest of the run.
         device: where it runs.
         limit: the total length.
         options: how often to save and to score, into how many parts a batch is split, and the like.
@@ -209,7 +213,7 @@ class Plan:
         score: scores the run every `options.validate_every` steps, and at the end; lower is better.
     """
 
-    facts: Facts
+    manifest: Manifest
     device: torch.device
     limit: Limit
     options: TrainOptions = TrainOptions()
@@ -237,17 +241,17 @@ def train(
         SaveError: if the disk is full; the last checkpoint is untouched.
         SettingError: if the batch cannot be shared evenly.
     """
-    facts, device, limit, options, score = plan.facts, plan.device, plan.limit, plan.options, plan.score
+    manifest, device, limit, options, score = plan.manifest, plan.device, plan.limit, plan.options, plan.score
     save_every, score_every, accumulate = options.save_every, options.validate_every, options.grad_accumulate
     rank, count = distributed.rank(), distributed.count()
-    require_shares(facts, accumulate)
+    require_shares(manifest, accumulate)
     with contextlib.nullcontext() if rank else checkpoint.alone_in(run):
         prepare_to_train(device)
         method.to(device).train()
         if count > 1:
             synchronise(method)
         step, before = checkpoint.resume_together(run, method)
-        diary = None if rank else _Diary(run, method, facts, source=source, shown=plan.shown, keep=options.keep)
+        diary = None if rank else _Diary(run, method, manifest, source=source, shown=plan.shown, keep=options.keep)
         if diary:
             diary.begin(source, step)
         last = Progress(step, before, limit.spent(step, before), {}, 0.0)
@@ -257,13 +261,13 @@ def train(
         start, reported, saved, spent = time.perf_counter() - before, before, before, last.spent  # seconds of training
         losses: dict[str, list[tuple[int, Tensor]]] = defaultdict(list)
         graphs = None if options.no_cuda_graphs else recording(device, parts=accumulate)
-        learn = Steps(method, seed=facts.seed, parts=accumulate, record=graphs)
+        learn = Steps(method, seed=manifest.seed, parts=accumulate, record=graphs)
         for batch in batches(
-            source, batch=facts.config.batch, seed=facts.seed, device=device, first=step, flip=facts.flip,
+            source, batch=manifest.config.batch, seed=manifest.seed, device=device, first=step, flip=manifest.flip,
             share=Share(rank, count),
         ):  # fmt: skip
-            scale_rates(method.optimizers.values(), facts.config.rate_at(spent))
-            with autocast(device, facts.precision):
+            scale_rates(method.optimizers.values(), manifest.config.rate_at(spent))
+            with autocast(device, manifest.precision):
                 for name, loss in learn(batch, step).items():
                     losses[name].append((step + 1, loss))
             step += 1
@@ -274,7 +278,7 @@ def train(
             due = ends or (step % save_every == 0 if save_every else seconds - saved >= SAVE_SECONDS)
             looked_at = spent >= 1 or samples.worth_a_look(step)
             if due or looked_at or seconds - reported >= REPORT_SECONDS:
-                speed = (step - last.step) * facts.config.batch / max(seconds - reported, 1e-9)
+                speed = (step - last.step) * manifest.config.batch / max(seconds - reported, 1e-9)
                 now = Progress(step, seconds, spent, _means(losses, run), speed, score=last.score)
                 losses.clear()
                 last, reported = diary.report(now, last) if diary else now, seconds
@@ -309,13 +313,13 @@ def require_same_data(source: Source[Batch]) -> None:
         )
 
 
-def require_shares(facts: Facts, accumulate: int) -> None:
+def require_shares(manifest: Manifest, accumulate: int) -> None:
     """Raise SettingError unless the batch can be shared evenly by the processes, each in so many parts."""
-    count, batch = distributed.count(), facts.config.batch
+    count, batch = distributed.count(), manifest.config.batch
     shares = count * accumulate
     who = f"{count} processes" * (count > 1) + " and " * (count > 1 < accumulate)
     who += f"`grad_accumulate` {accumulate}" * (accumulate > 1)
-    lowest = next(field for field in dataclasses.fields(facts.config) if field.name == "batch").metadata["low"]
+    lowest = next(field for field in dataclasses.fields(manifest.config) if field.name == "batch").metadata["low"]
     if batch % shares:
         good = math.ceil(batch / shares) * shares
         raise SettingError(f"`batch` {batch}: cannot be shared evenly by {who}; give a multiple of {shares}: {good}")
@@ -323,7 +327,7 @@ def require_shares(facts: Facts, accumulate: int) -> None:
         good = max(n for n in range(1, batch + 1) if batch % n == 0 and batch // n >= min(lowest, batch))
         raise SettingError(
             f"`grad_accumulate` {accumulate}: leaves {batch // accumulate} of `batch` {batch} to a part, and "
-            f"{facts.method} takes {lowest} or more; give {good} or less"
+            f"{manifest.method} takes {lowest} or more; give {good} or less"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganvas.checkpoint.manifest import Facts, build
+from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.core import distributed
 from ganvas.core.device import Precision, autocast, choose_precision
 from ganvas.core.rng import seed_step
@@ -23,7 +23,7 @@ _GAIN = 0.9  # the fraction of fp32's time that bf16 may take: it must make up f
 
 def quicker_precision(
     source: Source[Batch],
-    facts: Facts,
+    manifest: Manifest,
     *,
     device: torch.device,
     vgg: VGG19 | None = None,
@@ -39,24 +39,24 @@ def quicker_precision(
         DataError: as `training.start`.
         SettingError: as `training.start`.
     """
-    require_fit(source, facts)
+    require_fit(source, manifest)
     assert distributed.count() == 1
     likely = choose_precision(device)
     if likely == "fp32" or device.type != "cpu":
         return likely
-    method = build(facts)
+    method = build(manifest)
     teach(method, vgg=vgg, paintings=paintings)
     method.to(device).train()
     for optimizer in method.optimizers.values():  # torch imports much with the first optimiser, which is not step time
         optimizer.zero_grad()
-    batch = source.some(facts.config.batch).signed()
+    batch = source.some(manifest.config.batch).signed()
     quickest = {"bf16": math.inf, "fp32": math.inf}
     start = time.perf_counter()
     for step in range(STEPS + 1):
         for precision in ("bf16", "fp32"):
             if time.perf_counter() - start > SECONDS:
                 break
-            seed_step(facts.seed, step)
+            seed_step(manifest.seed, step)
             begun = time.perf_counter()
             with autocast(device, precision):
                 method.training_step(batch, step)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganvas import checkpoint, methods
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.core import distributed
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import Budget, Data, TrainOptions, vgg_file
@@ -87,21 +87,23 @@ def train_job(
     yield from _notes_on(source, job, found)
     chosen = found.precision if found and options.precision == "auto" else choose_precision(where, options.precision)
     in_bf16, _ = distributed.agree(chosen == "bf16")  # measurements of processes may differ
-    facts = facts_of(job, source, precision="bf16" if in_bf16 else "fp32")
-    loop.require_shares(facts, options.grad_accumulate)
-    limit = loop.limit_of(facts, job.budget)
+    manifest = manifest_of(job, source, precision="bf16" if in_bf16 else "fp32")
+    loop.require_shares(manifest, options.grad_accumulate)
+    limit = loop.limit_of(manifest, job.budget)
     score = _score(job, source, where, make_score)
     shown: Source[Batch] | None = None
     if job.data.holdout:
         shown = open_data(job.data, method.batches, split="test", least=1, track=track)
     if options.precision == "auto" and not found and in_bf16 and distributed.count() == 1:
-        facts = replace(facts, precision=quicker_precision(source, facts, device=where, vgg=vgg, paintings=paintings))
-    learner = loop.start(job.run, source, facts, vgg=vgg, paintings=paintings)
+        manifest = replace(
+            manifest, precision=quicker_precision(source, manifest, device=where, vgg=vgg, paintings=paintings)
+        )
+    learner = loop.start(job.run, source, manifest, vgg=vgg, paintings=paintings)
     last: Progress | None = None
-    plan = loop.Plan(facts=facts, device=where, limit=limit, options=options, shown=shown, score=score)
+    plan = loop.Plan(manifest=manifest, device=where, limit=limit, options=options, shown=shown, score=score)
     for last in loop.train(job.run, source, learner, plan, stop=stop):
         if not last.losses:
-            yield _opened(job, facts, source, learner, where, last)
+            yield _opened(job, manifest, source, learner, where, last)
         yield last
         if last.sampled:
             yield Sampled(last.step, last.sampled)
@@ -113,10 +115,10 @@ def train_job(
     yield Finished(job.run, last, last.spent < 1, files)
 
 
-def facts_of(job: Job, source: Source[Any], *, precision: Any) -> Facts:
+def manifest_of(job: Job, source: Source[Any], *, precision: Any) -> Manifest:
     """The manifest of a run of this job on this source."""
     data = job.data
-    return Facts(
+    return Manifest(
         method=job.method, config=job.config, spec=source.spec, data=source.name, images=len(source),
         seed=job.options.seed, flip=data.flip, target=str(Path(data.target).resolve()) if data.target else "",
         side=data.side or "", task=data.task or "", holdout=data.holdout, random_crop=data.random_crop,
@@ -142,7 +144,7 @@ def _with_what_is_fixed(job: Job, device: torch.device) -> Job:
     return replace(job, data=data, method=methods.get(job.method).name())
 
 
-def _asked(job: Job, found: Facts) -> Facts:
+def _asked(job: Job, found: Manifest) -> Manifest:
     """The manifest that was found, with the values of the job in place of its own."""
     data = job.data
     return dataclasses.replace(
@@ -155,7 +157,7 @@ def _paths(data: Data) -> tuple[str, ...]:
     return tuple(str(Path(file).resolve()) for file in data.style)
 
 
-def _notes_on(source: Source[Batch], job: Job, found: Facts | None) -> Iterator[Note]:
+def _notes_on(source: Source[Batch], job: Job, found: Manifest | None) -> Iterator[Note]:
     yield from map(Note, (*source.complaints, *source.notes))
     if job.data.flip and source.batch is PairBatch:
         yield Note("half of the pairs are mirrored left to right, source and target alike (`flip`)")
@@ -210,13 +212,14 @@ def _score(job: Job, source: Source[Batch], device: torch.device, make: MakeScor
 
 
 def _opened(
-    job: Job, facts: Facts, source: Source[Batch], learner: Method, device: torch.device, first: Progress
+    job: Job, manifest: Manifest, source: Source[Batch], learner: Method, device: torch.device, first: Progress
 ) -> Opened:
     in_memory = not isinstance(job.data.source, str | Path)
     return Opened(
-        run=job.run, method=facts.method, data=f"{job.data.name} in memory" if in_memory else source.short_title,
-        images=len(source), size=facts.spec.size, device=str(device), precision=facts.precision,
-        parameters=_parameters(learner), batch=facts.config.batch, length=_length(job.budget, facts), step=first.step,
+        run=job.run, method=manifest.method, data=f"{job.data.name} in memory" if in_memory else source.short_title,
+        images=len(source), size=manifest.spec.size, device=str(device), precision=manifest.precision,
+        parameters=_parameters(learner), batch=manifest.config.batch, length=_length(job.budget, manifest),
+        step=first.step,
     )  # fmt: skip
 
 
@@ -227,9 +230,9 @@ def _parameters(learner: Method) -> Mapping[str, int]:
     }
 
 
-def _length(budget: Budget, facts: Facts) -> str:
+def _length(budget: Budget, manifest: Manifest) -> str:
     if budget.minutes is not None:
         return f"{budget.minutes:g} minutes"
     if budget.steps is not None:
-        return f"{budget.steps:,} steps ({budget.steps * facts.config.batch / facts.images:,.1f} epochs)"
-    return f"{budget.epochs if budget.epochs is not None else facts.config.epochs:g} epochs"
+        return f"{budget.steps:,} steps ({budget.steps * manifest.config.batch / manifest.images:,.1f} epochs)"
+    return f"{budget.epochs if budget.epochs is not None else manifest.config.epochs:g} epochs"

@@ -51,7 +51,7 @@ def judge(request: Request) -> Evaluation:
     _refuse(data, ("holdout", "flip", "random_crop"), "is for training; the models know what was held out")
     pairs = bool(data.target or data.side or data.task)
     kind = _one_kind(request.models, pairs=pairs)
-    name = next(iter(request.models.values())).model.facts.method
+    name = next(iter(request.models.values())).model.manifest.method
     if kind == "paints":
         _refuse(options, ("count",), "is for models that generate, and this one paints")
         if options.inception_weights or options.features in (*NETWORKS, "none"):

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.core.options import Data
 from ganvas.data import open_data
 from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.data.builtin import NAMES
 from ganvas.errors import DataError, ModelError, UsageError
-from ganvas.evaluation.generation import evaluate_drawn
+from ganvas.evaluation.generation import evaluate_generated
 from ganvas.evaluation.judging.models import Request, held_out_of, without_known
 from ganvas.evaluation.results import Evaluation
 from ganvas.metrics import features
@@ -43,13 +43,13 @@ def judge_generators(request: Request) -> Evaluation:
     opened: dict[tuple[str, float], Source[ImageBatch] | None] = {}  # models often share their training data
     training: dict[str, Source[ImageBatch]] = {}
     for called, one in models.items():
-        key = one.facts.data, one.facts.holdout
+        key = one.manifest.data, one.manifest.holdout
         if key not in opened:
-            opened[key], missing = _training_source(one.facts, request)
+            opened[key], missing = _training_source(one.manifest, request)
             notes += [missing] if missing else []
         if (known := opened[key]) is not None:
             training[called] = known
-    found = evaluate_drawn(
+    found = evaluate_generated(
         request.loaded, source, features=judge, count=options.count or GENERATED, training=training,
         track=request.track,
     )  # fmt: skip
@@ -58,7 +58,7 @@ def judge_generators(request: Request) -> Evaluation:
 
 def _one_shape(request: Request) -> Spec:
     """The common shape of the generated images."""
-    specs = {name: one.model.facts.spec for name, one in request.models.items()}
+    specs = {name: one.model.manifest.spec for name, one in request.models.items()}
     shapes = {(spec.size, spec.channels) for spec in specs.values()}
     if len(shapes) > 1:
         kinds = {1: "grey", 3: "colour"}
@@ -67,18 +67,18 @@ def _one_shape(request: Request) -> Spec:
     return next(iter(specs.values()))
 
 
-def _training_source(facts: Facts, request: Request) -> tuple[Source[ImageBatch] | None, str]:
+def _training_source(manifest: Manifest, request: Request) -> tuple[Source[ImageBatch] | None, str]:
     """The training data of the model, if they are still there, or a sentence that they are not.
 
     A model file alone knows named sets only.
     """
     try:
-        if facts.data not in NAMES and not Path(facts.data).is_absolute():
-            raise DataError(f"the model knows only its name, {facts.data}")
-        data = Data(facts.data, size=facts.spec.size, holdout=facts.holdout, root=request.data.root)
+        if manifest.data not in NAMES and not Path(manifest.data).is_absolute():
+            raise DataError(f"the model knows only its name, {manifest.data}")
+        data = Data(manifest.data, size=manifest.spec.size, holdout=manifest.holdout, root=request.data.root)
         source: Source[ImageBatch] = open_data(data, (ImageBatch,), track=request.track)
-        if source.spec != facts.spec:
-            raise DataError(f"{facts.data} has changed since, or is other data of that name")
+        if source.spec != manifest.spec:
+            raise DataError(f"{manifest.data} has changed since, or is other data of that name")
     except (DataError, ModelError) as error:
         return None, f"its training data were not found, so it is not compared with them ({error})"
     return source, ""

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from ganvas.checkpoint import RUN, WEIGHTS, Model, checkpoints, load, read_run
-from ganvas.checkpoint.manifest import Facts
+from ganvas.checkpoint.manifest import Manifest
 from ganvas.core.atomic_io import readable
 from ganvas.core.options import Data, EvaluateOptions
 from ganvas.data import name_of
@@ -32,12 +32,12 @@ class Contender:
     Attributes:
         path: of its run or file.
         model: loaded.
-        facts: the manifest of its run, with paths, if it is in a run; else of the file.
+        manifest: the manifest of its run, with paths, if it is in a run; else of the file.
     """
 
     path: Path
     model: Model
-    facts: Facts
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _names(found: Sequence[Contender]) -> list[str]:
     places = [one.path.resolve() for one in found]
     places = [place.parent if place.name == WEIGHTS else place for place in places]
     places = [place.with_suffix("") if place.is_file() else place for place in places]
-    names = [one.model.facts.method for one in found]
+    names = [one.model.manifest.method for one in found]
     parts = 0
     while (len(set(names)) < len(names) or not set(names).isdisjoint(OTHERS)) and parts < 8:
         parts += 1
@@ -150,28 +150,32 @@ def _names(found: Sequence[Contender]) -> list[str]:
     return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 
-def facts_with_paths(model: Path, loaded: Model) -> Facts:
+def facts_with_paths(model: Path, loaded: Model) -> Manifest:
     """The manifest of the model's run, if it is in one: a model file alone has no paths."""
     for folder in (model, *list(model.resolve().parents)[:2]):  # a run, a checkpoint of it, the file in a checkpoint
-        if (folder / RUN).is_file() and (facts := read_run(folder)) and Path(facts.data).name == loaded.facts.data:
-            return facts
-    return loaded.facts
+        if (
+            (folder / RUN).is_file()
+            and (manifest := read_run(folder))
+            and Path(manifest.data).name == loaded.manifest.data
+        ):
+            return manifest
+    return loaded.manifest
 
 
-def same_folder(facts: Facts, data: str) -> Known:
+def same_folder(manifest: Manifest, data: str) -> Known:
     """Whether the model was trained on this folder: surely, or perhaps, if only its name is known."""
     if data in NAMES:
         return ""
-    if data.startswith("memory-") or facts.data.startswith("memory-"):
-        return "surely" if data == facts.data else ""
-    if data == facts.data:  # such as a URL of shards
+    if data.startswith("memory-") or manifest.data.startswith("memory-"):
+        return "surely" if data == manifest.data else ""
+    if data == manifest.data:  # such as a URL of shards
         return "surely"
-    here, learned = Path(data).resolve(), Path(facts.data)
+    here, learned = Path(data).resolve(), Path(manifest.data)
     if not learned.is_absolute():
-        return "perhaps" if here.name == facts.data else ""
-    if facts.target and here == Path(facts.target):
+        return "perhaps" if here.name == manifest.data else ""
+    if manifest.target and here == Path(manifest.target):
         raise UsageError(
-            f"`data` {data}: holds what the model learned to make from {facts.data}; give it as `target` "
+            f"`data` {data}: holds what the model learned to make from {manifest.data}; give it as `target` "
             "(and `direction` ba for the way back, where it goes both)"
         )
     return "surely" if here.is_relative_to(learned) or learned.is_relative_to(here) else ""
@@ -182,20 +186,22 @@ def held_out_of(models: Mapping[str, Contender], data: str) -> float:
 
     Images held out by a smaller fraction are held out by a larger one too, so the smallest is common to all.
     """
-    shares = [one.facts.holdout for one in models.values() if same_folder(one.facts, data) and one.facts.holdout]
+    shares = [
+        one.manifest.holdout for one in models.values() if same_folder(one.manifest, data) and one.manifest.holdout
+    ]
     return min(shares, default=0.0)
 
 
 def learned_from(models: Mapping[str, Contender], data: str, knowing: Collection[str]) -> dict[str, str]:
     """A sentence for each model on whether it was trained on these images; `knowing` are those that surely were."""
     yes = "YES: it learned from these very images; on new ones it will do worse"
-    return {name: yes if name in knowing else _learned_from(one.facts, data) for name, one in models.items()}
+    return {name: yes if name in knowing else _learned_from(one.manifest, data) for name, one in models.items()}
 
 
-def _learned_from(facts: Facts, data: str) -> str:
+def _learned_from(manifest: Manifest, data: str) -> str:
     if data in NAMES:
         return "no: the test part of a published set"
-    known, holdout = same_folder(facts, data), facts.holdout
+    known, holdout = same_folder(manifest, data), manifest.holdout
     if not known:
         return "no: another folder than it learned from"
     of = "the folder that it learned from" if known == "surely" else "a folder of the name of that it learned from"
@@ -217,7 +223,7 @@ def without_known(
     files = contamination.files_of(source)
     if not files:
         return source, [], ()
-    learned = {name: contamination.learned_files(one.facts) for name, one in models.items()}
+    learned = {name: contamination.learned_files(one.manifest) for name, one in models.items()}
     notes = _not_sought(learned, contamination.MOST)
     sought = {
         name: of_one for name, of_one in learned.items() if of_one is not None and len(of_one) <= contamination.MOST
@@ -255,7 +261,7 @@ def _alike(of_each: Mapping[str, T]) -> list[tuple[list[str], T]]:
 
 def sizes_said(models: Mapping[str, Contender], source: Source[Any]) -> list[str]:
     """A line for each model that was trained on images of another size than these."""
-    sizes = {name: one.model.facts.spec.size for name, one in models.items()}
+    sizes = {name: one.model.manifest.spec.size for name, one in models.items()}
     return [
         f"{in_words(names)} learned from images of {size} pixels, and these have {source.spec.size}"
         for names, size in _alike(sizes)

@@ -32,7 +32,7 @@ def judge_style(request: Request) -> Evaluation:
     data, models = request.data, request.models
     if data.target and data.style:
         raise UsageError("`target` and `style` are two ways to say which paintings; give one")
-    specs = [one.model.facts.spec for one in models.values()]
+    specs = [one.model.manifest.spec for one in models.values()]
     if data.size is None and len({spec.size for spec in specs}) > 1:
         raise UsageError("the models learned from images of different sizes: add `size`")
     complaints: list[str] = []
@@ -65,25 +65,27 @@ def judge_style(request: Request) -> Evaluation:
 
 def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> tuple[list[Style], str]:
     """The styles for the photographs, as given or else as the model was trained, and a title for them."""
-    name, facts, data = one.model.facts.method, one.facts, request.data
+    name, manifest, data = one.model.manifest.method, one.manifest, request.data
     style, target = [Path(file) for file in data.style], str(data.target or "")
     if isinstance(one.model.method, TakesStyles):
         if target:
             raise UsageError(
                 f"`target` {target}: this {name} model paints in the style of its own painting; leave it out"
             )
-        learned = [Path(file) for file in facts.style]
+        learned = [Path(file) for file in manifest.style]
         if not style and (missing := [file for file in learned if not (file.is_absolute() and file.is_file())]):
             raise UsageError(
                 f"the painting that the model learned from, {missing[0].name}, is not here: add `style` FILE"
             )
         style = style or learned
     elif not style:
-        folder = target or facts.target
+        folder = target or manifest.target
         if not Path(folder).is_dir() or not (target or Path(folder).is_absolute()):  # a model file holds names alone
             where = f"`target` {target}: no such folder" if target else f"its paintings, {folder}, are not here"
             raise UsageError(f"{where}; add `target` FOLDER, or `style` PAINTING")
-        paintings = opened(folder, facts.holdout if Path(folder).resolve() == Path(facts.target).resolve() else 0.0)
+        paintings = opened(
+            folder, manifest.holdout if Path(folder).resolve() == Path(manifest.target).resolve() else 0.0
+        )
         rows = paintings.rows(range(min(most, len(paintings))))
         return [Style([painting]) for painting in rows.images], f"{len(rows):,} of {paintings.short_title} in turn"
     names = ", ".join(file.name for file in style) + (", all at once" if len(style) > 1 else "")
@@ -103,12 +105,13 @@ def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> 
     """A line on each model that has a single style and is evaluated on another."""
     given = [file.name for file in style]
     return [
-        f"{name} learned the style of {', '.join(Path(file).name for file in one.facts.style)} alone, and is evaluated "
+        f"{name} learned the style of {', '.join(Path(file).name for file in one.manifest.style)} alone, and is "
+        "evaluated "
         f"on {', '.join(given)}"
         for name, one in models.items()
         if style
         and isinstance(one.model.method, TakesStyles)
-        and sorted(given) != sorted(Path(file).name for file in one.facts.style)
+        and sorted(given) != sorted(Path(file).name for file in one.manifest.style)
     ]
 
 

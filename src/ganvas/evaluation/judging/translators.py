@@ -142,7 +142,7 @@ def _task(models: Mapping[str, Contender]) -> str:
     Raises:
         UsageError: if they learned several.
     """
-    tasks = {one.facts.task for one in models.values()}
+    tasks = {one.manifest.task for one in models.values()}
     if len(tasks) > 1:
         raise UsageError(f"the models learned different tasks ({', '.join(sorted(tasks))}); compare those of one")
     return tasks.pop()
@@ -161,7 +161,7 @@ def _features(request: Request, vgg: VGG19 | None) -> Features | None:
 
 def _one_shape(request: Request) -> Spec:
     """The shape in which images are read."""
-    specs = {name: one.model.facts.spec for name, one in request.models.items()}
+    specs = {name: one.model.manifest.spec for name, one in request.models.items()}
     first = next(iter(specs.values()))
     sizes = {name: spec.size for name, spec in specs.items()}
     if request.data.size is None and len(set(sizes.values())) > 1:
@@ -191,7 +191,7 @@ def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
             "or `target`"
         )
     if first is None:
-        name = Path(next(iter(models.values())).facts.target).name
+        name = Path(next(iter(models.values())).manifest.target).name
         note = f"no scores: the models learned from two folders, the second called {name}; add `target` FOLDER"
         return _Ways(task=NOTHING, measured=False, note=note)
     return first
@@ -199,11 +199,11 @@ def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
 
 def _ways_of(one: Contender, data: str) -> _Ways | None:
     """Where partners come from, as the model was trained; None if they were in a folder that is not given."""
-    facts = one.facts
-    known = same_folder(facts, data)
-    if facts.target and not (known == "surely" and Path(facts.target).is_dir()):
+    manifest = one.manifest
+    known = same_folder(manifest, data)
+    if manifest.target and not (known == "surely" and Path(manifest.target).is_dir()):
         return None
-    task = facts.task
-    if not (facts.target or task or facts.side or facts.spec.target_channels):
+    task = manifest.task
+    if not (manifest.target or task or manifest.side or manifest.spec.target_channels):
         task = NOTHING  # it was trained on single images
-    return _Ways(facts.target or None, facts.side or None, task or None)
+    return _Ways(manifest.target or None, manifest.side or None, task or None)
