@@ -21,7 +21,6 @@ from ganvas.core.options import TrainOptions
 from ganvas.data import builtin
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec, UnpairedBatch
 from ganvas.data.unpaired import unpaired
-from ganvas.methods._base import teach
 from ganvas.nets.vgg import VGG19, WIDTH
 
 SMALL = {  # settings that make a method small enough for a test, by method
@@ -104,7 +103,7 @@ def lessons(name):
 
 def taught(method):
     """A method with the weights and paintings that it is given at setup."""
-    teach(method, **{"vgg": None, "paintings": (), **lessons(method.name())})
+    method.setup(**{"vgg": None, "paintings": (), **lessons(method.name())})
     return method
 
 

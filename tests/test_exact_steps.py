@@ -20,7 +20,6 @@ from ganvas import methods
 from ganvas.core.device import autocast
 from ganvas.core.optim import scale_rates
 from ganvas.imaging.images import to_signed
-from ganvas.methods._base import teach
 from ganvas.nets import convolutional
 from ganvas.nets.cpu_ops import Dropout
 from ganvas.nets.vgg import VGG19
@@ -73,7 +72,7 @@ def begun(name, config, source):
     method = methods.get(name)(config, source.spec)
     deepest = method.looks_to(config)
     vgg = VGG19(deepest=deepest, width=VGG_WIDTH[name]) if deepest else None
-    teach(method, vgg=vgg, paintings=paintings() if name == "fast_style" else ())
+    method.setup(vgg=vgg, paintings=paintings() if name == "fast_style" else ())
     return method.train(), vgg
 
 

@@ -66,7 +66,7 @@ def pooled(rows, *, steps, parts=1):
             return method.training_step(mine.over(lambda t: t.chunk(parts)[number]) if parts > 1 else mine, step)
 
         in_parts(learn, parts)
-    return dict(method.state_dict()) | {f"pool {kind}": pool for kind, pool in method.memory().items()}
+    return dict(method.state_dict()) | {f"pool {kind}": pool for kind, pool in method.extra_state().items()}
 
 
 def state_of(method):

@@ -95,7 +95,7 @@ def taken(method, source, record, *, steps=STEPS, precision="fp32"):
 
 def everything(method):
     """All that it holds: weights, buffers, and what its optimisers keep."""
-    return {**dict(cuda_graphs._state(method)), **method.memory()}
+    return {**dict(cuda_graphs._state(method)), **method.extra_state()}
 
 
 @every_method

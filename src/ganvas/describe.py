@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganvas.core.optim import evaluating
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Spec
-from ganvas.methods._base import Method, teach
+from ganvas.methods._base import Method
 from ganvas.nets.vgg import VGG19
 
 
@@ -52,7 +52,7 @@ def networks(method: Method) -> Iterator[tuple[str, list[Layer]]]:
     spec = method.spec
     deepest = method.looks_to(method.config)
     vgg = VGG19(deepest=deepest) if deepest else None
-    teach(method, vgg=vgg, paintings=[torch.randint(0, 256, (3, spec.size, spec.size), dtype=torch.uint8)])
+    method.setup(vgg=vgg, paintings=[torch.randint(0, 256, (3, spec.size, spec.size), dtype=torch.uint8)])
     with contextlib.ExitStack() as stack:
         for network in parts.values():
             stack.enter_context(_idle(network))

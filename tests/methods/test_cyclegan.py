@@ -95,11 +95,11 @@ def test_the_pool_fills_and_then_gives_back_an_older_one_half_of_the_time():
     ages = sorted(i - now for i, now in enumerate(shown[5:], 5) if now != i)
     assert ages[0] == 1
     assert 5 < ages[len(ages) // 2] < 12  # half of those in a pool of five are gone after 2 * 5 * log 2 steps
-    kept = method.memory()["a"][:, 0, 0, 0].int().tolist()
+    kept = method.extra_state()["a"][:, 0, 0, 0].int().tolist()
     assert sorted(kept + older + [i for i, now in enumerate(shown) if now == i >= 5]) == list(
         range(1005)
     )  # none is lost
-    assert method.memory().keys() == {"a"}
+    assert method.extra_state().keys() == {"a"}
 
 
 def test_a_batch_goes_through_the_pool_one_by_one_and_none_is_changed_on_the_way():
@@ -110,8 +110,8 @@ def test_a_batch_goes_through_the_pool_one_by_one_and_none_is_changed_on_the_way
     assert shown.shape == fakes.shape
     assert torch.equal(fakes, numbered(0, 64))
     assert all(len(row.unique()) == 1 for row in shown)
-    assert len(method.memory()["b"]) == 2
-    assert len(set(shown[:, 0, 0, 0].tolist()) | set(method.memory()["b"][:, 0, 0, 0].tolist())) == 64
+    assert len(method.extra_state()["b"]) == 2
+    assert len(set(shown[:, 0, 0, 0].tolist()) | set(method.extra_state()["b"][:, 0, 0, 0].tolist())) == 64
 
 
 def test_without_a_pool_the_discriminators_see_what_was_just_made():
@@ -126,7 +126,7 @@ def test_without_a_pool_the_discriminators_see_what_was_just_made():
         same.training_step(batch, 0)
         for fakes, shown in zip(made, judged[-2:], strict=True):
             torch.testing.assert_close(shown[len(fakes) :], fakes)
-    assert method.memory() == {}
+    assert method.extra_state() == {}
 
 
 def test_the_pool_takes_fakes_of_the_other_number_format():
@@ -135,7 +135,7 @@ def test_the_pool_takes_fakes_of_the_other_number_format():
         with torch.autocast("cpu", torch.bfloat16, enabled=step % 2 == 0):
             losses = method.training_step(batch, step)
     assert all(loss.isfinite() for loss in losses.values())
-    assert method.memory()["a"].dtype == torch.bfloat16
+    assert method.extra_state()["a"].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -148,10 +148,10 @@ def test_going_on_with_a_full_pool_is_bit_identical_and_would_not_be_without_it(
         train_to(tmp_path / run, 4, of=7, source=source, manifest=manifest)
     resumed = train_to(tmp_path / "broken", 7, source=source, manifest=manifest)
     assert same_weights(unbroken, resumed)
-    for kind, pool in unbroken.memory().items():
+    for kind, pool in unbroken.extra_state().items():
         assert len(pool) == 2
-        assert torch.equal(pool, resumed.memory()[kind])
-    monkeypatch.setattr(Cyclegan, "remember", lambda self, memory: None)
+        assert torch.equal(pool, resumed.extra_state()[kind])
+    monkeypatch.setattr(Cyclegan, "load_extra_state", lambda self, state: None)
     assert not same_weights(unbroken, train_to(tmp_path / "forgotten", 7, source=source, manifest=manifest))
 
 
@@ -159,8 +159,8 @@ def test_a_model_file_holds_no_pool(tmp_path):
     source = unpaired_source()
     manifest = manifest_of(source, "cyclegan", config=small_config("cyclegan", batch=1))
     trained = train_to(tmp_path, 2, source=source, manifest=manifest)
-    assert trained.memory()
-    assert not checkpoint.load(tmp_path, torch.device("cpu")).method.memory()
+    assert trained.extra_state()
+    assert not checkpoint.load(tmp_path, torch.device("cpu")).method.extra_state()
 
 
 # --- what it is made of ---------------------------------------------------------------------------------------------

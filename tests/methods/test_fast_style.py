@@ -20,8 +20,7 @@ PAINTING = noise_images(1, size=40, channels=3)[0]
 def build(paintings=(PAINTING,), **settings):
     torch.manual_seed(0)
     method = FastStyle(small_config("fast_style", **settings), noise_source(channels=3).spec)
-    method.see_by(random_vgg(method.deepest, width=2))
-    method.take_styles(paintings)
+    method.setup(vgg=random_vgg(method.deepest, width=2), paintings=paintings)
     return method
 
 

@@ -25,7 +25,7 @@ from ganvas.errors import SettingError, UsageError
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
 from ganvas.inference.places import Format, gives_a_video, plan, require_free
-from ganvas.methods._base import Encodes, Generates, Kind, Method, Restyles, TakesStyles, Translates, kind_of
+from ganvas.methods._base import Encodes, Generates, Kind, Method, Restyles, Translates
 
 ImageLike = str | Path | Image.Image | Tensor | Any
 """An image: a file's path, a PIL image, a uint8 array (H, W, C) or (H, W), or a uint8 tensor (C, H, W)."""
@@ -168,7 +168,7 @@ class Model:
     @property
     def kind(self) -> Kind:
         """What it does: `generates` images from noise, `translates` images, or `paints` them in a style."""
-        return kind_of(self.network)
+        return self.network.kind
 
     @property
     def abilities(self) -> tuple[str, ...]:
@@ -177,7 +177,7 @@ class Model:
         can = {
             "generates": isinstance(self.network, Generates) and not makes_colors_alone,
             "translates": isinstance(self.network, Translates),
-            "paints": isinstance(self.network, Restyles | TakesStyles),
+            "paints": self.network.kind == "paints",
             "restyles": isinstance(self.network, Restyles),
             "encodes": isinstance(self.network, Encodes),
         }

@@ -229,7 +229,7 @@ def resume_together(run: Path, method: Method) -> tuple[int, float]:
 def _state(method: Method, step: int, seconds: float, *, weights: Mapping[str, Tensor] | None = None) -> bytes:
     """What a run needs to continue, with the weights if they are given."""
     optimizers = {name: optimizer.state_dict() for name, optimizer in method.optimizers.items()}
-    state = {"step": step, "seconds": seconds, "optimizers": optimizers, "memory": method.memory()}
+    state = {"step": step, "seconds": seconds, "optimizers": optimizers, "extra": method.extra_state()}
     content = io.BytesIO()
     torch.save(state if weights is None else state | {"weights": dict(weights)}, content)
     return content.getvalue()
@@ -242,7 +242,7 @@ def _take_state(method: Method, content: bytes) -> tuple[int, float]:
         method.load_state_dict(state["weights"])
     for name, optimizer in method.optimizers.items():
         take_state(optimizer, state["optimizers"][name])
-    method.remember(state["memory"])
+    method.load_extra_state(state["extra"] if "extra" in state else state["memory"])  # as 0.1 called it
     return int(state["step"]), float(state["seconds"])
 
 

@@ -48,7 +48,7 @@ def get(name: str) -> "type[Method]":
 def of_no_use(name: str, config: "BaseConfig") -> set[str]:
     """The fields of `Data` and `TrainOptions` that this method with these settings does not use."""
     from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch
-    from ganvas.methods._base import Generates, TakesStyles
+    from ganvas.methods._base import Generates
 
     method = get(name)
     pairs = any(issubclass(batch, PairBatch) for batch in method.batches)
@@ -56,7 +56,7 @@ def of_no_use(name: str, config: "BaseConfig") -> set[str]:
     groups = {
         ("side", "task"): PairBatch in method.batches,
         ("target",): pairs or UnpairedBatch in method.batches,
-        ("style",): issubclass(method, TakesStyles),
+        ("style",): method.takes_paintings,
         ("vgg_weights",): bool(method.looks_to(config)) or hasattr(config, "perceptual"),
         ("validate_every", "validate_by", "inception_weights"): scored,
     }
@@ -66,10 +66,9 @@ def of_no_use(name: str, config: "BaseConfig") -> set[str]:
 def example(name: str) -> str:
     """Example arguments of `ganvas train`."""
     from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch
-    from ganvas.methods._base import TakesStyles
 
     method = get(name)
-    if issubclass(method, TakesStyles):
+    if method.takes_paintings:
         return f"{name} --data photos --style painting.jpg --minutes 30"
     if UnpairedBatch in method.batches:
         return f"{name} --data photos --target paintings --flip --minutes 30"

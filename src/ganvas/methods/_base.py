@@ -19,6 +19,8 @@ from ganvas.errors import SettingError
 from ganvas.nets.layers import Upsample
 from ganvas.nets.vgg import VGG19
 
+Kind = Literal["generates", "translates", "paints"]
+
 DENSE_SIZES = tuple(size for size in SIZES if size <= 256)  # at 1024, one dense layer would take six gigabytes
 
 
@@ -187,6 +189,7 @@ class Method(nn.Module):
         presets: recipes of papers and courses, by name.
         batches: the types of batch it trains on, the usual one first.
         deepest: the last layer of VGG-19 that it always needs; empty if it can train without VGG-19.
+        takes_paintings: whether it learns the style of paintings that it gets beside its data.
         by_class: whether it is conditioned on the class of each image, in training and in generation.
         optimizers: every trainable weight is in exactly one of them.
         networks_since: by value of the setting `layers`, the file format (`manifest.FORMAT`) since which the value
@@ -198,6 +201,7 @@ class Method(nn.Module):
     presets: ClassVar[dict[str, BaseConfig]] = {}
     batches: ClassVar[tuple[type[Batch], ...]]
     deepest: ClassVar[str] = ""
+    takes_paintings: ClassVar[bool] = False
     by_class: ClassVar[bool] = False
     networks_since: ClassVar[Mapping[str, int]] = {}
     optimizers: Mapping[str, Optimizer]
@@ -240,12 +244,25 @@ class Method(nn.Module):
         """
         return None
 
-    def memory(self) -> dict[str, Tensor]:
+    @property
+    def kind(self) -> Kind:
+        """What it is for: images from noise, translations of images, or photographs painted in a style."""
+        return "generates"
+
+    def setup(self, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()) -> None:
+        """Take what comes from outside, once, before the first step and on the CPU.
+
+        Args:
+            vgg: VGG-19 up to the layer of `looks_to`, or None where that is empty.
+            paintings: uint8 (C, H, W) each, of any size, for a method that `takes_paintings`.
+        """
+
+    def extra_state(self) -> dict[str, Tensor]:
         """Training state beside weights and optimisers that resuming needs."""
         return {}
 
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """Restore the state that `memory` returned."""
+    def load_extra_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the state that `extra_state` returned."""
 
 
 @runtime_checkable
@@ -297,24 +314,6 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
-class Perceives(Protocol):
-    """Trains on features of VGG-19, up to the layer of `looks_to`; it gets that network before its first step."""
-
-    def see_by(self, vgg: VGG19) -> None:
-        """Use this network, which ends at the layer of `looks_to` and is on the CPU."""
-        ...
-
-
-@runtime_checkable
-class TakesStyles(Protocol):
-    """Learns the style of images that it gets once, before its first step and after `see_by`."""
-
-    def take_styles(self, paintings: Sequence[Tensor]) -> None:
-        """Images, uint8 (C, H, W), of any size."""
-        ...
-
-
-@runtime_checkable
 class Restyles(Protocol):
     """Translates images into any given style.
 
@@ -333,27 +332,9 @@ class Restyles(Protocol):
         ...
 
 
-Kind = Literal["generates", "translates", "paints"]
-
-
 def kind_of(method: Method, *, pairs: bool = False) -> Kind:
-    """The task of a method; one that can do both generates, unless it was trained on pairs or `pairs` is true."""
-    if isinstance(method, Restyles | TakesStyles):
-        return "paints"
-    if isinstance(method, Translates) and (not isinstance(method, Generates) or pairs or method.spec.target_channels):
-        return "translates"
-    return "generates"
-
-
-def teach(method: Method, *, vgg: VGG19 | None, paintings: Sequence[Tensor]) -> None:
-    """Give a method VGG-19 and the paintings before its first step, if it needs them."""
-    if method.looks_to(method.config):
-        assert isinstance(method, Perceives)
-        assert vgg is not None
-        method.see_by(vgg)
-    if isinstance(method, TakesStyles):
-        assert paintings
-        method.take_styles(paintings)
+    """The kind of a method; one that generates and translates does the latter if `pairs` is true."""
+    return "translates" if pairs and method.kind == "generates" and isinstance(method, Translates) else method.kind
 
 
 class NoiseToImage(Method):
@@ -379,6 +360,11 @@ class ImageToImage(Method):
     any_size = True
     generator: nn.Module
     average: nn.Module | None
+
+    @property
+    def kind(self) -> Kind:
+        """It translates."""
+        return "translates"
 
     @property
     def multiple(self) -> int:

@@ -4,6 +4,7 @@ Huang and Belongie 2017, "Arbitrary Style Transfer in Real-time with Adaptive In
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,7 +75,12 @@ class Adain(_base.Method):
         """The encoder's total stride in pixels."""
         return self.encoder.multiple
 
-    def see_by(self, vgg: VGG19) -> None:
+    @property
+    def kind(self) -> _base.Kind:
+        """It paints."""
+        return "paints"
+
+    def setup(self, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()) -> None:
         """Copy the weights of this network into the encoder."""
         for name, place in self.encoder.named_buffers():
             place.copy_(getattr(vgg, name))

@@ -96,6 +96,11 @@ class Cyclegan(_base.Method):
         )
 
     @property
+    def kind(self) -> _base.Kind:
+        """It translates."""
+        return "translates"
+
+    @property
     def multiple(self) -> int:
         """The generators' total stride in pixels."""
         return int(self.generators["ab"].multiple)  # type: ignore[arg-type]
@@ -151,14 +156,14 @@ class Cyclegan(_base.Method):
         assert isinstance(pool, Pool)
         return pool
 
-    def memory(self) -> dict[str, Tensor]:
+    def extra_state(self) -> dict[str, Tensor]:
         """The pools of fake images."""
         return {kind: pool.kept() for kind, pool in self.pools.items() if isinstance(pool, Pool)}
 
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
+    def load_extra_state(self, state: Mapping[str, Tensor]) -> None:
         """Put the pools back."""
         device = next(self.parameters()).device
-        for kind, kept in memory.items():
+        for kind, kept in state.items():
             self.pools[kind] = Pool(self.config.pool, kept.to(device), full_to=len(kept))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:

@@ -67,6 +67,7 @@ class FastStyle(_base.ImageToImage):
     Config = FastStyleConfig
     batches: ClassVar[tuple[type[Batch], ...]] = (ImageBatch,)
     deepest = STYLE[-1]
+    takes_paintings = True
     presets: ClassVar[dict[str, _base.BaseConfig]] = {}
 
     def __init__(self, config: FastStyleConfig, spec: Spec):
@@ -80,13 +81,16 @@ class FastStyle(_base.ImageToImage):
         self.optimizers = _base.optimizers_of(config, {"generator": self.generator})
         self.vgg: VGG19 | None = None
 
-    def see_by(self, vgg: VGG19) -> None:
-        """Use this network for the losses."""
-        self.vgg = vgg.to(memory_format=torch.channels_last)
+    @property
+    def kind(self) -> _base.Kind:
+        """It paints."""
+        return "paints"
 
-    def take_styles(self, paintings: Sequence[Tensor]) -> None:
-        """Learn the style of these paintings, uint8 (C, H, W), together: the target is the mean Gram matrix."""
-        assert self.vgg is not None
+    def setup(self, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()) -> None:
+        """Use this network for the losses, and learn the style of the paintings: their mean Gram matrices."""
+        assert vgg is not None
+        assert paintings
+        self.vgg = vgg.to(memory_format=torch.channels_last)
         seen: dict[str, list[Tensor]] = {layer: [] for layer in STYLE}
         for painting in paintings:
             share = min(1.0, self.config.painting_size / min(painting.shape[-2:]))

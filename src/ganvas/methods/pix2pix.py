@@ -5,6 +5,7 @@ Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Ad
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -132,9 +133,9 @@ class Pix2pix(_base.ImageToImage):
         assert isinstance(config, Pix2pixConfig)
         return PERCEPTUAL[-1] if config.perceptual else ""
 
-    def see_by(self, vgg: VGG19) -> None:
-        """Use this network for the perceptual loss."""
-        self.vgg = vgg.to(memory_format=torch.channels_last)
+    def setup(self, *, vgg: VGG19 | None = None, paintings: Sequence[Tensor] = ()) -> None:
+        """Use this network for the perceptual loss, if there is one."""
+        self.vgg = None if vgg is None else vgg.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of the discriminator and one of the generator, on the same fake images (equation 4)."""

@@ -78,6 +78,11 @@ class Vae(_base.Method):
         self.average = copy.deepcopy(networks).requires_grad_(False) if config.ema else None
         self.optimizers = _base.optimizers_of(config, {"both": self})
 
+    @property
+    def kind(self) -> _base.Kind:
+        """It translates where it learned from pairs."""
+        return "translates" if self.spec.target_channels else "generates"
+
     def training_step(self, batch: ImageBatch | PairBatch, step: int) -> dict[str, Tensor]:
         """One step of both networks on the evidence lower bound; returns its two terms in nats per image."""
         config = self.config

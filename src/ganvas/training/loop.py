@@ -23,7 +23,7 @@ from ganvas.core.rng import seed_weights
 from ganvas.data.batch import Batch, Source
 from ganvas.data.loader import batches
 from ganvas.errors import DataError, SettingError
-from ganvas.methods._base import Method, teach
+from ganvas.methods._base import Method
 from ganvas.nets.sync_batchnorm import synchronise
 from ganvas.nets.vgg import VGG19
 from ganvas.training import diagnostics, metrics_log, samples
@@ -88,7 +88,7 @@ def start(
     require_fit(source, manifest)
     seed_weights(manifest.seed)
     method = build(manifest)
-    teach(method, vgg=vgg, paintings=paintings)
+    method.setup(vgg=vgg, paintings=paintings)
     if distributed.rank() == 0:
         checkpoint.enter_run(run, manifest)
     return method

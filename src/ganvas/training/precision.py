@@ -12,7 +12,6 @@ from ganvas.core import distributed
 from ganvas.core.device import Precision, autocast, choose_precision
 from ganvas.core.rng import seed_step
 from ganvas.data.batch import Batch, Source
-from ganvas.methods._base import teach
 from ganvas.nets.vgg import VGG19
 from ganvas.training import require_fit
 
@@ -45,7 +44,7 @@ def quicker_precision(
     if likely == "fp32" or device.type != "cpu":
         return likely
     method = build(manifest)
-    teach(method, vgg=vgg, paintings=paintings)
+    method.setup(vgg=vgg, paintings=paintings)
     method.to(device).train()
     for optimizer in method.optimizers.values():  # torch imports much with the first optimiser, which is not step time
         optimizer.zero_grad()

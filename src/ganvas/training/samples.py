@@ -16,7 +16,7 @@ from ganvas.data import tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source
 from ganvas.errors import SaveError, UsageError
 from ganvas.imaging import images
-from ganvas.methods._base import Generates, Method, Restyles, TakesStyles, Translates
+from ganvas.methods._base import Generates, Method, Restyles, Translates
 from ganvas.training import metrics_log
 
 MOST_ROWS = 16  # on a grid, where each is a class
@@ -98,7 +98,7 @@ def _translated(method: Method, real: Batch, *, task: str, across: int) -> Tenso
             made = images.to_bytes(method.translate(given)).cpu()
         back = [images.to_bytes(method.translate(wanted, way)).cpu() for way in method.directions[1:]]
     source, result = shown(replace(rows, target=made), task)
-    if isinstance(method, TakesStyles):  # it has no target
+    if method.takes_paintings:  # it has no target
         return _stacked(source, result, across=across)
     return _stacked(source, result, shown(rows, task)[1], *back, across=across)
 

@@ -19,7 +19,7 @@ from ganvas.data.batch import Batch, PairBatch, Source
 from ganvas.data.progress import Track, silently
 from ganvas.errors import UsageError
 from ganvas.imaging import images
-from ganvas.methods._base import BaseConfig, Generates, Method, Perceives, TakesStyles
+from ganvas.methods._base import BaseConfig, Generates, Method
 from ganvas.metrics import features
 from ganvas.nets.vgg import VGG19, require_style
 from ganvas.training import loop, samples
@@ -172,7 +172,7 @@ def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Ten
         UsageError: for options that the method does not use, or if a painting or the weights are missing.
         DataError: for a painting that cannot be read.
     """
-    style, takes = job.data.style, issubclass(method, TakesStyles)
+    style, takes = job.data.style, method.takes_paintings
     if style and not takes:
         raise UsageError(f"`style` {style[0]}: {method.name()} learns no style from single paintings; leave it out")
     if takes and not style:
@@ -182,7 +182,7 @@ def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Ten
         require_style(painting, name=f"`style` {file}")
     deepest, weights = method.looks_to(job.config), job.options.vgg_weights
     if weights and not deepest and Path(weights) != vgg_file(None):
-        how = "add `perceptual` 10, or leave it out" if issubclass(method, Perceives) else "leave it out"
+        how = "add `perceptual` 10, or leave it out" if hasattr(job.config, "perceptual") else "leave it out"
         raise UsageError(f"`vgg_weights` {weights}: {method.name()} does not learn with VGG-19 features; {how}")
     vgg = features.open_vgg(vgg_file(weights), deepest=deepest) if deepest else None
     return vgg, [images.on_white(painting) for painting in paintings]

@@ -15,7 +15,6 @@ from ganvas.evaluation.results import Evaluation
 from ganvas.evaluation.style import Style, evaluate_style
 from ganvas.imaging import images
 from ganvas.inference.translate import read_styles
-from ganvas.methods._base import TakesStyles
 from ganvas.metrics import features
 from ganvas.nets.vgg import VGG19
 
@@ -67,7 +66,7 @@ def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> t
     """The styles for the photographs, as given or else as the model was trained, and a title for them."""
     name, manifest, data = one.model.manifest.method, one.manifest, request.data
     style, target = [Path(file) for file in data.style], str(data.target or "")
-    if isinstance(one.model.method, TakesStyles):
+    if one.model.method.takes_paintings:
         if target:
             raise UsageError(
                 f"`target` {target}: this {name} model paints in the style of its own painting; leave it out"
@@ -110,7 +109,7 @@ def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> 
         f"on {', '.join(given)}"
         for name, one in models.items()
         if style
-        and isinstance(one.model.method, TakesStyles)
+        and one.model.method.takes_paintings
         and sorted(given) != sorted(Path(file).name for file in one.manifest.style)
     ]
 
