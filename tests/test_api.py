@@ -17,9 +17,10 @@ import pytest
 import torch
 from conftest import photograph
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganvas
-from ganvas import api, checkpoint, training
+from ganvas import api, checkpoint, evaluation, training
 from ganvas.cli import main
 from ganvas.core.options import TrainOptions
 
@@ -135,6 +136,27 @@ def test_events_are_typed_and_in_their_order(tmp_path, each_step):
             event.step = 7
 
 
+def test_a_score_is_an_event_and_tells_whether_it_is_the_best(tmp_path, monkeypatch):
+    values = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(evaluation, "scorer", lambda *_, **__: lambda method: ("FID (digits)", next(values)))
+    heard = []
+
+    class Hearing:
+        def on_score(self, event):
+            heard.append(event)
+
+    board = ganvas.TensorBoard()
+    how = {"progress": False, "device": "cpu", "validate_every": 2, "callbacks": [Hearing(), board]}
+    ganvas.train("gan", "digits", tmp_path / "run", steps=6, **how)
+    assert heard == [
+        ganvas.Scored(2, "FID (digits)", 3.0, True),
+        ganvas.Scored(4, "FID (digits)", 1.0, True),
+        ganvas.Scored(6, "FID (digits)", 2.0, False),
+    ]
+    kept = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    assert [(one.step, one.value) for one in kept.Scalars("score/FID (digits)")] == [(2, 3.0), (4, 1.0), (6, 2.0)]
+
+
 def test_a_callback_hears_what_it_asks_for_and_need_not_ask_for_all(tmp_path, each_step):
     class Heard:
         said = []  # noqa: RUF012
@@ -156,8 +178,6 @@ def test_a_callback_hears_what_it_asks_for_and_need_not_ask_for_all(tmp_path, ea
 
 
 def test_tensorboard_gets_losses_and_grids(tmp_path, each_step):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     board = ganvas.TensorBoard()
     ganvas.train("gan", "digits", tmp_path / "run", steps=3, callbacks=[board], progress=False, device="cpu")
     kept = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()

@@ -492,7 +492,7 @@ def test_the_progress_tells_the_newest_score(tmp_path, monkeypatch):
             options=TrainOptions(validate_every=2),
         ),
     )
-    told = [event.score and event.score[1] for event in events]
+    told = [event.score and event.score.value for event in events]
     assert told == [None, None, 3.0, 3.0, 2.0, 1.0]
 
 

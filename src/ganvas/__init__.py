@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ganvas.core.options import Budget, Data, EvaluateOptions, TrainOptions
     from ganvas.errors import DataError, GanvasError, Interrupted, ModelError, SettingError, UsageError
     from ganvas.training.callbacks import TensorBoard
-    from ganvas.training.events import Event, Finished, Note, Opened, Progress, Sampled, Saved
+    from ganvas.training.events import Event, Finished, Note, Opened, Progress, Sampled, Saved, Scored
 
 __all__ = [
     "Budget",
@@ -37,6 +37,7 @@ __all__ = [
     "Report",
     "Sampled",
     "Saved",
+    "Scored",
     "SettingError",
     "TensorBoard",
     "TrainOptions",
@@ -55,7 +56,7 @@ _HOMES = {
     "ganvas.core.options": ("Budget", "Data", "EvaluateOptions", "TrainOptions"),
     "ganvas.errors": ("DataError", "GanvasError", "Interrupted", "ModelError", "SettingError", "UsageError"),
     "ganvas.training.callbacks": ("TensorBoard",),
-    "ganvas.training.events": ("Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved"),
+    "ganvas.training.events": ("Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved", "Scored"),
 }
 
 

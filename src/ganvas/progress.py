@@ -92,7 +92,7 @@ def follow(events: "Iterable[Event]") -> "Generator[Event, None, None]":
                 numbers = f"epoch {epochs:,.1f}  {event.images_per_second:,.0f} images/s"
                 losses = "  ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
                 if event.score:
-                    losses = f"{event.score[0]} {event.score[1]:.3g}  {losses}"
+                    losses = f"{event.score.name} {event.score.value:.3g}  {losses}"
                 losses += "".join(f"  ! {warning.kind}" for warning in event.warnings)
                 bar.update(task, completed=event.spent, description=losses, numbers=numbers)
                 if not seen() and event.losses and event.seconds - written >= PLAIN_SECONDS:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ganvas.core.options import File
 from ganvas.errors import UsageError
-from ganvas.training.events import Finished, Opened, Progress, Sampled
+from ganvas.training.events import Finished, Opened, Progress, Sampled, Scored
 
 
 class TensorBoard:
@@ -42,11 +42,9 @@ class TensorBoard:
         self._writer = SummaryWriter(str(self.folder or Path(event.run) / "tensorboard"), purge_step=event.step + 1)
 
     def on_step(self, event: Progress) -> None:
-        """Add the means of the losses since the last report, the newest score, and the images per second."""
+        """Add the means of the losses since the last report, and the images per second."""
         for name, loss in event.losses.items():
             self._writer.add_scalar(f"loss/{name}", loss, event.step)
-        if event.score:
-            self._writer.add_scalar(f"score/{event.score[0]}", event.score[1], event.step)
         if event.images_per_second:
             self._writer.add_scalar("images per second", event.images_per_second, event.step)
 
@@ -54,6 +52,10 @@ class TensorBoard:
         """Add the grid of images."""
         with Image.open(event.path) as image:
             self._writer.add_image("samples", np.array(image.convert("RGB")), event.step, dataformats="HWC")
+
+    def on_score(self, event: Scored) -> None:
+        """Add the score."""
+        self._writer.add_scalar(f"score/{event.name}", event.value, event.step)
 
     def on_end(self, event: Finished) -> None:
         """Close the file."""

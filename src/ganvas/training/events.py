@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ganvas.training.loop import Progress
+from ganvas.training.loop import Progress, Scored
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,23 @@ class Opened:
 
 @dataclass(frozen=True)
 class Note:
-    """A remark about the training, in a sentence."""
+    """A remark about the training, in a sentence.
+
+    Attributes:
+        text: the sentence.
+    """
 
     text: str
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A grid of images was written."""
+    """A grid of images was written.
+
+    Attributes:
+        step: steps done.
+        path: the PNG file.
+    """
 
     step: int
     path: Path
@@ -56,7 +65,12 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint was written, whole."""
+    """A checkpoint was written, whole.
+
+    Attributes:
+        step: steps done.
+        path: its folder in the run folder.
+    """
 
     step: int
     path: Path
@@ -79,7 +93,7 @@ class Finished:
     files: tuple[Path, ...] = ()
 
 
-Event = Opened | Note | Progress | Sampled | Saved | Finished
+Event = Opened | Note | Progress | Sampled | Saved | Scored | Finished
 
 
 class Callback(Protocol):
@@ -97,16 +111,37 @@ class Callback(Protocol):
     def on_checkpoint(self, event: Saved) -> None:
         """Called when a checkpoint was written."""
 
+    def on_score(self, event: Scored) -> None:
+        """Called when a score was computed, as `validate_every` asks."""
+
     def on_end(self, event: Finished) -> None:
         """Called once, when the run is saved."""
 
 
-__all__ = ["CALLED", "Callback", "Event", "Finished", "Note", "Opened", "Progress", "Sampled", "Saved", "hears", "tell"]
+__all__ = [
+    "CALLED",
+    "Callback",
+    "Event",
+    "Finished",
+    "Note",
+    "Opened",
+    "Progress",
+    "Sampled",
+    "Saved",
+    "Scored",
+    "hears",
+    "tell",
+]
 
-_CALLED = {Opened: "on_start", Progress: "on_step", Sampled: "on_samples", Saved: "on_checkpoint", Finished: "on_end"}
-
-
-CALLED = ("on_start", "on_step", "on_samples", "on_checkpoint", "on_end")
+_CALLED = {
+    Opened: "on_start",
+    Progress: "on_step",
+    Sampled: "on_samples",
+    Saved: "on_checkpoint",
+    Scored: "on_score",
+    Finished: "on_end",
+}
+CALLED = tuple(_CALLED.values())
 
 
 def hears(callback: object) -> bool:

@@ -113,6 +113,23 @@ def require_fit(source: Source[Batch], manifest: Manifest) -> None:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A score was computed, as `validate_every` asks.
+
+    Attributes:
+        step: steps done.
+        name: of the score, such as `FID (digits)`.
+        value: lower is better.
+        best: whether it is the lowest so far; then RUN/best holds these weights.
+    """
+
+    step: int
+    name: str
+    value: float
+    best: bool
+
+
+@dataclass(frozen=True)
 class Progress:
     """The progress of a run.
 
@@ -123,7 +140,7 @@ class Progress:
         losses: means since the last report.
         images_per_second: since the last report.
         warnings: those of the diagnostics.
-        score: the newest one and its name, if scores are computed; None before the first.
+        score: the newest one, if scores are computed; None before the first.
         sampled: the grid of images that was written after this step; None if there was none.
         saved: the checkpoint that was written after this step; None if there was none.
     """
@@ -134,7 +151,7 @@ class Progress:
     losses: dict[str, float]
     images_per_second: float
     warnings: tuple[diagnostics.Alarm, ...] = ()
-    score: tuple[str, float] | None = None
+    score: Scored | None = None
     sampled: Path | None = None
     saved: Path | None = None
 
@@ -186,14 +203,15 @@ class _Diary:
         metrics_log.append(self.run, {**record, **now.losses})
         return replace(now, warnings=tuple(self.diagnostics.standing.values()))
 
-    def score(self, step: int, score: Callable[[Method], tuple[str, float]]) -> tuple[str, float]:
+    def score(self, step: int, score: Callable[[Method], tuple[str, float]]) -> Scored:
         """Score, log, and keep the weights if they are the best so far."""
         name, value = score(self.method)
         metrics_log.append(self.run, {"step": step, f"{metrics_log.SCORE} {name}": value})
-        best = checkpoint.best(self.run)
-        if best is None or best.name != name or value < best.value:
+        kept = checkpoint.best(self.run)
+        best = kept is None or kept.name != name or value < kept.value
+        if best:
             checkpoint.keep_best(self.run, self.method, self.manifest, checkpoint.Best(step, name, value))
-        return name, value
+        return Scored(step, name, value, best)
 
     def save(self, now: "Progress") -> Path:
         """Save a checkpoint."""
@@ -277,7 +295,8 @@ def train(
             ends = stopping or spent >= 1
             due = ends or (step % save_every == 0 if save_every else seconds - saved >= SAVE_SECONDS)
             looked_at = spent >= 1 or samples.worth_a_look(step)
-            if due or looked_at or seconds - reported >= REPORT_SECONDS:
+            scored = score_every is not None and (spent >= 1 or step % score_every == 0)
+            if due or looked_at or scored or seconds - reported >= REPORT_SECONDS:
                 speed = (step - last.step) * manifest.config.batch / max(seconds - reported, 1e-9)
                 now = Progress(step, seconds, spent, _means(losses, run), speed, score=last.score)
                 losses.clear()
@@ -288,7 +307,7 @@ def train(
                 saved, _ = distributed.agree(time.perf_counter() - start)
             if diary and looked_at:
                 last = replace(last, sampled=diary.grid(step))
-            if diary and score and score_every and (spent >= 1 or step % score_every == 0):
+            if diary and score and scored:
                 began = time.perf_counter()
                 last = replace(last, score=diary.score(step, score))
                 start += time.perf_counter() - began  # not training time

@@ -109,6 +109,8 @@ def train_job(
             yield Sampled(last.step, last.sampled)
         if last.saved:
             yield Saved(last.step, last.saved)
+        if last.score and last.score.step == last.step:
+            yield last.score
     assert last is not None
     files = tuple(samples.show_all(job.run)) if distributed.rank() == 0 else ()
     distributed.agree(0.0)  # to end together: the launcher ends the others if one of them ends as interrupted
