@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import manifest_of, noise_source, same_weights, train_to
+from conftest import manifest_of, noise_images, noise_source, same_weights, train_to
 from test_exact_steps import _float64, _recorded_masks, learned  # noqa: F401  # fixtures
 from test_processes import close, make, whole_batch
 from test_processes import learned as learned_in_one_step
 from test_readme import programs
 
 from ganvas import checkpoint, methods
+from ganvas.data import tasks
 
 ROOT = Path(__file__).parent.parent
 METHOD, REFERENCE = ROOT / "examples" / "methods" / "lsgan.py", ROOT / "tests" / "references" / "lsgan.py"
+TASK = ROOT / "examples" / "tasks" / "negative.py"
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +32,20 @@ def _in_the_folder(monkeypatch):
 
 
 def test_contributing_shows_the_files_of_the_example():
-    files = [METHOD.read_text(encoding="utf-8"), REFERENCE.read_text(encoding="utf-8")]
+    files = [file.read_text(encoding="utf-8") for file in (METHOD, REFERENCE, TASK)]
     assert programs(ROOT / "CONTRIBUTING.md") == files
+
+
+def test_the_example_of_a_task_makes_pairs(monkeypatch):
+    spec = importlib.util.spec_from_file_location("ganvas.data.tasks.negative", TASK)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(tasks, "names", lambda: ["negative"])
+    image = noise_images(1, channels=3)[0]
+    pair = tasks.task("negative").pair(image)
+    assert torch.equal(255 - pair.source[0], image)
+    assert torch.equal(pair.target[0], image)
 
 
 def test_the_example_trains_and_goes_on_and_its_checkpoint_draws_the_same_images(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from ganvas import methods
 from ganvas.core import settings
+from ganvas.data import tasks
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "methods"
@@ -40,3 +41,9 @@ def test_a_method_has_a_page_with_its_source_images_and_settings(name):
     assert "https://arxiv.org/abs/" in text
     for preset in methods.get(name).presets:
         assert f"`{preset}`" in text
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_a_task_is_in_the_table_of_tasks(name):
+    rows = [line for line in (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    assert [row for row in rows if row.startswith((f"| `{name}`", f"| `{name}:"))]
