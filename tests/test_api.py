@@ -1,12 +1,15 @@
 """The API: what the README's lines promise, and that the command line asks for nothing that it has not."""
 
 import asyncio
+import copy
 import dataclasses
 import doctest
 import importlib
 import inspect
 import json
+import pickle
 import pkgutil
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +25,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import ganvas
 from ganvas import api, checkpoint, evaluation, training
 from ganvas.cli import main
+from ganvas.core import words
 from ganvas.core.options import TrainOptions
 
 SMALL = {"width": 8, "hidden": 16, "batch": 8, "precision": "fp32", "device": "cpu"}
@@ -219,6 +223,35 @@ def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, method, data, h
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("make", [ganvas.Data, ganvas.TrainOptions, ganvas.EvaluateOptions, ganvas.Budget])
+def test_options_name_the_nearest_field_and_are_dataclasses_all_the_same(make):
+    field = dataclasses.fields(make)[-1].name
+    for ask in (lambda wrong: make(**wrong), lambda wrong: dataclasses.replace(make(), **wrong)):
+        with pytest.raises(ganvas.SettingError, match=f"did you mean.* {field}") as error:
+            ask({field + "s": 3})
+        assert error.value.field == field + "s"
+    assert pickle.loads(pickle.dumps(make())) == copy.deepcopy(make()) == dataclasses.replace(make()) == make()
+    assert set(inspect.signature(make).parameters) == {field.name for field in dataclasses.fields(make)}
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [*words.OURS.items(), *words.NOT_NEEDED.items()])
+def test_what_other_tools_call_it_is_answered_with_what_it_is_called_here(theirs, ours):
+    if theirs not in ("num_samples", "n"):
+        with pytest.raises(ganvas.SettingError, match=re.escape(ours)) as error:
+            ganvas.train("dcgan", "digits", **{theirs: 1})
+        assert error.value.field == theirs
+
+
+def test_a_device_has_the_names_that_torch_and_others_give_it(cgan):
+    for given in ("cpu", torch.device("cpu"), torch.device("cpu:0")):
+        assert TrainOptions(device=given) == TrainOptions(device="cpu")
+        assert ganvas.load(cgan.path, device=given).device == torch.device("cpu")
+    for given in ("gpu", "cuda:0", torch.device("cuda"), torch.device("cuda:0")):
+        assert ganvas.EvaluateOptions(device=given).device == "cuda"
+    with pytest.raises(ganvas.SettingError, match="CUDA_VISIBLE_DEVICES=1"):
+        ganvas.TrainOptions(device="cuda:1")
+
+
 def test_it_trains_in_a_thread_and_within_an_event_loop(tmp_path):
     found = []
 
@@ -237,8 +270,8 @@ def test_it_trains_in_a_thread_and_within_an_event_loop(tmp_path):
 
 
 def test_the_command_line_and_the_api_make_the_same_run(tmp_path):
-    words = ["--batch", "8", "--steps", "2", "--seed", "4", "--device", "cpu", "--precision", "fp32"]
-    assert main(["train", "gan", "--data", "digits", "--run", str(tmp_path / "one"), *words]) == 0
+    flags = ["--batch", "8", "--steps", "2", "--seed", "4", "--device", "cpu", "--precision", "fp32"]
+    assert main(["train", "gan", "--data", "digits", "--run", str(tmp_path / "one"), *flags]) == 0
     ganvas.train(
         "gan", "digits", tmp_path / "two", steps=2, batch=8, seed=4, device="cpu", precision="fp32", progress=False
     )

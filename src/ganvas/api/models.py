@@ -17,7 +17,7 @@ from ganvas import checkpoint, inference
 from ganvas.core import settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import cores, find_device
-from ganvas.core.options import MOST_SEED, Direction, File
+from ganvas.core.options import MOST_SEED, Direction, File, device_name
 from ganvas.core.rng import Seed
 from ganvas.core.threads import done_behind
 from ganvas.data.progress import Track, silently
@@ -358,9 +358,7 @@ class Model:
 
     def _translator(self, how: dict[str, Any]) -> inference.Translator:
         known = ("direction", "style", "strength", "keep_colors", "size", "tile")
-        for name in how:
-            if name not in known:
-                raise SettingError(f"`{name}`: translate has no such argument; {settings.nearest(name, known)}")
+        settings.require_known(how, known, owner="translate")
         return self.translator(**how)
 
     @overload
@@ -441,7 +439,7 @@ class Model:
         return f"Model({self.method} of {self.info.data}, {self.size} pixels, after {self.step:,} steps)"
 
 
-def load(model: File, *, device: str = "auto") -> Model:
+def load(model: File, *, device: str | torch.device = "auto") -> Model:
     """Load a model from a run folder (its newest checkpoint) or a model file.
 
     Args:
@@ -452,7 +450,7 @@ def load(model: File, *, device: str = "auto") -> Model:
         ModelError: if there is none, or it is damaged or something else.
     """
     path = Path(model)
-    loaded = checkpoint.load(path, find_device(device))
+    loaded = checkpoint.load(path, find_device(device_name(device)))
     return Model(path, loaded.method, loaded.manifest, loaded.step)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -11,8 +12,8 @@ from ganvas import progress as bars
 from ganvas.api.models import ImageLike, image_of
 from ganvas.core import settings
 from ganvas.core.device import choose_precision, find_device
-from ganvas.core.options import File, Precision, vgg_file
-from ganvas.errors import SettingError, UsageError
+from ganvas.core.options import File, Precision, device_name, vgg_file
+from ganvas.errors import UsageError
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
 from ganvas.metrics import features
@@ -28,7 +29,7 @@ def stylize(
     init_from: ImageLike | None = None,
     vgg_weights: File | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: Precision = "auto",
     progress: bool = True,
     **keywords: Any,
@@ -52,10 +53,7 @@ def stylize(
         A PIL image of the height and width of the content.
     """
     config = recipe_named(preset)
-    known = settings.names_of(config)
-    for name in keywords:
-        if name not in known:
-            raise SettingError(f"`{name}`: stylize has no such setting; {settings.nearest(name, sorted(known))}")
+    settings.require_known(keywords, settings.names_of(config), owner="stylize")
     config = replace(config, **keywords)
     styles = [image_of(one) for one in (style if isinstance(style, list | tuple) else [style])]
     stylizer = make_stylizer(
@@ -80,7 +78,7 @@ def make_stylizer(
     init_from: ImageLike | None = None,
     vgg_weights: File | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: Precision = "auto",
 ) -> Stylizer:
     """What stylizes one image after the other; the arguments are those of `stylize`.
@@ -92,7 +90,7 @@ def make_stylizer(
         raise UsageError(
             f"`init_from` {init_from}: `init` noise starts from noise; leave it out, or add `init` content"
         )
-    machine = find_device(device)
+    machine = find_device(device_name(device))
     where = None if mask is None else imaging.in_channels(image_of(mask).pixels, 1)
     start = None if init_from is None else image_of(init_from).pixels
     network = features.open_vgg(vgg_file(vgg_weights), deepest=config.deepest, pooling=config.pooling).to(machine)

@@ -1,6 +1,7 @@
 """Training, from Python and from the command line alike."""
 
 import contextlib
+import inspect
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -167,10 +168,9 @@ def job(
     config, data = methods.config(method, preset), Data.of(data)
     of_config, of_data, of_options = (settings.names_of(value) for value in (config, data, options))
     of_data = of_data - {"source"}
-    for name in keywords:
-        if name not in of_config | of_data | of_options:
-            known = sorted(of_config | of_data | of_options)
-            raise SettingError(f"`{name}`: {method} has no such setting; {settings.nearest(name, known)}")
+    own = set(inspect.signature(train).parameters) - {"keywords"}
+    if wrong := keywords.keys() - of_config - of_data - of_options:
+        settings.require_known(wrong, of_config | of_data | of_options | own, owner=method)
 
     def changed(value: Any, names: set[str]) -> Any:
         lists = {name: tuple(given) if isinstance(given, list) else given for name, given in keywords.items()}

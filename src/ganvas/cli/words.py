@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from ganvas import methods
 from ganvas.cli import console
+from ganvas.core import words
+from ganvas.core.settings import flag as flag_of
 from ganvas.errors import UsageError
 
 OLD = {  # old names of 0.1, removed in 0.3
@@ -15,19 +17,9 @@ OLD = {  # old names of 0.1, removed in 0.3
 }
 OLD_OF = {("train", "--features"): "--vgg-weights", ("stylize", "--features"): "--vgg-weights"}
 
-USUAL = {  # as other tools call them
-    "--lr": "--learning-rate",
-    "--batch-size": "--batch",
-    "--num-samples": "--count",
-    "--n": "--count",
-}
-HINTS = {
-    "--resume": "the same command continues where it stopped; leave --resume out",
-    "--workers": "ganvas reads with as many workers as there are cores; leave --workers out",
-    "--num-workers": "ganvas reads with as many workers as there are cores; leave --num-workers out",
-    "--gpu": "give --device cuda, or nothing: auto takes the best available",
-}
-VALUES = {("--device", "gpu"): "cuda"}
+USUAL = {flag_of(theirs): flag_of(ours) for theirs, ours in words.OURS.items()}
+HINTS = {flag_of(name): hint for name, hint in words.NOT_NEEDED.items()}
+VALUES = {("--device", theirs): ours for theirs, ours in words.DEVICES.items()}
 WEIGHTS = (".safetensors", ".pth", ".pt")
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ganvas.core import settings
-from ganvas.core.settings import setting
+from ganvas.core import settings, words
+from ganvas.core.settings import setting, with_hints
 from ganvas.errors import SettingError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -19,6 +19,7 @@ CACHE = "~/.cache/ganvas"
 MOST_SEED = 2**62 - 1
 
 
+@with_hints
 @dataclass(frozen=True)
 class Data:
     """The data to train or evaluate on; a string stands for `Data` with that source alone.
@@ -78,6 +79,7 @@ class Data:
         return source if isinstance(source, Data) else Data(source)
 
 
+@with_hints
 @dataclass(frozen=True)
 class Budget:
     """How long to train in total, in one of three units; without any, the method's own number of epochs."""
@@ -96,6 +98,7 @@ class Budget:
                 raise SettingError(f"`{name}` {getattr(self, name)}: no time to train in; give more than 0")
 
 
+@with_hints
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train; what is learned from, and for how long, are `Data` and `Budget`.
@@ -134,9 +137,11 @@ class TrainOptions:
     )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "device", device_name(self.device))
         settings.check(self)
 
 
+@with_hints
 @dataclass(frozen=True)
 class EvaluateOptions:
     """How to evaluate one model, or to compare several."""
@@ -170,7 +175,23 @@ class EvaluateOptions:
     device: Device = setting("auto", "auto takes the best there is")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "device", device_name(self.device))
         settings.check(self)
+
+
+def device_name(given: Any) -> Any:
+    """The device by the name that ganvas has for it: of a `torch.device`, of `cuda:0`, of what other tools call it.
+
+    Raises:
+        SettingError: for a second GPU.
+    """
+    name = words.DEVICES.get(str(given), str(given))
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and number.isdigit() and int(number):
+        raise SettingError(
+            f"`device` {name}: ganvas uses the first GPU that it sees; set CUDA_VISIBLE_DEVICES={number} and give cuda"
+        )
+    return kind if number == "0" else name
 
 
 def vgg_file(given: File | None) -> Path | None:

@@ -1,14 +1,15 @@
 """Settings as dataclass fields: default, help sentence, bounds and JSON all come from one line."""
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ganvas.core import schema
+from ganvas.core import schema, words
 from ganvas.errors import SettingError
 
 T = TypeVar("T")
@@ -65,8 +66,10 @@ def check(settings: Any) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a wrong name: the known names nearest to it, or all of them."""
+    """A hint for a wrong name: what another tool's name is here, or the known names nearest to it, or all of them."""
     known = list(known)
+    if (ours := words.OURS.get(name)) in known:
+        return f"did you mean {ours}?"
     near = get_close_matches(name.lower(), known, n=2, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(near)}?"
@@ -74,20 +77,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def names_of(value: Any) -> set[str]:
-    """The names of the fields of a dataclass instance."""
+    """The names of the fields of a dataclass, or of an instance of one."""
     return {field.name for field in dataclasses.fields(value)}
 
 
-def changed(value: T, given: Mapping[str, Any]) -> T:
-    """A copy of a dataclass instance with other values of some fields.
-
-    Raises:
-        SettingError: for a field that it does not have, naming the nearest ones.
-    """
+def require_known(given: Iterable[str], known: Collection[str], *, owner: str) -> None:
+    """Raise SettingError for a name that is not known, with the nearest one or what to do without it."""
     for name in given:
-        if name not in names_of(value):
-            raise SettingError(f"`{name}`: there is no such option; {nearest(name, sorted(names_of(value)))}")
-    return dataclasses.replace(value, **given)  # type: ignore[type-var]
+        if name not in known:
+            hint = words.NOT_NEEDED.get(name) or nearest(name, sorted(known))
+            raise SettingError(f"`{name}`: {owner} has no such setting; {hint}")
+
+
+def with_hints(cls: type[T]) -> type[T]:
+    """A dataclass whose constructor, and `replace`, raise SettingError for a keyword that is not one of its fields."""
+    build: Any = cls.__init__
+
+    @functools.wraps(build)
+    def checked(self: T, *values: Any, **given: Any) -> None:
+        require_known(given, names_of(cls), owner=cls.__name__)
+        build(self, *values, **given)
+
+    cls.__init__ = checked  # type: ignore[assignment]
+    return cls
 
 
 def flag(name: str) -> str:
