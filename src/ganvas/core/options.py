@@ -47,6 +47,9 @@ class Data:
         "docs/tasks.md has all",
     )
     style: tuple[File, ...] = setting((), "paintings, for fast_style: one or several")
+    characters: str | None = setting(
+        None, "with glyphs:FONT, which: hangul, latin, digits, or a text file [default: those that the font has]"
+    )
     size: int | None = setting(
         None, "pixels: 16, 28, 32, 64, 128, 256, 512 or 1024 [default: as suits the data]", low=1
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganvas.core.options import Data
 from ganvas.core.settings import nearest
-from ganvas.data import builtin, folder, memory, paired, tasks
+from ganvas.data import builtin, folder, glyphs, memory, paired, tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source, Spec, UnpairedBatch, check_size
 from ganvas.data.decode import How, headers_of
 from ganvas.data.progress import Track, silently
@@ -53,6 +53,8 @@ def open_data(
     if not isinstance(data.source, str | Path):
         return _open_memory(data, batches, how)
     name = _known_as(data.name)
+    if glyphs.are_meant(name) or glyphs.are_meant(str(data.target or "")):
+        return _open_glyphs(data, how)
     in_shards = name not in builtin.NAMES and shards.are_meant(name)
     if data.target and (in_shards or shards.are_meant(str(data.target))):
         raise UsageError(
@@ -130,6 +132,17 @@ def _open_memory(data: Data, batches: Sequence[type[Batch]], how: How) -> Source
         wants = "pairs: give a data set of (source, target), or a `task`" if holds != "pairs" else "single images"
         raise UsageError(f"`data` {data.name}: holds {holds}, and this method learns from {wants}")
     return pairs_from(opened, made, track=how.track) if made else opened
+
+
+def _open_glyphs(data: Data, how: How) -> Source[Any]:
+    """Open the characters of fonts, alone, as pairs with those of another font, or as pairs that a task makes."""
+    target = None if data.target is None else str(data.target)
+    if not glyphs.are_meant(data.name) or (target is not None and not glyphs.are_meant(target)):
+        raise DataError(f"`target` {target}: `data` and `target` go together where both are fonts, or both folders")
+    if data.side:
+        raise UsageError(f"`side` {data.side}: goes with folders of images; give a second font as `target`")
+    opened = glyphs.open_glyphs(data.name, how, target=target, characters=data.characters)
+    return pairs_from(opened, tasks.task(data.task), track=how.track) if data.task else opened
 
 
 def _open_two_sets(source: Path, target: Path, how: How) -> Source[UnpairedBatch]:
