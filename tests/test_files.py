@@ -96,3 +96,9 @@ def test_a_place_is_asked_for_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UsageError, match="is read-only"):
         require_place(tmp_path / "new")
+
+
+@pytest.mark.parametrize("name", ["한" * 83 + ".jpg", "a" * 255], ids=["hangul", "ascii"])
+def test_a_name_as_long_as_a_name_may_be_is_written(tmp_path, name):
+    write_whole(tmp_path / name, b"content")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"content")]

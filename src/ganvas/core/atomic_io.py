@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import unicodedata
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ganvas.errors import GanvasError, SaveError, UsageError
 
+_LONGEST_NAME = 128  # bytes; file systems take 255, and encrypted ones 143
 _WRONG_PLACE = {  # errors that free space would not fix
     errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
@@ -25,9 +27,21 @@ def write_whole(path: Path, content: bytes | memoryview, *, flush: bool = True) 
         UsageError: if nothing can be written there.
         SaveError: if it cannot be written; the old content is still there.
     """
-    half = path.with_name(path.name + ".tmp")
-    try:
+    with new_file(path) as half:
         _write(half, content, flush=flush)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, to be written in the block; then moved into place, or removed after an error.
+
+    Raises:
+        UsageError: if nothing can be written there.
+        SaveError: if it cannot be written; the old content is still there.
+    """
+    half = _temporary(path)
+    try:
+        yield half
         half.replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -57,7 +71,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         UsageError: if nothing can be written there.
         SaveError: if it cannot be written; nothing of it is left.
     """
-    half = path.with_name(path.name + ".tmp")
+    half = _temporary(path)
     try:
         shutil.rmtree(half, ignore_errors=True)  # left by a killed process
         half.mkdir(parents=True)
@@ -112,6 +126,14 @@ def require_place(path: Path) -> None:
         raise UsageError(
             f"cannot write {path} ({above} {'is read-only' if above.is_dir() else 'is a file'}); choose another place"
         )
+
+
+def _temporary(path: Path) -> Path:
+    """The path to write to first: no longer than a name may be, and the same each time."""
+    name = path.name + ".tmp"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + ".tmp"
+    return path.with_name(name)
 
 
 def _write(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
