@@ -21,11 +21,15 @@ class GanvasError(Exception):
 
     exit_status = 1
 
+    def __init__(self, message: str = "", *, field: str | None = None):
+        super().__init__(message)
+        self._field = field
+
     @property
     def field(self) -> str | None:
-        """The wrong parameter: the name in backticks at the start of the message; None if there is none."""
+        """The wrong parameter: the name in backticks at the start of the message, or as given; None if there is none."""
         found = re.match(r"`(\w+)`", str(self))
-        return found[1] if found else None
+        return found[1] if found else self._field
 
 
 class DivergedError(GanvasError):

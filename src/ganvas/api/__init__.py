@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganvas.api.checking import check
     from ganvas.api.evaluating import Report, compare, evaluate
-    from ganvas.api.models import Images, Model, folders_of, load, plan_files
+    from ganvas.api.models import Images, Model, load, plan_files
     from ganvas.api.studying import study
     from ganvas.api.styling import make_stylizer, stylize
     from ganvas.api.training import iter_train, job, train, train_job, with_config
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HOMES = {
     "checking": ("check",),
     "evaluating": ("Report", "compare", "evaluate"),
-    "models": ("Images", "Model", "folders_of", "load", "plan_files"),
+    "models": ("Images", "Model", "load", "plan_files"),
     "studying": ("study",),
     "styling": ("make_stylizer", "stylize"),
     "training": ("iter_train", "job", "train", "train_job", "with_config"),
@@ -31,7 +31,6 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
-    "folders_of",
     "iter_train",
     "job",
     "load",

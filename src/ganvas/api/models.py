@@ -18,10 +18,10 @@ from ganvas.core import settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import cores, find_device
 from ganvas.core.options import MOST_SEED, Direction, File, device_name
-from ganvas.core.rng import Seed
+from ganvas.core.rng import Between, Seed
 from ganvas.core.threads import done_behind
 from ganvas.data.progress import Track, silently
-from ganvas.errors import SettingError, UsageError
+from ganvas.errors import ModelError, SettingError, UsageError
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
 from ganvas.inference.places import Format, gives_a_video, plan, require_free
@@ -36,7 +36,7 @@ class Images(Sequence[Image.Image]):
 
     Attributes:
         tensor: the same, uint8 (N, C, H, W).
-        columns: how many go side by side on a grid, unless it is said.
+        columns: how many go side by side on a grid; by default as many as make it square.
 
     Example:
         >>> import torch
@@ -68,36 +68,67 @@ class Images(Sequence[Image.Image]):
         return imaging.to_pillow(self.tensor[index])
 
     def grid(self, columns: int | None = None) -> Image.Image:
-        """All of them in one image, `columns` side by side; small ones enlarged by whole pixels."""
+        """Put all of them into one image; small ones are enlarged by whole pixels.
+
+        Args:
+            columns: how many go side by side, 1 or more; None for `self.columns`.
+
+        Returns:
+            A PIL image.
+
+        Raises:
+            SettingError: for fewer columns than one, or no images.
+
+        Example:
+            >>> import torch
+            >>> from ganvas import Images
+            >>> Images(torch.zeros(6, 1, 64, 64, dtype=torch.uint8)).grid(columns=2).size
+            (134, 200)
+        """
         columns = self.columns if columns is None else columns
         if columns < 1 or not len(self):
             raise SettingError(f"`columns` {columns}: expected 1 or more, and images to show")
         return imaging.to_pillow(imaging.grid(imaging.enlarge(self.tensor), columns=columns))
 
-    def save(self, path: File) -> list[Path]:
-        """Write them: numbered PNG files into a folder, or for a name that ends in .gif, one after the other.
+    def save(self, path: File, *, overwrite: bool = False) -> list[Path]:
+        """Write them as files: numbered PNG files in a folder, or one GIF that shows one after the other.
+
+        Args:
+            path: a folder, which is made if it is not there; or a name that ends in .gif; or, for a single image, the
+                name of an image file, such as `three.png`.
+            overwrite: replace files that are there.
+
+        Returns:
+            The files, in the order of the images.
 
         Raises:
             SaveError: if they cannot be written.
+            SettingError: for no images, or several in one image file.
+            UsageError: if one of the files is there already; nothing is written.
+
+        Example:
+            >>> import torch
+            >>> from ganvas import Images
+            >>> images = Images(torch.zeros(2, 1, 16, 16, dtype=torch.uint8))
+            >>> [file.name for file in images.save("black")]
+            ['000000.png', '000001.png']
         """
         path = Path(path)
+        is_file = path.suffix.lower() in imaging.EXTENSIONS
+        is_gif = path.suffix.lower() == ".gif"
         if not len(self):
             raise SettingError("there are no images to save")
-        if len(self) == 1 and path.suffix.lower() in imaging.EXTENSIONS - {".gif"}:
-            make_folder(path.parent)
-            imaging.write(path, self.tensor[0])
-            return [path]
-        if path.suffix.lower() in imaging.EXTENSIONS - {".gif"}:
+        if is_file and not is_gif and len(self) > 1:
             raise SettingError(
                 f"{path}: {len(self)} images go into a folder, or by `grid` into one image; name a folder"
             )
-        if path.suffix.lower() == ".gif":
-            make_folder(path.parent)
-            imaging.write_gif(path, (imaging.enlarge(image, side=256) for image in self.tensor), milliseconds=60)
-            return [path]
-        places = [path / f"{name}.png" for name in self._names]
+        places = [path] if is_file else [path / f"{name}.png" for name in self._names]
+        require_free(places, overwrite=overwrite)
         for folder in {place.parent for place in places}:
             make_folder(folder)
+        if is_gif:
+            imaging.write_gif(path, (imaging.enlarge(image, side=256) for image in self.tensor), milliseconds=60)
+            return places
 
         def write(one: tuple[Path, Tensor]) -> Path:
             imaging.write(*one)
@@ -208,20 +239,28 @@ class Model:
     ) -> Images:
         """Generate images from noise.
 
-        An image depends on its seed (and its label) alone: `generate(1, seed=17)` is the image 17 of `generate(64)`.
+        An image depends on its seed (and its label) alone: `generate(1, seed=17)` is image 17 of `generate(64)`.
 
         Args:
-            count: how many images, of each label where the model generates by class; or the seeds themselves.
+            count: how many images, 1 or more, of each label where the model generates by class; or a list of seeds.
             label: the name or number of a class, or several of them; None for every class.
-            seed: of the first image; the others follow.
-            track: shows how it goes on.
+            seed: of the first image, 0 or more; the others follow.
+            track: shows the progress; the default shows nothing.
 
         Returns:
-            The images; of several labels `count` of the first, then as many of the next.
+            The images. Of several labels `count` of the first, then as many of the next.
 
         Raises:
             ModelError: if the model does not generate.
-            SettingError: for a label that it does not know.
+            SettingError: for a count, a seed or a label that cannot be.
+
+        Example:
+            >>> import ganvas
+            >>> model = ganvas.train("gan", "digits", "runs/doctest", steps=2, progress=False)
+            >>> model.generate(4, seed=7).tensor.shape
+            torch.Size([4, 1, 16, 16])
+            >>> len(model.generate([3, 14, 15]))
+            3
         """
         seeds = _seeds(count, seed)
         classes = self.classes_of(label)
@@ -237,17 +276,43 @@ class Model:
         *,
         label: str | int | Sequence[str | int] | None = None,
         seed: int = 0,
+        overwrite: bool = False,
         track: Track = silently,
     ) -> Path:
-        """As `generate`, into a folder of PNG files, in bounded memory; of several labels a folder for each.
+        """As `generate`, into a folder of PNG files, each written as it is made: for more images than memory holds.
+
+        Args:
+            folder: the folder; a model that generates by class makes a sub-folder for each class.
+            count: how many images, 1 or more, of each class; or a list of seeds.
+            label: the name or number of a class, or several of them; None for every class.
+            seed: of the first image, 0 or more; the others follow.
+            overwrite: replace files that are there.
+            track: shows the progress; the default shows nothing.
+
+        Returns:
+            The folder.
 
         Raises:
-            SaveError: if one cannot be written; those before it are there.
+            ModelError: if the model does not generate.
+            SaveError: if a file cannot be written; those before it are there.
+            SettingError: for a count, a seed or a label that cannot be.
+            UsageError: if one of the files is there already; nothing is written.
+
+        Example:
+            >>> import ganvas
+            >>> model = ganvas.train("gan", "digits", "runs/doctest", steps=2, progress=False)
+            >>> sorted(file.name for file in model.generate_files("digits", 2).iterdir())
+            ['000000.png', '000001.png']
         """
         seeds = _seeds(count, seed)
         classes, place = self.classes_of(label), Path(folder)
-        places = (place / f"{name}.png" for name in self._names_of(seeds, classes))
-        inference.write_each(places, self._drawn(seeds, classes, track), at_once=inference.drawn_at_once(self.network))
+
+        def places() -> Iterator[Path]:
+            return (place / f"{name}.png" for name in self._names_of(seeds, classes))
+
+        require_free(places(), overwrite=overwrite or not place.exists())
+        drawn = self._drawn(seeds, classes, track)
+        inference.write_each(places(), drawn, at_once=inference.drawn_at_once(self.network))
         return place
 
     def _drawn(self, seeds: Sequence[Seed], classes: Sequence[int], track: Track) -> Iterable[Tensor]:
@@ -267,10 +332,22 @@ class Model:
                 yield f"{folder}{one if isinstance(one, int) else number:06d}"
 
     def classes_of(self, label: str | int | Sequence[str | int] | None) -> list[int]:
-        """The numbers of the classes of these labels, or of all; empty where the model does not generate by class.
+        """The numbers of the classes of these labels.
+
+        Args:
+            label: the name or number of a class, or several of them; None for every class.
+
+        Returns:
+            The numbers, from 0 on; none where the model does not generate by class.
 
         Raises:
             SettingError: for a label that it does not know.
+
+        Example:
+            >>> import ganvas
+            >>> model = ganvas.train("cgan", "digits", "runs/doctest-cgan", steps=1, progress=False, width=8, hidden=16)
+            >>> model.classes_of(["3", "7"])
+            [3, 7]
         """
         several = isinstance(label, Sequence) and not isinstance(label, str)
         labels: list[Any] = [] if label is None else list(label) if several else [label]  # type: ignore[arg-type]
@@ -302,11 +379,11 @@ class Model:
         """Latent interpolation: images on the way from one to the next, and back to the first.
 
         Args:
-            between: how many seeds to visit; or, for a model that encodes (vae), images to visit.
+            between: how many seeds to visit, 2 or more; or, for a model that encodes (vae), a list of images to visit.
             label: as in `generate`; several are visited in turn.
-            seed: the first seed.
-            frames: images from one to the next.
-            track: shows how it goes on.
+            seed: the first seed, 0 or more.
+            frames: images from one to the next, 1 or more.
+            track: shows the progress; the default shows nothing.
 
         Returns:
             The images, which `save("walk.gif")` writes as a GIF.
@@ -314,6 +391,12 @@ class Model:
         Raises:
             ModelError: if the model does not generate, or cannot encode images.
             SettingError: for a label that it does not know, or fewer than two images.
+
+        Example:
+            >>> import ganvas
+            >>> model = ganvas.train("gan", "digits", "runs/doctest", steps=2, progress=False)
+            >>> len(model.interpolate(3, frames=4))
+            12
         """
         classes = self.classes_of(label)
         spec = self.info.spec
@@ -329,6 +412,8 @@ class Model:
             drawn = inference.draw(self.network, inference.walk(seeds, frames=frames), labels)
             stations = between
         else:
+            if seed:
+                raise SettingError(f"`seed` {seed}: the images to visit are given; leave it out")
             if len(between) < 2:
                 raise SettingError(f"`between` {between[0] if between else ''}: a walk takes two images or more")
             squares = [
@@ -349,7 +434,31 @@ class Model:
         size: int | None = None,
         tile: int | None = None,
     ) -> inference.Translator:
-        """The model made ready to translate; the arguments are those of `translate`."""
+        """The model made ready to translate image after image; `translate` makes one for each call.
+
+        Args:
+            direction: `ab` from source to target, or `ba` back, for a model that learned both ways.
+            style: a painting or several, for a model that paints in any style; none for the mean of those it learned.
+            strength: of the style, 0 to 1.
+            keep_colors: whether to change lightness alone.
+            size: pixels of the shorter side at which the network works; None for the image's own.
+            tile: pixels of the longest side of a tile; None for tiles where an image is large.
+
+        Returns:
+            A function from a decoded image to a decoded image.
+
+        Raises:
+            ModelError: if the model does not translate.
+            SettingError: for what the model cannot do.
+
+        Example:
+            >>> import ganvas, numpy as np
+            >>> from ganvas.api.models import image_of
+            >>> model = ganvas.train("autoencoder", "digits", "runs/doctest-denoise", task="denoise:0.3", size=32,
+            ...                      width=4, steps=1, progress=False)
+            >>> model.translator()(image_of(np.zeros((40, 56), np.uint8))).pixels.shape
+            torch.Size([1, 40, 56])
+        """
         styles = list(style) if isinstance(style, tuple | list) else [style]
         return inference.Translator(
             self._loaded, direction, tile=tile or 0, size=size or 0, styles=[image_of(one) for one in styles],
@@ -383,6 +492,13 @@ class Model:
             DataError: for what is no image, or lacks what the task needs.
             ModelError: if the model does not translate.
             SettingError: for what the model cannot do.
+
+        Example:
+            >>> import ganvas, numpy as np
+            >>> model = ganvas.train("autoencoder", "digits", "runs/doctest-denoise", task="denoise:0.3", size=32,
+            ...                      width=4, steps=1, progress=False)
+            >>> model.translate(np.zeros((40, 56), np.uint8)).size
+            (56, 40)
         """
         translator = self._translator(how)
         several = isinstance(image, list | tuple)
@@ -411,10 +527,21 @@ class Model:
             **how: as in `translate`.
 
         Returns:
-            What is to be iterated over: for each file what became of it, its place or why there is none.
+            An iterable, which translates as it is iterated over. For each file it yields `file`, `place`, the path of
+            the result, `problem`, why there is none, and `notes`.
 
         Raises:
+            ModelError: if the model does not translate.
+            SettingError: for what the model cannot do.
             UsageError: before anything is translated, for what cannot be read or written.
+
+        Example:
+            >>> import ganvas
+            >>> model = ganvas.train("autoencoder", "digits", "runs/doctest-denoise", task="denoise:0.3", size=32,
+            ...                      width=4, steps=1, progress=False)
+            >>> for done in model.translate_files(["runs/doctest-denoise/samples/data.png"], "clean"):
+            ...     print(done.place.name, done.problem or "no problem")
+            data.png no problem
         """
         places = plan_files(files, out, format=format, smooth=smooth, overwrite=overwrite)
         translator = self._translator(how)
@@ -423,10 +550,23 @@ class Model:
         return inference.FileTranslation(translator, places, smooth)
 
     def save(self, path: File) -> Path:
-        """Write the model file, one `.safetensors`, from which `load` makes this model again.
+        """Write the model file, from which `load` makes this model again.
+
+        Args:
+            path: a name that ends in `.safetensors`; a model file that is there is replaced.
+
+        Returns:
+            The path.
 
         Raises:
             SaveError: if it cannot be written.
+            SettingError: for another ending.
+
+        Example:
+            >>> import ganvas
+            >>> model = ganvas.train("gan", "digits", "runs/doctest", steps=2, progress=False)
+            >>> ganvas.load(model.save("digits.safetensors"))
+            Model(gan of digits, 16 pixels, after 2 steps)
         """
         path = Path(path)
         if path.suffix != ".safetensors":
@@ -436,7 +576,9 @@ class Model:
         return path
 
     def __repr__(self) -> str:
-        return f"Model({self.method} of {self.info.data}, {self.size} pixels, after {self.step:,} steps)"
+        in_memory = self.info.data.startswith("memory-")  # a digest, which is no name for people
+        data = f"{self.info.images:,} images in memory" if in_memory else self.info.data
+        return f"Model({self.method} of {data}, {self.size} pixels, after {self.step:,} steps)"
 
 
 def load(model: File, *, device: str | torch.device = "auto") -> Model:
@@ -444,13 +586,26 @@ def load(model: File, *, device: str | torch.device = "auto") -> Model:
 
     Args:
         model: the folder or the file.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `auto`, `cpu`, `cuda` or `mps`, or a `torch.device`.
+
+    Returns:
+        The model, in evaluation mode.
 
     Raises:
         ModelError: if there is none, or it is damaged or something else.
+        UsageError: for a device that is not there.
+
+    Example:
+        >>> import ganvas
+        >>> model = ganvas.train("gan", "digits", "runs/doctest", steps=2, progress=False)
+        >>> ganvas.load("runs/doctest").step
+        2
     """
     path = Path(model)
-    loaded = checkpoint.load(path, find_device(device_name(device)))
+    try:
+        loaded = checkpoint.load(path, find_device(device_name(device)))
+    except ModelError as error:
+        raise ModelError(str(error), field="model") from error
     return Model(path, loaded.method, loaded.manifest, loaded.step)
 
 
@@ -461,22 +616,33 @@ def _seeds(count: Any, first: int) -> list[Seed]:
         SettingError: if it is not a number of images.
     """
     if isinstance(count, Sequence) and not isinstance(count, str):
-        return list(count)
+        if first:
+            raise SettingError(f"`seed` {first}: the seeds are given; leave it out")
+        return [one if isinstance(one, Between) else _seed(one) for one in count]
     try:
         number = operator.index(count)
     except TypeError as error:
         raise SettingError(f"`count` {count!r}: expected a number of images, or a list of seeds") from error
     if number < 1:
         raise SettingError(f"`count` {number}: nothing to generate; give 1 or more")
-    if not isinstance(first, int) or not 0 <= first <= MOST_SEED:
-        raise SettingError(f"`seed` {first}: expected 0 to {MOST_SEED}")
+    first = _seed(first)
     return list(range(first, first + number))
+
+
+def _seed(given: Any) -> int:
+    try:
+        seed = operator.index(given)
+    except TypeError as error:
+        raise SettingError(f"`seed` {given!r}: expected a whole number") from error
+    if not 0 <= seed <= MOST_SEED:
+        raise SettingError(f"`seed` {seed}: expected 0 to {MOST_SEED}")
+    return seed
 
 
 def plan_files(
     files: Sequence[File], out: File, *, format: Format = "keep", smooth: float = 0.0, overwrite: bool = False
 ) -> dict[Path, Path]:
-    """Where `Model.translate_files` puts the result of each file.
+    """Where `Model.translate_files` puts the result of each file; the arguments are those of that function.
 
     Raises:
         UsageError: for what cannot be read, or would replace something.

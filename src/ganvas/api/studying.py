@@ -12,10 +12,21 @@ import torch
 from ganvas import api, checkpoint, methods, studies, training
 from ganvas import progress as bars
 from ganvas.checkpoint.manifest import build
-from ganvas.core import schema
+from ganvas.core import schema, settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import choose_precision, find_device
-from ganvas.core.options import Budget, Data, Device, EvaluateOptions, File, Precision, Side, TrainOptions, vgg_file
+from ganvas.core.options import (
+    Budget,
+    Data,
+    Device,
+    EvaluateOptions,
+    File,
+    Precision,
+    Side,
+    TrainOptions,
+    device_name,
+    vgg_file,
+)
 from ganvas.core.settings import nearest
 from ganvas.data import open_data
 from ganvas.data.batch import Batch, ImageBatch, Source, Spec, UnpairedBatch
@@ -342,37 +353,51 @@ def study(
     *,
     only: Sequence[str] = (),
     features: str = "auto",
-    device: Device = "auto",
+    device: Device | torch.device = "auto",
     precision: Precision = "auto",
     root: File | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """Train several methods on the same tasks, with the same seeds, compare them, and write the report.
 
-    The same call again goes on where it stopped; with more tasks, seeds, minutes or steps it goes further.
+    The same call again continues where it stopped; with more tasks, seeds, minutes or steps it goes further.
 
     Args:
         file: the study, YAML; docs/study.md says what it holds.
         out: the folder for everything: runs, comparisons, index.html.
-        only: the names of tasks to work at.
+        only: the names of tasks to work on; without it, all.
         features: the feature network, as in `evaluate`.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        precision: `auto`, `fp32` or `bf16`; all runs have one.
+        device: `auto`, `cpu`, `cuda` or `mps`, or a `torch.device`.
+        precision: `auto`, `fp32` or `bf16`; the same for all runs.
         root: where named data sets are, and folders that do not lie beside the file.
-        **changes: `steps`, `epochs` or `minutes` of each run, `size` and `seeds`, whatever the file says.
+        **changes: `steps`, `epochs` or `minutes` of each run, `size` in pixels, and `seeds`, in place of the file's.
 
     Returns:
         What study.json holds: for each task its scores by method, with their spread over the seeds, and verdicts.
 
     Raises:
         GanvasError: if some runs or comparisons failed; the rest is done.
+        SettingError: for a change that there is not.
         UsageError: before anything is trained, for a study that cannot be carried out.
+
+    Example:
+        >>> import ganvas, json
+        >>> from pathlib import Path
+        >>> small = {"settings": {"width": 4, "batch": 8}}
+        >>> noise = {"data": "digits", "held_out": "digits", "task": "denoise"}
+        >>> study = {"methods": {"autoencoder": small, "pix2pix": small}, "tasks": {"noise": noise}}
+        >>> _ = Path("study.yaml").write_text(json.dumps(study))  # JSON is YAML
+        >>> found = ganvas.study("study.yaml", "studies/doctest", steps=1, size=32)
+        >>> sorted(found["tasks"][0]["scores"])[:2]
+        ['autoencoder', 'input']
     """
-    units = {name: changes.pop(name) for name in ("steps", "epochs", "minutes") if name in changes}
-    asked = studies.Changes(length=studies.Length(**units) if units else None, **changes)
+    lengths = ("steps", "epochs", "minutes")
+    settings.require_known(changes, {*lengths, "size", "seeds"}, owner="study")
+    units = {name: changes.pop(name) for name in lengths if name in changes}
+    asked = studies.Changes(length=studies.Length(**units) if units else None, **settings.with_tuples(changes))
     place = Data(root=root).folder_of_sets
     work = Work(studies.read_file(Path(file), root=place, changes=asked), Path(out), place, features=features,
-                device=device, precision=precision, only=tuple(only))  # fmt: skip
+                device=device_name(device), precision=precision, only=tuple(only))  # fmt: skip
     work.check()
     work.go_on()
     if problems := work.problems():

@@ -34,27 +34,41 @@ def stylize(
     progress: bool = True,
     **keywords: Any,
 ) -> Image.Image:
-    """Paint an image in the style of others, by changing it until VGG-19 sees its content in it, and their style.
+    """Paint an image in the style of others (Gatys, Ecker and Bethge 2016).
+
+    Nothing is trained: the image itself is changed, step by step, until its VGG-19 features match the content of the
+    one image and the style of the other.
 
     Args:
         content: a path, a PIL image, a uint8 array (H, W, C) or a uint8 tensor (C, H, W).
-        style: a painting, or several.
-        preset: `paper` (Gatys, Ecker and Bethge 2016); single settings given beside it win.
-        mask: white where to stylize; where it is black the content stays as it is.
-        init_from: an image to start from, such as a result of before.
-        vgg_weights: a file with VGG-19's weights by torchvision's names, in place of the download.
+        style: a painting, or a list of several; each of at least 32 pixels a side.
+        preset: `paper`, the settings of the paper; single settings given beside it win.
+        mask: an image of the same proportions, white where to paint; where it is black the content stays as it is.
+        init_from: an image to start from, such as an earlier result.
+        vgg_weights: a file with VGG-19's weights by torchvision's names; without it they are downloaded once (548 MB).
         seed: of the noise that `init="noise"` starts from.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `auto`, `cpu`, `cuda` or `mps`, or a `torch.device`.
         precision: of the network; `auto` takes bf16 where it is quicker, and fp32 for the last steps.
         progress: whether to show a progress bar.
-        **keywords: settings, such as `size`, `iterations` or `style_weight`.
+        **keywords: settings, such as `size` (of the longer side, in pixels), `iterations` or `style_weight`.
 
     Returns:
         A PIL image of the height and width of the content.
+
+    Raises:
+        DataError: for what is no image, or a painting that is too small.
+        SettingError: for a setting that does not exist or cannot have that value.
+        UsageError: for options that contradict each other.
+
+    Example:
+        >>> import ganvas, numpy as np
+        >>> photo, painting = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), dtype=np.uint8)
+        >>> ganvas.stylize(photo, painting, iterations=2, progress=False).size
+        (64, 48)
     """
     config = recipe_named(preset)
     settings.require_known(keywords, settings.names_of(config), owner="stylize")
-    config = replace(config, **keywords)
+    config = replace(config, **settings.with_tuples(keywords))
     styles = [image_of(one) for one in (style if isinstance(style, list | tuple) else [style])]
     stylizer = make_stylizer(
         config, styles, mask=mask, init_from=init_from, vgg_weights=vgg_weights, seed=seed, device=device,
@@ -81,7 +95,7 @@ def make_stylizer(
     device: str | torch.device = "auto",
     precision: Precision = "auto",
 ) -> Stylizer:
-    """What stylizes one image after the other; the arguments are those of `stylize`.
+    """A `Stylizer`, which stylizes one image after the other; `config` has the settings, the rest is as in `stylize`.
 
     Raises:
         UsageError: for options that contradict each other.

@@ -172,10 +172,10 @@ def job(
     if wrong := keywords.keys() - of_config - of_data - of_options:
         settings.require_known(wrong, of_config | of_data | of_options | own, owner=method)
 
+    given = settings.with_tuples(keywords)
+
     def changed(value: Any, names: set[str]) -> Any:
-        lists = {name: tuple(given) if isinstance(given, list) else given for name, given in keywords.items()}
-        given = {name: lists[name] for name in lists if name in names}
-        return replace(value, **given) if given else value
+        return replace(value, **{name: given[name] for name in given if name in names})
 
     name = Path(data.name).resolve().name if Path(data.name).is_dir() else re.sub(r"[^\w.-]+", "-", data.name)
     learned = methods.get(method).name()

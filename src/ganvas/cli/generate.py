@@ -1,8 +1,6 @@
 """`ganvas generate`."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ganvas.cli import console
@@ -70,7 +68,7 @@ def generate(
     if interpolate:
         require_free([out], overwrite=overwrite)
         walk = loaded.interpolate(between or count, label=label, seed=seed, frames=FRAMES, track=console.track)
-        console.tell(str(walk.save(out)[0]))
+        console.tell(str(walk.save(out, overwrite=overwrite)[0]))
         return
     total = count * max(1, len(classes))
     if grid and total > MOST_ON_A_GRID:
@@ -87,19 +85,5 @@ def generate(
         return
     if named_as_image:
         raise UsageError(f"--out {out}: {total} images go into a folder; name one, or add --grid")
-    folders = api.folders_of(loaded.info.spec.classes)
-    places = _Places([out / folders[k] for k in classes] or [out], range(seed, seed + count))
-    require_free(places, overwrite=overwrite or not out.exists())
-    loaded.generate_files(out, count, label=label, seed=seed, track=console.track)
+    loaded.generate_files(out, count, label=label, seed=seed, overwrite=overwrite, track=console.track)
     console.tell(f"{total:,} images in {out}")
-
-
-@dataclass(frozen=True)
-class _Places:
-    """The paths of the images, in the order of generation: each folder gets one of every seed."""
-
-    folders: Sequence[Path]
-    seeds: Sequence[int]
-
-    def __iter__(self) -> Iterator[Path]:
-        return (folder / f"{seed:06d}.png" for folder in self.folders for seed in self.seeds)

@@ -142,6 +142,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", device_name(self.device))
         settings.check(self)
+        if self.validate_by != "fid" and not self.validate_every:
+            raise SettingError(f"`validate_by` {self.validate_by}: add `validate_every`, or leave it out")
 
 
 @with_hints

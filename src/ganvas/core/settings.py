@@ -102,6 +102,11 @@ def with_hints(cls: type[T]) -> type[T]:
     return cls
 
 
+def with_tuples(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the fields of a dataclass hold them: a list is a tuple."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
 def flag(name: str) -> str:
     """The command-line flag of a field: `learning_rate` is `--learning-rate`."""
     return "--" + name.replace("_", "-")
