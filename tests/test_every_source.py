@@ -233,9 +233,11 @@ def test_a_broken_file_among_many_is_left_out_and_named(tmp_path, monkeypatch, r
         assert torch.equal(row.images, source.images[61][0].images)
 
 
-def test_more_than_one_percent_broken_is_an_error(photos):
+def test_more_than_a_tenth_broken_is_an_error(photos):
     (photos / "0.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"1 of 12 files.*0\.png"):
+    assert len(open_folder(photos)) == 11
+    (photos / "1.jpg").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"2 of 12 files.*0\.png"):
         open_folder(photos)
 
 

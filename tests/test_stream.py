@@ -138,6 +138,19 @@ def test_workers_give_the_same_batches_as_memory(photos, monkeypatch):
     assert torch.equal(later[1].images, resident[5].images)
 
 
+def test_a_streamed_set_of_which_less_than_a_batch_is_left_stops(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
+    for i in range(12):
+        Image.new("L", (32, 32), i).save(tmp_path / f"{i:02d}.jpg")
+    source = folder.open_folder(tmp_path)
+    (tmp_path / "03.jpg").write_bytes((tmp_path / "03.jpg").read_bytes()[:-40])
+    assert len(take(5, source, batch=11)) == 5  # one in twelve is left out, and named
+    assert "left out" in caplog.text
+    assert "03.jpg" in caplog.text
+    with pytest.raises(DataError, match=r"1 of 12 files cannot be read .*03\.jpg"):
+        take(5, source, batch=12)
+
+
 def test_a_streamed_set_with_too_many_broken_files_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "RESIDENT_BYTES", 0)
     for i in range(10):

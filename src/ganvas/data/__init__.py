@@ -10,6 +10,7 @@ from ganvas.core.settings import nearest
 from ganvas.data import builtin, folder, glyphs, memory, paired, tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source, Spec, UnpairedBatch, check_size
 from ganvas.data.decode import How, headers_of
+from ganvas.data.files import as_on_disk
 from ganvas.data.progress import Track, silently
 from ganvas.data.tasks._pairs import pairs_from
 from ganvas.data.unpaired import unpaired
@@ -53,6 +54,8 @@ def open_data(
     if not isinstance(data.source, str | Path):
         return _open_memory(data, batches, how)
     name = _known_as(data.name)
+    if name not in builtin.NAMES and not shards.is_far(name):
+        name = str(as_on_disk(Path(name)))
     if glyphs.are_meant(name) or glyphs.are_meant(str(data.target or "")):
         return _open_glyphs(data, how)
     in_shards = name not in builtin.NAMES and shards.are_meant(name)
@@ -150,12 +153,16 @@ def _open_two_sets(source: Path, target: Path, how: How) -> Source[UnpairedBatch
         raise DataError(f"`target` {target}: is the same folder as `data`; give a folder of other things")
     if how.like is None:
         headers = [
-            headers_of(folder.list_images(path)[0], name=str(path), track=how.track)[1] for path in (source, target)
+            headers_of(folder.list_images(path).files, name=str(path), track=how.track)[1] for path in (source, target)
         ]
         size = how.size or max(folder.own_size(of_one, paired.DEFAULT_SIZE) for of_one in headers)
         grey = all(header.grey for of_one in headers for header in of_one)
         how = replace(how, like=Spec(size, 1 if grey else 3))
-    return unpaired(*(folder.open_folder(path, how) for path in (source, target)))
+    return unpaired(*(_with_its_name(folder.open_folder(path, how), path) for path in (source, target)))
+
+
+def _with_its_name(source: Source[ImageBatch], path: Path) -> Source[ImageBatch]:
+    return replace(source, notes=tuple(f"{path}: {note}" for note in source.notes))
 
 
 def _known_as(name: str) -> str:
@@ -165,8 +172,8 @@ def _known_as(name: str) -> str:
 
 
 def _folder(name: str, field: str = "data") -> Path:
-    if Path(name).is_dir():
-        return Path(name)
+    if (path := as_on_disk(Path(name))).is_dir():
+        return path
     if name in builtin.NAMES:
         raise DataError(f"`{field}` {name}: is no folder; only folders hold pairs, so leave out `side` and `target`")
     known = f", and no data set; {nearest(name, builtin.NAMES)}" if field == "data" else ""

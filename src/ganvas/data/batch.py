@@ -15,6 +15,7 @@ from ganvas.data.webdataset.shard_order import Shards
 from ganvas.errors import SettingError
 from ganvas.imaging.images import to_signed
 
+MOST_CLASSES = 2**16  # labels above this are mistakes, such as the numbers of files
 RESIDENT_BYTES = 2**30  # sets that decode to less are decoded once and kept; larger ones stream through workers
 SIZES = (16, 28, 32, 64, 128, 256, 512, 1024)
 
@@ -226,6 +227,8 @@ class Source(Generic[Kind]):
         notes: what the user should know of it, a line each.
         names: the file of each row, relative to the folder; empty where there are none.
         shards: the shards that the rows lie in, if they are not decoded; else None.
+        fingerprint: a digest of the names and sizes of its files, the same wherever they lie; empty for data that are
+            no files, and for a part of a source.
     """
 
     name: str
@@ -238,6 +241,7 @@ class Source(Generic[Kind]):
     notes: tuple[str, ...] = ()
     names: Sequence[str] = ()
     shards: Shards | None = None
+    fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -253,7 +257,7 @@ class Source(Generic[Kind]):
             self.images.over(lambda t: t[which]) if isinstance(self.images, Batch) else Some(self.images, rows)
         )
         names = tuple(self.names[row] for row in rows) if self.names else ()
-        return replace(self, images=images, names=names, shards=None)
+        return replace(self, images=images, names=names, shards=None, fingerprint="")
 
     def rows(self, numbers: Sequence[int]) -> Kind:
         """The rows (uint8) of these numbers, the same each time: the centre crop, and noise seeded by their number."""

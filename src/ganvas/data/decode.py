@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from ganvas.core.device import cores
 from ganvas.data.batch import RESIDENT_BYTES, Batch, Kind, Source, Spec
-from ganvas.data.loader import refuse_if_many
+from ganvas.data.fingerprints import of_files
+from ganvas.data.loader import MAX_BROKEN, refuse_if_many
 from ganvas.data.progress import Track, silently
 from ganvas.data.webdataset.shard_order import Shards
 from ganvas.errors import DataError
@@ -93,13 +94,13 @@ class LazyRows(Generic[Given, Kind]):
 
     def __getitem__(self, index: int) -> tuple[Kind, str | None]:
         """Row `index`; a broken one is replaced by the next readable one, and reported."""
-        complaint = None
-        for row in itertools.chain(range(index, len(self)), range(index)):
+        complaint, tried = None, min(len(self), int(MAX_BROKEN * len(self)) + 2)
+        for row in range(index, index + tried):
             try:
-                return self.read(self.items[row]), complaint
+                return self.read(self.items[row % len(self)]), complaint
             except DataError as error:
                 complaint = complaint or str(error)
-        raise DataError(f"none of the {len(self)} images can be read; the first: {complaint}")
+        raise DataError(f"{tried} of {len(self)} files cannot be read (such as {complaint}); mend or remove them")
 
 
 def open_rows(
@@ -110,17 +111,19 @@ def open_rows(
     *,
     spec: Spec,
     left_out: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Source[Kind]:
     """The source of these rows of a folder.
 
     Raises:
-        DataError: if there are fewer than `how.least`, or more than 1 % of them cannot be read.
+        DataError: if there are fewer than `how.least`, or more than a tenth of them cannot be read.
     """
     files = [item[0] if isinstance(item, tuple) else item for item in items]  # of a pair, that of the source
     names = [file.relative_to(path).as_posix() for file in files if isinstance(file, Path)]
-    return source_of(
+    source = source_of(
         tuple(items), read, how, name=str(path.resolve()), names=tuple(names), spec=spec, left_out=left_out
     )
+    return replace(source, notes=tuple(notes), fingerprint=of_files(path, items))
 
 
 def source_of(
@@ -137,7 +140,7 @@ def source_of(
     """The source of the rows that are read from these items, which are called `names` and may lie in shards.
 
     Raises:
-        DataError: if there are fewer than `how.least`, or more than 1 % of them cannot be read.
+        DataError: if there are fewer than `how.least`, or more than a tenth of them cannot be read.
     """
     margin, part = how.margin(spec.size), how.held_part
     n, bytes_a_row = len(items) + len(left_out), spec.bytes * (spec.size + margin) ** 2 // spec.size**2
@@ -164,7 +167,7 @@ def headers_of(files: list[Path], *, name: str, track: Track) -> tuple[list[Path
     """The files that open as images, their headers, and a line for each file that does not.
 
     Raises:
-        DataError: if that is more than 1 % of them.
+        DataError: if that is more than a tenth of them.
     """
     headers, left_out = attempt_all(files, read_header, track, "looking at the files")
     refuse_if_many(len(left_out), len(files), name=name, example=left_out[0] if left_out else "")

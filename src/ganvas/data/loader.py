@@ -21,7 +21,7 @@ from ganvas.data.webdataset.shard_order import Order
 from ganvas.errors import DataError, GanvasError
 
 DRAWN_TOGETHER = 32  # rows whose noise comes from one generator: a process samples for every block that its rows lie in
-MAX_BROKEN = 0.01  # the fraction of broken files above which something is wrong with the data, not with a file
+MAX_BROKEN = 0.1  # the fraction of broken files above which something is wrong with the data, not with a file
 
 _log = logging.getLogger("ganvas")
 
@@ -201,7 +201,9 @@ def _streamed(source: Source[Kind], *, batch: int, seed: int, first: int, mine: 
                     if complaint not in broken:
                         broken.add(complaint)
                         _log.warning("left out %s", complaint)
-                refuse_if_many(len(broken), n, name=source.name, example=next(iter(broken), ""))
+                refuse_if_many(
+                    len(broken), n, name=source.name, example=next(iter(broken), ""), least=batch if n >= batch else 0
+                )
             yield parts[0].together(parts) if len(parts) > 1 else parts[0]
     finally:
         del read  # ends the workers now, even if the caller keeps the error, and with it this frame
@@ -222,7 +224,7 @@ def _collate(rows: list[tuple[Batch, str | None] | GanvasError]) -> tuple[Batch 
     return type(batches[0]).together(batches), complaints
 
 
-def refuse_if_many(broken: int, n: int, *, name: str, example: str) -> None:
-    """Raise DataError where more than `MAX_BROKEN` of the files are broken; the first is named."""
-    if broken > MAX_BROKEN * n:
+def refuse_if_many(broken: int, n: int, *, name: str, example: str, least: int = 0) -> None:
+    """Raise DataError where more than `MAX_BROKEN` of the files are broken, or too few are left; the first is named."""
+    if broken > MAX_BROKEN * n or (broken and n - broken < least):
         raise DataError(f"{name}: {broken} of {n} files cannot be read (such as {example}); mend or remove them")

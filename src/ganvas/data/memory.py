@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganvas.data.batch import RESIDENT_BYTES, SIZES, Batch, ImageBatch, PairBatch, Source, Spec
+from ganvas.core.names import nfc
+from ganvas.data.batch import MOST_CLASSES, RESIDENT_BYTES, SIZES, Batch, ImageBatch, PairBatch, Source, Spec
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import DEFAULT_SIZE, held_out
 from ganvas.errors import DataError, GanvasError
@@ -249,11 +250,13 @@ def _classes(source: Any, items: Sequence[Any], first: Sequence[tuple[Any, ...]]
     if len(first[0]) < 2:
         return ()
     if named := getattr(source, "classes", None):
-        return tuple(map(str, named))
+        return tuple(nfc(str(name)) for name in named)
     targets = getattr(source, "targets", None)  # as torchvision's data sets have them: no image needs to be decoded
     if targets is None:
         targets = [_label(_item(items, n), where=_where(source, n)) for n in range(len(items))]
-    return tuple(str(number) for number in range(max(map(int, targets)) + 1))
+    if (largest := max(map(int, targets))) >= MOST_CLASSES:
+        raise DataError(f"`data` {_name(source)}: has the label {largest:,}; expected {MOST_CLASSES:,} classes at most")
+    return tuple(str(number) for number in range(largest + 1))
 
 
 def _own_size(shown: Sequence[Tensor], usual: int) -> int:

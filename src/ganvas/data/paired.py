@@ -1,9 +1,10 @@
 """Pairs from files: two images side by side in one, or two folders matched by the names of their files."""
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from ganvas.core.names import nfc, shown
 from ganvas.core.options import Side
 from ganvas.data.batch import PairBatch, Source, Spec
 from ganvas.data.decode import How, headers_of, open_rows
@@ -27,14 +28,16 @@ def open_side_by_side(
     Shape and splits are those of `open_folder`.
 
     Raises:
-        DataError: if there are no images, or more than 1 % of them cannot be read or halved.
+        DataError: if there are no images, or more than a tenth of them cannot be read or halved.
     """
-    files, headers, left_out = headers_of(list_images(path)[0], name=str(path), track=how.track)
+    listed = list_images(path)
+    files, headers, left_out = headers_of(listed.files, name=str(path), track=how.track)
     channels = 1 if all(header.grey for header in headers) else 3
     halves = [Header(header.width // 2, header.height, header.grey) for header in headers]
     spec = how.like or Spec(how.size or own_size(halves, DEFAULT_SIZE), channels, target_channels=channels)
     read = ReadHalves(spec.size + how.margin(spec.size), spec.channels, spec.outputs, side)
-    return open_rows(path, part_of(files, how, name=str(path)), read, how, spec=spec, left_out=left_out)
+    chosen = part_of(files, how, name=str(path))
+    return open_rows(path, chosen, read, how, spec=spec, left_out=left_out, notes=listed.passed_over.notes(path))
 
 
 def open_two_folders(
@@ -45,10 +48,11 @@ def open_two_folders(
     """Open two folders whose files of the same name, without its ending, belong together.
 
     Raises:
-        DataError: if an image has no partner, or one of another shape; if it is one folder twice; if more than 1 % of
-            the images cannot be read.
+        DataError: if an image has no partner, or one of another shape; if it is one folder twice; if more than a tenth
+            of the images cannot be read.
     """
-    partner = dict(match(source, target))
+    matched = match(source, target)
+    partner = dict(matched.pairs)
     firsts, headers, left_out = headers_of(list(partner), name=str(source), track=how.track)
     others = headers_of([partner[first] for first in firsts], name=str(target), track=how.track)
     header_of = dict(zip(others[0], others[1], strict=True))
@@ -63,10 +67,18 @@ def open_two_folders(
     )
     chosen = part_of([first for first, _ in whole], how, name=str(source))
     read = ReadTwo(spec.size + how.margin(spec.size), spec.channels, spec.outputs)
-    return open_rows(source, [(first, partner[first]) for first in chosen], read, how, spec=spec, left_out=left_out)
+    pairs = [(first, partner[first]) for first in chosen]
+    return open_rows(source, pairs, read, how, spec=spec, left_out=left_out, notes=matched.notes)
 
 
-def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
+class Matched(NamedTuple):
+    """The files of two folders that belong together, and what is passed over in each."""
+
+    pairs: list[tuple[Path, Path]]
+    notes: tuple[str, ...] = ()
+
+
+def match(source: Path, target: Path) -> Matched:
     """Match the files of two folders by their names without the endings.
 
     Raises:
@@ -74,14 +86,16 @@ def match(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """
     if source.resolve() == target.resolve():
         raise DataError(f"`target` {target}: is the same folder as `data`; give the folder with the partners")
-    ours, theirs = (_by_name(folder) for folder in (source, target))
+    listed = [(folder, list_images(folder)) for folder in (source, target)]
+    ours, theirs = (_by_name(folder, images.files) for folder, images in listed)
     for here, there, files in ((source, target, ours.keys() - theirs), (target, source, theirs.keys() - ours)):
         if files:
             raise DataError(
                 f"{len(files)} of {len(ours | theirs)} images have no partner: {there} holds nothing named like "
                 f"{_some(sorted(files))} of {here}; add the partners, or take these away"
             )
-    return [(ours[name], theirs[name]) for name in sorted(ours)]
+    notes = tuple(note for folder, images in listed for note in images.passed_over.notes(folder, named=True))
+    return Matched([(ours[name], theirs[name]) for name in sorted(ours)], notes)
 
 
 def name_of(file: Path, folder: Path) -> str:
@@ -89,12 +103,12 @@ def name_of(file: Path, folder: Path) -> str:
 
     Upper and lower case differ.
     """
-    return unicodedata.normalize("NFC", file.relative_to(folder).with_suffix("").as_posix())  # macOS writes NFD
+    return nfc(file.relative_to(folder).with_suffix("").as_posix())
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
+def _by_name(folder: Path, files: list[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for file in list_images(folder)[0]:
+    for file in files:
         name = name_of(file, folder)
         if name in found:
             raise DataError(f"{folder}: {found[name].name} and {file.name} have one name; which is the partner?")
@@ -104,7 +118,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(map(shown, names[:SHOWN])) + more
 
 
 def _require_same_shape(first: Path, header: Header, second: Path, other: Header) -> None:

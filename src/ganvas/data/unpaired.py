@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ganvas.data.batch import Batch, ImageBatch, Source, UnpairedBatch
+from ganvas.data.fingerprints import of_parts
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,7 @@ def unpaired(source: Source[ImageBatch], target: Source[ImageBatch]) -> Source[U
     channels = max(source.spec.channels, target.spec.channels)
     spec = replace(source.spec, channels=channels, classes=(), target_channels=channels)
     assert source.spec.channels == target.spec.channels == channels, "open both with the channels of both"
-    left_out = source.left_out + target.left_out
-    return Source(source.name, spec, TwoSets((source, target)), left_out, source.part, source.margin)
+    return Source(
+        source.name, spec, TwoSets((source, target)), source.left_out + target.left_out, source.part, source.margin,
+        notes=source.notes + target.notes, fingerprint=of_parts(side.fingerprint.encode() for side in (source, target)),
+    )  # fmt: skip

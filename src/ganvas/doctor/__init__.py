@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ganvas.core.names import nfc
 from ganvas.data import folder
 from ganvas.data.batch import check_size
+from ganvas.data.files import as_on_disk
 from ganvas.data.progress import Track, silently
 from ganvas.doctor import images, overlap, pairs
 from ganvas.doctor.alignment import Relation
@@ -52,6 +54,9 @@ class Plan:
             raise UsageError(f"`holdout` {self.holdout}: is a fraction; expected 0 or more, and less than 1")
         if self.size is not None:
             check_size(self.size)
+        for field in ("source", "target", "held_out"):
+            if path := getattr(self, field):
+                object.__setattr__(self, field, as_on_disk(path))
         for flag, path in (("", self.source), ("`target` ", self.target), ("`held_out` ", self.held_out)):
             if path and not path.is_dir():
                 raise DataError(f"{flag}{path}: no folder of that name; doctor checks folders of images")
@@ -162,7 +167,7 @@ def _of_targets(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _classes(source: Listing) -> Counter[str]:
-    return Counter(path.parent.name for path in source.files) if source.classes else Counter()
+    return Counter(nfc(path.parent.name) for path in source.files) if source.classes else Counter()
 
 
 def _check_pairs(plan: Plan, sight: _Sight) -> list[Finding]:

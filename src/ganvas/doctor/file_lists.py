@@ -3,19 +3,19 @@
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ganvas.core.atomic_io import readable
+from ganvas.data import files as on_disk
 from ganvas.data import folder
 from ganvas.data.paired import name_of
 from ganvas.data.webdataset import reader, shards
-from ganvas.errors import DataError
-from ganvas.imaging.images import EXTENSIONS, Encoded
+from ganvas.imaging.images import Encoded
 
 _IMAGES_OF_OTHERS = frozenset(
-    {".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".ppm", ".pgm", ".exr", ".hdr"}
+    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".ppm", ".pgm", ".exr", ".hdr"}
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".ico"}
 )
 
@@ -31,6 +31,7 @@ class Listing:
         foreign: images of formats that ganvas does not read.
         others: files that are not images, such as notes and label files.
         deeper: images in sub-folders, which are not searched.
+        special: what is no regular file, such as a FIFO, or a link that leads nowhere.
         within: how to read files in shards; these are named by shard, class and name.
         lost: a line for each sample of a shard that cannot be used.
     """
@@ -41,6 +42,7 @@ class Listing:
     foreign: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
     deeper: tuple[Path, ...] = ()
+    special: tuple[Path, ...] = ()
     within: Mapping[Path, Callable[[], Encoded]] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
 
@@ -53,13 +55,15 @@ def list_folder(root: Path) -> Listing:
     """
     if shards.are_meant(str(root)):
         return _list_shards(root)
-    files, classes = folder.list_images(root)
-    taken = set(files)
-    rest = [path for path in sorted(_walk(root)) if path not in taken]
-    deeper = [path for path in rest if path.suffix.lower() in EXTENSIONS]
-    foreign = [path for path in rest if path.suffix.lower() in _IMAGES_OF_OTHERS]
-    others = [path for path in rest if path.suffix.lower() not in EXTENSIONS | _IMAGES_OF_OTHERS]
-    return Listing(root, tuple(files), classes, tuple(foreign), tuple(others), tuple(deeper))
+    files, classes, _ = folder.list_images(root)
+    taken, searched = set(files), list(_walk(root))
+    rest = [path for found in searched for path in found.files if path not in taken]
+    images = on_disk.endings()
+    deeper = [path for path in rest if path.suffix.lower() in images]
+    foreign = [path for path in rest if path.suffix.lower() in _IMAGES_OF_OTHERS - images]
+    others = [path for path in rest if path.suffix.lower() not in images | _IMAGES_OF_OTHERS]
+    special = tuple(path for found in searched for path in found.special)
+    return Listing(root, tuple(files), classes, tuple(foreign), tuple(others), tuple(deeper), special)
 
 
 def _list_shards(root: Path) -> Listing:
@@ -68,22 +72,20 @@ def _list_shards(root: Path) -> Listing:
     within = dict[Path, Callable[[], Encoded]]()
     for sample in samples:
         name = PurePosixPath(readable(sample.name).lstrip("/"))
-        place = root / Path(found.shelf.urls[sample.shard]).name / name.parent
+        place = root / Path(found.shelf.shards[sample.shard]).name / name.parent
         within[place / (classes[sample.label] if classes else "") / name.name] = functools.partial(
             found.shelf.encoded, sample
         )
     return Listing(root, tuple(within), classes, within=within, lost=left_out)
 
 
-def _walk(root: Path) -> list[Path]:
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
-    found = []
-    for place, folders, files in os.walk(root, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if not name.startswith(".")]
-    return found
+def _walk(root: Path) -> Iterator[on_disk.Contents]:
+    """The contents of a folder and of those below it; links to folders are not followed."""
+    waiting = [root]
+    while waiting:
+        found = on_disk.contents(waiting.pop())
+        yield found
+        waiting += [below for below in reversed(found.folders) if not below.is_symlink()]
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def names_of(listings: Sequence[Listing]) -> dict[Path, str]:
     return {
         path: _shown(path.relative_to(listing.root), Path(label) if len(roots) > 1 else Path())
         for listing, label in zip(listings, labels, strict=True)
-        for path in (*listing.files, *listing.foreign, *listing.others, *listing.deeper)
+        for path in (*listing.files, *listing.foreign, *listing.others, *listing.deeper, *listing.special)
     }
 
 

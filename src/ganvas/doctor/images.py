@@ -43,6 +43,14 @@ def check_files(seen: Sequence[Seen], *, listings: Sequence[Listing], names: Map
         sentence="samples in shards that cannot be used",
         advice="write these shards again",
     )
+    special = [names[path] for listing in listings for path in listing.special]
+    found += finding(
+        WARNING,
+        "special",
+        special,
+        sentence="neither files nor folders: FIFOs, sockets, devices, or links that lead nowhere",
+        advice="remove them, or put the files themselves there; training goes on without them",
+    )
     deeper = [names[path] for listing in listings for path in listing.deeper]
     found += finding(
         WARNING, "deeper", deeper, sentence="too deep: in sub-folders, which are not read", advice="move them up"

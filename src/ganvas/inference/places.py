@@ -1,13 +1,15 @@
 """The output paths of many files, planned before any is written: nothing is replaced unless it is asked for."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from ganvas.data.files import Contents, PassedOver, as_on_disk, contents, endings, is_image, real
 from ganvas.errors import DataError, UsageError
 from ganvas.imaging.images import EXTENSIONS
 from ganvas.imaging.video import ANIMATIONS, VIDEOS, is_video
+
+_JPEG = (".jfif", ".jpe")
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
 
@@ -15,7 +17,7 @@ Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
 def require_free(places: Iterable[Path], *, overwrite: bool) -> None:
     """Raise UsageError where something would be replaced without `overwrite`."""
     if there := next((place for place in places if not overwrite and place.exists()), None):
-        raise UsageError(f"{there} is already there; choose another --out, or add `overwrite`")
+        raise UsageError(f"{there} is already there; choose another place, or add `overwrite`")
 
 
 def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path]:
@@ -26,7 +28,7 @@ def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path
     """
     places: dict[Path, Path] = {}
     for path in paths:
-        for file, below in _files(path, leaving=out.resolve()):
+        for file, below in _files(as_on_disk(path), leaving=real(out)):
             places[file] = _named(out / below, format)
     if not places:
         raise UsageError("no images to translate; name files, or a folder that holds some")
@@ -38,9 +40,9 @@ def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path
                 f"{'translate them into folders of their own' if format == 'keep' else 'keep their formats'}"
             )
         taken[place] = file
-    originals = {file.resolve() for file in places}
+    originals = {real(file) for file in places}
     for place in taken:
-        if place.resolve() in originals:
+        if real(place) in originals:
             raise UsageError(f"`out` {out}: {place} is itself to be translated; choose another folder")
     return places
 
@@ -58,26 +60,58 @@ def gives_a_video(places: Mapping[Path, Path]) -> bool:
     return any(place.suffix.lower() in lasting and has_frames(file) for file, place in places.items())
 
 
+def passed_over(paths: Sequence[Path], out: Path) -> tuple[str, ...]:
+    """One line for each folder among the paths that holds files which are not translated."""
+    folders = [folder for path in paths if (folder := as_on_disk(path)).is_dir()]
+    counted = [(folder, _passed_over(list(_walk(folder, leaving=real(out))))) for folder in folders]
+    return tuple(note for folder, found in counted for note in found.notes(folder, named=len(folders) > 1))
+
+
+def _passed_over(searched: Sequence[Contents]) -> PassedOver:
+    files = [file for found in searched for file in found.files]
+    special = tuple(path for found in searched for path in found.special)
+    linked = tuple(folder for found in searched for folder in found.folders if folder.is_symlink())
+    others = tuple(file for file in files if not _is_read(file))
+    return PassedOver(others, special, linked=linked, total=len(files) + len(special) + len(linked))
+
+
+def _is_read(file: Path) -> bool:
+    return is_image(file) or file.suffix.lower() in VIDEOS
+
+
 def _named(place: Path, format: Format) -> Path:
-    """The path with the ending of its format; videos keep theirs."""
-    return place if format == "keep" or place.suffix.lower() in VIDEOS else place.with_suffix(f".{format}")
+    """The path with the ending of its format; videos keep theirs, and formats that are only read become another."""
+    ending = place.suffix.lower()
+    if ending in VIDEOS or (format == "keep" and ending in EXTENSIONS):
+        return place
+    if format == "keep":
+        return place.with_suffix(".jpg" if ending in _JPEG else ".png")
+    return place.with_suffix(f".{format}")
 
 
 def _files(path: Path, *, leaving: Path) -> Iterator[tuple[Path, Path]]:
     """The files of a path, each with its path below the folder; without earlier results."""
-    known = EXTENSIONS | VIDEOS
     if not path.exists():
         raise UsageError(f"{path}: no such image or folder")
     if not path.is_dir():
-        if path.suffix.lower() not in known:
-            raise UsageError(f"{path}: not an image by its ending; expected {', '.join(sorted(known))}")
+        if not _is_read(path):
+            known = ", ".join(sorted(endings() | VIDEOS))
+            raise UsageError(f"{path}: not an image by its ending; expected {known}")
+        if not path.is_file():
+            raise UsageError(f"{path}: no regular file; give an image, or a folder of images")
         yield path, Path(path.name)
         return
-    if path.resolve() == leaving:
+    if real(path) == leaving:
         raise UsageError(f"`out` {path}: holds the images to translate; choose another folder")
-    for folder, below, names in os.walk(path):
-        here = Path(folder)
-        below[:] = sorted(n for n in below if not n.startswith(".") and (here / n).resolve() != leaving)
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in known:
-                yield here / name, (here / name).relative_to(path)
+    for found in _walk(path, leaving=leaving):
+        yield from ((file, file.relative_to(path)) for file in found.files if _is_read(file))
+
+
+def _walk(folder: Path, *, leaving: Path) -> Iterator[Contents]:
+    """The contents of a folder and of those below it, without earlier results; links to folders are not followed."""
+    waiting = [folder]
+    while waiting:
+        found = contents(waiting.pop())
+        yield found
+        below = [each for each in found.folders if not each.is_symlink() and real(each) != leaving]
+        waiting += reversed(below)

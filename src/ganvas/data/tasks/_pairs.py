@@ -26,10 +26,10 @@ def pairs_from(source: Source[ImageBatch], task: Task, *, track: Track = silentl
     rows = LazilyPaired(source.images, task, wanted)
     made = replace(source, spec=spec, images=rows, afresh=task.afresh if task.fresh else None)  # type: ignore[arg-type]
     if not isinstance(source.images, ImageBatch) or spec.bytes * len(source) > RESIDENT_BYTES:
-        return replace(made, notes=_notes_unread(source, task, track))  # type: ignore[return-value]
+        return replace(made, notes=(*source.notes, *_notes_unread(source, task, track)))  # type: ignore[return-value]
     pairs, _ = attempt_all(range(len(source)), rows.row, track, "making pairs")
     images = PairBatch.together([pair for pair in pairs if pair is not None])
-    return replace(made, images=images, notes=_notes(source.name, task, images))  # type: ignore[arg-type, return-value]
+    return replace(made, images=images, notes=(*source.notes, *_notes(source.name, task, images)))  # type: ignore[arg-type, return-value]
 
 
 def _notes(name: str, task: Task, pairs: PairBatch) -> tuple[str, ...]:

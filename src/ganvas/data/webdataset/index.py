@@ -6,20 +6,23 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from ganvas.core.atomic_io import readable
+from ganvas.core import schema
+from ganvas.core.names import nfc, shown
+from ganvas.data.batch import MOST_CLASSES
+from ganvas.data.files import endings
 from ganvas.data.webdataset import tar
 from ganvas.errors import DataError
-from ganvas.imaging.images import EXTENSIONS, Encoded, read_header
+from ganvas.imaging.images import Encoded, read_header
 
 LARGEST = 2**28  # bytes of an image's file; larger ones are left out
 BEGINNING = 2**16  # bytes that hold the header of most images
-MOST_CLASSES = 2**20
+MOST_BYTES = 2**32  # of an index: of some fifty million samples
 LABEL = 32  # bytes of the file of a label, at most
 
 _FORMAT, _SAID = 1, "ganvas"
@@ -113,17 +116,18 @@ def _samples(handle: int, name: str, left_out: list[str]) -> Iterator[tuple[str,
 
 
 def _image_of(sample: Mapping[str, tar.Member], key: str) -> tar.Member:
+    known = endings()
     for ending, member in sample.items():
-        if f".{ending}" in EXTENSIONS:
+        if f".{ending}" in known:
             if member.size > LARGEST:
-                raise DataError(f"{readable(member.name)}: claims {member.size:,} bytes; expected {LARGEST:,} at most")
+                raise DataError(f"{shown(member.name)}: claims {member.size:,} bytes; expected {LARGEST:,} at most")
             return member
-    raise DataError(f"{readable(key)}: a sample without an image; it has {readable(', '.join(sample)) or 'nothing'}")
+    raise DataError(f"{shown(key)}: a sample without an image; it has {shown(', '.join(sample)) or 'nothing'}")
 
 
 def _header(handle: int, image: tar.Member) -> Any:
     """The header of an image; the whole file is read only where its beginning is not enough."""
-    name = readable(image.name)
+    name = shown(image.name)
     if image.size > BEGINNING:
         try:
             return read_header(Encoded(name, os.pread(handle, BEGINNING, image.offset)))
@@ -138,7 +142,7 @@ def _label(handle: int, sample: Mapping[str, tar.Member]) -> int:
         return -1
     content = os.pread(handle, min(member.size, LABEL), member.offset)
     if not content.strip().isdigit() or int(content) >= MOST_CLASSES or member.size > LABEL:
-        raise DataError(f"{readable(member.name)}: is not the number of a class")
+        raise DataError(f"{shown(member.name)}: is not the number of a class")
     return int(content)
 
 
@@ -190,18 +194,49 @@ class Index:
         """
         try:
             columns = safetensors.numpy.load(content)
-            said = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-            said = json.loads(said[_SAID])
-            if said["format"] != _FORMAT:
-                raise ValueError("of another version")
-            columns = {name: columns[name].astype(_COLUMNS.get(name, np.uint8), copy=False) for name in columns}
-            tables, stamps, row, letter = dict[str, Table](), dict[str, Stamp](), 0, 0
-            for name, size, written, count, letters, own, left_out in said["shards"]:
+            header = schema.parse(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            said = schema.fit(schema.parse(header["__metadata__"][_SAID]), _Said)
+            _require_within_bounds(said, columns)
+            tables, row, letter = dict[str, Table](), 0, 0
+            for name, _, _, count, letters, own, left_out in said.shards:
                 part = {column: columns[column][row : row + count] for column in _COLUMNS}
                 part["letters"] = columns["letters"][letter : letter + letters]
-                tables[str(name)] = Table(part, (int(own[0]), int(own[1])), tuple(map(str, left_out)))
-                stamps[str(name)] = Stamp(int(size), int(written))
+                tables[name] = Table(part, own, left_out)
                 row, letter = row + count, letter + letters
-            return cls(tables, stamps, tuple(map(str, said["classes"])))
+            stamps = {name: Stamp(size, written) for name, size, written, *_ in said.shards}
+            return cls(tables, stamps, tuple(map(nfc, said.classes)))
         except Exception as error:  # any error of a damaged file
-            raise DataError(f"is no index of shards ({type(error).__name__}: {error})") from error
+            raise DataError(f"is no index of shards ({type(error).__name__}: {shown(str(error))})") from error
+
+
+@dataclass(frozen=True)
+class _Said:
+    """The metadata of an index: of each shard its name, stamp, counts of samples and letters, `own`, `left_out`."""
+
+    format: Literal[1]
+    shards: tuple[tuple[str, int, int, int, int, tuple[int, int], tuple[str, ...]], ...]
+    classes: tuple[str, ...] = ()
+
+
+def _require_within_bounds(said: _Said, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for an index that cannot be that of its shards: each number in it has a bound."""
+    rows, letters = sum(shard[3] for shard in said.shards), sum(shard[4] for shard in said.shards)
+    for name, kind in {**_COLUMNS, "letters": np.uint8}.items():
+        if columns[name].dtype != kind or columns[name].shape != (letters if name == "letters" else rows,):
+            raise ValueError(f"{name} has another type or length")
+    if min((number for shard in said.shards for number in (*shard[1:5], *shard[5])), default=0) < 0:
+        raise ValueError("a negative count")
+    if len(said.classes) > MOST_CLASSES or len({shard[0] for shard in said.shards}) < len(said.shards):
+        raise ValueError("too many classes, or a shard twice")
+    counts = np.array([shard[3] for shard in said.shards], np.int64)
+    sizes = np.repeat(np.array([shard[1] for shard in said.shards], np.int64), counts)  # of the shard of each row
+    offset, size, label = (columns[name].astype(np.int64) for name in ("offset", "size", "label"))
+    if (offset < 0).any() or (size < 0).any() or (size > LARGEST).any() or (offset > sizes - size).any():
+        raise ValueError("a sample lies outside its shard")
+    if (label < -1).any() or (label >= MOST_CLASSES).any():
+        raise ValueError("a label that is no class")
+    starts = (np.cumsum(counts) - counts)[counts > 0]
+    lengths = np.diff(columns["end"], prepend=0)
+    lengths[starts] = columns["end"][starts]  # the ends of each shard are counted from its own first name
+    if (lengths < 0).any() or (lengths > tar.LONGEST_NAME).any():
+        raise ValueError("a name without end")

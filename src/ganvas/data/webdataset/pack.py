@@ -13,11 +13,13 @@ from pathlib import Path
 from PIL import Image
 
 from ganvas.core.atomic_io import new_folder
+from ganvas.core.names import nfc
 from ganvas.data.decode import attempts
+from ganvas.data.files import content_of
 from ganvas.data.folder import list_images
 from ganvas.data.loader import refuse_if_many
 from ganvas.data.progress import Track, silently
-from ganvas.data.webdataset.index import Index, Stamp, Table, scan
+from ganvas.data.webdataset.index import LARGEST, Index, Stamp, Table, scan
 from ganvas.data.webdataset.reader import CLASSES, INDEX
 from ganvas.errors import DataError, UsageError
 from ganvas.imaging import images
@@ -65,11 +67,11 @@ def pack_folder(
     with `size`, those whose shorter side is longer are downsampled.
 
     Raises:
-        DataError: if there are no images, or more than 1 % of them cannot be read.
+        DataError: if there are no images, or more than a tenth of them cannot be read.
         UsageError: if nothing can be written there.
         SaveError: if it cannot be written; nothing of it is left.
     """
-    files, classes = list_images(folder)
+    files, classes, _ = list_images(folder)
     items = list(zip(files, _keys(files, folder), strict=True))
     random.Random(0).shuffle(items)
     left_out = list[str]()
@@ -77,7 +79,7 @@ def pack_folder(
     def read(item: tuple[Path, str]) -> Sample:
         file, key = item
         content, ending = _shrunk(file, size) if size else _checked(file)
-        return Sample(key + ending, content, classes.index(file.parent.name) if classes else None)
+        return Sample(key + ending, content, classes.index(nfc(file.parent.name)) if classes else None)
 
     def whole() -> Iterator[Sample]:
         for result in track(attempts(items, read, ahead=_READ_AHEAD), total=len(items), description="writing shards"):
@@ -140,7 +142,7 @@ def _keys(files: Sequence[Path], folder: Path) -> Iterator[str]:
     taken = set[str]()
     for file in files:
         path = file.relative_to(folder)
-        key = plain = (path.parent / path.stem.replace(".", "_")).as_posix()
+        key = plain = nfc((path.parent / path.stem.replace(".", "_")).as_posix())
         for number in itertools.count(2):
             if key not in taken:
                 break
@@ -152,7 +154,7 @@ def _keys(files: Sequence[Path], folder: Path) -> Iterator[str]:
 def _checked(file: Path) -> tuple[bytes, str]:
     """A file as it is, if it opens as an image."""
     try:
-        content = file.read_bytes()
+        content = content_of(file, most=LARGEST)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     images.read_header(images.Encoded(str(file), content))
@@ -168,5 +170,5 @@ def _shrunk(file: Path, size: int) -> tuple[bytes, str]:
     whole = images.to_pillow(images.on_white(images.read(file)))
     scale = size / min(whole.size)
     small = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
-    ending = ".jpg" if ending in (".jpg", ".jpeg") else ".png"
+    ending = ".jpg" if ending in (".jpg", ".jpeg", ".jfif", ".jpe") else ".png"
     return images.encode(Path(f"{file.stem}{ending}"), small).getvalue(), ending

@@ -13,22 +13,26 @@ import filelock
 import numpy as np
 
 from ganvas.core import schema
-from ganvas.core.atomic_io import make_folder, readable, write_whole
+from ganvas.core.atomic_io import make_folder, write_whole
+from ganvas.core.names import nfc, shown
 from ganvas.core.options import Side
-from ganvas.data.batch import Source, Spec
+from ganvas.data.batch import MOST_CLASSES, Source, Spec
 from ganvas.data.decode import How, source_of
+from ganvas.data.files import content_of
+from ganvas.data.fingerprints import of_parts
 from ganvas.data.folder import DEFAULT_SIZE, ReadImage, held_out, own_size
 from ganvas.data.loader import refuse_if_many
 from ganvas.data.paired import DEFAULT_SIZE as DEFAULT_SIZE_OF_PAIRS
 from ganvas.data.paired import ReadHalves
 from ganvas.data.progress import Track, silently
-from ganvas.data.webdataset.index import Index, Stamp, Table, scan
-from ganvas.data.webdataset.shards import ReadSample, Samples, Shelf, expand, fetched, is_far, name_in, title_of
+from ganvas.data.webdataset.index import MOST_BYTES, Index, Stamp, Table, scan
+from ganvas.data.webdataset.shards import ReadSample, Samples, Shelf, expand, fetched, name_in, title_of
 from ganvas.errors import DataError, GanvasError
 from ganvas.imaging.images import Header
 
 INDEX = "index.safetensors"
 CLASSES = "classes.json"
+_MOST_BYTES_OF_CLASSES = 2**24
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Found:
         if labels.max() >= len(classes):
             raise DataError(f"{name}: has a sample of class {labels.max()}, and {CLASSES} names {len(classes)}; fix it")
         without = [
-            f"{readable(self.table.name(row))}: has no class, and others have"
+            f"{shown(self.table.name(row))}: has no class, and others have"
             for row in np.flatnonzero(labels < 0).tolist()
         ]
         return replace(whole, rows=np.flatnonzero(labels >= 0)), classes, (*self.table.left_out, *without)
@@ -85,7 +89,7 @@ def open_shards(
     """Open shards as `open_folder` does a folder, or with `side` as `open_side_by_side` does.
 
     Raises:
-        DataError: if there is nothing of that name, or more than 1 % of it cannot be used.
+        DataError: if there is nothing of that name, or more than a tenth of it cannot be used.
     """
     found = look_through(name, root=root, track=how.track)
     samples, classes, left_out = found.samples(name)
@@ -117,7 +121,7 @@ def open_shards(
         chosen, read, how, name=title_of(name), names=chosen.names, spec=spec, left_out=left_out,
         shards=found.shelf.laid_out(chosen.in_each_shard()),
     )  # fmt: skip
-    return replace(source, notes=found.notes)
+    return replace(source, notes=found.notes, fingerprint=of_parts(chosen.identity()))
 
 
 def _part_of(samples: Samples, how: How, *, name: str) -> Samples:
@@ -148,23 +152,27 @@ def look_through(name: str, *, root: Path, track: Track = silently, anew: bool =
     Raises:
         DataError: if they cannot be read, or are remote and have no index.
     """
-    urls = expand(name)
-    names = [name_in(url) for url in urls]
+    shards = expand(name)
+    names = [name_in(shard) for shard in shards]
+    far = [shard for shard in shards if isinstance(shard, str)]
+    files = [shard for shard in shards if isinstance(shard, Path)]
+    if far and files:
+        raise DataError(f"{name}: means files and URLs; give one or the other")
     try:
-        if any(map(is_far, urls)):
+        if far:
             if len(set(names)) < len(names):
                 raise DataError(f"{name}: two shards of one name; an index needs different file names")
-            index, place, notes = _index_of_far(name, urls, root, track, anew=anew)
+            index, place, notes = _index_of_far(name, far, root, track, anew=anew)
             parts = [(index.tables[each], index.stamps[each].size) for each in names]
             classes = index.classes
         else:
-            parts, notes, place, classes = _of_files([Path(url) for url in urls], root, track)
+            parts, notes, place, classes = _of_files(files, root, track)
     except GanvasError as error:
         raise error if isinstance(error, DataError) else DataError(str(error)) from error
     tables, sizes = [table for table, _ in parts], [size for _, size in parts]
     counts = np.array([len(table) for table in tables])
     starts = tuple((np.cumsum(counts) - counts).tolist())
-    return Found(Shelf(tuple(urls), tuple(sizes)), Table.joined(tables), starts, classes, str(place), tuple(notes))
+    return Found(Shelf(tuple(shards), tuple(sizes)), Table.joined(tables), starts, classes, str(place), tuple(notes))
 
 
 def _of_files(
@@ -194,7 +202,7 @@ def _changed(files: list[Path], index: Index) -> list[Path]:
     """The shards that are not in the index, or have changed."""
 
     def known(file: Path) -> bool:
-        with fetched(str(file)) as handle:
+        with fetched(file) as handle:
             return index.stamps.get(file.name) == Stamp.of(handle)
 
     return [file for file in files if not known(file)]
@@ -207,7 +215,7 @@ def _renewed(files: list[Path], index: Index, track: Track) -> Index:
     stamps = {name: stamp for name, stamp in index.stamps.items() if name in there}
     changed = _changed(files, index)
     for file in track(changed, total=len(changed), description="scanning the shards"):
-        with fetched(str(file)) as handle:
+        with fetched(file) as handle:
             tables[file.name], stamps[file.name] = scan(handle, file.name), Stamp.of(handle)
     return Index(tables, stamps, _classes_of(files[0].parent) or index.classes)
 
@@ -227,7 +235,7 @@ def _index_of_far(
         place = beside(urls[0])
         try:
             with fetched(place) as handle:
-                kept = Index.unpacked(os.pread(handle, os.fstat(handle).st_size, 0))
+                kept = Index.unpacked(os.pread(handle, min(os.fstat(handle).st_size, MOST_BYTES), 0))
         except GanvasError as error:
             raise DataError(
                 f"{name}: no index beside the shards ({error}); `ganvas shards` fetches them all once and makes it"
@@ -259,7 +267,7 @@ def _kept_at(root: Path, name: str) -> Path:
 def _kept(place: Path) -> Index | None:
     """The index at that path; None where it is missing or damaged."""
     try:
-        return Index.unpacked(place.read_bytes())
+        return Index.unpacked(content_of(place, most=MOST_BYTES))
     except (OSError, DataError):
         return None
 
@@ -278,8 +286,11 @@ def _alone(place: Path) -> Iterator[None]:
 def _classes_of(folder: Path) -> tuple[str, ...]:
     """The names in `classes.json`: a list, in the order of the numbers."""
     try:
-        return schema.read(folder / CLASSES, tuple[str, ...])
+        named = schema.fit(schema.parse(content_of(folder / CLASSES, most=_MOST_BYTES_OF_CLASSES)), tuple[str, ...])
     except FileNotFoundError:
         return ()
     except (OSError, schema.Misfit) as error:
         raise DataError(f"{folder / CLASSES}: cannot be read ({error}); expected a list of names") from error
+    if len(named) > MOST_CLASSES:
+        raise DataError(f"{folder / CLASSES}: names {len(named):,} classes; expected {MOST_CLASSES:,} at most")
+    return tuple(map(nfc, named))

@@ -17,33 +17,41 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from ganvas.core.atomic_io import readable
+from ganvas.core.names import shown
 from ganvas.data.batch import Kind
+from ganvas.data.files import Contents, contents, open_regular
 from ganvas.data.webdataset import shard_order
 from ganvas.data.webdataset.index import LARGEST, Table
 from ganvas.errors import DataError, GanvasError, UsageError
-from ganvas.imaging.images import EXTENSIONS, Encoded
+from ganvas.imaging.images import Encoded
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # pipe: among them; C: is a disk
-_SHARD = re.compile(r"[^/\s]+\.tar")  # the name of the file within a URL, or a command
+_NAME = re.compile(r"[^/\s]+\.tar")  # the name of the file within a URL, or a command
 _CHUNK = 2**20
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
+Shard = Path | str  # a regular file; or a URL or a command, which only the user's own argument can be
+
+
 def is_far(name: str) -> bool:
-    """Whether it is a URL or a command, and not a file."""
-    return bool(_SCHEME.match(name)) and not Path(name).exists()
+    """Whether what the user gives is a URL or a command: it is not, if anything on the disk has that name."""
+    return bool(_SCHEME.match(name)) and not os.path.lexists(name)
 
 
 def are_meant(name: str) -> bool:
-    """Whether a name means shards: a URL or a command, an archive or a pattern of archives, or a folder of them."""
+    """Whether a name means shards: a URL or a command, an archive or a pattern of archives, or a folder of them.
+
+    Raises:
+        DataError: for a folder that cannot be read.
+    """
     path = Path(name)
     if not path.is_dir():
         return is_far(name) or name.endswith(".tar")
-    endings = {entry.suffix.lower() for entry in path.iterdir() if not entry.name.startswith(".")}
-    return ".tar" in endings and not endings & EXTENSIONS
+    found = contents(path)
+    return bool(_archives(found)) and not found.images
 
 
 def title_of(name: str) -> str:
@@ -51,7 +59,7 @@ def title_of(name: str) -> str:
     return name if is_far(name) else str(Path(name).resolve())
 
 
-def expand(name: str) -> list[str]:
+def expand(name: str) -> list[Shard]:
     """The shards that a folder, a file, or a pattern with braces means.
 
     Raises:
@@ -60,34 +68,43 @@ def expand(name: str) -> list[str]:
     """
     path = Path(name)
     if path.is_dir():
-        return [str(file) for file in sorted(path.glob("*.tar")) if not file.name.startswith(".")]
+        if archives := _archives(contents(path.absolute())):
+            return [*archives]
+        raise DataError(f"{name}: no shards; expected files ending in .tar")
     if path.is_file():
-        return [name]
+        return [path.absolute()]
     try:
         from webdataset.shardlists import expand_urls
     except ImportError as error:
         raise UsageError(f"{name}: needs the package webdataset; pip install 'ganvas[webdataset]'") from error
     try:
-        found = [str(url) for url in expand_urls(name)]
+        urls = [str(url) for url in expand_urls(name)]
     except Exception as error:  # braces that do not close, a variable that is not set
         raise DataError(f"{name}: {error}; expected a pattern such as shard-{{000000..000127}}.tar") from error
-    missing = [url for url in found if not is_far(url) and not Path(url).is_file()]
+    found: list[Shard] = [url if is_far(url) else Path(url).absolute() for url in urls]
+    missing = [file for file in found if isinstance(file, Path) and not file.is_file()]
     if missing:
         raise DataError(f"{missing[0]}: no such file ({len(missing):,} of {len(found):,} shards of {name} are missing)")
     return found
 
 
-def name_in(url: str) -> str:
+def _archives(found: Contents) -> list[Path]:
+    return [file for file in found.files if file.suffix.lower() == ".tar"]
+
+
+def name_in(shard: Shard) -> str:
     """The file name of a shard, its key in an index."""
-    found = _SHARD.findall(url)
-    return str(found[-1]) if found else url
+    if isinstance(shard, Path):
+        return shard.name
+    found = _NAME.findall(shard)
+    return str(found[-1]) if found else shard
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def fetched(url: str) -> Iterator[int]:
+def fetched(shard: Shard) -> Iterator[int]:
     """An open handle of a local file, or of a temporary copy of a remote one.
 
     Raises:
@@ -95,18 +112,18 @@ def fetched(url: str) -> Iterator[int]:
     """
     with ExitStack() as opened:
         try:
-            if is_far(url):
+            if isinstance(shard, str):
                 from webdataset.gopen import gopen
 
                 copy = opened.enter_context(tempfile.TemporaryFile(prefix="ganvas-shard-"))
-                with closing(gopen(url)) as stream:
+                with closing(gopen(shard)) as stream:
                     shutil.copyfileobj(stream, copy, _CHUNK)
                 copy.flush()
                 handle = copy.fileno()
             else:
-                handle = opened.enter_context(Path(url).open("rb")).fileno()
+                handle = opened.enter_context(open_regular(shard)).fileno()
         except Exception as error:  # of the system, and of the package, which raises many types
-            raise GanvasError(f"{url}: cannot be read ({_reason(error)})") from error
+            raise GanvasError(f"{shard}: cannot be read ({_reason(error)})") from error
         yield handle
 
 
@@ -122,24 +139,26 @@ class Shelf:
     """Reads from the shards of a set, and keeps open those used last.
 
     Attributes:
-        urls: of the shards.
+        shards: where each is.
         sizes: of each, in bytes.
     """
 
-    def __init__(self, urls: tuple[str, ...], sizes: tuple[int, ...]):
-        self.urls, self.sizes = urls, sizes
+    def __init__(self, shards: tuple[Shard, ...], sizes: tuple[int, ...]):
+        self.shards, self.sizes = shards, sizes
         self._lock, self._open = threading.Lock(), OrderedDict[int, tuple[int, ExitStack]]()
 
     def __del__(self) -> None:
         for _, opened in self._open.values():
             opened.close()
 
-    def __reduce__(self) -> tuple[type["Shelf"], tuple[tuple[str, ...], tuple[int, ...]]]:
-        return Shelf, (self.urls, self.sizes)  # locks and handles stay in their process
+    def __reduce__(self) -> tuple[type["Shelf"], tuple[tuple[Shard, ...], tuple[int, ...]]]:
+        return Shelf, (self.shards, self.sizes)  # locks and handles stay in their process
 
     def laid_out(self, counts: tuple[int, ...]) -> shard_order.Shards:
         """The layout of the shards, with so many samples of each."""
-        return shard_order.Shards(counts, max(self.sizes, default=0), any(map(is_far, self.urls)))
+        return shard_order.Shards(
+            counts, max(self.sizes, default=0), any(isinstance(shard, str) for shard in self.shards)
+        )
 
     def read(self, shard: int, offset: int, size: int) -> bytes:
         """Some bytes of a shard.
@@ -157,18 +176,18 @@ class Shelf:
 
     def encoded(self, sample: "Sample") -> Encoded:
         """The file of a sample; raises the same errors."""
-        return Encoded(readable(sample.name), self.read(sample.shard, sample.offset, sample.size))
+        return Encoded(shown(sample.name), self.read(sample.shard, sample.offset, sample.size))
 
     def _most(self) -> int:
         """How many shards to keep open: one per lane of this worker, and two for the ends of its part of a batch."""
         worker = get_worker_info()
-        some = len(self.laid_out((1,) * len(self.urls)).lanes(shard_order.MOST_LANES)) - 1
+        some = len(self.laid_out((1,) * len(self.shards)).lanes(shard_order.MOST_LANES)) - 1
         return -(-some // (worker.num_workers if worker else 1)) + 2
 
     def _opened(self, shard: int) -> tuple[int, ExitStack]:
-        url, opened = self.urls[shard], ExitStack()
+        place, opened = self.shards[shard], ExitStack()
         try:
-            handle = opened.enter_context(fetched(url))
+            handle = opened.enter_context(fetched(place))
         except GanvasError as error:
             raise GanvasError(
                 f"{error}; fix it, and give the command again: it continues from the last checkpoint"
@@ -177,8 +196,8 @@ class Shelf:
         if size != self.sizes[shard]:
             opened.close()
             raise GanvasError(
-                f"{url}: came with {size:,} bytes, and has {self.sizes[shard]:,} by its index; give the command again, "
-                "or make the index anew (`ganvas shards`)"
+                f"{place}: came with {size:,} bytes, and has {self.sizes[shard]:,} by its index; give the command "
+                "again, or make the index anew (`ganvas shards`)"
             )
         return handle, opened
 
@@ -232,6 +251,12 @@ class Samples(Sequence[Sample]):
     def grey(self) -> int:
         """How many of them are grey."""
         return int(self.table.columns["grey"][self.rows].sum())
+
+    def identity(self) -> list[bytes]:
+        """What does not change when the shards move: the names and sizes of the samples, in their order."""
+        columns = self.table.columns
+        rows = [columns[name][self.rows].astype("<i8").tobytes() for name in ("size", "label", "end")]
+        return [*rows, columns["letters"].tobytes()]
 
     def in_each_shard(self) -> tuple[int, ...]:
         """How many of them lie in each shard."""

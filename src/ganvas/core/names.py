@@ -1,0 +1,17 @@
+"""Names of files, classes and labels, as they are compared and shown."""
+
+import unicodedata
+
+from ganvas.core.atomic_io import readable
+
+SHOWN = 80  # letters of a name in a message
+
+
+def nfc(name: str) -> str:
+    """The form in which two names are compared: macOS writes `é` as two letters, others as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def shown(name: str) -> str:
+    """A name from a file as a message shows it: printable, and shortened where it is endless."""
+    return readable(name if len(name) <= SHOWN else f"{name[: SHOWN // 2]}...{name[-SHOWN // 2 :]}")
