@@ -1,19 +1,24 @@
 """Characters of fonts: all of them, at one scale and baseline, the same each time, and partners are one character."""
 
+import math
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from conftest import manifest_of, pairs_source, small_config
 
 import ganvas
-from ganvas import Data
+from ganvas import Data, checkpoint, methods
 from ganvas.data import glyphs, open_data
-from ganvas.data.batch import ImageBatch, PairBatch
+from ganvas.data.batch import ImageBatch, PairBatch, Spec
 from ganvas.data.decode import How
 from ganvas.data.glyphs import open_glyphs
-from ganvas.errors import DataError, SettingError
+from ganvas.errors import DataError, ModelError, SettingError
+from ganvas.imaging.images import to_bytes, to_signed
+from ganvas.inference.lettering import lettered
+from ganvas.inference.translate import Translator
 
 FONTS = matplotlib.get_data_path() + "/fonts/ttf/"
 SANS, SERIF = f"glyphs:{FONTS}DejaVuSans.ttf", f"glyphs:{FONTS}DejaVuSerif.ttf"
@@ -140,3 +145,51 @@ def test_a_model_learns_to_write_in_another_typeface(tmp_path):
     assert len(open_data(Data(BOTH, characters="digits", size=16), (ImageBatch,))) == 20
     with pytest.raises(DataError, match="both are fonts"):
         open_data(Data(SANS, target=tmp_path, size=16), (PairBatch,))
+
+
+# --- text in a model's hand -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hand(tmp_path_factory):
+    """A translator of characters of 32 pixels, with the weights it starts with."""
+    source = open_data(Data(SANS, target=SERIF, characters="latin", size=32), (PairBatch,))
+    method = methods.get("pix2pix")(small_config("pix2pix"), source.spec).eval()
+    return Translator(checkpoint.Model(method, manifest_of(source, "pix2pix"), 0))
+
+
+def test_a_text_is_set_in_lines_with_the_spacing_of_the_font(hand):
+    font = Path(f"{FONTS}DejaVuSans.ttf")
+    face = glyphs.placed(font, 32, characters="latin")
+    page = lettered(hand, "AB\nMMM iii", font, characters="latin").pixels
+    assert page.shape == (1, 32 + 35, 32 + math.ceil(sum(map(face.advance, "MMM iii"))))
+    assert torch.equal(page, lettered(hand, "AB\r\nMMM iii", font, characters="latin").pixels)
+    alone = lettered(hand, "A", font, characters="latin").pixels
+    expected = hand.method.translate(to_signed(face.drawn("A")[None]))
+    left = round(16 + face.middle("A") - 16)
+    assert torch.equal(alone[:, :, left : left + 32], to_bytes(expected)[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        (" \n ", "is empty"),
+        ("안녕 A", "has no 녕 안"),
+        ("A" * 20_000, "more than 10,000"),
+        ("A" * 9_000 + "\n" * 900, "pixels; break it into lines"),
+    ],
+)
+def test_a_text_that_cannot_be_set_is_one_line(text, words, hand):
+    with pytest.raises((DataError, SettingError)) as caught:
+        lettered(hand, text, Path(f"{FONTS}DejaVuSans.ttf"))
+    assert words in str(caught.value)
+
+
+def test_a_model_of_colour_images_writes_nothing():
+    spec = Spec(32, 3, target_channels=3)
+    method = methods.get("pix2pix")(small_config("pix2pix"), spec).eval()
+    source = pairs_source(size=32, channels=3)
+    model = checkpoint.Model(method, manifest_of(source, "pix2pix"), 0)
+    with pytest.raises(ModelError, match="colour"):
+        lettered(Translator(model), "A", Path(f"{FONTS}DejaVuSans.ttf"))

@@ -67,7 +67,7 @@ def open_glyphs(name: str, how: How, *, target: str | None = None, characters: s
     chosen, notes = _characters([*faces, *targets], characters)
     kept = [text for text in chosen if not how.holdout or _is_held_out(text, how.holdout) == (how.part == "test")]
     margin = how.margin(size)
-    placed = [Placed(face, *_place(face, chosen, size + margin), size + margin) for face in [*faces, *targets]]
+    placed = [_placed(face, chosen, size, margin=margin) for face in [*faces, *targets]]
     items = [(number, text) for number in range(len(faces)) for text in kept]
     items = [(number, text) for number, text in items if _has_ink(placed, [number, -1] if targets else [number], text)]
     if len(items) < how.least:
@@ -102,6 +102,19 @@ class Placed:
     em: float
     baseline: float
     side: int
+
+    def holds(self, text: str) -> bool:
+        """Whether the font has this character."""
+        return ord(text) in _held_by(self.file)
+
+    def advance(self, text: str) -> float:
+        """How far to go on after a character, in pixels."""
+        return float(_font(self.file, self.em).getlength(text))
+
+    def middle(self, text: str) -> float:
+        """Where the middle of its ink is from its start, in pixels; half of its advance for a blank one."""
+        left, top, right, bottom = _box(_font(self.file, self.em), text)
+        return (left + right) / 2 if bottom > top else self.advance(text) / 2
 
     def drawn(self, text: str) -> Tensor:
         """A character, uint8 (1, side, side), black on white."""
@@ -178,6 +191,7 @@ def _title(file: Path) -> str:
     return file.stem
 
 
+@functools.lru_cache(maxsize=64)
 def _held_by(file: Path) -> frozenset[int]:
     """The code points that a font has a glyph for."""
     from fontTools.ttLib import TTFont, TTLibError
@@ -241,6 +255,22 @@ def _is_held_out(text: str, share: float) -> bool:
 
 
 # --- places ---------------------------------------------------------------------------------------------------------
+
+
+def placed(file: Path, size: int, *, characters: str | None = None) -> Placed:
+    """A font as `open_glyphs` draws these characters of it, at that size in pixels.
+
+    Raises:
+        DataError: as `open_glyphs`.
+    """
+    (face,) = _faces(f"{PREFIX}{file}", "font")
+    return _placed(face, _characters([face], characters)[0], size)
+
+
+def _placed(file: Path, characters: Sequence[str], size: int, *, margin: int = 0) -> Placed:
+    """A font at the scale for images of that size, which are kept larger by a margin."""
+    em, baseline = _place(file, characters, size)
+    return Placed(file, em, baseline + margin / 2, size + margin)
 
 
 def _place(file: Path, characters: Sequence[str], side: int) -> tuple[float, float]:
