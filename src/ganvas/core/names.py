@@ -1,6 +1,8 @@
 """Names of files, classes and labels, as they are compared and shown."""
 
+import os
 import unicodedata
+from pathlib import Path
 
 from ganvas.core.atomic_io import readable
 
@@ -15,3 +17,14 @@ def nfc(name: str) -> str:
 def shown(name: str) -> str:
     """A name from a file as a message shows it: printable, and shortened where it is endless."""
     return readable(name if len(name) <= SHOWN else f"{name[: SHOWN // 2]}...{name[-SHOWN // 2 :]}")
+
+
+def as_on_disk(path: Path) -> Path:
+    """The path as the disk spells it, where only its Unicode form differs from the one that was typed."""
+    if path == path.parent or os.path.lexists(path):
+        return path
+    parent = as_on_disk(path.parent)
+    try:
+        return next((parent / name for name in os.listdir(parent) if nfc(name) == nfc(path.name)), path)
+    except OSError:
+        return path

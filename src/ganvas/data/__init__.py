@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ganvas.core.names import as_on_disk
 from ganvas.core.options import Data
-from ganvas.core.settings import nearest
+from ganvas.core.sources import folder_of, is_far, known_as
 from ganvas.data import builtin, folder, glyphs, memory, paired, tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source, Spec, UnpairedBatch, check_size
 from ganvas.data.decode import How, headers_of
-from ganvas.data.files import as_on_disk
 from ganvas.data.progress import Track, silently
 from ganvas.data.tasks._pairs import pairs_from
 from ganvas.data.unpaired import unpaired
@@ -53,8 +53,8 @@ def open_data(
     )  # fmt: skip
     if not isinstance(data.source, str | Path):
         return _open_memory(data, batches, how)
-    name = _known_as(data.name)
-    if name not in builtin.NAMES and not shards.is_far(name):
+    name = known_as(data.name)
+    if name not in builtin.NAMES and not is_far(name):
         name = str(as_on_disk(Path(name)))
     if glyphs.are_meant(name) or glyphs.are_meant(str(data.target or "")):
         return _open_glyphs(data, how)
@@ -68,10 +68,10 @@ def open_data(
     if data.side and in_shards:
         return reader.open_shards(name, how, root=root, side=data.side)
     if data.target:
-        one, other = _folder(name), _folder(str(data.target), "target")
+        one, other = folder_of(name), folder_of(str(data.target), "target")
         return _open_two_sets(one, other, how) if UnpairedBatch in batches else paired.open_two_folders(one, other, how)
     if data.side:
-        return paired.open_side_by_side(_folder(name), how, side=data.side)
+        return paired.open_side_by_side(folder_of(name), how, side=data.side)
     made = tasks.task(data.task) if data.task else None
     if name in builtin.NAMES:
         if data.holdout:
@@ -86,7 +86,7 @@ def open_data(
     images = (
         reader.open_shards(name, how, root=root, **usual)
         if in_shards
-        else folder.open_folder(_folder(name), how, **usual)
+        else folder.open_folder(folder_of(name), how, **usual)
     )
     return pairs_from(images, made, track=track) if made else images
 
@@ -163,18 +163,3 @@ def _open_two_sets(source: Path, target: Path, how: How) -> Source[UnpairedBatch
 
 def _with_its_name(source: Source[ImageBatch], path: Path) -> Source[ImageBatch]:
     return replace(source, notes=tuple(f"{path}: {note}" for note in source.notes))
-
-
-def _known_as(name: str) -> str:
-    """The name of a data set, however it is spelt (`MNIST`, `fashion_mnist`); any other name as it is."""
-    plain = name.lower().replace("_", "-")
-    return plain if plain in builtin.NAMES and not Path(name).is_dir() else name
-
-
-def _folder(name: str, field: str = "data") -> Path:
-    if (path := as_on_disk(Path(name))).is_dir():
-        return path
-    if name in builtin.NAMES:
-        raise DataError(f"`{field}` {name}: is no folder; only folders hold pairs, so leave out `side` and `target`")
-    known = f", and no data set; {nearest(name, builtin.NAMES)}" if field == "data" else ""
-    raise DataError(f"`{field}` {name}: no folder of that name{known}")

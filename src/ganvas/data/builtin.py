@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganvas.core.sources import DATA_SETS
 from ganvas.data.batch import RESIDENT_BYTES, ImageBatch, Source, Spec
 from ganvas.data.decode import How
 from ganvas.errors import DataError
@@ -23,7 +24,7 @@ _FILES = {  # the files that torchvision reads, and their folder below the root
     "kmnist": (_IDX, "KMNIST/raw"),
     "cifar10": ("cifar-10-python.tar.gz", "."),
 }
-NAMES = ("digits", *_FILES)
+NAMES = DATA_SETS
 
 _DIGITS_HELD_OUT = 252  # of 1797; the last two of the fourteen parts, each written by one person
 

@@ -95,17 +95,6 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def as_on_disk(path: Path) -> Path:
-    """The path as the disk spells it, where only its Unicode form differs from the one that was typed."""
-    if path == path.parent or os.path.lexists(path):
-        return path
-    parent = as_on_disk(path.parent)
-    try:
-        return next((parent / name for name in os.listdir(parent) if nfc(name) == nfc(path.name)), path)
-    except OSError:
-        return path
-
-
 def open_regular(path: Path) -> BinaryIO:
     """An open regular file; anything else is not opened, as that may wait for ever.
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ganvas.core.names import nfc
+from ganvas.core.names import as_on_disk, nfc
 from ganvas.data import folder
 from ganvas.data.batch import check_size
-from ganvas.data.files import as_on_disk
 from ganvas.data.progress import Track, silently
 from ganvas.doctor import images, overlap, pairs
 from ganvas.doctor.alignment import Relation

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ganvas.data.files import Contents, PassedOver, as_on_disk, contents, endings, is_image, real
+from ganvas.core.names import as_on_disk
+from ganvas.data.files import Contents, PassedOver, contents, endings, is_image, real
 from ganvas.errors import DataError, UsageError
 from ganvas.imaging.images import EXTENSIONS
 from ganvas.imaging.video import ANIMATIONS, VIDEOS, is_video

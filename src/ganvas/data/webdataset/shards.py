@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from ganvas.core.names import shown
+from ganvas.core.sources import is_far
 from ganvas.data.batch import Kind
 from ganvas.data.files import Contents, contents, open_regular
 from ganvas.data.webdataset import shard_order
@@ -25,7 +26,6 @@ from ganvas.data.webdataset.index import LARGEST, Table
 from ganvas.errors import DataError, GanvasError, UsageError
 from ganvas.imaging.images import Encoded
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # pipe: among them; C: is a disk
 _NAME = re.compile(r"[^/\s]+\.tar")  # the name of the file within a URL, or a command
 _CHUNK = 2**20
 
@@ -34,11 +34,6 @@ _CHUNK = 2**20
 
 
 Shard = Path | str  # a regular file; or a URL or a command, which only the user's own argument can be
-
-
-def is_far(name: str) -> bool:
-    """Whether what the user gives is a URL or a command: it is not, if anything on the disk has that name."""
-    return bool(_SCHEME.match(name)) and not os.path.lexists(name)
 
 
 def are_meant(name: str) -> bool:
