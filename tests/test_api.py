@@ -100,13 +100,41 @@ def test_the_examples_of_the_documentation_run(home, tmp_path, monkeypatch):
     assert doctest.testmod(importlib.import_module(f"ganvas.{home}")).failed == 0
 
 
-def test_public_functions_say_what_they_take_give_and_raise():
-    for name in (name for name in ganvas.__all__ if inspect.isfunction(getattr(ganvas, name))):
-        function = getattr(ganvas, name)
-        told = inspect.getdoc(function)
-        for parameter in inspect.signature(function).parameters:
-            if "As `train`" not in told:
-                assert f"{parameter}:" in told, (name, parameter)
+def public_functions():
+    """The functions of the API, and the methods of the values that it returns."""
+    for name in api.__all__:
+        value = getattr(api, name)
+        if inspect.isfunction(value):
+            yield name, value
+        else:
+            members = inspect.getmembers(value, inspect.isfunction)
+            ours = (one for one in members if one[1].__module__.startswith("ganvas.") and not one[0].startswith("_"))
+            yield from ((f"{name}.{one}", method) for one, method in ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [*public_functions()], ids=lambda value: value if type(value) is str else ""
+)
+def test_a_public_function_says_what_it_takes_and_gives_and_shows_how(name, function):
+    told, parameters = inspect.getdoc(function), inspect.signature(function).parameters
+    for parameter in (one for one in parameters if one != "self"):
+        assert f"{parameter}: " in told, parameter
+    if function.__module__ != "ganvas.api.evaluating":
+        assert re.search(r"^(Returns|Yields):$", told, re.MULTILINE), "says what it gives"
+        assert ">>>" in told, "shows an example"
+
+
+@pytest.mark.parametrize("make", [ganvas.Data, ganvas.TrainOptions, ganvas.EvaluateOptions, ganvas.Budget])
+def test_options_say_what_each_field_is_and_show_what_was_set(make):
+    for field in dataclasses.fields(make):
+        assert f"{field.name}: " in inspect.getdoc(make), field.name
+    assert repr(make()) == f"{make.__name__}()"
+
+
+def test_options_are_shown_as_they_are_written():
+    data = ganvas.Data("photos", size=64, style=["a.png"])
+    assert repr(data) == "Data(source='photos', style=('a.png',), size=64)"
+    assert eval(repr(data), {"Data": ganvas.Data}) == data
 
 
 # --- training -------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class GanvasError(Exception):
 
     @property
     def field(self) -> str | None:
-        """The wrong parameter: the name in backticks at the start of the message, or as given; None if there is none."""
+        """The wrong parameter: the name in backticks at the start of the message, or as given; None if none is."""
         found = re.match(r"`(\w+)`", str(self))
         return found[1] if found else self._field
 

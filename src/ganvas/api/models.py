@@ -17,6 +17,7 @@ from ganvas import checkpoint, inference
 from ganvas.core import settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import cores, find_device
+from ganvas.core.names import nfc
 from ganvas.core.options import MOST_SEED, Direction, File, device_name
 from ganvas.core.rng import Between, Seed
 from ganvas.core.threads import done_behind
@@ -24,7 +25,7 @@ from ganvas.data.progress import Track, silently
 from ganvas.errors import ModelError, SettingError, UsageError
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
-from ganvas.inference.places import Format, gives_a_video, plan, require_free
+from ganvas.inference.places import Format, Places, gives_a_video, plan, require_free
 from ganvas.methods._base import Encodes, Generates, Kind, Method, Restyles, Translates
 
 ImageLike = str | Path | Image.Image | Tensor | Any
@@ -357,10 +358,10 @@ class Model:
                     f"`label` {labels[0]}: a {self.method} model does not generate by class; leave it out"
                 )
             return []
-        known = self.info.spec.classes
+        known = tuple(map(nfc, self.info.spec.classes))
         numbers = {str(k): k for k in range(len(known))}
         found = []
-        for one in map(str, labels):
+        for one in map(nfc, map(str, labels)):
             if one not in known and one not in numbers:
                 more = ", ..." if known[20:] else ""
                 raise SettingError(f"`label` {one}: the model knows {', '.join(known[:20])}{more}")
@@ -641,11 +642,28 @@ def _seed(given: Any) -> int:
 
 def plan_files(
     files: Sequence[File], out: File, *, format: Format = "keep", smooth: float = 0.0, overwrite: bool = False
-) -> dict[Path, Path]:
-    """Where `Model.translate_files` puts the result of each file; the arguments are those of that function.
+) -> Places:
+    """Where `Model.translate_files` puts the result of each file.
+
+    Args:
+        files: image and video files, or folders of them.
+        out: the folder for the results.
+        format: of images, as in `Model.translate_files`.
+        smooth: against flicker in videos, 0 to below 1.
+        overwrite: replace files that are there.
+
+    Returns:
+        The path of the result by that of the file, and `notes` on what is passed over; nothing is written yet.
 
     Raises:
         UsageError: for what cannot be read, or would replace something.
+
+    Example:
+        >>> from PIL import Image
+        >>> from ganvas import api
+        >>> Image.new("L", (32, 32)).save("black.png")
+        >>> [str(place) for place in api.plan_files(["black.png"], "out", format="jpg").values()]
+        ['out/black.jpg']
     """
     files = [files] if isinstance(files, str | Path) else files
     out = Path(out)

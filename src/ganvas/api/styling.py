@@ -95,10 +95,32 @@ def make_stylizer(
     device: str | torch.device = "auto",
     precision: Precision = "auto",
 ) -> Stylizer:
-    """A `Stylizer`, which stylizes one image after the other; `config` has the settings, the rest is as in `stylize`.
+    """A `Stylizer`, which stylizes one image after the other in the same style.
+
+    Args:
+        config: the settings.
+        styles: the paintings, decoded.
+        mask: as in `stylize`, and so are the following.
+        init_from: an image to start from.
+        vgg_weights: a file with VGG-19's weights.
+        seed: of the noise.
+        device: where to compute.
+        precision: of the network.
+
+    Returns:
+        The stylizer, a function from a decoded image to an iterator of steps.
 
     Raises:
         UsageError: for options that contradict each other.
+
+    Example:
+        >>> import numpy as np
+        >>> from ganvas import api
+        >>> from ganvas.api.models import image_of
+        >>> from ganvas.style import StylizeConfig
+        >>> photo, painting = (image_of(np.full((48, 64, 3), grey, np.uint8)) for grey in (80, 160))
+        >>> [step.step for step in api.make_stylizer(StylizeConfig(iterations=2), [painting])(photo)]
+        [1, 2]
     """
     if init_from is not None and config.init == "noise":
         raise UsageError(

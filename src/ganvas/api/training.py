@@ -43,21 +43,23 @@ def train(
     progress: bool = True,
     **keywords: Any,
 ) -> Model:
-    """Train a method; the same call again goes on where it stopped, and with more steps or minutes it goes further.
+    """Train a method on images.
+
+    The same call again continues where it stopped; with more steps, epochs or minutes it trains further. Ctrl-C saves.
 
     Args:
-        method: its name; `ganvas methods` lists them, and so does `from ganvas import methods; methods.names()`.
-        data: a data set's name, a folder, a `Data`, a torch `Dataset`, an array or a tensor.
-        run: the run folder, where everything is written; `runs/DATA-METHOD` where it is not said.
-        preset: settings of a paper or a course, by name; single settings given beside it win.
-        steps: how long in all: a step is one batch.
-        epochs: or so many times through the data.
-        minutes: or this long.
-        options: seed, device, precision, checkpoints, and so on.
-        callbacks: each is told of the start, steps, samples, checkpoints and the end: objects with any of `on_start`,
-            `on_step`, `on_samples`, `on_checkpoint` and `on_end`.
+        method: the name of a method, such as `dcgan`; `ganvas methods` lists them.
+        data: what to train on: a data set's name, a folder, a `Data`, a torch `Dataset`, an array or a tensor.
+        run: the folder for checkpoints, grids of images and the log; without it, `runs/DATA-METHOD`.
+        preset: the settings of a paper or a course, by name; single settings given beside it win.
+        steps: how long to train in all; a step is one batch.
+        epochs: or how long in passes through the data.
+        minutes: or how long in minutes. Without any of the three, the method's own number of epochs.
+        options: the seed, the device, the precision, how often to save, and so on.
+        callbacks: objects with any of `on_start`, `on_step`, `on_samples`, `on_checkpoint`, `on_score` and `on_end`;
+            each is called with an event.
         progress: whether to show a progress bar.
-        **keywords: settings of the method, such as `batch` or `learning_rate`; or fields of `Data` and `TrainOptions`.
+        **keywords: settings of the method, such as `batch` or `learning_rate`, and fields of `Data` and `TrainOptions`.
 
     Returns:
         The trained model.
@@ -66,6 +68,7 @@ def train(
         DataError: for data that cannot be used.
         DivergedError: when a loss or a weight is not finite; the last checkpoint is untouched.
         Interrupted: after Ctrl-C in the main thread; the run is saved.
+        ModelError: if `run` holds something else, or another training is using it.
         SettingError: for a setting that does not exist or cannot have that value, with the nearest that does.
 
     Example:
@@ -79,7 +82,24 @@ def train(
 
 
 def train_job(asked: Job, *, callbacks: Sequence[object] = (), progress: bool = True) -> Model:
-    """As `train`, for a job that `job` has made."""
+    """As `train`, for a job that `job` has made.
+
+    Args:
+        asked: the job.
+        callbacks: as in `train`.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        GanvasError: as in `train`.
+
+    Example:
+        >>> from ganvas import Budget, api
+        >>> api.train_job(api.job("gan", "digits", "runs/doctest-job", budget=Budget(steps=1)), progress=False).step
+        1
+    """
     callbacks = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     for callback in callbacks:
         if isinstance(callback, type) or not hears(callback):
@@ -115,13 +135,28 @@ def iter_train(
     options: TrainOptions = TrainOptions(),
     **keywords: Any,
 ) -> Iterator[Event]:
-    """As `train`, but an iterator of typed events; leaving it saves.
+    """Train a method on images, event by event: a loop in place of callbacks.
 
-    An iterator that has a name of its own is left when it is closed: `events.close()`.
+    Leaving the loop saves the run. An iterator that has a name of its own is left by `events.close()`.
+
+    Args:
+        method: as in `train`, and so are all the others.
+        data: what to train on.
+        run: the run folder.
+        preset: the settings of a paper or a course, by name.
+        steps: how long to train in all.
+        epochs: or how long in passes through the data.
+        minutes: or how long in minutes.
+        options: the seed, the device, and so on.
+        **keywords: settings of the method, and fields of `Data` and `TrainOptions`.
 
     Yields:
-        `Opened` before the first step, `Note`, `Progress` about twice a second, `Sampled` and `Saved` when a grid of
-        images or a checkpoint was written, and `Finished`.
+        Frozen values: `Opened` before the first step, `Note` for a remark, `Progress` about twice a second, `Sampled`,
+        `Saved` and `Scored` when a grid of images, a checkpoint or a score was written, and `Finished`.
+
+    Raises:
+        GanvasError: as `train` does; for wrong settings at once, for all else when the iteration begins.
+        KeyboardInterrupt: after Ctrl-C within a step in the main thread; the run is saved.
 
     Example:
         >>> import ganvas
@@ -160,8 +195,27 @@ def job(
 ) -> Job:
     """What `train` is asked for, as one value; keywords are told apart by whose fields they are.
 
+    Args:
+        method: as in `train`.
+        data: as in `train`.
+        run: as in `train`.
+        preset: as in `train`.
+        budget: how long to train in all.
+        options: as in `train`.
+        command: the command line, to be kept in the run.
+        **keywords: as in `train`.
+
+    Returns:
+        The job; nothing is opened or written yet.
+
     Raises:
         SettingError: for a method, preset or setting that does not exist, or a value that it cannot have.
+
+    Example:
+        >>> from ganvas import api
+        >>> asked = api.job("dcgan", "digits", batch=32, size=16, seed=7)
+        >>> asked.config.batch, asked.data.size, asked.options.seed
+        (32, 16, 7)
     """
     if not isinstance(method, str):
         raise SettingError(f"`method`: expected a name such as dcgan, not {type(method).__name__}")
@@ -187,7 +241,20 @@ def job(
 
 
 def with_config(asked: Job, config: BaseConfig) -> Job:
-    """The job with these settings of its method."""
+    """The job with other settings of its method.
+
+    Args:
+        asked: the job.
+        config: the settings, of the same method.
+
+    Returns:
+        A copy of the job.
+
+    Example:
+        >>> from ganvas import api, methods
+        >>> api.with_config(api.job("gan", "digits"), methods.config("gan", "book")).config == methods.config("gan", "book")
+        True
+    """
     return replace(asked, config=config)
 
 

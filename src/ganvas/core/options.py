@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganvas.core import settings, words
-from ganvas.core.settings import setting, with_hints
+from ganvas.core.settings import options, setting
 from ganvas.errors import SettingError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -19,7 +19,7 @@ CACHE = "~/.cache/ganvas"
 MOST_SEED = 2**62 - 1
 
 
-@with_hints
+@options
 @dataclass(frozen=True)
 class Data:
     """The data to train or evaluate on; a string stands for `Data` with that source alone.
@@ -28,10 +28,27 @@ class Data:
     shards, a torch `Dataset` of images, (image, label) or (source, target) pairs, or an array or tensor of images:
     uint8, or float in 0..1 or -1..1.
 
+    Attributes:
+        source: a name, a folder, shards, a `Dataset`, an array, a tensor or a list of images.
+        target: a second folder: the partners of pairs, by their names; for `cyclegan` the other domain, for `adain`
+            paintings.
+        side: for pairs side by side in one file: `ab` has the source on the left, `ba` on the right.
+        task: makes pairs from single images: `colorize`, `denoise:0.1`, `superres:4`, `edges`, `hidden-digit` and more.
+        style: paintings, for `fast_style`: one or several files.
+        size: height and width in pixels: 16, 28, 32, 64, 128, 256, 512 or 1024; None for what suits the data.
+        holdout: about this fraction of the files is kept from training, 0 to 0.99; `evaluate` takes these.
+        flip: mirror half of the images left to right, at random.
+        random_crop: train on random crops of images an eighth larger.
+        characters: with the source `glyphs:FONT`: `hangul`, `latin`, `digits` or a text file; None for all of the font.
+        root: the folder of the named data sets; None for GANVAS_DATA, or the user's cache.
+
+    Raises:
+        SettingError: for a field that does not exist, with the nearest that does, or a value that it cannot have.
+
     Example:
         >>> from ganvas import Data
-        >>> Data("photos", task="colorize", flip=True).task
-        'colorize'
+        >>> Data("photos", task="colorize", flip=True)
+        Data(source='photos', task='colorize', flip=True)
     """
 
     source: Any = setting(
@@ -82,10 +99,24 @@ class Data:
         return source if isinstance(source, Data) else Data(source)
 
 
-@with_hints
+@options
 @dataclass(frozen=True)
 class Budget:
-    """How long to train in total, in one of three units; without any, the method's own number of epochs."""
+    """How long to train in total, in one of three units; without any, the method's own number of epochs.
+
+    Attributes:
+        steps: batches, 1 or more.
+        epochs: passes through the data, more than 0.
+        minutes: more than 0.
+
+    Raises:
+        SettingError: for two of them, or no time at all.
+
+    Example:
+        >>> from ganvas import Budget
+        >>> Budget(minutes=30)
+        Budget(minutes=30)
+    """
 
     steps: int | None = setting(None, "train this long in all: a step is one batch", low=1)
     epochs: float | None = setting(None, "or this long: an epoch is once through the data")
@@ -101,7 +132,7 @@ class Budget:
                 raise SettingError(f"`{name}` {getattr(self, name)}: no time to train in; give more than 0")
 
 
-@with_hints
+@options
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train; what is learned from, and for how long, are `Data` and `Budget`.
@@ -109,6 +140,27 @@ class TrainOptions:
     A run keeps the precision that it began with. Scores for `validate_every` are against as many training images: test
     images are not touched, and the time is not counted. With `grad_accumulate` the same is learned where nothing looks
     at the whole batch, as batch norm does.
+
+    Attributes:
+        seed: of the first weights and of all random numbers, 0 or more.
+        device: `auto`, `cpu`, `cuda` or `mps`, or a `torch.device`.
+        precision: `auto`, `fp32` or `bf16`; `auto` measures which is quicker.
+        vgg_weights: a file with VGG-19's weights, in place of the download.
+        grad_accumulate: parts in which a batch goes through the networks, to save memory.
+        no_cuda_graphs: on a GPU, do not replay steps as CUDA graphs.
+        save_every: steps between checkpoints; None for one a minute.
+        keep: how many checkpoints are kept, the newest; 2 or more.
+        validate_every: steps between scores of 2,000 images, of a generator; the best is kept in RUN/best.
+        validate_by: the score, `fid` or `kid`.
+        inception_weights: a file with Inception's weights, in place of the download.
+
+    Raises:
+        SettingError: for a field that does not exist, with the nearest that does, or a value that it cannot have.
+
+    Example:
+        >>> from ganvas import TrainOptions
+        >>> TrainOptions(seed=3, keep=5)
+        TrainOptions(seed=3, keep=5)
     """
 
     seed: int = setting(0, "of the first weights and of all random numbers", low=0, high=MOST_SEED, group="Advanced")
@@ -146,10 +198,31 @@ class TrainOptions:
             raise SettingError(f"`validate_by` {self.validate_by}: add `validate_every`, or leave it out")
 
 
-@with_hints
+@options
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How to evaluate one model, or to compare several."""
+    """How to evaluate one model, or to compare several.
+
+    Attributes:
+        direction: `ab` from source to target, or `ba` back, of a model that translates both ways; None for `ab`.
+        count: how many images to generate; None for 10,000.
+        features: the network that looks at images: `digits` or `inception` for generated ones, `inception`, `vgg` or
+            `none` for translated ones; `auto` takes what suits the images and needs no download.
+        vgg_weights: a file with VGG-19's weights, in place of the download.
+        inception_weights: a file with Inception's weights, in place of the download.
+        lpips: also measure LPIPS between translated images and their targets.
+        paired: for `cyclegan`: the images of source and target belong together by their names.
+        images_only: no scores, only the images of the report.
+        device: `auto`, `cpu`, `cuda` or `mps`, or a `torch.device`.
+
+    Raises:
+        SettingError: for a field that does not exist, with the nearest that does, or a value that it cannot have.
+
+    Example:
+        >>> from ganvas import EvaluateOptions
+        >>> EvaluateOptions(count=2000, features="none")
+        EvaluateOptions(count=2000, features='none')
+    """
 
     direction: Direction | None = setting(
         None, "of a model that goes both ways: ab from source to target, or ba back [default: ab]"

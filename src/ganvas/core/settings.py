@@ -89,16 +89,22 @@ def require_known(given: Iterable[str], known: Collection[str], *, owner: str) -
             raise SettingError(f"`{name}`: {owner} has no such setting; {hint}")
 
 
-def with_hints(cls: type[T]) -> type[T]:
-    """A dataclass whose constructor, and `replace`, raise SettingError for a keyword that is not one of its fields."""
+def options(cls: type[T]) -> type[T]:
+    """Decorates a dataclass that people write: a wrong keyword is a SettingError, and what is shown is what was set."""
     build: Any = cls.__init__
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
 
     @functools.wraps(build)
     def checked(self: T, *values: Any, **given: Any) -> None:
-        require_known(given, names_of(cls), owner=cls.__name__)
+        require_known(given, {field.name for field in fields}, owner=cls.__name__)
         build(self, *values, **given)
 
-    cls.__init__ = checked  # type: ignore[assignment]
+    def shown(self: T) -> str:
+        values = ((field, getattr(self, field.name)) for field in fields)
+        given = [f"{field.name}={value!r}" for field, value in values if value is not field.default]
+        return f"{cls.__name__}({', '.join(given)})"
+
+    cls.__init__, cls.__repr__ = checked, shown  # type: ignore[assignment]
     return cls
 
 
