@@ -102,3 +102,24 @@ def test_a_place_is_asked_for_before_the_work(tmp_path, monkeypatch):
 def test_a_name_as_long_as_a_name_may_be_is_written(tmp_path, name):
     write_whole(tmp_path / name, b"content")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"content")]
+
+
+@pytest.mark.parametrize("plant", ["link", "fifo", "folder"])
+def test_what_lies_where_the_temporary_file_goes_is_replaced_and_never_followed(tmp_path, plant):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "mine").write_bytes(b"precious")
+    temporary = tmp_path / "data/x.tmp"
+    if plant == "link":
+        temporary.symlink_to(tmp_path / "mine")
+    elif plant == "fifo":
+        os.mkfifo(temporary)
+    else:
+        temporary.mkdir()
+    if plant == "folder":
+        with pytest.raises(UsageError, match="choose another place"):
+            write_whole(tmp_path / "data/x", b"new")
+        return
+    write_whole(tmp_path / "data/x", b"new")
+    assert (tmp_path / "mine").read_bytes() == b"precious"
+    assert (tmp_path / "data/x").read_bytes() == b"new"
+    assert not (tmp_path / "data/x").is_symlink()

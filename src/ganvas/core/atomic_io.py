@@ -41,6 +41,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     half = _temporary(path)
     try:
+        half.unlink(missing_ok=True)  # left by a killed process, or a link to somewhere else
         yield half
         half.replace(path)
     except BaseException as error:
