@@ -12,6 +12,7 @@ from ganvas import checkpoint
 from ganvas.data.batch import Spec
 from ganvas.imaging import tiling
 from ganvas.imaging.images import DecodedImage, to_bytes, to_signed
+from ganvas.imaging.strips import joined
 from ganvas.inference.translate import Translator
 from ganvas.methods.pix2pix import Pix2pix, Pix2pixConfig
 from ganvas.nets.resnet import ResNet
@@ -48,9 +49,10 @@ def both(network, image, *, tile):
     """The image as a whole and in tiles, in grey levels."""
     with torch.inference_mode():
         whole = to_bytes(network(to_signed(image)[None])[0])
-        tiled = tiling.translate_in_tiles(
+        strips = tiling.translate_in_tiles(
             lambda x: network(to_signed(x)), image, network=network, tile=tile, multiple=network.multiple
         )
+        tiled = joined(strips, *image.shape[-2:])
     return whole.float(), to_bytes(tiled).float()
 
 
@@ -94,7 +96,7 @@ def test_batch_norm_without_averages_counts_as_looking_at_all():
     assert not tiling.looks_at_all(nn.BatchNorm2d(3).eval())
     assert not tiling.looks_at_all(nn.InstanceNorm2d(3, track_running_stats=True).eval())
     image = to_signed(photograph(512))
-    made = tiling.translate_in_tiles(network, image, network=network, tile=128, multiple=1)
+    made = joined(tiling.translate_in_tiles(network, image, network=network, tile=128, multiple=1), 512, 512)
     torch.testing.assert_close(made, network(image[None])[0], atol=1e-4, rtol=0)  # one layer, and patches cover all
 
 

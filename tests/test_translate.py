@@ -32,6 +32,8 @@ from ganvas.methods.adain import Adain
 class Negative(nn.Module):
     """Black for white: what it makes of any image is known to the byte."""
 
+    kind = "translates"
+
     def __init__(self, spec, *, any_size=True, directions=("ab",)):
         super().__init__()
         self.spec, self.any_size, self.multiple, self.directions = spec, any_size, 1, directions

@@ -6,34 +6,59 @@ EXIF, converted from their colour profile to sRGB, with transparency on white or
 """
 
 import contextlib
+import importlib.util
 import io
+import stat
 import struct
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Self
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
-from ganvas.core.atomic_io import write_whole
+from ganvas.core.atomic_io import new_file
 from ganvas.errors import DataError, GanvasError, UsageError
+from ganvas.imaging import deep
 
-_FORMATS = {  # Pillow's format names; asking Pillow would make it load all of its forty plugins
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
-    ".gif": "GIF",
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `require_size` has the bound
+
+_HEIF = ".heic"
+_FORMATS = {  # Pillow's format names; some of its forty plugins start programs, or guess without a signature
+    ".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".jpe": "JPEG", ".webp": "WEBP",
+    ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF",
 }  # fmt: skip
+if features.check_module("avif"):
+    _FORMATS[".avif"] = "AVIF"
+if importlib.util.find_spec("pillow_heif"):
+    _FORMATS |= {_HEIF: "HEIF", ".heif": "HEIF"}
 EXTENSIONS = frozenset(_FORMATS)
 MIN_SIDE = 8  # pixels; anything smaller than the smallest digit is a mistake
-MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # 179 million: where Pillow refuses, from the header, before decoding
+MAX_SIDE = 2**16 - 1  # pixels; what a JPEG's or a GIF's header can say
+MAX_PIXELS = 2**27  # 134 million: with its result, and the network at work, such an image takes less than 2 GB
 ON_A_GRID = 256  # pixels a side of an image in a grid: sixteen of 1024 fit no screen, and as a video no memory
 
 _RESIZED = 2**26  # values that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
+_AT_ONCE = 2**22  # pixels that are converted at once, to bound memory
+_COPIED = frozenset({"WEBP", "AVIF", "HEIF"})  # formats whose decoders hold the image several times
+_SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
+_REVERSED = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
+_TRANSPOSED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _WITHOUT_ALPHA = frozenset({"JPEG", "BMP"})
 _QUALITY: dict[str, dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0},  # 4:4:4: colours as sharp as lightness
     "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 90, "chroma": 444},
     "TIFF": {"compression": "tiff_lzw"},  # without loss
 }
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
@@ -61,8 +86,11 @@ def in_channels(pixels: Tensor, channels: int) -> Tensor:
         return pixels
     if channels == 3:
         return pixels.expand(3, -1, -1)
-    red, green, blue = (pixels[i].int() for i in range(3))
-    return ((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16).to(torch.uint8)[None]
+    grey = torch.empty(1, *pixels.shape[1:], dtype=torch.uint8, device=pixels.device)
+    for rows in _rows(*pixels.shape[1:]):
+        red, green, blue = (pixels[i, rows].int() for i in range(3))
+        grey[0, rows] = (19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16
+    return grey
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -99,7 +127,7 @@ def read_header(path: File) -> Header:
     """
     with opened(path) as image:
         width, height = image.size
-        if Image.Image.getexif(image).get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # rotated; PNG's own decodes
+        if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:  # Pillow says how a TIFF is shown
             width, height = height, width
         return Header(width, height, _is_grey(image))
 
@@ -148,34 +176,60 @@ class DecodedImage:
         pixels: uint8 (1 or 3, H, W), grey or sRGB.
         alpha: uint8 (H, W), 0 where it is transparent; None where the file has none.
         dpi: pixels an inch in print, across and down; None where the file does not say.
+        notes: remarks on how it was read, in sentences that are the same for every file.
     """
 
     pixels: Tensor
     alpha: Tensor | None = None
     dpi: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read(path: Path) -> DecodedImage:
+def read(path: Path, *, span: deep.Range = None) -> DecodedImage:
     """Read a whole image at its own size; of an animation the first frame, of several pages the first one.
 
-    Images of 16 bits a channel keep the upper 8.
+    Images of 16 bits a channel keep the upper 8. For grey of more than 8 bits `span` may name the values that are
+    black and white, or `auto` for the bits, or values, in use.
 
     Raises:
         DataError: if the file is not an image, broken, too large or too small.
     """
     with opened(path) as image:
-        return image_of(image)
+        return image_of(image, span=span)
 
 
-def image_of(image: Image.Image) -> DecodedImage:
-    """Decode a PIL image; errors of Pillow are passed on."""
-    dpi = image.info.get("dpi")
-    whole, alpha = _decoded(image)
-    if dpi and whole.size != image.size:  # rotated by 90 degrees
-        dpi = (dpi[1], dpi[0])
-    return DecodedImage(
-        _to_tensor(whole), None if alpha is None else _to_tensor(alpha)[0], dpi and tuple(map(float, dpi))
-    )
+def image_of(image: Image.Image, *, span: deep.Range = None) -> DecodedImage:
+    """Decode a PIL image, in strips, so that a large one takes no more than its result; errors of Pillow are passed on.
+
+    Args:
+        image: of any mode.
+        span: for grey of more than 8 bits the values that are black and white.
+    """
+    image.load()
+    decode, turned = _Decoder.of(image, span), _orientation(image)
+    height, width = (image.width, image.height) if turned in _SIDEWAYS else (image.height, image.width)
+    pixels = np.empty((1 if decode.grey else 3, height, width), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if decode.transparent else None
+    for top, strip in _strips(image):
+        rows = slice(top, top + strip.height)
+        decoded, opacity = decode(strip)
+        _as_stored(pixels, turned)[:, rows] = np.atleast_3d(np.asarray(decoded)).transpose(2, 0, 1)
+        if alpha is not None and opacity is not None:
+            _as_stored(alpha, turned)[rows] = np.asarray(opacity)
+    notes = decode.scale.notes if decode.scale else ()
+    opaque = None if alpha is None else torch.from_numpy(alpha)
+    return DecodedImage(torch.from_numpy(pixels), opaque, _resolution(image, turned), notes)
+
+
+def _resolution(image: Image.Image, turned: int) -> tuple[float, float] | None:
+    """The dots an inch across and down, as the image is shown; None if the file does not say."""
+    try:
+        across, down = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not (0 < across < 1e6 and 0 < down < 1e6):
+        return None
+    return (down, across) if turned in _SIDEWAYS else (across, down)
 
 
 def image_from(image: object) -> DecodedImage:
@@ -207,17 +261,22 @@ def on_white(image: DecodedImage) -> Tensor:
     """The pixels, uint8 (1 or 3, H, W), with white where the image is transparent."""
     if image.alpha is None:
         return image.pixels
-    clear = 255 - image.alpha.int()  # (H, W)
-    return ((image.pixels * (255 - clear) + 255 * clear + 127) // 255).to(torch.uint8)
+    whole = torch.empty_like(image.pixels)
+    for rows in _rows(*image.alpha.shape):
+        clear = 255 - image.alpha[rows].int()  # (H', W)
+        whole[:, rows] = ((image.pixels[:, rows] * (255 - clear) + 255 * clear + 127) // 255).to(torch.uint8)
+    return whole
 
 
 @contextlib.contextmanager
 def opened(path: File) -> Iterator[Image.Image]:
     """Open an image, check its size, and turn any error of Pillow within the block into a DataError of one line."""
     try:
-        with Image.open(io.BytesIO(path.content) if isinstance(path, Encoded) else path) as image:
-            if min(image.size) < MIN_SIDE:
-                raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MIN_SIDE} or more a side")
+        with _stream(path) as stream, _identified(path, stream) as image:
+            require_size(path, image)
+            deep.require_readable(image, path)
+            if image.info.get("default_image"):  # of an animated PNG, for programs that do not animate: no frame of it
+                image.seek(1)
             yield image
     except GanvasError:
         raise
@@ -225,49 +284,150 @@ def opened(path: File) -> Iterator[Image.Image]:
         raise DataError(f"{path}: no such file") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: more than {MAX_PIXELS // 10**6} million pixels; make it smaller first") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image, whatever its name says") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: takes more memory than there is; make it smaller first") from error
     except Exception as error:  # Pillow's decoders raise about anything: OSError, struct.error, KeyError, ...
-        raise DataError(f"{path}: broken ({error})") from error
+        raise DataError(f"{path}: broken ({_in_short(error)})") from error
+
+
+def require_file(path: Path) -> None:
+    """Raise DataError if a path does not lead to a file: reading a pipe or a device may take for ever.
+
+    Raises:
+        DataError: if there is none, or it is something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # a link to itself, or a name that is too long
+        raise DataError(f"{path}: cannot be read ({_in_short(error)})") from error
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not an image file")
+
+
+def require_size(path: File, image: Image.Image) -> None:
+    """Raise DataError if an image, or a frame, has too many or too few pixels."""
+    most = MAX_PIXELS // 2 if image.format in _COPIED else MAX_PIXELS
+    if min(image.size) < MIN_SIDE:
+        raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MIN_SIDE} or more a side")
+    if image.width * image.height > most:
+        raise DataError(f"{path}: more than {most // 10**6} million pixels; make it smaller first")
+    if max(image.size) > MAX_SIDE:
+        raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MAX_SIDE:,} or fewer a side")
+
+
+def _stream(path: File) -> BinaryIO:
+    if isinstance(path, Encoded):
+        return io.BytesIO(path.content)
+    require_file(path)
+    return path.open("rb")  # a file, never a name, which a library might take for an address
+
+
+def _identified(path: File, stream: BinaryIO) -> Image.Image:
+    """The image in a stream; DataError if it is none."""
+    if _HEIF in EXTENSIONS:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    try:
+        return Image.open(stream, formats=sorted({*_FORMATS.values(), "DIB"}))
+    except UnidentifiedImageError as error:
+        stream.seek(0)
+        if holds := deep.what_tiff_holds(stream.read(8), stream):
+            raise DataError(f"{path}: {holds}, which is not read; save it in grey or RGB of 8 or 16 bits") from error
+        raise DataError(f"{path}: not an image, whatever its name says") from error
+
+
+def _in_short(error: Exception) -> str:
+    """What an error says, in one short line."""
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(words.split())[:120] or type(error).__name__
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 if there is none, or the EXIF block is broken."""
+    try:
+        stored = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)  # PNG's own decodes the image
+    except Exception:  # whatever a broken block makes Pillow raise
+        return 1
+    return stored if isinstance(stored, int) and 1 <= stored <= 8 else 1
+
+
+def _as_stored(shown: NDArray[np.uint8], turned: int) -> NDArray[np.uint8]:
+    """A view of an array (..., H, W) for the image as shown, in which the rows and columns are those of the file."""
+    rows, columns = _REVERSED[turned]
+    across = shown.swapaxes(-1, -2) if turned in _SIDEWAYS else shown
+    return across[..., ::rows, ::columns]
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The image in strips of rows, each with its first row; a small image as it is."""
+    strips = list(_rows(image.height, image.width))
+    for rows in strips:
+        yield rows.start, image if len(strips) == 1 else image.crop((0, rows.start, image.width, rows.stop))
+
+
+def _rows(height: int, width: int) -> Iterator[slice]:
+    """The rows of an image in parts, to bound the memory of a conversion."""
+    most = max(1, _AT_ONCE // width)
+    return (slice(top, min(top + most, height)) for top in range(0, height, most))
 
 
 def _upright(image: Image.Image, channels: int) -> Image.Image:
-    """Decode as `_decoded` does, composite on white, and return in mode L or RGB."""
-    image, alpha = _decoded(image)
-    if alpha is not None:
-        image = Image.composite(image, Image.new(image.mode, image.size, "white"), alpha)
-    return image.convert("L" if channels == 1 else "RGB")
+    """Decode, rotate by EXIF, composite on white, and return in mode L or RGB."""
+    image.load()
+    decode, turn = _Decoder.of(image, None), _TRANSPOSED.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
+    mode = "L" if channels == 1 else "RGB"
+    whole = Image.new(mode, image.size) if image.width * image.height > _AT_ONCE else None
+    for top, strip in _strips(image):
+        decoded, alpha = decode(strip)
+        if alpha is not None:
+            decoded = Image.composite(decoded, Image.new(decoded.mode, decoded.size, "white"), alpha)
+        decoded = decoded.convert(mode)
+        if whole is None:
+            return decoded
+        whole.paste(decoded, (0, top))
+    assert whole is not None
+    return whole
 
 
-def _decoded(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Decode, rotate by EXIF, convert to sRGB; the image in mode L or RGB, and its alpha if it has one."""
-    profile, grey = image.info.get("icc_profile"), _is_grey(image)
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _from_deep(image)
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-    if image.mode in ("P", "PA", "RGBA"):
-        image = image.convert("RGB")
-    if profile and image.mode in ("RGB", "CMYK", "L"):
-        image = _to_srgb(image, profile)
-    return image.convert("L" if grey else "RGB"), alpha
+@dataclass(frozen=True)
+class _Decoder:
+    """Converts strips of an image to sRGB; what it needs to know of the whole is found once."""
 
+    grey: bool
+    transparent: bool
+    profile: bytes | None
+    scale: deep.Scale | None
 
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 bits by its full range (Pillow's own conversion clips at 255), of 32 by the range of its values.
+    @classmethod
+    def of(cls, image: Image.Image, span: deep.Range) -> Self:
+        """For this image."""
+        scale = deep.scale_of(image, span) if deep.is_deep(image) else None
+        transparent = scale is None and image.has_transparency_data
+        return cls(_is_grey(image), transparent, image.info.get("icc_profile"), scale)
 
-    Files of floats hold 0..1, those of 32-bit integers 0..255, and either may hold 0..65535.
-    """
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    largest = values.max(initial=0)
-    if image.mode == "F" and largest <= 1:
-        values = values * 255
-    elif image.mode not in ("F", "I") or largest > 255:
-        values = values / 257
-    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    def __call__(self, image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+        """The strip in mode L or RGB, and its alpha if it has one."""
+        alpha = None
+        if self.scale is not None:
+            image = self.scale(image)
+        if image.mode == "La":  # which converts to nothing else
+            image = image.convert("LA")
+        if self.transparent:
+            image = image.convert("RGBA")
+            alpha = image.getchannel("A")
+        if image.mode in ("P", "PA", "RGBA"):
+            image = image.convert("RGB")
+        if image.mode == "LAB":
+            image = _to_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
+        elif self.profile and image.mode in ("RGB", "CMYK", "L"):
+            image = _to_srgb(image, self.profile)
+        return image.convert("L" if self.grey else "RGB"), alpha
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -367,9 +527,7 @@ def write(path: Path, image: Tensor, *, alpha: Tensor | None = None, dpi: tuple[
         DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
-    whole = to_pillow(image, None if format_of(path) in _WITHOUT_ALPHA else alpha)
-    if alpha is not None and not keeps_alpha(path):
-        whole = Image.composite(whole, Image.new(whole.mode, whole.size, "white"), to_pillow(alpha[None]))
+    whole = to_pillow(image, alpha) if keeps_alpha(path) else to_pillow(on_white(DecodedImage(image, alpha)))
     save(path, whole, **{} if dpi is None else {"dpi": dpi})
 
 
@@ -397,11 +555,16 @@ def to_pillow(image: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """Pillow's image of a uint8 image (1 or 3, H, W), in mode L or RGB; with `alpha` (H, W) in LA or RGBA."""
     assert image.dtype == torch.uint8
     assert image.shape[0] in (1, 3), image.shape
-    array = image.cpu().permute(1, 2, 0).numpy()
-    made = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    if alpha is not None:
-        made.putalpha(to_pillow(alpha[None]))
-    return made
+    _, height, width = image.shape
+    parts = [image] if alpha is None else [image, alpha[None]]
+    whole = Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.shape[0] + len(parts) - 1], (width, height))
+    for rows in _rows(height, width):
+        array = torch.cat([part[:, rows].cpu() for part in parts]).permute(1, 2, 0).contiguous().numpy()
+        strip = Image.fromarray(array[:, :, 0] if whole.mode == "L" else array)
+        if strip.size == whole.size:
+            return strip
+        whole.paste(strip, (0, rows.start))
+    return whole
 
 
 def save(path: Path, image: Image.Image, **options: object) -> None:
@@ -417,14 +580,24 @@ def save(path: Path, image: Image.Image, **options: object) -> None:
         DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
-    write_whole(path, encode(path, image, **options).getbuffer(), flush=False)
+    with new_file(path) as half, half.open("wb") as file:
+        _encode(path, image, file, **options)
 
 
 def encode(path: Path, image: Image.Image, **options: object) -> io.BytesIO:
     """The file that `save` writes to that path; raises the same errors."""
-    encoded, name = io.BytesIO(), format_of(path)
-    try:
-        image.save(encoded, name, **{**_QUALITY.get(name, {}), **options})
-    except (ValueError, OSError, struct.error) as error:  # such as too many pixels a side
-        raise DataError(f"{path}: {name} cannot hold it ({error}); write another format, such as .png") from error
+    encoded = io.BytesIO()
+    _encode(path, image, encoded, **options)
     return encoded
+
+
+def _encode(path: Path, image: Image.Image, file: BinaryIO, **options: object) -> None:
+    name = format_of(path)
+    if name in _COPIED and image.width * image.height > MAX_PIXELS // 2:
+        raise DataError(f"{path}: {name} cannot hold {image.width}x{image.height} pixels; write another format")
+    try:
+        image.save(file, name, **{**_QUALITY.get(name, {}), **options})
+    except (ValueError, OSError, struct.error) as error:  # such as too many pixels a side
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        raise DataError(f"{path}: {name} cannot hold it ({error}); write another format, such as .png") from error

@@ -11,23 +11,26 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ganvas.imaging.strips import Strip
 
 Part = Callable[[Tensor], Tensor]  # images (N, C, H, W) to (N, C', H, W), float in -1..1
 AxisTile = tuple[int, int, Tensor]  # start, end and weights (end - start,) of a tile along an axis
 Statistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of every channel (C,), by layer
 
 WHOLE = 2**20  # pixels at most of an image processed at once; a U-Net of width 64 takes 1.6 GB for it
-TILE = 768  # pixels a side: 0.9 GB, which leaves room for a large image and its result within 2 GB
+TILE = 768  # pixels a side: 0.9 GB
+LARGE = 2**25  # pixels, from which the image and its result take so much that tiles are smaller
+LARGE_TILE = 512  # pixels a side: 0.4 GB, which leaves room for the largest image and its result within 2 GB
 PATCH = (256, 512)  # pixels a side, least and most, of the patches that statistics are taken from
 
 
-def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Tensor:
-    """Apply `part` to an image (C, H, W) tile by tile; returns (C', H, W) on the CPU, as if applied to the whole.
+def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Iterator[Strip]:
+    """Apply `part` to an image (C, H, W) tile by tile; yields (C', H', W') on the CPU, as if applied to the whole.
 
     Args:
         part: applies the network to images.
@@ -35,27 +38,47 @@ def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: i
         network: its norm layers use the statistics of the whole image.
         tile: the side in pixels; rounded up to the grid, and to two of its cells at least, because tiles overlap.
         multiple: the size of a cell of that grid, in pixels.
+
+    Returns:
+        Strips along the longer axis, whose tiles are finished: the float result as a whole would take much memory.
     """
     tile, overlap = meshes(tile, multiple)
     rows, columns = (axis_tiles(n, tile=tile, overlap=overlap, multiple=multiple) for n in image.shape[-2:])
     if len(rows) == len(columns) == 1:
-        return part(image[None])[0].float().cpu()
+        yield Strip(-1, 0, part(image[None])[0].float().cpu())
+        return
     statistics: Statistics = {}
     layers = [layer for layer in network.modules() if looks_at_all(layer)]
     if len(layers) == 1 and not isinstance(layers[0], nn.GroupNorm):
         statistics = statistics_of_one(part, image, network=network, rows=rows, columns=columns)
     elif layers:
         statistics = statistics_of(part, image, network=network, tile=tile, multiple=multiple)
-    whole: Tensor | None = None
+    wide = image.shape[-1] >= image.shape[-2]
     with frozen(network, statistics):
-        for top, bottom, down in rows:
-            for left, right, across in columns:
-                made = part(image[None, :, top:bottom, left:right])[0].float().cpu()
-                if whole is None:
-                    whole = torch.zeros(made.shape[0], *image.shape[-2:])
-                whole[:, top:bottom, left:right].addcmul_(made, down[:, None] * across)
-    assert whole is not None
-    return whole
+        yield from _blended(part, image, *((columns, rows) if wide else (rows, columns)), axis=-1 if wide else -2)
+
+
+def _blended(
+    part: Part, image: Tensor, along: Sequence[AxisTile], across: Sequence[AxisTile], *, axis: int
+) -> Iterator[Strip]:
+    """The strips between the starts of the tiles along `axis`: what is left of the one before is added to each."""
+    left: Tensor | None = None
+    for (start, end, weights), following in zip(along, [*along[1:], None], strict=True):
+        whole: Tensor | None = None
+        for low, high, others in across:
+            there = image.narrow(axis, start, end - start).narrow(-3 - axis, low, high - low)
+            made = part(there[None])[0].float().cpu()
+            if whole is None:
+                shape = (end - start, image.shape[-2 if axis == -1 else -1])
+                whole = torch.zeros(made.shape[0], *(shape if axis == -2 else shape[::-1]))
+            blend = others[:, None] * weights if axis == -1 else weights[:, None] * others
+            whole.narrow(-3 - axis, low, high - low).addcmul_(made, blend)
+        assert whole is not None
+        if left is not None:
+            whole.narrow(axis, 0, left.shape[axis]).add_(left)
+        finished = (following[0] if following else end) - start
+        left = whole.narrow(axis, finished, end - start - finished)
+        yield Strip(axis, start, whole.narrow(axis, 0, finished))
 
 
 # --- where the tiles lie --------------------------------------------------------------------------------------------
@@ -76,14 +99,21 @@ def axis_tiles(length: int, *, tile: int, overlap: int, multiple: int) -> list[A
     last = max(0, math.ceil((length - tile) / multiple) * multiple)
     starts = [*range(0, last, tile - overlap), last]
     ends = [min(start + tile, length) for start in starts]
-    x = torch.arange(length) + 0.5
-    risen = [torch.ones(length)]  # for each tile 0 before it, then up to 1: a tile's weight is its own less the next's
-    for start, end in zip(starts[1:], ends, strict=False):
-        quarter = (end - start) / 4
-        way = ((x - start - quarter) / (end - start - 2 * quarter)).clamp(0, 1)
-        risen.append(torch.sin(way * (math.pi / 2)).square())
-    weights = [mine - next_ for mine, next_ in pairwise([*risen, torch.zeros(length)])]
-    return [(start, end, weight[start:end]) for start, end, weight in zip(starts, ends, weights, strict=True)]
+    tiles = []
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        x = torch.arange(start, end) + 0.5
+        weights = _risen(x, start, ends[number - 1]) if number else torch.ones(end - start)
+        if number + 1 < len(starts):
+            weights = weights - _risen(x, starts[number + 1], end)
+        tiles.append((start, end, weights))
+    return tiles
+
+
+def _risen(x: Tensor, start: int, end: int) -> Tensor:
+    """The cross-fade at `x` between two tiles that overlap from `start` to `end`: 0 before it, 1 after it."""
+    quarter = (end - start) / 4
+    way = ((x - start - quarter) / (end - start - 2 * quarter)).clamp(0, 1)
+    return torch.sin(way * (math.pi / 2)).square()
 
 
 # --- the statistics of the whole image ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Translate images with a trained model: any size, any channels, and the same size again."""
 
+import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,12 @@ from ganvas.core.optim import evaluating
 from ganvas.core.threads import done_behind, made_ahead
 from ganvas.data import tasks
 from ganvas.data.tasks._base import Task
+from ganvas.data.tasks.superres import Superres
 from ganvas.errors import DataError, ModelError, SettingError, UsageError
 from ganvas.imaging import images, lab, tiling, video
-from ganvas.imaging.images import DecodedImage, in_channels, on_white, scaled, to_bytes, to_signed
+from ganvas.imaging.deep import Range, require_range
+from ganvas.imaging.images import MAX_PIXELS, DecodedImage, in_channels, on_white, scaled, to_bytes, to_signed
+from ganvas.imaging.strips import Strip, enlarged, joined, reduced, scaled_one_way
 from ganvas.methods._base import Restyles, Translates
 from ganvas.nets.vgg import SMALLEST_STYLE, require_style
 
@@ -26,7 +30,7 @@ LARGEST_STYLE = 512  # pixels of the longer side at which a painting is used
 AHEAD = 2  # images, or groups of small ones, that are read, and written, during computation
 
 _AT_ONCE = 2**18  # pixels of small images in one batch of the network: 16 of 128, or 4 of 256 a side
-_STRIP = 2**22  # values that are converted to bytes at once, to bound memory
+_ALONE = 2**25  # pixels, from which an image is not read during the computation of the one before it
 
 
 # --- one image ----------------------------------------------------------------------------------------------------
@@ -188,35 +192,70 @@ class Translator:
         return _together(*one.pixels.shape[-2:])
 
     def _translated(self, images: Sequence[DecodedImage]) -> list[DecodedImage]:
-        task, taken, entered = self.task, [], []
-        for image in images:
-            pixels = image.pixels
-            if task is None or task.channels != 1:  # a task of grey sources takes the grey, or the lightness, itself
-                pixels = in_channels(pixels, (task.channels if task else 0) or self.channels)
-            taken.append(pixels)
-            entered.append(in_channels(task.enter(pixels, image.alpha), self.channels) if task else pixels)
-        results = []
-        with evaluating(self.model.method):
-            outputs = self._output(torch.stack(entered) if len(entered) > 1 else entered[0][None])
-            for image, pixels, output in zip(images, taken, outputs, strict=True):
-                alpha = image.alpha
-                made, alpha = task.leave(pixels, alpha, output) if task else (_in_strips(output), alpha)
-                if self.keep_colors:
-                    made = lab.with_colours_of(made, scaled(image.pixels[None], *made.shape[-2:])[0])
-                results.append(replace(image, pixels=made, alpha=alpha))
-        return results
+        """Images of one size, strip by strip: what is computed in float is never the whole of a large image."""
+        taken = [self._taken(image) for image in images]
+        entered = [self._entered(image, pixels) for image, pixels in zip(images, taken, strict=True)]
+        stacked = torch.stack(entered) if len(entered) > 1 else entered[0][None]
+        del entered
+        results = [_Result() for _ in images]
+        with evaluating(self.model.method), contextlib.closing(self._output(stacked)) as strips:
+            for strip in strips:
+                for image, pixels, output, result in zip(images, taken, strip.pixels, results, strict=True):
+                    part = Strip(strip.axis, strip.start, output)
+                    result.add(part, *self._left(image, pixels, part), stacked.shape[-2:])
+        return [replace(image, pixels=made.pixels, alpha=made.alpha) for image, made in zip(images, results, strict=True)]
 
-    def _output(self, entered: Tensor) -> Tensor:
-        """The output of the network for uint8 (N, C, H, W): float (N, C', H, W) in -1..1, on the CPU."""
+    def _taken(self, image: DecodedImage) -> Tensor:
+        """The pixels in the channels that the task, or the network, takes."""
+        task = self.task
+        if task is not None and task.channels == 1:  # it takes the grey, or the lightness, itself
+            return image.pixels
+        return in_channels(image.pixels, (task.channels if task else 0) or self.channels)
+
+    def _entered(self, image: DecodedImage, pixels: Tensor) -> Tensor:
+        """The input of the network, uint8 (C, H, W)."""
+        height, width = (side * self._enlarges for side in pixels.shape[-2:])
+        if self._enlarges > 1 and height * width > MAX_PIXELS // 2:
+            most = MAX_PIXELS // 2 // 10**6
+            raise DataError(f"would become {width}x{height}, more than {most} million pixels; make it smaller first")
+        return in_channels(self.task.enter(pixels, image.alpha), self.channels) if self.task else pixels
+
+    @property
+    def _enlarges(self) -> int:
+        """How many times as large the result is."""
+        return int(self.task.amount) if isinstance(self.task, Superres) else 1
+
+    def _left(self, image: DecodedImage, pixels: Tensor, output: Strip) -> tuple[Tensor, Tensor | None]:
+        """The result for a strip of the output, and its alpha; an image that the task enlarges has its alpha whole."""
+        alpha, enlarges = image.alpha, self._enlarges > 1
+        here = None if alpha is None or (enlarges and output.start) else alpha if enlarges else output.of(alpha)
+        if self.task:
+            made, here = self.task.leave(pixels if enlarges else output.of(pixels), here, output.pixels)
+        else:
+            made = to_bytes(output.pixels)
+        if self.keep_colors:
+            whole = image.pixels
+            if enlarges:
+                height, width = (side * self._enlarges for side in whole.shape[-2:])
+                whole = scaled(whole[None], height, width)[0]
+            made = lab.with_colours_of(made, output.of(whole))
+        return made, here
+
+    def _output(self, entered: Tensor) -> Iterator[Strip]:
+        """The output of the network for uint8 (N, C, H, W): float (N, C', H', W') in -1..1, on the CPU."""
         height, width = entered.shape[-2:]
         if not self.method.any_size:
-            return self._of_one_size(entered)
+            yield from self._of_one_size(entered)
+            return
         size = self.size or self._usual_size
         if not size or size >= min(height, width):
-            return self._of_any_size(entered)
+            yield from self._of_any_size(entered)
+            return
         share = size / min(height, width)
-        small = scaled(to_signed(entered), round(height * share), round(width * share))
-        return scaled(self._of_any_size(small), height, width).clamp_(-1, 1)
+        shape = round(height * share), round(width * share)
+        small = joined(self._of_any_size(reduced(entered, *shape)), *shape)
+        for strip in enlarged(small, height, width):
+            yield replace(strip, pixels=strip.pixels.clamp_(-1, 1))
 
     @property
     def _usual_size(self) -> int:
@@ -224,26 +263,36 @@ class Translator:
         spec = self.model.manifest.spec
         return spec.size if self.task and spec.colors_alone else 0
 
-    def _of_any_size(self, images: Tensor) -> Tensor:
+    def _of_any_size(self, images: Tensor) -> Iterator[Strip]:
         height, width = images.shape[-2:]
-        tile = self.tile or (tiling.TILE if height * width > tiling.WHOLE else 0)
+        usual = tiling.LARGE_TILE if height * width > tiling.LARGE else tiling.TILE
+        tile = self.tile or (usual if height * width > tiling.WHOLE else 0)
         if not tile:
             made = [self._part(some).float().cpu() for some in torch.split(images, _together(height, width))]
-            return torch.cat(made) if len(made) > 1 else made[0]
+            yield Strip(-1, 0, torch.cat(made) if len(made) > 1 else made[0])
+            return
         assert len(images) == 1
-        return tiling.translate_in_tiles(
+        strips = tiling.translate_in_tiles(
             self._part, images[0], network=self.model.method, tile=tile, multiple=self.method.multiple
-        )[None]
+        )
+        with contextlib.closing(strips):
+            yield from (replace(strip, pixels=strip.pixels[None]) for strip in strips)
 
-    def _of_one_size(self, images: Tensor) -> Tensor:
-        """The image padded to a square by reflection, scaled to the model's size and back."""
+    def _of_one_size(self, images: Tensor) -> Iterator[Strip]:
+        """The image padded to a square by reflection, scaled to the model's size and back.
+
+        It is scaled along its longer side before the padding, and after it is cut off again, to bound memory.
+        """
         (height, width), size = images.shape[-2:], self.model.manifest.spec.size
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        rows, columns = _reflection(height, top, side), _reflection(width, left, side)
-        square = to_signed(images[:, :, rows][:, :, :, columns])
-        made = scaled(self._part(scaled(square, size, size).clamp(-1, 1)).float().cpu(), side, side).clamp(-1, 1)
-        return made[:, :, top : top + height, left : left + width]
+        side, wide = max(height, width), width >= height
+        short = min(height, width)
+        before, axis = (side - short) // 2, -2 if wide else -1
+        narrow = scaled_one_way(images, axis=-3 - axis, length=size)
+        square = narrow.index_select(axis, _reflection(short, before, side))
+        made = self._part(scaled(square, size, size).clamp(-1, 1)).float().cpu()
+        back = scaled(made, *((side, size) if wide else (size, side))).narrow(axis, before, short)
+        for strip in enlarged(back, height, width):
+            yield replace(strip, pixels=strip.pixels.clamp(-1, 1))
 
     def _part(self, images: Tensor) -> Tensor:
         """Through the network: (N, C, H, W), uint8 or float in -1..1, to float in -1..1."""
@@ -272,12 +321,24 @@ def _reflection(n: int, before: int, side: int) -> Tensor:
     return torch.where(way < n, way, 2 * n - 2 - way)
 
 
-def _in_strips(output: Tensor) -> Tensor:
-    made = torch.empty(output.shape, dtype=torch.uint8)
-    rows = max(1, _STRIP // (output.shape[0] * output.shape[-1]))
-    for top in range(0, output.shape[1], rows):
-        made[:, top : top + rows] = to_bytes(output[:, top : top + rows])
-    return made
+class _Result:
+    """The result for an image, in bytes, as its strips come."""
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+
+    def add(self, strip: Strip, pixels: Tensor, alpha: Tensor | None, shape: Sequence[int]) -> None:
+        """Add the result of a strip of an image of that height and width, and its alpha."""
+        if pixels.shape[-2:] == tuple(shape):
+            self.pixels, self.alpha = pixels, alpha
+            return
+        if strip.start == 0:
+            self.pixels = pixels.new_empty((len(pixels), *shape))
+            if alpha is not None:
+                self.alpha = alpha if alpha.shape == tuple(shape) else alpha.new_empty(tuple(shape))
+        strip.of(self.pixels).copy_(pixels)
+        if alpha is not None and self.alpha is not None and alpha.shape != self.alpha.shape:
+            strip.of(self.alpha).copy_(alpha)
 
 
 def read_styles(files: Sequence[Path]) -> list[DecodedImage]:
