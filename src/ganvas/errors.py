@@ -14,6 +14,15 @@ Every message names what was given, what was expected and what to do; parameters
 """
 
 import re
+import unicodedata
+
+
+def readable(text: str) -> str:
+    """A name, or a line with names, that can be printed and stored anywhere.
+
+    Control characters, line ends among them, and undecodable bytes become `?`.
+    """
+    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
 
 
 class GanvasError(Exception):
@@ -22,7 +31,7 @@ class GanvasError(Exception):
     exit_status = 1
 
     def __init__(self, message: str = "", *, field: str | None = None):
-        super().__init__(message)
+        super().__init__(readable(message))  # a name in it may hold anything, and an error is one line
         self._field = field
 
     @property

@@ -5,11 +5,11 @@ import errno
 import hashlib
 import os
 import shutil
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ganvas.errors import GanvasError, SaveError, UsageError
+from ganvas.errors import readable as readable
 
 _LONGEST_NAME = 128  # bytes; file systems take 255, and encrypted ones 143
 _WRONG_PLACE = {  # errors that free space would not fix
@@ -113,11 +113,6 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise _explained(path, error) from error
     return path
-
-
-def readable(name: str) -> str:
-    """A file name that can be printed and stored anywhere: control characters and undecodable bytes become `?`."""
-    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
 
 
 def require_place(path: Path) -> None:

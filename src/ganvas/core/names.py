@@ -4,7 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from ganvas.core.atomic_io import readable
+from ganvas.errors import readable
 
 SHOWN = 80  # letters of a name in a message
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from ganvas.core.atomic_io import readable
 from ganvas.core.device import cores
 from ganvas.data.webdataset.shard_order import Shards
-from ganvas.errors import SettingError
+from ganvas.errors import SettingError, readable
 from ganvas.imaging.images import to_signed
 
 MOST_CLASSES = 2**16  # labels above this are mistakes, such as the numbers of files

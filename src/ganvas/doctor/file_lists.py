@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ganvas.core.atomic_io import readable
 from ganvas.data import files as on_disk
 from ganvas.data import folder
 from ganvas.data.paired import name_of
 from ganvas.data.webdataset import reader, shards
+from ganvas.errors import readable
 from ganvas.imaging.images import Encoded
 
 _IMAGES_OF_OTHERS = frozenset(
