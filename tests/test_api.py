@@ -566,6 +566,32 @@ def test_a_slip_is_one_sentence(cgan, ask, words):
     assert len(str(error.value)) < 300
 
 
+def test_of_threads_that_begin_one_run_at_once_one_trains_and_the_others_hear_why_not(tmp_path, monkeypatch):
+    together, enter, heard = threading.Barrier(4), checkpoint.enter_run, []
+
+    def enter_together(run, manifest):
+        together.wait()
+        enter(run, manifest)
+
+    def learn():
+        try:
+            heard.append(ganvas.train("gan", "digits", tmp_path / "run", steps=2, progress=False, device="cpu"))
+        except ganvas.GanvasError as error:
+            heard.append(str(error))
+
+    monkeypatch.setattr(checkpoint, "enter_run", enter_together)
+    threads = [threading.Thread(target=learn) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    trained = [one for one in heard if isinstance(one, ganvas.Model)]
+    refused = [one for one in heard if isinstance(one, str)]
+    assert trained
+    assert len(trained + refused) == 4
+    assert all("another ganvas is training there" in one for one in refused), refused
+
+
 @pytest.mark.parametrize("name", ["many", "one.png", "walk.gif"])
 def test_images_replace_files_only_if_that_is_asked_for(cgan, tmp_path, name):
     images = cgan.generate(1, label=3)

@@ -252,7 +252,8 @@ def with_config(asked: Job, config: BaseConfig) -> Job:
 
     Example:
         >>> from ganvas import api, methods
-        >>> api.with_config(api.job("gan", "digits"), methods.config("gan", "book")).config == methods.config("gan", "book")
+        >>> book = methods.config("gan", "book")
+        >>> api.with_config(api.job("gan", "digits"), book).config is book
         True
     """
     return replace(asked, config=config)
