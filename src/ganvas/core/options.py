@@ -64,9 +64,7 @@ class Data:
         "docs/tasks.md has all",
     )
     style: tuple[File, ...] = setting((), "paintings, for fast_style: one or several")
-    characters: str | None = setting(
-        None, "with glyphs:FONT, which: hangul, latin, digits, or a text file [default: those that the font has]"
-    )
+    characters: str | None = setting(None, "of glyphs:FONT: hangul, latin, digits, or a text file [default: all]")
     size: int | None = setting(
         None, "pixels: 16, 28, 32, 64, 128, 256, 512 or 1024 [default: as suits the data]", low=1
     )
@@ -169,9 +167,7 @@ class TrainOptions:
     vgg_weights: File | None = setting(
         None, "a file with VGG-19's weights, in place of the download", env="GANVAS_WEIGHTS", group="Advanced"
     )
-    grad_accumulate: int = setting(
-        1, "parts in which a batch goes through the networks, to save memory", low=1, group="Advanced"
-    )
+    grad_accumulate: int = setting(1, "split each batch into so many parts, to save memory", low=1, group="Advanced")
     no_cuda_graphs: bool = setting(False, "on a GPU, do not replay steps as CUDA graphs", group="Advanced")
     save_every: int | None = setting(None, "steps between checkpoints [default: one minute's]", low=1, group="Output")
     keep: int = setting(
