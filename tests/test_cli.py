@@ -1,6 +1,7 @@
 """Every command, in process and as a process: what it does, what it says, how it exits."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -18,14 +20,15 @@ from conftest import photograph
 from PIL import Image
 
 from ganvas import checkpoint, methods, training
-from ganvas.cli.app import COMMANDS, main
-from ganvas.cli.words import as_now
+from ganvas.cli import commands, main, setting_flags
+from ganvas.cli.sentences import settings_in
+from ganvas.cli.words import HINTS, OLD, USUAL, as_now
 from ganvas.data.folder import held_out
 from ganvas.imaging.images import read_square
 
 HELP = Path(__file__).parent / "help"
 SMALL_GAN = ["--generator", "16", "--discriminator", "16", "--batch", "8"]
-PAGES = [[], *([command] for command in COMMANDS), *(["train", m] for m in methods.names())]
+PAGES = [[], *([command] for command in commands.names()), *(["train", m] for m in methods.names())]
 pages = pytest.mark.parametrize("words", PAGES, ids=lambda words: "-".join(["ganvas", *words]))
 
 
@@ -41,10 +44,15 @@ def spoken(page):
 
 @pages
 def test_help_says_what_the_kept_pages_say(words, capsys, monkeypatch):
-    """`GANVAS_KEEP_HELP=1 pytest -k help` writes them anew; a changed flag then shows in the diff."""
+    """`GANVAS_KEEP_HELP=1 pytest -k help` writes them anew; a changed flag then shows in the diff.
+
+    Of a method only its own settings are kept: the flags that methods share are on the page of `ganvas train`.
+    """
     monkeypatch.setenv("COLUMNS", "100")
     assert main([*words, "--help"]) == 0
     shown = re.sub(r"[ \t]+$", "", capsys.readouterr().out, flags=re.MULTILINE)
+    if len(words) > 1:
+        shown = re.search(r"^╭─ Model ─.*?╯\n", shown, re.MULTILINE | re.DOTALL)[0]
     page = HELP / ("-".join(["ganvas", *words]) + ".txt")
     if os.environ.get("GANVAS_KEEP_HELP"):
         page.write_text(shown, encoding="utf-8")
@@ -90,15 +98,106 @@ def test_flags_of_before_and_of_other_tools_are_understood(typed, now, said, cap
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", [*OLD, *USUAL, *HINTS])
+def test_what_is_no_flag_is_never_changed(flag, capsys):
+    for words in (
+        ["train", "gan", "--data", flag.lstrip("-")],  # a folder of that name
+        ["train", "gan", f"--data={flag}"],
+        ["translate", "run", f"./{flag}", "--out", f"x/{flag}"],
+        ["translate", "run", "--out", "x", "--", flag, f"{flag}=1"],
+    ):
+        assert as_now(words) == words
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("flag", ["--resume", "--workers"])
 def test_a_flag_that_is_not_needed_says_what_to_do(flag, capsys):
     assert main(["train", "gan", "--data", "digits", flag]) == 2
     assert "leave" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train gan --data digits --latnt 3",
+        "train gan",
+        "train nosuch --data digits",
+        "train gan --data nosuch",
+        "train gan --data digits --steps 1.5",
+        "train gan --data digits --run {}",
+        "train --data digits gan",
+        "describe gan --sise 3",
+        "stylize a.jpg b.jpg --out c.png --itrations 3",
+        "stylize a.jpg --out c.png",
+        "evaluate run --data digits --out {}",
+        "evaluate run --data nosuch --out report",
+        "compare run other --data digits --out {}",
+        "study study.yaml --out {}",
+        "generate run --out x.png --interpolate",
+    ],
+)
+def test_what_is_wrong_at_first_sight_is_said_before_torch_is_loaded(line, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    words = line.replace("{}", str(file)).split()
+    code = f"import sys; from ganvas.cli import main; sys.exit(main({words!r}) + 10 * ('torch' in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+@pytest.mark.parametrize("line", ["generate nosuch --out x", "train gan --data digits --latent 0"])
+def test_a_terminal_shows_at_once_that_it_works_and_a_file_does_not(line, tmp_path):
+    words = [sys.executable, "-m", "ganvas", *line.split()]
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(words, stderr=theirs, cwd=tmp_path, env=os.environ | {"TERM": "xterm"})
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # at its end Linux raises
+            while part := terminal.read(4096):
+                shown += part
+        assert process.wait() == 2
+    assert 0 <= shown.find(b"loading PyTorch ...") < shown.find(b"ganvas: ")
+    piped = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert len(piped.stderr.splitlines()) == 1
+    assert "loading" not in piped.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ([], {}),
+        (["--latent", "7", "--generator", "5", "6"], {"latent": 7, "generator": (5, 6)}),
+        (["--latent=1e1", "--no-batch-norm", "--beta1", "0"], {"latent": 10, "batch_norm": False, "beta1": 0.0}),
+        (["--preset", "book", "--average-losses"], {"average_losses": True}),
+        (["--discriminator", "8", "--activation=relu"], {"discriminator": (8,), "activation": "relu"}),
+    ],
+)
+def test_settings_mean_what_they_say_though_they_are_read_late(words, changes, monkeypatch):
+    seen = []
+    monkeypatch.setattr("ganvas.api.train_job", lambda asked, **_: seen.append(asked) or sys.exit())
+    with pytest.raises(SystemExit):
+        main(["train", "gan", "--data", "digits", *words])
+    preset = words[words.index("--preset") + 1] if "--preset" in words else None
+    assert seen[0].config == dataclasses.replace(methods.config("gan", preset), **changes)
+    assert seen[0].command == " ".join(["ganvas", "train", "gan", "--data", "digits", *words])
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_every_setting_of_a_method_is_found_in_its_files(method):
+    """So a wrong flag is known before torch is loaded, and a right one is never refused."""
+    found = settings_in(setting_flags.of_method(["train", method]).files)
+    hints = get_type_hints(methods.get(method).Config)
+    for field in dataclasses.fields(methods.get(method).Config):
+        assert found[field.name].startswith("tuple") == (get_origin(hints[field.name]) is tuple)
+        assert (found[field.name] == "bool") == (hints[field.name] is bool)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["methods", "--json"], ["--version"]])
 def test_looking_around_is_quick_and_loads_no_torch(words, ganvas):
-    code = f"import sys; from ganvas.cli.app import COMMANDS, main; main({words!r}); sys.exit('torch' in sys.modules)"
+    code = f"import sys; from ganvas.cli import main; main({words!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
     times = []
     for _ in range(5):
@@ -184,7 +283,7 @@ def test_a_folder_of_class_folders_in_colour(tmp_path):
 
 
 def test_demo_teaches_and_says_what_to_try(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ganvas.cli.train.DEMO_MINUTES", 0.02)
+    monkeypatch.setattr("ganvas.cli.commands.demo.DEMO_MINUTES", 0.02)
     assert main(["demo", "--run", str(tmp_path / "demo")]) == 0
     assert capsys.readouterr().out.count("  ganvas ") >= 3
     assert {"timelapse.gif", "losses.png", "samples"} <= {path.name for path in (tmp_path / "demo").iterdir()}
@@ -213,9 +312,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, number):
 def test_a_signal_to_the_workers_too_lets_the_step_be_finished(tmp_path, photos, number):
     program = f"""
 import sys
-from ganvas import methods
-from ganvas.cli.app import COMMANDS, main
-from ganvas.cli.words import as_now
+from ganvas.cli import main
 from ganvas.data import decode as reading
 
 reading.RESIDENT_BYTES = 0

@@ -73,7 +73,7 @@ def tiny_vgg(weights=None, *, deepest="relu5_4", pooling="max", kept=False):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):  # noqa: F811
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ganvas.cli.train.DEMO_MINUTES", 0.01)
+    monkeypatch.setattr("ganvas.cli.commands.demo.DEMO_MINUTES", 0.01)
     monkeypatch.setattr("ganvas.metrics.features.open_vgg", tiny_vgg)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
     folders_of_a_user(tmp_path)

@@ -13,10 +13,10 @@ from conftest import photograph
 from PIL import Image
 
 from ganvas.cli import main
-from ganvas.cli import stylize as command
 from ganvas.errors import DataError, DivergedError, SaveError, SettingError
 from ganvas.imaging import images, lab
 from ganvas.imaging.images import DecodedImage
+from ganvas.inference import stylize as stylizing
 from ganvas.metrics.features import open_vgg
 from ganvas.nets.vgg import VGG19
 from ganvas.style import PRESETS, Scale, StylizeConfig, Stylizer, recipe_named
@@ -568,7 +568,7 @@ def test_ctrl_c_in_a_folder_lists_what_was_left_out_and_the_last_step_of_all_is_
 
 @pytest.fixture
 def at_every_step(monkeypatch):
-    monkeypatch.setattr(command, "PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(stylizing, "PREVIEW_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -594,7 +594,7 @@ def test_a_preview_of_before_stays_without_overwrite(stylize, capsys, monkeypatc
     assert "a.preview.jpg: left from a run" in " ".join(capsys.readouterr().err.split())
     assert Path("a.preview.jpg").read_text() == "mine"
     with monkeypatch.context() as patched:
-        patched.setattr(command, "PREVIEW_SECONDS", 100.0)
+        patched.setattr(stylizing, "PREVIEW_SECONDS", 100.0)
         assert stylize("cat.png", "monet.jpg", "--out", "a.png", "--overwrite") == 0
     assert Path("a.preview.jpg").read_text() == "mine"  # this run wrote none
     assert stylize("cat.png", "monet.jpg", "--out", "a.png", "--overwrite") == 0
@@ -653,7 +653,7 @@ def test_what_a_format_cannot_hold_is_said_before_the_first_step(stylize, capsys
 
 
 def test_a_preview_is_there_while_it_works(stylize, monkeypatch):
-    monkeypatch.setattr(command, "PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(stylizing, "PREVIEW_SECONDS", 0.0)
     seen, finish = [], Stylizer.finish
 
     def look(stylizer, content, made):

@@ -13,7 +13,7 @@ from torch import nn
 from ganvas import checkpoint, methods, training
 from ganvas.checkpoint.manifest import build
 from ganvas.cli import main
-from ganvas.cli.flags import with_flags
+from ganvas.cli.sentences import with_flags
 from ganvas.data.batch import PairBatch, Source, Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import DivergedError

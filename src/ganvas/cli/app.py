@@ -1,96 +1,29 @@
 """The commands, and what becomes of an error: one line and an exit status."""
 
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError
 
-from ganvas import __version__, methods
-from ganvas.cli import console
-from ganvas.cli.doctor import doctor
-from ganvas.cli.evaluate import compare, evaluate
-from ganvas.cli.flags import SETTINGS, value_of, with_flags, with_settings, with_values
-from ganvas.cli.generate import generate
-from ganvas.cli.import_weights import import_weights
-from ganvas.cli.methods import describe, show_methods
-from ganvas.cli.shards import shards
-from ganvas.cli.study import study
-from ganvas.cli.stylize import settings_of_stylize, stylize
-from ganvas.cli.train import demo, train
-from ganvas.cli.translate import translate
+from ganvas import __version__
+from ganvas.cli import commands, console
+from ganvas.cli.commands._base import Command
+from ganvas.cli.flags import with_values
+from ganvas.cli.sentences import with_flags
+from ganvas.cli.setting_flags import Settings, with_help, with_words
 from ganvas.cli.words import as_now
-from ganvas.core.options import Data
 from ganvas.errors import GanvasError, Interrupted, UsageError
 from ganvas.progress import err, speaking
-
-COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "demo": (demo, "[OPTIONS]"),
-    "methods": (show_methods, "[--json]"),
-    "describe": (describe, "METHOD [OPTIONS]"),
-    "doctor": (doctor, "SOURCE [OPTIONS]"),
-    "shards": (shards, "SOURCE [OPTIONS]"),
-    "train": (train, "METHOD --data SOURCE [OPTIONS]"),
-    "generate": (generate, "MODEL --out PATH [OPTIONS]"),
-    "translate": (translate, "MODEL FILE_OR_FOLDER ... --out DIR [OPTIONS]"),
-    "stylize": (stylize, "CONTENT STYLE [STYLE ...] --out FILE [OPTIONS]"),
-    "import": (import_weights, "FILE --out MODEL [OPTIONS]"),
-    "evaluate": (evaluate, "MODEL --data SOURCE --out DIR [OPTIONS]"),
-    "compare": (compare, "MODEL MODEL ... --data SOURCE --out DIR [OPTIONS]"),
-    "study": (study, "FILE --out DIR [OPTIONS]"),
-}
-
-
-EXAMPLES = {  # two at the end of the help of each command
-    "demo": ("demo", "demo --run runs/first --seed 1"),
-    "methods": ("methods", "methods --json"),
-    "describe": ("describe dcgan --size 64 --channels 3", "describe pix2pix --preset paper --size 256 --channels 3"),
-    "doctor": ("doctor photos --size 128", "doctor photos --target drawings --holdout 0.1"),
-    "shards": ("shards photos --out photos-in-shards", "shards 'photos-{0000..0099}.tar'"),
-    "train": ("train dcgan --data mnist --minutes 10", "train pix2pix --data photos --task colorize --minutes 30"),
-    "generate": (
-        "generate runs/mnist-cgan --label 3 --grid --out threes.png",
-        "generate runs/mnist-vae --interpolate --out walk.gif",
-    ),
-    "translate": (
-        "translate runs/colorize photos --out colored",
-        "translate runs/monet photo.jpg --direction ba --out back",
-    ),
-    "stylize": (
-        "stylize photo.jpg painting.jpg --out painted.png",
-        "stylize photo.jpg one.jpg two.jpg --style-weights 1 2 --out painted.png",
-    ),
-    "import": (
-        "import latest_net_G.pth --out horse2zebra.safetensors",
-        "import latest_net_G.pt --statistics running --out monet.safetensors",
-    ),
-    "evaluate": (
-        "evaluate runs/mnist-dcgan --data mnist --out report",
-        "evaluate runs/colorize --data photos --features vgg --out report",
-    ),
-    "compare": (
-        "compare runs/pix2pix runs/autoencoder --data photos --out report",
-        "compare runs/dcgan runs/wgan --data mnist --count 2000 --out report",
-    ),
-    "study": (
-        "study three-tasks.yaml --out studies/three",
-        "study --methods pix2pix autoencoder --data photos --task colorize --minutes 10 --out colorize",
-    ),
-}
-
-EVALUATING = ("evaluate", "compare")
-EVALUATED: dict[type, tuple[str, ...]] = {  # of what a training learns from, that by which a model is evaluated
-    Data: ("source", "target", "side", "task", "style", "size", "root")
-}
 
 
 def make_app(tokens: Sequence[str]) -> App:
     """The parser for these words: a method that they name brings its settings along as flags.
 
     Raises:
-        SettingError: if the method or its preset does not exist.
+        SettingError: if there is no such method.
     """
     app = App(
         name="ganvas",
@@ -100,26 +33,26 @@ def make_app(tokens: Sequence[str]) -> App:
         suppress_keyboard_interrupt=False,
         help_epilogue="`ganvas COMMAND --help` says more; `ganvas train METHOD --help` shows its settings too.",
     )
-    command, method = [*tokens, "", ""][:2]
-    for name, (function, words) in COMMANDS.items():
-        examples = EXAMPLES.get(name, ())
-        if name == command and "METHOD" in words and method and not method.startswith("-"):
-            config = methods.config(method, value_of("--preset", tokens))
-            typed = shlex.join(["ganvas", *tokens])
-            presets = ", ".join(methods.get(method).presets)
-            function = with_values(function, hidden=methods.of_no_use(method, config), presets=presets)
-            function = with_settings(function, config, typed, group=SETTINGS)
-            examples = (f"{name} {methods.example(method)}", *examples[1:]) if name == "train" else examples
-        elif name == command == "stylize":
-            ours = settings_of_stylize(value_of("--preset", tokens))
-            function = with_settings(function, ours, "", group=Group("Settings", sort_key=3))
-        elif name in EVALUATING:
-            function = with_values(function, only=EVALUATED)
-        else:
-            function = with_values(function)
+    typed, known = next(iter(tokens), ""), commands.names()
+    for name in [typed] if typed in known else known:
+        command = commands.get(name)
+        settings = command.settings(tokens) if name == typed else None
+        run, examples = _with_flags(command, settings, tokens)
         shown = "\n".join(["Examples:", *(f"- `ganvas {example}`" for example in examples)])
-        app.command(function, name=name, usage=f"Usage: ganvas {name} {words}", help_epilogue=shown if examples else "")
+        app.command(run, name=name, usage=f"Usage: ganvas {name} {command.usage}", help_epilogue=shown)
     return app
+
+
+def _with_flags(
+    command: Command, settings: Settings | None, tokens: Sequence[str]
+) -> tuple[Callable[..., Any], Sequence[str]]:
+    """What a command runs, and its examples: only help looks at more of its settings than their names."""
+    if settings is None:
+        return with_values(command.run, only=command.only), command.examples
+    if {"--help", "-h"}.isdisjoint(tokens):
+        return with_words(with_values(command.run), settings, tokens), command.examples
+    with console.loading():
+        return with_help(command.run, settings), (settings.example() or command.examples[0], command.examples[1])
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -1,8 +1,9 @@
 """Output of the command line: results, tables, and JSON."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from ganvas import progress
 from ganvas.progress import said, say, stopping_gently, track
 
-__all__ = ["out", "print_json", "say", "silence", "stopping_gently", "table", "tell", "track"]
+__all__ = ["loading", "out", "print_json", "say", "silence", "stopping_gently", "table", "tell", "track"]
 
 out = Console(highlight=False)  # results
 
@@ -18,6 +19,16 @@ out = Console(highlight=False)  # results
 def tell(text: str) -> None:
     """Print a line of the result."""
     out.print(said(text), soft_wrap=True, markup=False)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Say in a terminal that PyTorch is being loaded, which takes seconds, and erase it then."""
+    if progress.err.is_terminal and "torch" not in sys.modules:
+        with progress.err.status("loading PyTorch ..."):
+            yield
+    else:
+        yield
 
 
 def silence() -> None:

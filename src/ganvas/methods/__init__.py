@@ -18,9 +18,21 @@ def names() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
+def file(name: str) -> Path:
+    """The file of a method; does not import it.
+
+    Raises:
+        SettingError: if there is no such method.
+    """
+    plain = name.lower().replace("-", "_")  # papers write DCGAN, WGAN-GP
+    if plain not in names():
+        raise SettingError(f"{name}: no such method; {nearest(plain, names())}")
+    return Path(__file__).parent / f"{plain}.py"
+
+
 def summary(name: str) -> str:
     """The first line of a method's docstring; does not import it."""
-    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(file(name).read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or "").split("\n")[0]
 
 
@@ -30,12 +42,9 @@ def get(name: str) -> "type[Method]":
     Raises:
         SettingError: if there is no such method.
     """
+    module = importlib.import_module(f"{__name__}.{file(name).stem}")
     from ganvas.methods._base import Method
 
-    name = name.lower().replace("-", "_")  # papers write DCGAN, WGAN-GP
-    if name not in names():
-        raise SettingError(f"{name}: no such method; {nearest(name, names())}")
-    module = importlib.import_module(f"{__name__}.{name}")
     own = [
         cls
         for _, cls in inspect.getmembers(module, inspect.isclass)

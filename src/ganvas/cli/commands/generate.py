@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 
 from ganvas.cli import console
-from ganvas.cli.flags import Count, Device, Flag, Repeated, Seed, Several
+from ganvas.cli.commands._base import Command
+from ganvas.cli.flag_types import Count, Device, Flag, Repeated, Seed, Several
+from ganvas.core.atomic_io import make_folder
 from ganvas.errors import UsageError
 
 FRAMES = 16  # from one image to the next of an interpolation: one second at 60 ms a frame
@@ -46,11 +48,6 @@ def generate(
         overwrite: replace existing files
         device: auto takes the best available
     """
-    from ganvas import api
-    from ganvas.core.atomic_io import make_folder
-    from ganvas.imaging import images
-    from ganvas.inference.places import require_free
-
     if grid and interpolate:
         raise UsageError("--grid and --interpolate are two kinds of output; give one")
     if columns and not grid:
@@ -63,7 +60,12 @@ def generate(
         raise UsageError("--between and --label are two ways to choose the images of the interpolation; give one")
     if interpolate and (visited := len(between) or count) > MOST_ON_A_WALK:
         raise UsageError(f"an interpolation of {visited} images is too long; {MOST_ON_A_WALK} are the most")
-    loaded = api.load(model, device=device)
+    with console.loading():
+        from ganvas.api import load
+        from ganvas.imaging import images
+        from ganvas.inference.places import require_free
+
+    loaded = load(model, device=device)
     classes = loaded.classes_of(label)
     if interpolate:
         require_free([out], overwrite=overwrite)
@@ -87,3 +89,13 @@ def generate(
         raise UsageError(f"--out {out}: {total} images go into a folder; name one, or add --grid")
     loaded.generate_files(out, count, label=label, seed=seed, overwrite=overwrite, track=console.track)
     console.tell(f"{total:,} images in {out}")
+
+
+COMMAND = Command(
+    run=generate,
+    usage="MODEL --out PATH [OPTIONS]",
+    examples=(
+        "generate runs/mnist-cgan --label 3 --grid --out threes.png",
+        "generate runs/mnist-vae --interpolate --out walk.gif",
+    ),
+)

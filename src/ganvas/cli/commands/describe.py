@@ -1,25 +1,13 @@
-"""`ganvas methods` and `ganvas describe`."""
+"""`ganvas describe`."""
 
 import dataclasses
 
 from ganvas import methods
 from ganvas.cli import console
-from ganvas.cli.flags import Count, Flag, Prepared, with_a_method
+from ganvas.cli.commands._base import Command
+from ganvas.cli.flag_types import Count, Flag, Later
+from ganvas.cli.setting_flags import of_method, require_method
 from ganvas.errors import UsageError
-
-
-def show_methods(*, json: Flag = False) -> None:
-    """List the available methods.
-
-    Args:
-        json: print JSON
-    """
-    known = {name: methods.summary(name) for name in methods.names()}
-    if json:
-        console.print_json([{"name": name, "summary": summary} for name, summary in known.items()])
-    else:
-        console.table("", ("method", "what it is"), known.items())
-        console.tell("\nganvas describe METHOD shows its networks, ganvas train METHOD --help its settings")
 
 
 def describe(
@@ -32,7 +20,7 @@ def describe(
     target_channels: Count | None = None,
     classes: Count = 10,
     json: Flag = False,
-    config: Prepared = None,
+    config: Later = None,
 ) -> None:
     """Show a method's networks layer by layer: output shapes, parameters, multiply-adds.
 
@@ -46,15 +34,17 @@ def describe(
         classes: the number of classes, for a method that generates by class
         json: print JSON
     """
-    from ganvas.data.batch import PairBatch, Spec
-    from ganvas.describe import networks
+    require_method(config)
+    with console.loading():
+        from ganvas.data.batch import PairBatch, Spec
+        from ganvas.describe import networks
 
-    config = with_a_method(config)
-    size = size or (28 if 28 in config.sizes else config.sizes[0])
+        chosen = config()
+    size = size or (28 if 28 in chosen.sizes else chosen.sizes[0])
     learner = methods.get(method)
     if target_channels and not any(issubclass(kind, PairBatch) for kind in learner.batches):
         raise UsageError(f"--target-channels {target_channels}: {method} is trained on single images; leave it out")
-    built = learner(config, Spec(size, channels, tuple(map(str, range(classes))), target_channels or 0))
+    built = learner(chosen, Spec(size, channels, tuple(map(str, range(classes))), target_channels or 0))
     shown = dict(networks(built))
     if json:
         console.print_json({name: [dataclasses.asdict(layer) for layer in layers] for name, layers in shown.items()})
@@ -63,3 +53,11 @@ def describe(
         rows = [(x.name, " x ".join(map(str, x.output)), x.parameters, x.multiply_adds) for x in layers]
         total = ("total", "", sum(x.parameters for x in layers), sum(x.multiply_adds for x in layers))
         console.table(f"\n{name}", ("layer", "output", "parameters", "multiply-adds"), [*rows, total])
+
+
+COMMAND = Command(
+    run=describe,
+    usage="METHOD [OPTIONS]",
+    examples=("describe dcgan --size 64 --channels 3", "describe pix2pix --preset paper --size 256 --channels 3"),
+    settings=of_method,
+)

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganvas.cli import console
-from ganvas.cli.flags import Count, Flag, Share
+from ganvas.cli.commands._base import Command
+from ganvas.cli.flag_types import Count, Flag, Share
 from ganvas.core.options import Data
 from ganvas.errors import GanvasError
 
@@ -39,10 +40,11 @@ def doctor(
         size: pixels at which you will train: smaller images are listed
         json: print JSON
     """
-    from ganvas import api
+    with console.loading():
+        from ganvas.api import check
 
     data = Data(source, target=target, side=side, holdout=holdout or 0.0, size=size)
-    report = api.check(data, unpaired=unpaired, held_out=held_out, progress=True)
+    report = check(data, unpaired=unpaired, held_out=held_out, progress=True)
     if json:
         console.print_json(report.to_json())
     else:
@@ -66,3 +68,10 @@ def _show(report: "Report") -> None:
 def _told(finding: "Finding") -> str:
     examples = [f"  {example}" for example in finding.examples]
     return "\n".join([finding.sentence, *examples, f"→ {finding.advice}"])
+
+
+COMMAND = Command(
+    run=doctor,
+    usage="SOURCE [OPTIONS]",
+    examples=("doctor photos --size 128", "doctor photos --target drawings --holdout 0.1"),
+)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganvas.cli import console
-from ganvas.cli.flags import Count, DataRoot, Device, FeatureFile, Flag, Seeds, Share, Words
-from ganvas.errors import GanvasError, UsageError
+from ganvas.cli.commands._base import Command
+from ganvas.cli.commands._places import require_folder
+from ganvas.cli.commands._study_lines import show_plan, tell
+from ganvas.cli.flag_types import Count, DataRoot, Device, FeatureFile, Flag, Seeds, Share, Words
+from ganvas.errors import UsageError
 
 if TYPE_CHECKING:
-    from ganvas.api.studying import Work
     from ganvas.studies import Length, Study
 
 
@@ -75,13 +77,11 @@ def study(
         precision: auto measures whether bf16 is faster on this machine; all runs keep that of the first
         data_root: where named data sets are searched and downloaded to, and folders that are not beside the file
     """
-    from ganvas.api.studying import Work
-    from ganvas.core.atomic_io import require_place
-    from ganvas.studies import Changes
+    require_folder(out)
+    with console.loading():
+        from ganvas.api.studying import Work
+        from ganvas.studies import Changes
 
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; name a folder")
-    require_place(out)
     changes = Changes(length=_length(minutes, steps, epochs), size=size, seeds=seeds)
     of_one_task: dict[str, Any] = {
         "data": data, "held_out": held_out, "holdout": holdout, "target": target, "held_out_target": held_out_target,
@@ -91,25 +91,18 @@ def study(
     found = _read(file, methods, {key: value for key, value in of_one_task.items() if value}, root, changes)
     command = shlex.join(["ganvas", "study", *([str(file)] if file else ["--methods", *methods]), "--out", str(out)])
     work = Work(
-        found,
-        out,
-        root,
-        typed=command,
-        features=features,
-        vgg_weights=vgg_weights,
-        device=device,
-        precision=precision,
-        only=only,
-    )
+        found, out, root, typed=command, features=features, vgg_weights=vgg_weights, device=device,
+        precision=precision, only=only,
+    )  # fmt: skip
     if plan:
-        _show_plan(work)
+        show_plan(work)
         return
     work.check()
     done = sum(state.over for state in work.states().values())
     if done:
         console.say(f"{done} of {len(work.runs())} runs are already done")
     work.go_on()
-    _tell(work)
+    tell(work)
 
 
 def _length(minutes: float | None, steps: int | None, epochs: float | None) -> "Length | None":
@@ -147,60 +140,11 @@ def _read(file: Path | None, names: Words, task: dict[str, Any], root: Path, cha
     )  # fmt: skip
 
 
-def _show_plan(work: "Work") -> None:
-    """Print the runs, in order."""
-    from ganvas.studies import seconds_left
-
-    runs, states = work.runs(), work.states()
-    rows = []
-    for number, run in enumerate(runs, 1):
-        learner, state = run.learner, states[run.folder].words
-        rows.append((number, run.task_name, learner.name, str(run.seed), run.length.words, state, learner.words))
-    console.table(work.study.title, ("run", "task", "as", "seed", "how long", "state", "settings"), rows)
-    console.tell(_time_left(seconds_left(runs, states), all(state.over for state in states.values())))
-
-
-def _time_left(seconds: float | None, over: bool) -> str:
-    from ganvas.studies import duration
-
-    if over:
-        return "nothing is left to train"
-    if seconds is None:
-        return "the remaining time is not known before the first steps"
-    return f"about {duration(seconds)} of training left, and some time for the comparisons"
-
-
-def _tell(work: "Work") -> None:
-    """Print the results, and where they are."""
-    import json
-
-    from ganvas.studies import STUDY
-
-    found = json.loads((work.out / STUDY).read_text(encoding="utf-8"))
-    formats = {score["name"]: score for score in found["scores"]}
-    for task in found["tasks"]:
-        rows = []
-        for answer in task["answers"]:
-            cells = []
-            for name, score in formats.items():
-                numbers = task["scores"][answer].get(name)
-                cells.append("" if numbers is None else _written(numbers, score))
-            rows.append((answer, *cells))
-        if rows:
-            console.table(task["words"], ("", *(f"{n} {s['unit']}".rstrip() for n, s in formats.items())), rows)
-        for line in (*task["notes"], *task["verdicts"]):
-            console.tell(f"{task['name']}: {line}")
-    for line in found["notes"]:
-        console.tell(line)
-    for name in ("index.html", "report.md", STUDY):
-        if (work.out / name).exists():
-            console.tell(f"  {work.out / name}")
-    if problems := work.problems():
-        for line in problems:
-            console.say(line)
-        raise GanvasError(f"{len(problems)} parts failed and are listed above and in the report; the rest is done")
-
-
-def _written(numbers: dict[str, Any], score: dict[str, Any]) -> str:
-    value = f"{numbers['mean']:{score['digits']}}"
-    return value if numbers["spread"] is None else f"{value} ± {numbers['spread']:{score['digits']}}"
+COMMAND = Command(
+    run=study,
+    usage="FILE --out DIR [OPTIONS]",
+    examples=(
+        "study three-tasks.yaml --out studies/three",
+        "study --methods pix2pix autoencoder --data photos --task colorize --minutes 10 --out colorize",
+    ),
+)

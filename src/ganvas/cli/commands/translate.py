@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from ganvas.cli import console
-from ganvas.cli.flags import Count, Device, Flag, Several, Share
+from ganvas.cli.commands._base import Command
+from ganvas.cli.flag_types import Count, Device, Flag, Several, Share
 from ganvas.errors import GanvasError, Interrupted, UsageError
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
@@ -49,11 +50,14 @@ def translate(
         overwrite: replace existing files
         device: auto takes the best available
     """
-    from ganvas import api, inference
-
     if style and not images:
         raise UsageError("no images to translate; name them before --style, which takes all that follow it")
-    api.plan_files(images, out, format=format, smooth=smooth, overwrite=overwrite)  # before anything is loaded
+    with console.loading():
+        from ganvas import api, inference
+
+    # before anything is loaded
+    for note in api.plan_files(images, out, format=format, smooth=smooth, overwrite=overwrite).notes:
+        console.say(note)
     paintings = inference.read_styles(style)
     loaded = api.load(model, device=device)
     events = loaded.translate_files(
@@ -80,3 +84,13 @@ def translate(
         for line in problems:
             console.say(f"left out {line}")
         raise GanvasError(f"{len(problems):,} of {len(events):,} files could not be translated; the others are done")
+
+
+COMMAND = Command(
+    run=translate,
+    usage="MODEL FILE_OR_FOLDER ... --out DIR [OPTIONS]",
+    examples=(
+        "translate runs/colorize photos --out colored",
+        "translate runs/monet photo.jpg --direction ba --out back",
+    ),
+)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganvas.cli import console
-from ganvas.cli.flags import Count, DataRoot
+from ganvas.cli.commands._base import Command
+from ganvas.cli.flag_types import Count, DataRoot
 from ganvas.errors import UsageError
 
 
@@ -29,7 +30,8 @@ def shards(
         per_shard: images in a shard
         data_root: where to keep the index of shards that are remote or read-only
     """
-    from ganvas.data.webdataset import pack, reader, shards
+    with console.loading():
+        from ganvas.data.webdataset import pack, reader, shards
 
     if shards.are_meant(source):
         if out or size:
@@ -57,3 +59,10 @@ def _tell_left_out(lines: Sequence[str]) -> None:
         console.say(f"left out {line}")
     if len(lines) > 5:
         console.say(f"left out {len(lines)} files in all")
+
+
+COMMAND = Command(
+    run=shards,
+    usage="SOURCE [OPTIONS]",
+    examples=("shards photos --out photos-in-shards", "shards 'photos-{0000..0099}.tar'"),
+)

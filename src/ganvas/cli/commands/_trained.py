@@ -1,71 +1,14 @@
-"""`ganvas train` and `ganvas demo`."""
+"""What `ganvas train` and `ganvas demo` say at the end."""
 
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from ganvas.cli import console
-from ganvas.cli.flags import OUTPUT, SETTINGS, Prepared, Seed, Typed, with_a_method
-from ganvas.cli.generate import MOST_ON_A_GRID
-from ganvas.core.options import Budget, Data, TrainOptions
+from ganvas.cli.commands.generate import MOST_ON_A_GRID
 
-if TYPE_CHECKING:  # whatever loads torch is imported by the command that needs it, so that help comes at once
+if TYPE_CHECKING:
     from ganvas.api import Model
     from ganvas.training.events import Finished, Opened
-
-DEMO_MINUTES = 1.5
-
-
-def train(
-    method: str,
-    /,
-    data: Data,
-    *,
-    run: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
-    preset: Annotated[str | None, Parameter(group=SETTINGS)] = None,
-    budget: Budget,
-    options: TrainOptions,
-    config: Prepared = None,
-    typed: Typed = "",
-) -> None:
-    """Train a method on a data set or a folder of images.
-
-    The same command again resumes where it stopped; with more steps, epochs or minutes it goes further. Ctrl-C saves.
-    On several GPUs or machines: `torchrun --nproc-per-node 2 -m -- ganvas train ...`.
-
-    Args:
-        method: one of `ganvas methods`
-        data: what to learn from
-        run: where everything goes [default: runs/DATA-METHOD]
-        preset: settings of a paper or a course, by name; single settings given beside it win
-        budget: how long
-        options: how
-    """
-    from ganvas import api
-
-    asked = api.job(method, data, run, budget=budget, options=options, command=typed)
-    model = api.train_job(api.with_config(asked, with_a_method(config)), callbacks=[Told()])
-    _tell_what_next(model, "the training command again with more --steps, --epochs or --minutes, to go on from here")
-
-
-def demo(*, run: Path = Path("runs/demo"), seed: Seed = 0) -> None:
-    """Train a small generator on real handwritten digits, in two minutes, and show what it learned.
-
-    Args:
-        run: where everything goes
-        seed: of the first weights and of all random numbers in training
-    """
-    from ganvas import api
-
-    console.say("dcgan learns from 1,545 real handwritten digits; this takes under two minutes on two cores")
-    # smaller images than the default recipe was made for: a smaller penalty leaves them sharper
-    asked = api.job(
-        "dcgan", "digits", run, budget=Budget(minutes=DEMO_MINUTES), command="ganvas demo", seed=seed, r1=0.3
-    )
-    model = api.train_job(asked, callbacks=[Told()])
-    _tell_what_next(model, "ganvas train dcgan --data FOLDER_OF_YOUR_IMAGES --size 64 --flip --minutes 30")
 
 
 class Told:
@@ -105,7 +48,7 @@ class Told:
             console.tell(f"  {path}")
 
 
-def _tell_what_next(model: "Model", *more: str) -> None:
+def tell_what_next(model: "Model", *more: str) -> None:
     """The commands that use what was trained."""
     run, kind, steps = model.path, model.kind, list[tuple[str, ...]]()
     if "generates" in model.abilities:
