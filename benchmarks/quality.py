@@ -24,7 +24,7 @@ from ganvas.checkpoint import Model
 from ganvas.core.options import Data
 from ganvas.data import open_data
 from ganvas.data.batch import Source
-from ganvas.evaluation import Evaluation, Judged, evaluate_generated
+from ganvas.evaluation import Evaluation, ModelSummary, evaluate_generated
 from ganvas.evaluation.statistics import TRAINING
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
@@ -113,7 +113,7 @@ def encoded(model: Model, source: Source) -> Image.Image:
     return Image.fromarray(imaging.grid(images, columns=16)[0].numpy())
 
 
-def row(model: Judged, run: Path, found: Evaluation) -> str:
+def row(model: ModelSummary, run: Path, found: Evaluation) -> str:
     manifest = checkpoint.read_run(run)
     assert manifest is not None
     seen = model.step * manifest.config.batch

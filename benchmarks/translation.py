@@ -24,7 +24,8 @@ from ganvas.core.optim import evaluating
 from ganvas.core.options import Data
 from ganvas.data import open_data
 from ganvas.data.batch import PairBatch, Source
-from ganvas.evaluation import MEASURES, Evaluation, Mean, Measure, evaluate_pairs
+from ganvas.evaluation import Evaluation, Mean, Measure, evaluate_pairs
+from ganvas.evaluation.measures import PAIRS
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
 from ganvas.inference.translate import Translator
@@ -207,7 +208,7 @@ def own_mean_colour(source: Source[PairBatch]) -> str:
     rows = source.some(len(source))
     mean = rows.target.float().mean((2, 3), keepdim=True).round().to(torch.uint8).expand_as(rows.target)
     wanted, made = (shown(replace(rows, target=target), "colorize")[1] for target in (rows.target, mean))
-    cells = [f"{one.of(made, wanted).mean():{one.digits}}" for one in MEASURES if one.name in TOLD]
+    cells = [f"{one.of(made, wanted).mean():{one.digits}}" for one in PAIRS if one.name in TOLD]
     return f"| each image in its own mean colour, which no model can know | | {' | '.join(cells)} | | |"
 
 

@@ -36,7 +36,10 @@ from ganvas.cli import main
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.progress import silently
 from ganvas.errors import ModelError
-from ganvas.evaluation.judging import models as judging
+from ganvas.evaluation import contamination
+from ganvas.evaluation import models as evaluated
+from ganvas.evaluation.collectors import by_image
+from ganvas.evaluation.measures import PAIRS, SETS
 from ganvas.evaluation.selection import choose
 from ganvas.metrics import features
 from ganvas.metrics.features import Features
@@ -183,8 +186,9 @@ def test_similarity_over_scales_is_measured_from_176_pixels_on():
 
 def test_sets_are_compared_from_fifty_images_on_each_left_out_once(monkeypatch):
     asked = []
-    distance = metrics.frechet_distance
-    monkeypatch.setattr(metrics, "frechet_distance", lambda a, b: (asked.append(len(b)), distance(a, b))[1])
+    frechet, *others = SETS
+    counting = replace(frechet, of=lambda a, b: (asked.append(len(b)), frechet.of(a, b))[1])
+    monkeypatch.setattr(by_image, "SETS", (counting, *others))
     few = compared(middling(n=49), {"a": [2] * 49}, features=TINY)
     assert not asked
     assert "FID (tiny)" not in {score.name for score in few.scores}
@@ -327,20 +331,17 @@ def test_times_are_those_of_the_batches_not_of_single_images_that_are_shown():
 def test_of_many_models_not_everything_is_shown():
     lot = torch.Generator().manual_seed(0)
     models = [f"m{k}" for k in range(30)]
-    columns = {measure.name: {model: torch.randn(1000, generator=lot) for model in models} for measure in MEASURES}
-    chosen = choose(columns, MEASURES, models, 1000)
+    columns = {measure.name: {model: torch.randn(1000, generator=lot) for model in models} for measure in PAIRS}
+    chosen = choose(columns, PAIRS, models, 1000)
     assert len(chosen) == 64
     reasons = [reason for why in chosen.values() for reason in why]
     assert reasons.count("evenly taken") == 8
-    assert {f"most disputed by {measure.name}" for measure in MEASURES} < set(reasons)
-    few = choose({name: {"m0": of["m0"]} for name, of in columns.items()}, MEASURES, ["m0"], 1000)
-    for measure in MEASURES:
+    assert {f"most disputed by {measure.name}" for measure in PAIRS} < set(reasons)
+    few = choose({name: {"m0": of["m0"]} for name, of in columns.items()}, PAIRS, ["m0"], 1000)
+    for measure in PAIRS:
         order = columns[measure.name]["m0"].argsort(descending=measure.better == "higher").tolist()
         assert [row for row, why in few.items() if f"best of m0 by {measure.name}" in why] == order[:2]
         assert {row for row, why in few.items() if f"worst of m0 by {measure.name}" in why} == set(order[-2:])
-
-
-MEASURES = evaluation.MEASURES
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------
@@ -576,12 +577,12 @@ def test_images_stay_where_none_would_be_left_and_it_is_not_said_that_they_were_
             shutil.copy(data / f"{seed}.png", tmp_path / half)
     models = contenders_of(place / "pix2pix", {"a": tmp_path / "a", "b": tmp_path / "b"})
     source = opened(data)
-    kept, notes, _ = judging.without_known(models, source, track=silently)
+    kept, notes, _ = contamination.without_known(models, source, track=silently)
     assert len(kept) == 4
     assert len(notes) == 2
     assert all("would have to be left out" in note and "left out, for" not in note for note in notes)
     models = contenders_of(place / "pix2pix", {"a": tmp_path / "a"})
-    kept, (note,), knowing = judging.without_known(models, source, track=silently)
+    kept, (note,), knowing = contamination.without_known(models, source, track=silently)
     assert list(kept.names) == ["202.png", "203.png"]
     assert not knowing
     assert note == "2 of 4 images left out, for a learned from them: 200.png, 201.png"
@@ -590,18 +591,18 @@ def test_images_stay_where_none_would_be_left_and_it_is_not_said_that_they_were_
 def test_a_copy_of_what_was_learned_from_is_found_out_whatever_its_folder_is_called(place, tmp_path):
     copied = shutil.copytree(place / "learned", tmp_path / "fresh")
     models = contenders_of(place / "pix2pix", {"a": place / "learned"})
-    kept, (note,), knowing = judging.without_known(models, opened(copied), track=silently)
+    kept, (note,), knowing = contamination.without_known(models, opened(copied), track=silently)
     assert len(kept) == 5
     assert note.startswith("a learned from these very images")
-    assert judging.learned_from(models, str(copied), knowing)["a"].startswith("YES")
-    assert judging.learned_from(models, str(copied), [])["a"].startswith("no")
+    assert contamination.learned_from(models, str(copied), knowing)["a"].startswith("YES")
+    assert contamination.learned_from(models, str(copied), [])["a"].startswith("no")
 
 
 def contenders_of(run, folders):
     """A model by several names, each of which learned from a folder."""
     model = checkpoint.load(run, CPU)
     return {
-        name: judging.Contender(run, model, replace(model.manifest, data=str(folder)))
+        name: evaluated.Contender(run, model, replace(model.manifest, data=str(folder)))
         for name, folder in folders.items()
     }
 
@@ -618,7 +619,7 @@ def test_names_of_models_are_short_and_never_those_of_the_other_answers(place, t
     where = tmp_path
 
     def names(*paths):
-        return list(judging.contenders([where / path for path in paths], CPU))
+        return list(evaluated.contenders([where / path for path in paths], CPU))
 
     assert names("x/a", "x/input") == ["x/a", "x/input"]
     assert names("x/a", "y/a") == ["x/a", "y/a"]

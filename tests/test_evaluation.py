@@ -18,7 +18,9 @@ from ganvas.core.options import Data, TrainOptions
 from ganvas.data.batch import ImageBatch, Spec
 from ganvas.data.builtin import open_named
 from ganvas.errors import DataError, UsageError
-from ganvas.evaluation.judging import Request, contender, generators
+from ganvas.evaluation.collectors import generated
+from ganvas.evaluation.models import Request, contender
+from ganvas.evaluation.opening import generators
 from ganvas.imaging import images
 from ganvas.imaging.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
@@ -239,8 +241,8 @@ def test_large_images_are_kept_small_and_looked_at_whole(digits, training_part, 
     few = dataclasses.replace(training_part, images=training_part.some(12))
     model = untrained(training_part)
     whole = judged(model, test_part, features=digits, count=60, training=few)
-    monkeypatch.setattr(evaluation.generation.images, "ON_A_GRID", 14)
-    monkeypatch.setattr(evaluation.generation, "_BYTES_AT_ONCE", 7 * 28**2)
+    monkeypatch.setattr(generated.images, "ON_A_GRID", 14)
+    monkeypatch.setattr(generated, "_BYTES_AT_ONCE", 7 * 28**2)
     found = judged(model, test_part, features=digits, count=60, training=few)
     assert found.grids["samples"].images.shape == (60, 1, 14, 14)
     assert found.grids["nearest"].images.shape == (32, 1, 14, 14)
@@ -392,7 +394,7 @@ def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):
 def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
     digits, training_part, test_part, monkeypatch
 ):
-    monkeypatch.setattr(evaluation.generation, "MOST", 100)
+    monkeypatch.setattr(generated, "MOST", 100)
     found = judged(untrained(training_part), test_part, features=digits, count=60)
     assert found.protocol["reference"].startswith("100 images of digits (test)")
     assert found["SWD"].n == 60

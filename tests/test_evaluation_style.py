@@ -22,6 +22,7 @@ from ganvas.cli import main
 from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.errors import UsageError
 from ganvas.evaluation import Style
+from ganvas.evaluation.measures import PAIRS
 from ganvas.imaging import images
 from ganvas.imaging.images import to_signed
 from ganvas.losses import gram, gram_distance
@@ -233,7 +234,7 @@ def model_of(source, paint):
 def test_pairs_are_held_against_each_other_by_further_measures_beside_the_input(vgg):
     source = pairs_source(n=6, size=32, channels=3)
     found = evaluation.evaluate_pairs({"model": model_of(source, lambda images, style: -images)}, source,
-        measures=[*evaluation.MEASURES, evaluation.vgg_measure(vgg)],
+        measures=[*PAIRS, evaluation.vgg_measure(vgg)],
     )  # fmt: skip
     score = found["VGG distance"]
     assert score.values["model"].value == 0
@@ -400,8 +401,8 @@ def test_a_model_file_alone_knows_no_paintings(style_runs, tmp_path, capsys):
         ("fast_style", ["--task", "denoise"], "--task denoise: is for images with partners"),
         ("fast_style", ["--count", "9"], "--count 9: is for models that generate"),
         ("fast_style", ["--lpips"], "--lpips: is for images with partners"),
-        ("fast_style", ["--features", "digits"], "--features digits: is for models that generate"),
-        ("fast_style", ["--features", "nosuch"], "--features nosuch: expected auto, none, vgg, digits, inception"),
+        ("fast_style", ["--features", "digits"], "this fast_style model paints; expected auto or vgg"),
+        ("fast_style", ["--features", "nosuch"], "--features nosuch: expected auto, digits, inception, none or vgg"),
         ("adain", ["--target", "{}/paintings", "--style", "{}/paintings/0.png"], "two ways to say which paintings"),
         ("adain", ["--target", "{}/nosuch"], "no such folder"),
     ],
@@ -446,8 +447,14 @@ def test_a_translator_gets_further_scores_where_they_are_asked_for(
         (["--features", "vgg"], "--features vgg: this gan model generates; expected auto, digits or inception"),
         (["--lpips"], "--lpips: is for models that translate; this gan model generates"),
         (["--style", "a.png"], "--style a.png: is for models that translate"),
+        (["--vgg-weights", "file"], "--vgg-weights file: is for models that translate or paint"),
     ],
 )
 def test_a_model_that_draws_is_not_judged_so(more, words, digits_run, tmp_path, capsys):
     assert evaluate(digits_run, "digits", tmp_path / "out", *more) == 2
     assert words in capsys.readouterr().err
+
+
+def test_the_weights_that_every_command_knows_are_no_fault_of_one_that_needs_none(digits_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANVAS_WEIGHTS", "vgg.safetensors")
+    assert evaluate(digits_run, "digits", tmp_path / "out", "--count", 60) == 0

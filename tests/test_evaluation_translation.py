@@ -482,8 +482,9 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
     ("more", "words"),
     [
         (["--count", "10"], "--count 10: is for models that generate"),
-        (["--features", "digits"], "--features digits: is for models that generate"),
-        (["--inception-weights", "file"], "--inception-weights file: are Inception's"),
+        (["--features", "digits"], "this pix2pix model translates; expected auto, none, vgg or inception"),
+        (["--inception-weights", "file"], "--inception-weights file: is for --features inception"),
+        (["--vgg-weights", "file"], "--vgg-weights file: is for --features vgg; add it, or leave this out"),
         (["--data", "{}/empty"], "no images"),
         (["--data", "{}/nosuch"], "no folder of that name"),
         (["--target", "{}/partners"], "no partner"),

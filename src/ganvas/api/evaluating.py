@@ -15,7 +15,8 @@ from ganvas.core.device import find_device
 from ganvas.core.options import Data, EvaluateOptions, File
 from ganvas.data.progress import silently
 from ganvas.errors import SettingError, UsageError
-from ganvas.evaluation import judging
+from ganvas.evaluation import models as evaluated
+from ganvas.evaluation.evaluate import evaluate as evaluate_request
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ def evaluate(
     data, options = _with_keywords(Data.of(data), options, keywords)
     if all_checkpoints:
         path = model.path if isinstance(model, Model) else Path(model)
-        found = judging.checkpoints_of(path, find_device(options.device))
+        found = evaluated.checkpoints_of(path, find_device(options.device))
     else:
-        found = judging.by_name([_contender(model, options)])
-    return _judged(found, data, options, progress)
+        found = evaluated.by_name([_contender(model, options)])
+    return _report(found, data, options, progress)
 
 
 def compare(
@@ -141,23 +142,23 @@ def compare(
     if isinstance(models, str | Path):
         raise UsageError("`models`: give two or more, in a list")
     if isinstance(models, Mapping):
-        judging.require_names(models)
+        evaluated.require_names(models)
         found = {name: _contender(model, options) for name, model in models.items()}
     else:
-        judging.require_different([Path(model) for model in models if not isinstance(model, Model)])
+        evaluated.require_different([Path(model) for model in models if not isinstance(model, Model)])
         each = [_contender(model, options) for model in models]
         known = [(one.path.resolve(), one.model.step) for one in each]
         if twice := next((key for key in known if known.count(key) > 1), None):
             raise UsageError(f"{twice[0]}: is given twice; give each model once")
-        found = judging.by_name(each)
+        found = evaluated.by_name(each)
     if len(found) < 2:
         raise UsageError("`models`: give two or more")
-    return _judged(found, data, options, progress)
+    return _report(found, data, options, progress)
 
 
-def _contender(model: Model | File, options: EvaluateOptions) -> judging.Contender:
+def _contender(model: Model | File, options: EvaluateOptions) -> evaluated.Contender:
     one = model if isinstance(model, Model) else load(model, device=options.device)
-    return judging.contender(one.path, one._loaded)
+    return evaluated.contender(one.path, one._loaded)
 
 
 def _with_keywords(data: Data, options: EvaluateOptions, keywords: Mapping[str, Any]) -> tuple[Data, EvaluateOptions]:
@@ -174,5 +175,5 @@ def _with_keywords(data: Data, options: EvaluateOptions, keywords: Mapping[str, 
     )
 
 
-def _judged(models: Mapping[str, judging.Contender], data: Data, options: EvaluateOptions, progress: bool) -> Report:
-    return Report(judging.judge(judging.Request(models, data, options, bars.track if progress else silently)))
+def _report(models: Mapping[str, evaluated.Contender], data: Data, options: EvaluateOptions, progress: bool) -> Report:
+    return Report(evaluate_request(evaluated.Request(models, data, options, bars.track if progress else silently)))

@@ -15,6 +15,7 @@ from ganvas.checkpoint.manifest import build
 from ganvas.core import schema, settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import choose_precision, find_device
+from ganvas.core.names import nfc
 from ganvas.core.options import (
     Budget,
     Data,
@@ -45,7 +46,9 @@ NO_MEMORY = "ran out of memory; give a smaller batch"
 def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: "Work") -> None:
     """Compare the models of a round, and write the folder of results with its report."""
     made = studies.made_by(one.task, work.out)
-    options = EvaluateOptions(features=work.features, vgg_weights=work.vgg_weights, device=work.device)
+    looks = work.features == "vgg" or methods.get(one.runs[0].learner.method).deepest  # else it is for training alone
+    weights = work.vgg_weights if looks else None
+    options = EvaluateOptions(features=work.features, vgg_weights=weights, device=work.device)
     found = api.compare(models, _data(**ways, root=work.root), options, progress=True)
     notes = [*([made] if made else []), *found.notes]
     api.Report(dataclasses.replace(found.found, notes=notes)).save(one.results)
@@ -95,7 +98,8 @@ class Work:
     uncompared: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        known = [task.name for task in self.study.tasks]
+        known = [nfc(task.name) for task in self.study.tasks]
+        self.only = tuple(map(nfc, self.only))
         for name in self.only:
             if name not in known:
                 raise UsageError(f"--only {name}: no task of that name; {nearest(name, known)}")
@@ -104,7 +108,7 @@ class Work:
 
     def rounds(self) -> list[Round]:
         """The rounds to do, in order."""
-        return [one for one in studies.rounds(self.study, self.out) if one.task.name in self.only or not self.only]
+        return [one for one in studies.rounds(self.study, self.out) if nfc(one.task.name) in self.only or not self.only]
 
     def runs(self) -> list[Run]:
         """All runs of these in order, including those that make targets."""

@@ -1,32 +1,32 @@
 """Evaluation of models: generators against unseen images, translators against the targets.
 
-`generation`, `translation`, `unpaired` and `style` each evaluate one kind of model, one or several side by side, and
-return an `Evaluation`, which `write` writes to a folder. A further measure of translated images is a function in
-`ganvas.metrics` and a line in `scores.MEASURES`, or in `perception` if it takes a network.
+`evaluate` takes a request: it opens the data and calls the collector of the kind, one of `evaluate_pairs`,
+`evaluate_unpaired`, `evaluate_style` and `evaluate_generated`. All return an `Evaluation`, which `write` writes to a
+folder. A new measure is a function in `ganvas.metrics` and a line in a table of `ganvas.evaluation.measures`.
 """
 
-from ganvas.evaluation.comparing import LEAST
-from ganvas.evaluation.generation import NEIGHBOURS_SHOWN, evaluate_generated, scorer
+from ganvas.evaluation.collectors.generated import NEIGHBOURS_SHOWN, evaluate_generated, scorer
+from ganvas.evaluation.collectors.pairs import evaluate_pairs
+from ganvas.evaluation.collectors.style import Style, evaluate_style
+from ganvas.evaluation.collectors.unpaired import evaluate_unpaired
+from ganvas.evaluation.measures import ImageMeasure, Measure
 from ganvas.evaluation.perceptual import lpips_measure, vgg_measure
-from ganvas.evaluation.results import NUMBERS, TABLE, TIMES, Evaluation, in_words, write
-from ganvas.evaluation.statistics import (
-    MEASURES,
-    Difference,
+from ganvas.evaluation.results import (
+    NUMBERS,
+    TABLE,
+    TIMES,
+    Evaluation,
     Grid,
-    ImageMeasure,
-    Judged,
-    Mean,
-    Measure,
-    Score,
+    ModelSummary,
     Shown,
+    in_words,
+    write,
 )
-from ganvas.evaluation.style import Style, evaluate_style
-from ganvas.evaluation.translation import evaluate_pairs
-from ganvas.evaluation.unpaired import evaluate_unpaired
+from ganvas.evaluation.scoring import LEAST
+from ganvas.evaluation.statistics import Difference, Mean, Score
 
 __all__ = [
     "LEAST",
-    "MEASURES",
     "NEIGHBOURS_SHOWN",
     "NUMBERS",
     "TABLE",
@@ -35,9 +35,9 @@ __all__ = [
     "Evaluation",
     "Grid",
     "ImageMeasure",
-    "Judged",
     "Mean",
     "Measure",
+    "ModelSummary",
     "Score",
     "Shown",
     "Style",

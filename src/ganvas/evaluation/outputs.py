@@ -14,7 +14,7 @@ from ganvas.core.optim import evaluating
 from ganvas.data.batch import Source, Spec
 from ganvas.errors import DataError, ModelError
 from ganvas.evaluation.protocol import mode_of
-from ganvas.evaluation.statistics import Judged
+from ganvas.evaluation.results import ModelSummary
 from ganvas.imaging.images import to_bytes, to_signed
 from ganvas.methods._base import Generates, Method, Restyles, Translates
 
@@ -25,7 +25,7 @@ KINDS = {1: "grey", 2: "the colours of Lab", 3: "colour"}
 
 
 @dataclass
-class Answering:
+class Translating:
     """A model that translates images, with the time it takes.
 
     Attributes:
@@ -49,14 +49,14 @@ class Answering:
         with evaluating(method):
             signed = to_signed(images).to(device)
             if styles is None:
-                made = method.translate(signed, direction)
+                output = method.translate(signed, direction)
             else:
                 assert isinstance(method, Restyles)
-                made = method.restyle(signed, styles)
-            whole = made.flatten(1).isfinite().all(1).cpu()
-            made = to_bytes(made.nan_to_num()).cpu()
+                output = method.restyle(signed, styles)
+            finite = output.flatten(1).isfinite().all(1).cpu()
+            output = to_bytes(output.nan_to_num()).cpu()
         self.seconds.append((time.perf_counter() - start) / len(images))
-        return made, whole
+        return output, finite
 
     @property
     def milliseconds(self) -> float:
@@ -69,11 +69,11 @@ def device_of(method: nn.Module) -> torch.device:
     return next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
 
 
-def judged(name: str, model: Model, learned: str = "") -> Judged:
+def summary(name: str, model: Model, learned: str) -> ModelSummary:
     """What is reported of a model beside its scores."""
     method = model.method
     file = sum(tensor.nbytes for tensor in method.state_dict().values())
-    return Judged(
+    return ModelSummary(
         name, model.manifest.method, model.step, _parameters(method), round(file / 1e6, 1), model.manifest.spec.size,
         learned, mode_of(method),
     )  # fmt: skip
@@ -134,11 +134,11 @@ class Broken:
         """Begin with none."""
         self.source, self.rows = source, dict[str, list[int]]()
 
-    def sort_out(self, numbers: Sequence[int], whole: Mapping[str, Tensor]) -> Tensor:
-        """For images of these numbers, whether every model's is finite, (N,); `whole` has it by model, (N,) each."""
-        for name, rows in whole.items():
+    def sort_out(self, numbers: Sequence[int], finite: Mapping[str, Tensor]) -> Tensor:
+        """For images of these numbers, whether every model's is finite, (N,); `finite` has it by model, (N,) each."""
+        for name, rows in finite.items():
             self.rows.setdefault(name, []).extend(numbers[row] for row in (~rows).nonzero()[:, 0].tolist())
-        return torch.stack(list(whole.values())).all(0)
+        return torch.stack(list(finite.values())).all(0)
 
     def notes(self) -> list[str]:
         """A line for each model some of whose images are not finite.
@@ -146,15 +146,15 @@ class Broken:
         Raises:
             ModelError: if none of a model's images is finite, or no image is left that is finite for all models.
         """
-        told = [self._told(name, rows) for name, rows in self.rows.items() if rows]
+        lines = [self._line(name, rows) for name, rows in self.rows.items() if rows]
         if len(set().union(*self.rows.values())) == len(self.source):
             raise ModelError(
                 f"{' and '.join(name for name, rows in self.rows.items() if rows)}: one of them makes an image that is "
                 "not finite for every input, so none is left to compare by; evaluate them alone"
             )
-        return told
+        return lines
 
-    def _told(self, name: str, rows: Sequence[int]) -> str:
+    def _line(self, name: str, rows: Sequence[int]) -> str:
         n = len(self.source)
         if len(rows) == n:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""Measures with feature networks: the VGG distance and LPIPS of two images; features of whole sets."""
+"""Measures with feature networks: the VGG distance and LPIPS of two images."""
 
 import contextlib
 import functools
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ganvas import metrics
 from ganvas.errors import UsageError
-from ganvas.evaluation.statistics import ImageMeasure
+from ganvas.evaluation.measures import ImageMeasure
 from ganvas.imaging.images import scaled, to_signed
-from ganvas.metrics.features import Features
 from ganvas.nets.vgg import VGG19
 
 _SMALLEST = 32  # pixels a side, below which AlexNet's last feature maps are empty
@@ -73,9 +72,3 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
         formula=f"AlexNet, version 0.1 of its weights, by torchmetrics {torchmetrics.__version__}; "
         f"images of fewer than {_SMALLEST} pixels are enlarged to it",
     )  # fmt: skip
-
-
-def seen_by(features: Features, images: Tensor) -> Tensor:
-    """The features of uint8 images (N, C, H, W): (N, D)."""
-    with torch.inference_mode():
-        return torch.cat([features.see(part).float().cpu() for part in torch.split(images, features.at_once)])

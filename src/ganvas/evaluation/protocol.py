@@ -10,7 +10,7 @@ from torch import nn
 import ganvas
 from ganvas import metrics
 from ganvas.data.batch import Source, Spec
-from ganvas.evaluation.statistics import Measure
+from ganvas.evaluation.measures import Measure
 from ganvas.metrics.features import Features
 
 FORMULAS = {

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor, get_num_threads
 
 from ganvas.core.atomic_io import make_folder, write_whole
-from ganvas.evaluation.statistics import Grid, Judged, Score, Shown
+from ganvas.evaluation.statistics import Score
 from ganvas.imaging import images
 
 NUMBERS, TABLE, TIMES, IMAGES = "metrics.json", "metrics.csv", "timing.json", "images"
@@ -21,6 +21,68 @@ VERSION = 2  # of metrics.json
 _LONGEST = 80  # letters of a name in that of a file, which may have 255 bytes in all
 
 Kind = Literal["pairs", "images", "unpaired", "style", "generated"]
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model that was evaluated.
+
+    Attributes:
+        name: its name beside others.
+        method: its method, and `step` the number of training steps.
+        parameters: the number of its parameters.
+        megabytes: the size of its file.
+        size: pixels of its training images.
+        learned: whether it was trained on these images, in words.
+        mode: how layers that differ between training and evaluation behave here.
+    """
+
+    name: str
+    method: str
+    step: int
+    parameters: int
+    megabytes: float
+    size: int
+    learned: str = ""
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image that is shown with all answers to it.
+
+    Attributes:
+        number: its index.
+        name: of its file; empty if it has none.
+        why: why it is shown, in words.
+        images: uint8 (C, H, W), by answer, in the order of display.
+        way: `ab` or `ba` for two kinds without pairs; each has an image number 0.
+    """
+
+    number: int
+    name: str
+    why: tuple[str, ...] = ()
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+    way: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Images side by side.
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        across: how many to a row.
+        side: pixels to which small ones are enlarged.
+    """
+
+    images: Tensor
+    across: int
+    side: int = 64
+
+    def image(self) -> Tensor:
+        """All of them in one image, uint8 (C, H, W)."""
+        return images.grid(images.fitted(self.images, side=self.side), columns=self.across)
 
 
 @dataclass(kw_only=True)
@@ -48,7 +110,7 @@ class Evaluation:
 
     kind: Kind
     data: str
-    models: Sequence[Judged]
+    models: Sequence[ModelSummary]
     baselines: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
     scores: Sequence[Score] = ()
@@ -185,7 +247,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST]
 
 
-def in_words(names: Sequence[str]) -> str:
+def in_words(names: Sequence[str], word: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     *before, last = names
-    return f"{', '.join(before)} and {last}" if before else last
+    return f"{', '.join(before)} {word} {last}" if before else last

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ganvas.evaluation.statistics import Measure
+from ganvas.evaluation.measures import Measure
 
 EVENLY = 8  # images that are evenly taken
 EXTREME = 2  # best and worst, for each model by each measure; and those where models disagree most

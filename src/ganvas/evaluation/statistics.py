@@ -1,13 +1,10 @@
 """Scores of models side by side, and their statistics: which model is better, by how much, and how surely."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import Tensor
-
-from ganvas import metrics
-from ganvas.imaging import images
+from ganvas.evaluation.measures import Measure
 
 INPUT = "input"  # the answer that changes nothing
 MEAN_IMAGE = "mean image"  # the same answer for every image
@@ -15,76 +12,6 @@ TARGET = "target"  # the wanted image
 TRAINING = "training images"  # the best that generated images can score
 PAINTING = "painting"  # the painting that gives the style
 OTHERS = (INPUT, MEAN_IMAGE, TARGET, TRAINING, PAINTING)  # names that no model may have
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A measure: what a value means.
-
-    Attributes:
-        name: of its score.
-        unit: the unit of its values; empty for none.
-        better: `higher`, `lower`, or the value that it should be near.
-        digits: the format of a value.
-        meaning: the explanation, in a sentence.
-        formula: its entry in the protocol, in a sentence; empty if the protocol has one for all.
-    """
-
-    name: str
-    unit: str = ""
-    better: str
-    digits: str
-    meaning: str
-    formula: str = ""
-
-    def written(self, value: float) -> str:
-        """A value with its unit."""
-        return f"{value:{self.digits}} {self.unit}".rstrip()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageMeasure(Measure):
-    """A measure that compares images with their targets, one by one.
-
-    Attributes:
-        of: from two sets of uint8 images (N, C, H, W) to a number for each (N,).
-        smallest: pixels of the shorter side below which it cannot be computed.
-    """
-
-    of: Callable[[Tensor, Tensor], Tensor]
-    smallest: int = 0
-
-
-MEASURES = (
-    ImageMeasure(
-        name="MSE", better="lower", digits=".3g", meaning="mean squared error of values 0 to 1",
-        of=metrics.squared_error,
-    ),
-    ImageMeasure(
-        name="MAE", unit="levels", better="lower", digits=".2f", meaning="mean absolute error in grey levels, 0 to 255",
-        of=metrics.absolute_error,
-    ),
-    ImageMeasure(
-        name="PSNR", unit="dB", better="higher", digits=".2f", meaning="peak of the signal over the error",
-        of=metrics.signal_to_noise,
-    ),
-    ImageMeasure(
-        name="SSIM", better="higher", digits=".4f", meaning="similarity of structure in small windows",
-        of=metrics.structural_similarity,
-    ),
-    ImageMeasure(
-        name="MS-SSIM", better="higher", digits=".4f", meaning="the same at five scales, each half of the one before",
-        of=metrics.multi_scale_similarity, smallest=metrics.MS_SSIM_SMALLEST,
-    ),
-)  # fmt: skip
-CYCLE = replace(MEASURES[1], name="cycle error", meaning="mean absolute error in grey levels, there and back again")
-IDENTITY = replace(
-    MEASURES[1], name="identity error", meaning="how much an image changes that is of the wanted kind already"
-)
-CHECKERBOARD = Measure(
-    name="checkerboard", better="about 1 or less", digits=".3g",
-    meaning="artefacts of upsampling in the images, at the period of 2, 4 or 8 pixels where it stands out most",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -219,65 +146,3 @@ def _negative(mean: Mean) -> Mean:
 def _named(answer: str) -> str:
     """The name of an answer in a sentence."""
     return f"the {answer}" if answer in (INPUT, MEAN_IMAGE) else answer
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A model that was evaluated.
-
-    Attributes:
-        name: its name beside others.
-        method: its method, and `step` the number of training steps.
-        parameters: the number of its parameters.
-        megabytes: the size of its file.
-        size: pixels of its training images.
-        learned: whether it was trained on these images, in words.
-        mode: how layers that differ between training and evaluation behave here.
-    """
-
-    name: str
-    method: str
-    step: int
-    parameters: int
-    megabytes: float
-    size: int
-    learned: str = ""
-    mode: str = ""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An image that is shown with all answers to it.
-
-    Attributes:
-        number: its index.
-        name: of its file; empty if it has none.
-        why: why it is shown, in words.
-        images: uint8 (C, H, W), by answer, in the order of display.
-        way: `ab` or `ba` for two kinds without pairs; each has an image number 0.
-    """
-
-    number: int
-    name: str
-    why: tuple[str, ...] = ()
-    images: Mapping[str, Tensor] = field(default_factory=dict)
-    way: str = ""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Images side by side.
-
-    Attributes:
-        images: uint8 (N, C, H, W).
-        across: how many to a row.
-        side: pixels to which small ones are enlarged.
-    """
-
-    images: Tensor
-    across: int
-    side: int = 64
-
-    def image(self) -> Tensor:
-        """All of them in one image, uint8 (C, H, W)."""
-        return images.grid(images.fitted(self.images, side=self.side), columns=self.across)

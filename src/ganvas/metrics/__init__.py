@@ -13,7 +13,8 @@ from ganvas.metrics.distribution import (
     kernel_distance,
     left_out,
     nearest,
-    precision_and_recall,
+    precision,
+    recall,
     spread,
 )
 from ganvas.metrics.image import (
@@ -70,7 +71,8 @@ __all__ = [
     "multi_scale_similarity",
     "nearest",
     "power_spectrum",
-    "precision_and_recall",
+    "precision",
+    "recall",
     "signal_to_noise",
     "sliced_distance",
     "sliced_left_out",

@@ -140,13 +140,18 @@ def _of_blocks(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), _student(n - 1) * float(values.std()) / math.sqrt(n)
 
 
-def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
-    """The fraction of fakes that lie among the real ones, and of real ones among the fakes; features (N, D), (M, D).
+def precision(real: Tensor, fake: Tensor) -> float:
+    """The fraction of fakes that lie among the real ones; features (M, D), (N, D). It is low for odd images.
 
     Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric", equations 1 and 2: a set covers the balls
-    around its members that reach to their third neighbour. Low precision: odd images; low recall: missing modes.
+    around its members that reach to their third neighbour.
     """
-    return _covered(fake, by=real), _covered(real, by=fake)
+    return _covered(fake, by=real)
+
+
+def recall(real: Tensor, fake: Tensor) -> float:
+    """The fraction of real ones that lie among the fakes, in the same way. It is low for missing modes."""
+    return _covered(real, by=fake)
 
 
 def _covered(rows: Tensor, *, by: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Evaluate models that translate: choose the pairs and the feature network."""
+"""Open what models that translate are evaluated on: the pairs, or two sets of images, and the feature network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,22 +9,15 @@ from ganvas.data import open_data, tasks
 from ganvas.data.batch import Batch, PairBatch, Source, Spec, UnpairedBatch
 from ganvas.data.unpaired import TwoSets
 from ganvas.errors import UsageError
-from ganvas.evaluation.comparing import LEAST
-from ganvas.evaluation.judging.models import (
-    Contender,
-    Request,
-    held_out_of,
-    learned_from,
-    same_folder,
-    sizes_said,
-    without_known,
-)
-from ganvas.evaluation.judging.style import open_judge
+from ganvas.evaluation.collectors.pairs import evaluate_pairs
+from ganvas.evaluation.collectors.unpaired import evaluate_unpaired
+from ganvas.evaluation.contamination import held_out_of, learned_from, same_folder, without_known
+from ganvas.evaluation.measures import PAIRS
+from ganvas.evaluation.models import Contender, Request, sizes_said
+from ganvas.evaluation.opening.style import open_vgg
 from ganvas.evaluation.perceptual import lpips_measure, vgg_measure
 from ganvas.evaluation.results import Evaluation
-from ganvas.evaluation.statistics import MEASURES
-from ganvas.evaluation.translation import evaluate_pairs
-from ganvas.evaluation.unpaired import evaluate_unpaired
+from ganvas.evaluation.scoring import LEAST
 from ganvas.metrics import features
 from ganvas.metrics.features import Features, inception_at_hand, vgg_features
 from ganvas.nets.vgg import VGG19
@@ -55,7 +48,7 @@ class _Ways:
         return next((f"`{name}` {value}" for name, value in ways.items() if value), "pairs")
 
 
-def judge_translators(request: Request) -> Evaluation:
+def evaluate_translators(request: Request) -> Evaluation:
     """Compare the output of models with the targets, or with the images translated back.
 
     Raises:
@@ -75,20 +68,20 @@ def judge_translators(request: Request) -> Evaluation:
     kinds = _batches(models, paired=options.paired or not ways.measured)
     source: Source[Any] = open_data(data, kinds, split="test", like=like, least=1, track=request.track)
     notes = [*([ways.note] if ways.note else []), *source.complaints, *sizes_said(models, source)]
-    vgg = open_judge(request) if options.features == "vgg" else None
+    vgg = open_vgg(request) if options.features == "vgg" else None
     network = _features(request, vgg) if len(source) >= LEAST and ways.measured else None
     if isinstance(source.images, TwoSets):  # a method without pairs, and two folders
         found = _without_pairs(request, source.images, network, notes)
     else:
-        source, known, who = without_known(models, source, track=request.track)
+        source, known, knowing = without_known(models, source, track=request.track)
         notes += known
-        measures = [*MEASURES]
+        measures = [*PAIRS]
         measures += [vgg_measure(vgg)] if vgg is not None else []
         measures += [lpips_measure(request.device)] if options.lpips else []
         found = evaluate_pairs(
             request.loaded, source, direction=options.direction or "ab", task=ways.task or "",
             measures=measures if ways.measured else None, features=network,
-            learned=learned_from(models, request.name, who), track=request.track,
+            learned=learned_from(models, request.name, knowing), track=request.track,
         )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])
 
@@ -98,13 +91,13 @@ def _without_pairs(request: Request, sets: TwoSets, network: Features | None, no
         raise UsageError(f"`direction` {request.options.direction}: without pairs both are measured; leave it out")
     if request.options.lpips:
         raise UsageError("`lpips`: without pairs there are no targets to compare with; leave it out")
-    sides, knowing = [], set[str]()
+    sides, all_knowing = [], set[str]()
     for side in sets.sides:
-        kept, known, who = without_known(request.models, side, track=request.track)
-        knowing |= {*who}
+        kept, known, knowing = without_known(request.models, side, track=request.track)
+        all_knowing |= {*knowing}
         sides.append(kept)
         notes += [line for line in known if line not in notes]
-    learned = learned_from(request.models, request.name, knowing)
+    learned = learned_from(request.models, request.name, all_knowing)
     return evaluate_unpaired(request.loaded, *sides, features=network, learned=learned, track=request.track)
 
 

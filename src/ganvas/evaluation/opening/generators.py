@@ -1,4 +1,4 @@
-"""Evaluate models that generate: choose the images and the feature network."""
+"""Open what models that generate are evaluated on: the images, the training images, and the feature network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +10,17 @@ from ganvas.data import open_data
 from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.data.builtin import NAMES
 from ganvas.errors import DataError, ModelError, UsageError
-from ganvas.evaluation.generation import evaluate_generated
-from ganvas.evaluation.judging.models import Request, held_out_of, without_known
+from ganvas.evaluation.collectors.generated import evaluate_generated
+from ganvas.evaluation.contamination import held_out_of, without_known
+from ganvas.evaluation.models import Request
 from ganvas.evaluation.results import Evaluation
 from ganvas.metrics import features
 from ganvas.metrics.features import Name, suited
 
 GENERATED = 10_000  # images, by default
-NETWORKS = ("digits", "inception")  # the feature networks for generated images
 
 
-def judge_generators(request: Request) -> Evaluation:
+def evaluate_generators(request: Request) -> Evaluation:
     """Let models generate, and compare their images with real ones.
 
     Raises:
@@ -39,7 +39,7 @@ def judge_generators(request: Request) -> Evaluation:
             "network; add `features` inception"
         )
     weights = Path(options.inception_weights) if options.inception_weights else None
-    judge = features.open_features(name, device=request.device, weights=weights, framed=source.name == "digits")
+    network = features.open_features(name, device=request.device, weights=weights, framed=source.name == "digits")
     opened: dict[tuple[str, float], Source[ImageBatch] | None] = {}  # models often share their training data
     training: dict[str, Source[ImageBatch]] = {}
     for called, one in models.items():
@@ -50,7 +50,7 @@ def judge_generators(request: Request) -> Evaluation:
         if (known := opened[key]) is not None:
             training[called] = known
     found = evaluate_generated(
-        request.loaded, source, features=judge, count=options.count or GENERATED, training=training,
+        request.loaded, source, features=network, count=options.count or GENERATED, training=training,
         track=request.track,
     )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])

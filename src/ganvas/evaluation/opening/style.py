@@ -1,4 +1,4 @@
-"""Evaluate models of style: choose the paintings."""
+"""Open what models of style are evaluated on: the photographs and the paintings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +10,10 @@ from ganvas.core.options import Data, vgg_file
 from ganvas.data import open_data
 from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.errors import UsageError
-from ganvas.evaluation.judging.models import Contender, Request, held_out_of, learned_from, sizes_said, without_known
+from ganvas.evaluation.collectors.style import Style, evaluate_style
+from ganvas.evaluation.contamination import held_out_of, learned_from, without_known
+from ganvas.evaluation.models import Contender, Request, sizes_said
 from ganvas.evaluation.results import Evaluation
-from ganvas.evaluation.style import Style, evaluate_style
 from ganvas.imaging import images
 from ganvas.inference.translate import read_styles
 from ganvas.metrics import features
@@ -21,7 +22,7 @@ from ganvas.nets.vgg import VGG19
 Opened = Callable[[str, float], Source[ImageBatch]]
 
 
-def judge_style(request: Request) -> Evaluation:
+def evaluate_painters(request: Request) -> Evaluation:
     """Compare the output of models of style for the photographs with their painting, or with those given.
 
     Raises:
@@ -56,7 +57,7 @@ def judge_style(request: Request) -> Evaluation:
         said = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
         raise UsageError(f"the models paint in different styles ({said}): add `style` PAINTING, one for all")
     found = evaluate_style(
-        request.loaded, photographs, styles, vgg=open_judge(request), title=title,
+        request.loaded, photographs, styles, vgg=open_vgg(request), title=title,
         learned=learned_from(models, request.name, knowing), track=request.track,
     )  # fmt: skip
     return replace(found, notes=[*complaints, *notes, *found.notes])
@@ -114,6 +115,6 @@ def _other_paintings(models: Mapping[str, Contender], style: Sequence[Path]) -> 
     ]
 
 
-def open_judge(request: Request) -> VGG19:
+def open_vgg(request: Request) -> VGG19:
     """The whole VGG-19, from the given file, or from GANVAS_WEIGHTS, or from the download."""
     return features.open_vgg(vgg_file(request.options.vgg_weights)).to(request.device)

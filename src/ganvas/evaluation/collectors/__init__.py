@@ -1,0 +1,1 @@
+"""A collector for each kind of evaluation: pairs, two sets without pairs, style, and generated images."""
