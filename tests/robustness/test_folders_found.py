@@ -21,7 +21,7 @@ from ganvas.data.folder import list_images, open_folder
 from ganvas.data.webdataset import index, pack, reader, shards
 from ganvas.doctor import Plan, check
 from ganvas.errors import DataError, UsageError
-from ganvas.inference.places import passed_over, plan
+from ganvas.inference.places import plan
 
 NFD = unicodedata.normalize("NFD", "고양이")
 COMMAND = "pipe:sh p.sh; x.tar"
@@ -125,7 +125,7 @@ def test_what_is_no_regular_file_is_passed_over_with_a_word(images, tmp_path, mo
     assert check(Plan(images)).count == 12
     places = plan([images], tmp_path / "out", format="keep")
     assert len(places) == 12
-    assert passed_over([images], tmp_path / "out") == source.notes
+    assert places.notes == source.notes
     with pytest.raises(UsageError, match="no regular file") as error:
         plan([images / "fifo.png"], tmp_path / "out", format="keep")
     one_line(error)
@@ -224,9 +224,9 @@ def test_what_pillow_decodes_is_read_and_the_rest_is_counted(images, tmp_path):
     assert len(source) == read
     told = f"5 of {read + 5} files were passed over: 1 .heic, 2 .txt, 1 .xcf, 1 without an ending"
     assert source.notes == (told,)
-    assert passed_over([images], tmp_path / "out") == (told,)
     places = plan([images], tmp_path / "out", format="keep")
     assert len(places) == read
+    assert places.notes == (told,)
     assert {place.suffix for place in places.values()} <= {".jpg", ".png", ".jfif", ".JPE", ".jpe", ".avif"}
 
 
@@ -266,8 +266,8 @@ def test_what_systems_leave_is_neither_class_nor_input(tmp_path):
     source = opened(tmp_path / "data")
     assert source.spec.classes == ("cats", "dogs")
     assert (len(source), source.notes) == (6, ())
-    assert len(plan([tmp_path / "data"], tmp_path / "out", format="keep")) == 6
-    assert not passed_over([tmp_path / "data"], tmp_path / "out")
+    places = plan([tmp_path / "data"], tmp_path / "out", format="keep")
+    assert (len(places), places.notes) == (6, ())
     report = check(Plan(tmp_path / "data"))
     assert report.count == 6
     assert not {"deeper", "other-files"} & {finding.kind for finding in report.findings}

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
-
 from ganvas.core.names import nfc, shown
 from ganvas.errors import DataError
 from ganvas.imaging.images import EXTENSIONS
@@ -23,19 +21,13 @@ _LEFT_BY_SYSTEMS = frozenset(
     {"@eadir", "@recycle", "#recycle", "@synoresource", "__macosx", "lost+found", "thumbs.db", "desktop.ini"}
     | {"$recycle.bin", "system volume information"}
 )
-_IF_PILLOW_DECODES = frozenset({".jfif", ".jpe", ".avif", ".heic", ".heif"})
 _LONGEST_ENDING = 10  # letters; a longer one is part of a name
 _KINDS = 6  # of files that a note counts apart
 
 
-def endings() -> frozenset[str]:
-    """The endings of images that can be read: those that can be written, and others that Pillow has a decoder for."""
-    return EXTENSIONS | (_IF_PILLOW_DECODES & Image.registered_extensions().keys())
-
-
 def is_image(file: Path) -> bool:
     """Whether a file is an image by its ending."""
-    return file.suffix.lower() in EXTENSIONS or file.suffix.lower() in endings()
+    return file.suffix.lower() in EXTENSIONS
 
 
 def is_ignored(name: str) -> bool:

@@ -11,9 +11,9 @@ import torch
 from ganvas.core.names import nfc
 from ganvas.data.batch import ImageBatch, Source, Spec
 from ganvas.data.decode import How, headers_of, open_rows
-from ganvas.data.files import Contents, PassedOver, contents, endings, shown_below
+from ganvas.data.files import Contents, PassedOver, contents, shown_below
 from ganvas.errors import DataError
-from ganvas.imaging.images import File, Header, read_square
+from ganvas.imaging.images import EXTENSIONS, File, Header, read_square
 
 DEFAULT_SIZE = 64  # pixels: what a laptop learns in an hour
 
@@ -99,7 +99,7 @@ def list_images(path: Path) -> Listed:
         raise DataError(f"{path}: holds images and folders of images ({names}); give one or the other")
     if not files:
         deeper = f"; some lie too deep, in {shown_below(passed.deeper[0].parent, path)}" if passed.deeper else ""
-        raise DataError(f"{path}: no images{deeper}; expected files ending in {', '.join(sorted(endings()))}")
+        raise DataError(f"{path}: no images{deeper}; expected files ending in {', '.join(sorted(EXTENSIONS))}")
     return Listed(files, tuple(classes), passed)
 
 

@@ -12,7 +12,7 @@ from ganvas.data import folder
 from ganvas.data.paired import name_of
 from ganvas.data.webdataset import reader, shards
 from ganvas.errors import readable
-from ganvas.imaging.images import Encoded
+from ganvas.imaging.images import EXTENSIONS, Encoded
 
 _IMAGES_OF_OTHERS = frozenset(
     {".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".ppm", ".pgm", ".exr", ".hdr"}
@@ -58,10 +58,9 @@ def list_folder(root: Path) -> Listing:
     files, classes, _ = folder.list_images(root)
     taken, searched = set(files), list(_walk(root))
     rest = [path for found in searched for path in found.files if path not in taken]
-    images = on_disk.endings()
-    deeper = [path for path in rest if path.suffix.lower() in images]
-    foreign = [path for path in rest if path.suffix.lower() in _IMAGES_OF_OTHERS - images]
-    others = [path for path in rest if path.suffix.lower() not in images | _IMAGES_OF_OTHERS]
+    deeper = [path for path in rest if on_disk.is_image(path)]
+    foreign = [path for path in rest if path.suffix.lower() in _IMAGES_OF_OTHERS - EXTENSIONS]
+    others = [path for path in rest if path.suffix.lower() not in EXTENSIONS | _IMAGES_OF_OTHERS]
     special = tuple(path for found in searched for path in found.special)
     return Listing(root, tuple(files), classes, tuple(foreign), tuple(others), tuple(deeper), special)
 

@@ -1,16 +1,14 @@
 """The output paths of many files, planned before any is written: nothing is replaced unless it is asked for."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from ganvas.core.names import as_on_disk
-from ganvas.data.files import Contents, PassedOver, contents, endings, is_image, real
+from ganvas.data.files import Contents, PassedOver, contents, is_image, real
 from ganvas.errors import DataError, UsageError
 from ganvas.imaging.images import EXTENSIONS
 from ganvas.imaging.video import ANIMATIONS, VIDEOS, is_video
-
-_JPEG = (".jfif", ".jpe")
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
 
@@ -21,16 +19,32 @@ def require_free(places: Iterable[Path], *, overwrite: bool) -> None:
         raise UsageError(f"{there} is already there; choose another place, or add `overwrite`")
 
 
-def plan(paths: Sequence[Path], out: Path, *, format: Format) -> dict[Path, Path]:
+class Places(dict[Path, Path]):
+    """For each file the path of its result.
+
+    Attributes:
+        notes: one line for each folder that holds files which are passed over.
+    """
+
+    notes: tuple[str, ...] = ()
+
+
+def plan(paths: Sequence[Path], out: Path, *, format: Format) -> Places:
     """For each file the path of its result: the same name, in the same sub-folder.
 
     Raises:
         UsageError: if there is nothing to translate, or two results would have one path, or a result that of an input.
     """
-    places: dict[Path, Path] = {}
-    for path in paths:
-        for file, below in _files(as_on_disk(path), leaving=real(out)):
-            places[file] = _named(out / below, format)
+    places, passed = Places(), dict[Path, PassedOver]()
+    for path in map(as_on_disk, paths):
+        if path.is_dir():
+            searched = _search(path, leaving=real(out))
+            passed[path] = _passed_over(searched)
+            files = [(file, file.relative_to(path)) for found in searched for file in found.files if _is_read(file)]
+        else:
+            files = [(_given(path), Path(path.name))]
+        places.update({file: _named(out / below, format) for file, below in files})
+    places.notes = tuple(note for path, found in passed.items() for note in found.notes(path, named=len(passed) > 1))
     if not places:
         raise UsageError("no images to translate; name files, or a folder that holds some")
     taken: dict[Path, Path] = {}
@@ -61,13 +75,6 @@ def gives_a_video(places: Mapping[Path, Path]) -> bool:
     return any(place.suffix.lower() in lasting and has_frames(file) for file, place in places.items())
 
 
-def passed_over(paths: Sequence[Path], out: Path) -> tuple[str, ...]:
-    """One line for each folder among the paths that holds files which are not translated."""
-    folders = [folder for path in paths if (folder := as_on_disk(path)).is_dir()]
-    counted = [(folder, _passed_over(list(_walk(folder, leaving=real(out))))) for folder in folders]
-    return tuple(note for folder, found in counted for note in found.notes(folder, named=len(folders) > 1))
-
-
 def _passed_over(searched: Sequence[Contents]) -> PassedOver:
     files = [file for found in searched for file in found.files]
     special = tuple(path for found in searched for path in found.special)
@@ -81,38 +88,33 @@ def _is_read(file: Path) -> bool:
 
 
 def _named(place: Path, format: Format) -> Path:
-    """The path with the ending of its format; videos keep theirs, and formats that are only read become another."""
-    ending = place.suffix.lower()
-    if ending in VIDEOS or (format == "keep" and ending in EXTENSIONS):
-        return place
-    if format == "keep":
-        return place.with_suffix(".jpg" if ending in _JPEG else ".png")
-    return place.with_suffix(f".{format}")
+    """The path with the ending of its format; videos keep theirs."""
+    return place if format == "keep" or place.suffix.lower() in VIDEOS else place.with_suffix(f".{format}")
 
 
-def _files(path: Path, *, leaving: Path) -> Iterator[tuple[Path, Path]]:
-    """The files of a path, each with its path below the folder; without earlier results."""
+def _given(path: Path) -> Path:
+    """The path of a file that was named.
+
+    Raises:
+        UsageError: if there is none, or it is no image by its ending.
+    """
     if not path.exists():
         raise UsageError(f"{path}: no such image or folder")
-    if not path.is_dir():
-        if not _is_read(path):
-            known = ", ".join(sorted(endings() | VIDEOS))
-            raise UsageError(f"{path}: not an image by its ending; expected {known}")
-        if not path.is_file():
-            raise UsageError(f"{path}: no regular file; give an image, or a folder of images")
-        yield path, Path(path.name)
-        return
-    if real(path) == leaving:
-        raise UsageError(f"`out` {path}: holds the images to translate; choose another folder")
-    for found in _walk(path, leaving=leaving):
-        yield from ((file, file.relative_to(path)) for file in found.files if _is_read(file))
+    if not _is_read(path):
+        known = ", ".join(sorted(EXTENSIONS | VIDEOS))
+        raise UsageError(f"{path}: not an image by its ending; expected {known}")
+    if not path.is_file():
+        raise UsageError(f"{path}: no regular file; give an image, or a folder of images")
+    return path
 
 
-def _walk(folder: Path, *, leaving: Path) -> Iterator[Contents]:
+def _search(folder: Path, *, leaving: Path) -> list[Contents]:
     """The contents of a folder and of those below it, without earlier results; links to folders are not followed."""
-    waiting = [folder]
+    if real(folder) == leaving:
+        raise UsageError(f"`out` {folder}: holds the images to translate; choose another folder")
+    waiting, searched = [folder], list[Contents]()
     while waiting:
-        found = contents(waiting.pop())
-        yield found
-        below = [each for each in found.folders if not each.is_symlink() and real(each) != leaving]
+        searched.append(contents(waiting.pop()))
+        below = [each for each in searched[-1].folders if not each.is_symlink() and real(each) != leaving]
         waiting += reversed(below)
+    return searched

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from ganvas.core import schema
 from ganvas.core.names import nfc, shown
 from ganvas.data.batch import MOST_CLASSES
-from ganvas.data.files import endings
 from ganvas.data.webdataset import tar
 from ganvas.errors import DataError
-from ganvas.imaging.images import Encoded, read_header
+from ganvas.imaging.images import EXTENSIONS, Encoded, read_header
 
 LARGEST = 2**28  # bytes of an image's file; larger ones are left out
 BEGINNING = 2**16  # bytes that hold the header of most images
@@ -116,9 +115,8 @@ def _samples(handle: int, name: str, left_out: list[str]) -> Iterator[tuple[str,
 
 
 def _image_of(sample: Mapping[str, tar.Member], key: str) -> tar.Member:
-    known = endings()
     for ending, member in sample.items():
-        if f".{ending}" in known:
+        if f".{ending}" in EXTENSIONS:
             if member.size > LARGEST:
                 raise DataError(f"{shown(member.name)}: claims {member.size:,} bytes; expected {LARGEST:,} at most")
             return member

@@ -170,5 +170,5 @@ def _shrunk(file: Path, size: int) -> tuple[bytes, str]:
     whole = images.to_pillow(images.on_white(images.read(file)))
     scale = size / min(whole.size)
     small = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
-    ending = ".jpg" if ending in (".jpg", ".jpeg", ".jfif", ".jpe") else ".png"
+    ending = ".jpg" if images.format_of(file) == "JPEG" else ".png"
     return images.encode(Path(f"{file.stem}{ending}"), small).getvalue(), ending
