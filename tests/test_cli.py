@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from PIL import Image
 
 from ganvas import checkpoint, methods, training
 from ganvas.cli import commands, main, setting_flags
+from ganvas.cli.app import make_app
 from ganvas.cli.sentences import settings_in
 from ganvas.cli.words import HINTS, OLD, USUAL, as_now
 from ganvas.data.folder import held_out
@@ -67,10 +69,21 @@ def test_the_help_of_a_method_fits_two_screens_and_shows_only_what_it_can_use(me
     assert len(shown.splitlines()) <= 80
     assert ("--style" in shown) == (method == "fast_style")
     assert ("--vgg-weights" in shown) == (method in ("fast_style", "adain"))
-    assert shown.rstrip().count(" ganvas train ") >= 2
+    assert f" • ganvas train {method} --data" in shown
+    assert shown.count(" • ganvas train ") == 2
     if method == "dcgan":
         assert len(shown.splitlines()) <= 70
         assert "mnist28, paper64" in shown
+
+
+@pytest.mark.parametrize("name", commands.names())
+def test_a_command_has_two_examples_that_are_understood(name):
+    command = commands.get(name)
+    assert command.run.__name__.strip("_") == name
+    for example in command.examples:
+        words = shlex.split(example)
+        assert words[0] == name
+        make_app(words).parse_args(words, exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Settings:
         load: gives them with the values of their preset; loads torch.
         group: of help.
         fit: makes the flags of the command's values from it and its settings, with only those in help that they use.
-        example: a command line's arguments in place of the first example in help, if any.
+        example: gives a command line in place of the first example in help, if it gives any.
     """
 
     files: Sequence[Path]
@@ -57,7 +57,6 @@ def of_method(tokens: Sequence[str]) -> Settings | None:
         load=lambda: methods.config(name, value_of("--preset", tokens)),
         group=MODEL,
         fit=fit,
-        example=lambda: methods.example(name),
     )
 
 
@@ -103,12 +102,12 @@ def _public(own: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
 
 
 def _as_words(kind: str) -> Any:
-    """How many words a flag takes whose type is written so: a negative flag has no word either."""
+    """A type that takes as many words as one that is written so, and looks at none."""
     return bool if kind == "bool" else Words if kind.startswith("tuple") else str
 
 
 def _read(config: Any, words: Mapping[str, Any]) -> Any:
-    """The settings with these values: of a flag of `_as_words` whether it is set, a word, or words."""
+    """The settings with the values that these words mean, which are as `_as_words` took them."""
     tokens = list[str]()
     for name, given in words.items():
         flag = settings.flag(name)

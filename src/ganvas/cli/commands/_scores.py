@@ -58,8 +58,10 @@ def tell(report: "Report", paths: Sequence[Path], *, json: bool) -> None:
     for score in found.scores:
         for difference in score.differences:
             several = len(names) > _TOLD and difference.first != score.winner(names) != difference.second
-            if difference.second in (*names, "input") and not several:
-                console.tell(score.verdict(difference))
+            line = score.verdict(difference)
+            telling = difference.second in names or difference == score.to_baseline(difference.first)
+            if telling and not several and line != found.verdict:
+                console.tell(line)
     if len(names) > _TOLD:
         console.tell("the differences of all other pairs of models are in metrics.json")
     for model, counts in found.classes.items():

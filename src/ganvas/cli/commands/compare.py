@@ -43,7 +43,7 @@ def compare(
 
     _scores.require_free(out, overwrite=overwrite)
     found = compare_models(models, data, options, progress=True)
-    _scores.tell(found, found.save(out, standalone=standalone), json=json)
+    _scores.tell(found, found.save(out, standalone=standalone, overwrite=overwrite), json=json)
 
 
 COMMAND = Command(

@@ -46,7 +46,7 @@ def evaluate(
 
     _scores.require_free(out, overwrite=overwrite)
     found = evaluate_model(model, data, options, all_checkpoints=all_checkpoints, progress=True)
-    _scores.tell(found, found.save(out, standalone=standalone), json=json)
+    _scores.tell(found, found.save(out, standalone=standalone, overwrite=overwrite), json=json)
 
 
 COMMAND = Command(

@@ -1,15 +1,18 @@
 """`ganvas train`."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from ganvas import methods
 from ganvas.cli import console
 from ganvas.cli.commands._base import Command
 from ganvas.cli.commands._trained import Told, tell_what_next
 from ganvas.cli.flag_types import MODEL, OUTPUT, Later, Typed
-from ganvas.cli.setting_flags import of_method, require_method
+from ganvas.cli.setting_flags import Settings, of_method, require_method
 from ganvas.core.atomic_io import require_place
 from ganvas.core.options import Budget, Data, TrainOptions
 from ganvas.core.sources import require_there
@@ -52,9 +55,14 @@ def train(
     tell_what_next(model, "the training command again with more --steps, --epochs or --minutes, to go on from here")
 
 
+def _settings(tokens: Sequence[str]) -> Settings | None:
+    given = of_method(tokens)
+    return given and replace(given, example=lambda: f"train {methods.example(tokens[1])}")
+
+
 COMMAND = Command(
     run=train,
     usage="METHOD --data SOURCE [OPTIONS]",
     examples=("train dcgan --data mnist --minutes 10", "train pix2pix --data photos --task colorize --minutes 30"),
-    settings=of_method,
+    settings=_settings,
 )
