@@ -14,7 +14,7 @@ model.generate(10, label="3", seed=7).grid(columns=5).save("threes.png")
 # a grid, a folder of PNG files, a uint8 tensor (N, C, H, W)
 images = model.generate(2)
 images.grid(columns=10).save("digits.png")
-images.save("digits/")
+images.save("digits/", overwrite=True)
 print(images.tensor.shape)
 
 # a translator: from noisy digits to clean ones

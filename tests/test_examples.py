@@ -1,12 +1,17 @@
 """The examples run as they are."""
 
 import ast
+import dataclasses
 import json
+from typing import get_args
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from test_readme import ROOT
+from test_readme import DOCUMENTS, ROOT, programs
+
+import ganvas
+from ganvas.training import events
 
 EXAMPLES = ROOT / "examples"
 
@@ -36,3 +41,27 @@ def test_the_notebook_has_ten_cells_and_the_script_asks_the_same():
     assert len(cells()) == 10
     script = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
     assert calls(script) == calls("\n".join(cells()))
+
+
+WITHIN = {
+    "shards.md": "ganvas.data.webdataset.pack"
+}  # what a document shows from inside, as no public function does it
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_shows_in_python_is_public(document):
+    for node in (node for program in programs(document) for node in ast.walk(ast.parse(program))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("ganvas"):
+            assert node.module == WITHIN.get(document.name), ast.unparse(node)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "ganvas":
+            assert node.attr in ganvas.__all__, ast.unparse(node)
+
+
+def test_the_library_page_has_every_event_callback_and_field():
+    page = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+    rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if line.startswith("| `")}
+    for event, callback in {**dict.fromkeys(get_args(events.Event)), **events.CALLED_FOR}.items():
+        row = rows[event.__name__]
+        assert f"`{callback or ''}" in row
+        for name in {field.name for field in dataclasses.fields(event)} - {"stopping"}:  # which becomes a note
+            assert f"`{name}`" in row, name

@@ -120,6 +120,7 @@ class Callback(Protocol):
 
 __all__ = [
     "CALLED",
+    "CALLED_FOR",
     "Callback",
     "Event",
     "Finished",
@@ -133,7 +134,7 @@ __all__ = [
     "tell",
 ]
 
-_CALLED = {
+CALLED_FOR = {
     Opened: "on_start",
     Progress: "on_step",
     Sampled: "on_samples",
@@ -141,7 +142,7 @@ _CALLED = {
     Scored: "on_score",
     Finished: "on_end",
 }
-CALLED = tuple(_CALLED.values())
+CALLED = tuple(CALLED_FOR.values())
 
 
 def hears(callback: object) -> bool:
@@ -151,6 +152,6 @@ def hears(callback: object) -> bool:
 
 def tell(event: Event, callback: object) -> None:
     """Call the function of a callback for this event, if it has one."""
-    function = getattr(callback, _CALLED.get(type(event), ""), None)
+    function = getattr(callback, CALLED_FOR.get(type(event), ""), None)
     if function is not None:
         function(event)
