@@ -1,11 +1,15 @@
 """What is found in a folder is a regular file and no more: its name runs nothing, and what is passed over is told."""
 
 import contextlib
+import io
+import json
 import os
 import shutil
 import socket
+import tarfile
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +18,9 @@ from conftest import photograph
 from opening import open_for
 from PIL import features
 
+import ganvas
+from ganvas.api.studying import Work
+from ganvas.cli import main
 from ganvas.core.names import nfc
 from ganvas.data import decode
 from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch
@@ -21,6 +28,7 @@ from ganvas.data.folder import list_images, open_folder
 from ganvas.data.webdataset import index, pack, reader, shards
 from ganvas.doctor import Plan, check
 from ganvas.errors import DataError, UsageError
+from ganvas.imaging.images import format_of
 from ganvas.inference.places import plan
 
 NFD = unicodedata.normalize("NFD", "고양이")
@@ -102,6 +110,18 @@ def test_names_are_only_names(images, tmp_path, name):
     assert check(Plan(images)).count == 13
 
 
+def test_what_a_name_holds_is_not_for_the_terminal(images):
+    for name in ("\x1b[31mred.jpg", "two\nlines.jpg", "\udcff.jpg", "\u2028.jpg"):
+        (images / name).write_bytes(b"no image")
+    report = check(Plan(images))
+    (finding,) = [finding for finding in report.findings if finding.kind == "no-image"]
+    assert finding.count == 4
+    assert set(finding.examples) == {"?[31mred.jpg", "two?lines.jpg", "?.jpg"}
+    with pytest.raises(DataError, match="4 of 16 files") as error:
+        opened(images)
+    assert one_line(error).isprintable()
+
+
 # --- what is no regular file ------------------------------------------------------------------------------------------
 
 
@@ -169,8 +189,6 @@ def rewritten(packed, name, value):
     columns[name] = columns[name].copy()
     columns[name][3] = value
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
-    import json
-
     return bytes(safetensors.numpy.save(columns, json.loads(header)["__metadata__"]))
 
 
@@ -195,9 +213,6 @@ def test_a_label_in_memory_has_bounds():
 
 
 def test_an_endless_name_makes_no_endless_sentence(tmp_path):
-    import io
-    import tarfile
-
     with tarfile.open(tmp_path / "0.tar", "w", format=tarfile.GNU_FORMAT) as archive:
         header = tarfile.TarInfo("x" * 30_000 + ".jpg")
         archive.addfile(header, io.BytesIO())
@@ -231,8 +246,6 @@ def test_what_pillow_decodes_is_read_and_the_rest_is_counted(images, tmp_path):
 
 
 def test_results_get_an_ending_that_can_be_written(images, tmp_path):
-    from ganvas.imaging.images import format_of
-
     shutil.copy(images / "00.jpg", images / "x.jfif")
     save(images / "y.avif" if features.check("avif") else images / "y.jpe", format=None)
     for place in plan([images], tmp_path / "out", format="keep").values():
@@ -332,10 +345,6 @@ def test_a_folder_is_found_however_its_name_is_typed(tmp_path):
 
 
 def test_names_in_classes_json_are_compared_in_one_form(packed):
-    import io
-    import json
-    import tarfile
-
     with tarfile.open(packed / "shard-000000.tar", "a") as archive:
         for i in range(2):
             content = io.BytesIO()
@@ -348,6 +357,30 @@ def test_names_in_classes_json_are_compared_in_one_form(packed):
     (packed / "classes.json").write_text(json.dumps([NFD]))
     found = reader.look_through(str(packed), root=packed)
     assert found.classes == (nfc(NFD),)
+
+
+def test_labels_and_tasks_are_asked_for_however_they_are_typed(tmp_path):
+    for name in (NFD, "개"):
+        for i in range(2):
+            save(tmp_path / "data" / name / f"{i}.png", i)
+    small = {"steps": 1, "size": 16, "batch": 2, "width": 8, "hidden": 16, "progress": False}
+    model = ganvas.train("cgan", str(tmp_path / "data"), tmp_path / "run", **small)
+    assert [model.classes_of(name) for name in (NFD, nfc(NFD), "개")] == [[1], [1], [0]]
+    tasks = [SimpleNamespace(name=NFD)]
+    for name in (NFD, nfc(NFD)):
+        assert Work(SimpleNamespace(tasks=tasks), tmp_path, tmp_path, only=(name,)).only == (nfc(NFD),)
+
+
+def test_the_command_line_says_what_it_passes_over(images, tmp_path, capsys):
+    (images / "notes.txt").write_text("no image")
+    run, out = str(tmp_path / "run"), str(tmp_path / "out")
+    given = ["--task", "colorize", "--steps", "1", "--size", "16", "--batch", "2", "--width", "8"]
+    for command in (
+        ["train", "pix2pix", "--data", str(images), "--run", run, *given],
+        ["translate", run, str(images), "--out", out],
+    ):
+        assert main(command) == 0
+        assert "1 of 13 files were passed over: 1 .txt\n" in capsys.readouterr().err
 
 
 # --- the digest of a source ------------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def shown(name: str) -> str:
+def shown(name: str, *, most: int = SHOWN) -> str:
     """A name from a file as a message shows it: printable, and shortened where it is endless."""
-    return readable(name if len(name) <= SHOWN else f"{name[: SHOWN // 2]}...{name[-SHOWN // 2 :]}")
+    return readable(name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 :]}")
 
 
 def as_on_disk(path: Path) -> Path:

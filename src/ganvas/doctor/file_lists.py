@@ -1,12 +1,12 @@
 """The files of a folder: images, other files beside them, and partners."""
 
 import functools
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ganvas.core.names import shown
 from ganvas.data import files as on_disk
 from ganvas.data import folder
 from ganvas.data.paired import name_of
@@ -18,6 +18,8 @@ _IMAGES_OF_OTHERS = frozenset(
     {".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".ppm", ".pgm", ".exr", ".hdr"}
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".ico"}
 )
+
+LONGEST_SHOWN = 300  # letters of a path in a report
 
 
 @dataclass(frozen=True)
@@ -142,4 +144,4 @@ def names_of(listings: Sequence[Listing]) -> dict[Path, str]:
 
 def _shown(path: Path, label: Path) -> str:
     """A name that can be printed, whatever its bytes."""
-    return os.fsencode(label / path).decode("utf-8", "replace")
+    return shown(str(label / path), most=LONGEST_SHOWN)
