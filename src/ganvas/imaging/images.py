@@ -40,7 +40,7 @@ if importlib.util.find_spec("pillow_heif"):
 EXTENSIONS = frozenset(_FORMATS)
 MIN_SIDE = 8  # pixels; anything smaller than the smallest digit is a mistake
 MAX_SIDE = 2**16 - 1  # pixels; what a JPEG's or a GIF's header can say
-MAX_PIXELS = 2**27  # 134 million: with its result, and the network at work, such an image takes less than 2 GB
+MAX_PIXELS = 100 * 2**20  # 105 million: with its result, and the network at work, such an image takes less than 2 GB
 ON_A_GRID = 256  # pixels a side of an image in a grid: sixteen of 1024 fit no screen, and as a video no memory
 
 _RESIZED = 2**26  # values that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
@@ -527,8 +527,9 @@ def write(path: Path, image: Tensor, *, alpha: Tensor | None = None, dpi: tuple[
         DataError: if that format cannot hold the image.
         SaveError: if the file cannot be written.
     """
-    whole = to_pillow(image, alpha) if keeps_alpha(path) else to_pillow(on_white(DecodedImage(image, alpha)))
-    save(path, whole, **{} if dpi is None else {"dpi": dpi})
+    if alpha is not None and not keeps_alpha(path):
+        image, alpha = on_white(DecodedImage(image, alpha)), None
+    save(path, to_pillow(image, alpha), **{} if dpi is None else {"dpi": dpi})
 
 
 def keeps_alpha(path: Path) -> bool:

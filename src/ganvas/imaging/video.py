@@ -1,4 +1,4 @@
-"""Changes videos frame by frame: animated GIF, WebP and PNG with Pillow, videos with PyAV (extra `video`)."""
+"""Changes videos frame by frame: animations with Pillow, videos with PyAV (extra `video`)."""
 
 import contextlib
 import importlib
@@ -12,20 +12,26 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from ganvas.errors import DataError, SaveError
-from ganvas.imaging import images
+from ganvas.core.atomic_io import new_file
+from ganvas.errors import DataError
+from ganvas.imaging import animation, images
+from ganvas.imaging.animation import Frame
 from ganvas.imaging.images import DecodedImage
 
 Change = Callable[[DecodedImage], DecodedImage]
 
-ANIMATIONS = frozenset({".gif", ".webp", ".png"})
+ANIMATIONS = frozenset({".gif", ".webp", ".png", ".apng"})
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}  # FFmpeg's names
 _H264 = ("libx264", {"crf": "18"})  # visually almost lossless
 _VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"})  # webm holds no H.264
+_FILES_ALONE = {  # a list or a playlist, which would open other files and addresses, is no video
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file",
+}  # fmt: skip
+MOST_PIXELS = 8192 * 4352  # of a frame: 8K, the largest that H.264 has a level for
+_LARGE = 2**23  # pixels of a frame, from which few are held at once
 _BT709 = 1  # FFmpeg's number of the matrix, the primaries and the transfer curve of HD video
 
 
@@ -40,7 +46,8 @@ def is_video(path: Path) -> bool:
     if path.suffix.lower() not in ANIMATIONS:
         return False
     with images.opened(path) as image:
-        return bool(getattr(image, "is_animated", False))
+        shown = getattr(image, "n_frames", 1) - image.tell()  # without a first one that is no frame
+        return bool(getattr(image, "is_animated", False)) and shown > 1
 
 
 def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0) -> tuple[str, ...]:
@@ -65,8 +72,7 @@ def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0
     if path.suffix.lower() in VIDEOS:
         return _change_video(path, place, change)
     if place.suffix.lower() in ANIMATIONS:
-        _change_animation(path, place, change)
-        return ()
+        return _change_animation(path, place, change)
     first = change(images.read(path))
     images.write(place, first.pixels, alpha=first.alpha, dpi=first.dpi)
     return ("only a GIF, WebP or PNG holds more than the first frame of an animation",)
@@ -75,54 +81,32 @@ def change_video(path: Path, place: Path, change: Change, *, smooth: float = 0.0
 # --- animations -----------------------------------------------------------------------------------------------------
 
 
-def _change_animation(path: Path, place: Path, change: Change) -> None:
-    durations, loop = _times(path)
-    made = (change(frame) for frame in _frames(path))
-    first, *others = (images.to_pillow(frame.pixels, frame.alpha) for frame in made)  # Pillow holds all in any case
-    options: dict[str, object] = {"duration": durations}
-    if loop is not None or place.suffix.lower() != ".gif":  # a GIF without it is shown once; 0 is forever
-        options["loop"] = 1 if loop is None else loop
-    if place.suffix.lower() == ".gif" and first.mode in ("LA", "RGBA"):
-        options["disposal"] = 2  # clear each frame, or it would show through the holes of the next one
-    images.save(place, first, save_all=True, append_images=others, **options)
-
-
-def _times(path: Path) -> tuple[list[int], int | None]:
-    """The milliseconds that each frame stays, and the number of loops, if the file says."""
-    with images.opened(path) as video:
-        durations = []
-        for number in range(_count(video)):
-            video.seek(number)
-            video.load()  # WebP knows the duration only then
-            durations.append(round(video.info.get("duration", 0)))
-        return durations, video.info.get("loop")
-
-
-def _frames(path: Path) -> Iterator[DecodedImage]:
-    with images.opened(path) as video:
-        for number in range(_count(video)):
-            video.seek(number)
-            yield images.image_of(video)
-
-
-def _count(video: Image.Image) -> int:
-    return int(getattr(video, "n_frames", 1))
+def _change_animation(path: Path, place: Path, change: Change) -> tuple[str, ...]:
+    notes = set[str]()
+    made = (Frame(change(frame.image), frame.milliseconds) for frame in animation.frames(path, notes))
+    with images.opened(path) as video:  # a GIF may have holes in any frame
+        transparent = video.format == "GIF" or video.has_transparency_data
+    animation.write(place, made, loop=animation.loops(path), transparent=transparent)
+    return tuple(sorted(notes))
 
 
 # --- videos ---------------------------------------------------------------------------------------------------------
 
 
 def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
+    images.require_file(path)
     av, ending = _pyav(path), place.suffix.lower()
     options = {"movflags": "+faststart"} if ending in (".mp4", ".mov") else {}  # plays while it is loading
     with (
-        _whole(place) as half,
+        new_file(place) as half,
+        path.open("rb") as stream,  # a file, never a name, which FFmpeg may take for an address
         _in_one_line(path, av),
-        av.open(str(path)) as source,
-        av.open(str(half), "w", format=_FORMATS[ending], options=options) as target,
+        av.open(stream, options=_FILES_ALONE) as source,
+        av.open(f"file:{half.absolute()}", "w", format=_FORMATS[ending], options=options) as target,
     ):
         if not source.streams.video:
             raise DataError(f"{path}: holds no video stream")
+        _require_frame_size(path, source.streams.video[0])
         heard = {
             audio.index: target.add_stream_from_template(audio)
             for audio in source.streams.audio
@@ -130,7 +114,10 @@ def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
         }
         odd = _copy(av, source, target, heard, change=change, path=path, ending=ending)
         lost = sorted({a.codec_context.name for a in source.streams.audio if a.index not in heard})
+        see_through = _has_alpha(source.streams.video[0])
     notes = [f"{ending} does not hold sound in {name}, which is left out" for name in lost]
+    if see_through:
+        notes.append("the transparency of videos is left out; that of a GIF, WebP or PNG is kept")
     if odd:
         notes.append("videos have even sides; the last row or column of pixels is repeated")
     return tuple(notes)
@@ -141,7 +128,8 @@ def _copy(
 ) -> bool:
     """Write every changed frame, and the packets of sound as they are; returns whether a side was odd."""
     seen = source.streams.video[0]
-    seen.thread_type = "AUTO"
+    seen.thread_type = "AUTO" if seen.width * seen.height <= _LARGE else "SLICE"  # frames in threads take memory
+    seen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     shown, count, waiting, odd = None, 0, list[Any](), False
     for packet in source.demux(seen, *(source.streams[index] for index in heard)):
         if packet.stream.index in heard:
@@ -176,6 +164,8 @@ def _pyav(path: Path) -> ModuleType:
 def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) -> Any:
     """The output stream, of the size of its first frame, with the frame rate and the time base of the input."""
     name, options = _VP9 if ending == ".webm" else _H264
+    if made.shape[0] * made.shape[1] > _LARGE:  # few frames wait in the encoder
+        options = {**options, **({"lag-in-frames": "4"} if ending == ".webm" else {"rc-lookahead": "4", "bf": "0"})}
     if ending == ".avi":  # it has no timestamps: frames are shown in the order of the file
         options = {**options, "bf": "0"}
     shown = target.add_stream(name, rate=seen.average_rate or seen.guessed_rate or Fraction(25), options=options)
@@ -191,8 +181,7 @@ def _add_stream(target: Any, seen: Any, made: NDArray[np.uint8], ending: str) ->
 
 def _image(frame: Any, path: Path) -> DecodedImage:
     """A frame, rotated as the file says."""
-    if frame.width * frame.height > images.MAX_PIXELS or min(frame.width, frame.height) < images.MIN_SIDE:
-        raise DataError(f"{path}: {frame.width}x{frame.height} pixels; expected {images.MIN_SIDE} or more a side")
+    _require_frame_size(path, frame)
     array = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # both counterclockwise
     return DecodedImage(torch.from_numpy(array.copy()).permute(2, 0, 1))
 
@@ -227,18 +216,20 @@ def _in_one_line(path: Path, av: ModuleType) -> Iterator[None]:
         raise DataError(f"{path}: broken, or cannot be written again ({error.strerror or error})") from error
 
 
-@contextlib.contextmanager
-def _whole(place: Path) -> Iterator[Path]:
-    """A temporary path to write to within the block; then it is moved into place, or removed after an error."""
-    half = place.with_name(place.name + ".tmp")
-    try:
-        yield half
-        half.replace(place)
-    except OSError as error:
-        raise SaveError(f"cannot write {place} ({error.strerror or error}); free some space") from error
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
+def _require_frame_size(path: Path, frame: Any) -> None:
+    """Raise DataError if a frame, or a stream of them, has too many or too few pixels."""
+    if min(frame.width, frame.height) < images.MIN_SIDE:
+        raise DataError(f"{path}: {frame.width}x{frame.height} pixels; expected {images.MIN_SIDE} or more a side")
+    if frame.width * frame.height > MOST_PIXELS:
+        raise DataError(
+            f"{path}: {frame.width}x{frame.height} pixels; expected {MOST_PIXELS // 10**6} million or fewer in a video"
+        )
+
+
+def _has_alpha(stream: Any) -> bool:
+    if stream.metadata.get("alpha_mode") == "1":  # of VP8 and VP9, beside the frames
+        return True
+    return any(component.is_alpha for component in getattr(stream.format, "components", ()))
 
 
 # --- temporal smoothing ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ from ganvas.core.threads import done_behind, made_ahead
 from ganvas.data import tasks
 from ganvas.data.tasks._base import Task
 from ganvas.data.tasks.superres import Superres
-from ganvas.errors import DataError, ModelError, SettingError, UsageError
+from ganvas.errors import DataError, GanvasError, ModelError, SettingError, UsageError
 from ganvas.imaging import images, lab, tiling, video
 from ganvas.imaging.deep import Range, require_range
 from ganvas.imaging.images import MAX_PIXELS, DecodedImage, in_channels, on_white, scaled, to_bytes, to_signed
@@ -203,7 +203,8 @@ class Translator:
                 for image, pixels, output, result in zip(images, taken, strip.pixels, results, strict=True):
                     part = Strip(strip.axis, strip.start, output)
                     result.add(part, *self._left(image, pixels, part), stacked.shape[-2:])
-        return [replace(image, pixels=made.pixels, alpha=made.alpha) for image, made in zip(images, results, strict=True)]
+        pairs = zip(images, results, strict=True)
+        return [replace(image, pixels=made.pixels, alpha=made.alpha) for image, made in pairs]
 
     def _taken(self, image: DecodedImage) -> Tensor:
         """The pixels in the channels that the task, or the network, takes."""
@@ -383,20 +384,31 @@ class FileTranslation:
         translator: what to do to each image.
         places: for each file the path of the result.
         smooth: how much of the previous frame goes into each frame of a video, 0 to 1.
+        range: of grey images of more than 8 bits the values that are black and white, or `auto` for those in use;
+            None for what their format says.
+
+    Raises:
+        SettingError: for what is no range.
     """
 
     translator: Translator
     places: Mapping[Path, Path]
     smooth: float = 0.0
+    range: Range = None
+
+    def __post_init__(self) -> None:
+        require_range(self.range)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __iter__(self) -> Iterator[Done]:
-        return translate_files(self.translator, self.places, smooth=self.smooth)
+        return translate_files(self.translator, self.places, smooth=self.smooth, span=self.range)
 
 
-def translate_files(translator: Translator, places: Mapping[Path, Path], *, smooth: float = 0.0) -> Iterator[Done]:
+def translate_files(
+    translator: Translator, places: Mapping[Path, Path], *, smooth: float = 0.0, span: Range = None
+) -> Iterator[Done]:
     """Translate each file, image, animation or video, and write the result, whole or not at all.
 
     While one image is computed the next are read and the last are written, in bounded memory. When interrupted, it
@@ -406,47 +418,62 @@ def translate_files(translator: Translator, places: Mapping[Path, Path], *, smoo
         translator: what to do to each image.
         places: for each file the path of the result; the ending gives the format. Folders exist already.
         smooth: how much of the previous frame goes into each frame of a video, 0 to 1.
+        span: the `range` of `FileTranslation`.
 
     Raises:
-        GanvasError: if nothing more can be written.
+        SaveError: if nothing more can be written.
     """
-    made = _made(translator, places, smooth=smooth)
+    made = _made(translator, places, smooth=smooth, span=span)
     for group in done_behind(_write_each, made, most=AHEAD, threads=cores()):
         yield from group
 
 
 def _made(
-    translator: Translator, places: Mapping[Path, Path], *, smooth: float
+    translator: Translator, places: Mapping[Path, Path], *, smooth: float, span: Range
 ) -> Iterator[list[tuple[Done, DecodedImage | None]]]:
     """The outcome for each file, and the image to write; small images of one size form a group."""
-    for group in made_ahead(_groups(translator, places), most=AHEAD - 1):  # one more shows where a group ends
+    read = functools.partial(_read, span=span)
+    for group in made_ahead(_groups(translator, places, read), most=AHEAD - 1):  # one more shows where a group ends
         images = [found for _, found in group if isinstance(found, DecodedImage)]
         results = iter(translator.each(images))
         made: list[tuple[Done, DecodedImage | None]] = []
         for file, found in group:
             result = next(results) if isinstance(found, DecodedImage) else found
             done = Done(file, places[file])
-            try:
-                if isinstance(result, DataError):
-                    raise result
-                if isinstance(found, DecodedImage):
-                    made.append((replace(done, notes=_notes(translator, found, places[file])), result))
-                else:
-                    notes = _translate_video(translator, file, places[file], smooth=smooth)
-                    made.append((replace(done, notes=notes), None))
-            except DataError as error:
-                problem = str(error) if str(file) in str(error) else f"{file}: {error}"
-                made.append((replace(done, place=None, problem=problem), None))
+            if isinstance(result, DataError):
+                made.append((_failed(done, result), None))
+            elif isinstance(found, DecodedImage):
+                made.append((replace(done, notes=_notes(translator, found, places[file])), result))
+            else:
+                made.append((_alone(translator, done, places[file], smooth=smooth, span=span), None))
         yield made
 
 
+def _failed(done: Done, error: GanvasError) -> Done:
+    problem = str(error) if str(done.file) in str(error) else f"{done.file}: {error}"
+    return replace(done, place=None, problem=problem)
+
+
+def _alone(translator: Translator, done: Done, place: Path, *, smooth: float, span: Range) -> Done:
+    """Translate and write a file that would take too much memory beside others: a large image, or a video."""
+    try:
+        if video.is_video(done.file):
+            return replace(done, notes=_translate_video(translator, done.file, place, smooth=smooth))
+        image = images.read(done.file, span=span)
+        notes, image = _notes(translator, image, place), translator(image)
+        images.write(place, image.pixels, alpha=image.alpha, dpi=image.dpi)
+        return replace(done, notes=notes)
+    except (DataError, UsageError) as error:
+        return _failed(done, error)
+
+
 def _groups(
-    translator: Translator, files: Iterable[Path]
+    translator: Translator, files: Iterable[Path], read: Callable[[Path], DecodedImage | DataError | None]
 ) -> Iterator[list[tuple[Path, DecodedImage | DataError | None]]]:
     """The content of the files, in order: images that are translated together form a group, all others alone."""
     group: list[tuple[Path, DecodedImage | DataError | None]] = []
     for file in files:
-        found, last = _read(file), group[-1][1] if group else None
+        found, last = read(file), group[-1][1] if group else None
         fits = (
             isinstance(last, DecodedImage)
             and isinstance(found, DecodedImage)
@@ -460,29 +487,32 @@ def _groups(
         yield group
 
 
-def _read(file: Path) -> DecodedImage | DataError | None:
-    """The image; None for a video, which is read frame by frame; the error for anything else."""
+def _read(file: Path, *, span: Range) -> DecodedImage | DataError | None:
+    """The image; None for a video or a large image, read when its turn comes; the error for anything else."""
     try:
-        return None if video.is_video(file) else images.read(file)
+        if video.is_video(file):
+            return None
+        header = images.read_header(file)
+        return None if header.width * header.height > _ALONE else images.read(file, span=span)
     except DataError as error:
         return error
 
 
 def _write_each(made: Iterable[tuple[Done, DecodedImage | None]]) -> list[Done]:
-    """Write images to their places; with a problem if a format cannot hold one."""
+    """Write images to their places; with a problem if a format cannot hold one, or its name is too long."""
     written = []
     for done, image in made:
         try:
             if image is not None and done.place is not None:
                 images.write(done.place, image.pixels, alpha=image.alpha, dpi=image.dpi)
             written.append(done)
-        except DataError as error:
-            written.append(replace(done, place=None, problem=str(error)))
+        except (DataError, UsageError) as error:
+            written.append(_failed(done, error))
     return written
 
 
 def _notes(translator: Translator, image: DecodedImage, place: Path) -> tuple[str, ...]:
-    notes = []
+    notes = [*image.notes]
     if translator.coarse(image):
         size = translator.model.manifest.spec.size
         notes.append(f"the model makes {size}x{size} pixels; larger images were reduced to this, and enlarged again")
