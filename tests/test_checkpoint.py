@@ -1,13 +1,18 @@
 """A save is whole or not at all; what is no save is refused; nothing that is loaded runs."""
 
 import dataclasses
+import hashlib
 import json
+import os
 import pickle
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import safetensors.torch
@@ -287,6 +292,235 @@ def test_moments_that_do_not_fit_crash_nothing_and_the_checkpoint_before_is_take
     resumed = train_to(tmp_path, 5, source=source, manifest=manifest)
     assert same_weights(resumed, train_to(tmp_path / "unbroken", 5, source=source, manifest=manifest))
     assert "damaged" in caplog.text
+
+
+def flipped(file, *, at, bit=0):
+    """Flip one bit of a file, `at` being a fraction of it."""
+    content = bytearray(file.read_bytes())
+    content[int(at * len(content))] ^= 1 << bit
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.RESUME])
+@pytest.mark.parametrize("at", [0.001, 0.3, 0.6, 0.9, 0.999])
+def test_one_flipped_bit_is_noticed_and_the_checkpoint_before_is_taken(tmp_path, name, at, caplog):
+    source = noise_source()
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest, save_every=1)
+    damaged = tmp_path / "step-00000003"
+    flipped(damaged / name, at=at)
+    assert checkpoint.load(tmp_path, CPU).step == (2 if name == checkpoint.WEIGHTS else 3)
+    kept = (damaged / name).read_bytes()
+    step, _ = checkpoint.resume(tmp_path, build(manifest))
+    assert step == 2
+    assert str(damaged / name) in caplog.text
+    assert (tmp_path / "step-00000003.damaged" / name).read_bytes() == kept
+
+
+def test_a_model_file_that_was_damaged_on_the_way_is_refused_and_one_without_digest_is_read(digits_run, tmp_path):
+    (file,) = digits_run.glob("step-*/" + checkpoint.WEIGHTS)
+    with safetensors.safe_open(file, framework="pt") as opened:
+        manifest = {checkpoint.HEADER: opened.metadata()[checkpoint.HEADER]}
+    safetensors.torch.save_file(safetensors.torch.load_file(file), tmp_path / "old.safetensors", manifest)
+    assert same_weights(checkpoint.load(tmp_path / "old.safetensors", CPU).method, checkpoint.load(file, CPU).method)
+    flipped(file, at=0.7, bit=3)
+    with pytest.raises(ModelError, match=f"{file}: damaged") as error:
+        checkpoint.load(file, CPU)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_not_finite_are_refused_where_they_are_loaded(digits_run):
+    (file,) = digits_run.glob("step-*/" + checkpoint.WEIGHTS)
+    with safetensors.safe_open(file, framework="pt") as opened:
+        manifest = {checkpoint.HEADER: opened.metadata()[checkpoint.HEADER]}
+    for value in ("nan", "inf", "-inf"):
+        weights = safetensors.torch.load_file(file)
+        weights["generator.0.weight"][1, 2] = float(value)
+        safetensors.torch.save_file(weights, file, manifest)
+        with pytest.raises(ModelError, match=r"generator\.0\.weight holds NaN or infinity"):
+            checkpoint.load(file, CPU)
+
+
+def test_the_digests_are_read_by_other_tools(digits_run):
+    (folder,) = digits_run.glob("step-*")
+    listed = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert listed == {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in (checkpoint.WEIGHTS, checkpoint.RESUME)
+    }
+
+
+def test_where_every_checkpoint_is_damaged_none_is_renamed_and_the_line_says_what_to_do(digits_run):
+    (file,) = digits_run.glob("step-*/" + checkpoint.RESUME)
+    flipped(file, at=0.5)
+    with pytest.raises(ModelError, match=r"resume\.pt: damaged.*no other checkpoint is whole: restore one, or train"):
+        checkpoint.resume(digits_run, build(checkpoint.read_run(digits_run)))
+    assert file.exists()
+
+
+def reversed_state(state):
+    """A state with the moments of another weight's shape."""
+    held = state["optimizers"]["generator"]["state"]
+    held[0], held[1] = held[1], held[0]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state.update(step=-1),
+        lambda state: state.update(step=2**40),
+        lambda state: state.update(step=2),
+        lambda state: state.update(step=True),
+        lambda state: state.update(step="3"),
+        lambda state: state.update(seconds=float("nan")),
+        lambda state: state.update(seconds=-1.0),
+        lambda state: state.update(seconds="long"),
+        lambda state: state.update(extra=[1]),
+        lambda state: state.update(extra={"pool": "text"}),
+        lambda state: state.update(optimizers=[]),
+        lambda state: state["optimizers"].pop("generator"),
+        lambda state: state["optimizers"]["generator"].update(state={0: 1}),
+        lambda state: state["optimizers"]["generator"]["state"][0].update(exp_avg=torch.zeros(1).expand(10**15)),
+        lambda state: state["optimizers"]["generator"]["state"][0].update(step=torch.zeros(1).expand(10**15)),
+        lambda state: state["optimizers"]["generator"]["state"][0].update(step=torch.tensor(-3.0)),
+        lambda state: state["optimizers"]["generator"]["state"][0].update(step=torch.tensor(2.0**33)),
+        lambda state: state["optimizers"]["generator"]["state"][0]["exp_avg_sq"].neg_().sub_(1),
+        lambda state: state["optimizers"]["generator"]["state"][0].update(more=torch.zeros(2)),
+        reversed_state,
+        lambda state: state.clear(),
+    ],
+)
+def test_a_state_that_no_training_left_is_one_line_and_the_checkpoint_before_is_taken(tmp_path, spoil, caplog):
+    source = noise_source()
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest, save_every=1)
+    folder = tmp_path / "step-00000003"
+    state = torch.load(folder / checkpoint.RESUME, weights_only=True)
+    spoil(state)
+    torch.save(state, folder / checkpoint.RESUME)
+    (folder / "SHA256SUMS").unlink()  # as in the folder of a stranger
+    assert checkpoint.resume(tmp_path, build(manifest))[0] == 2
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"{folder / checkpoint.RESUME}: damaged" in line
+    assert "\n" not in line
+    assert len(line.replace(str(tmp_path), "")) < 300
+
+
+def test_betas_and_rates_in_a_state_are_not_taken(tmp_path):
+    source = noise_source()
+    manifest = manifest_of(source)
+    train_to(tmp_path, 3, source=source, manifest=manifest)
+    folder = tmp_path / "step-00000003"
+    state = torch.load(folder / checkpoint.RESUME, weights_only=True)
+    state["optimizers"]["generator"]["param_groups"] = [{"betas": "text", "lr": -1, "params": "none"}]
+    torch.save(state, folder / checkpoint.RESUME)
+    (folder / "SHA256SUMS").unlink()
+    method = build(manifest)
+    assert checkpoint.resume(tmp_path, method)[0] == 3
+    assert method.optimizers["generator"].param_groups[0]["betas"] == (manifest.config.beta1, manifest.config.beta2)
+
+
+def test_a_state_that_would_unpack_to_more_than_the_file_is_refused(digits_run):
+    (folder,) = digits_run.glob("step-*")
+    torch.save({"zeros": torch.zeros(2**22)}, folder / "large.pt")
+    with (
+        zipfile.ZipFile(folder / "large.pt") as large,
+        zipfile.ZipFile(folder / checkpoint.RESUME, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in large.namelist():
+            packed.writestr(name, large.read(name))
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(ModelError, match="a compressed archive"):
+        checkpoint.resume(digits_run, build(checkpoint.read_run(digits_run)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (100 * 2**20).to_bytes(8, "little") + b" " * 100,
+        (2**63).to_bytes(8, "little"),
+        safetensors.torch.save({"x": torch.zeros(2)}, {"ganvas": "[" * 10**6}),
+        safetensors.torch.save({"x": torch.zeros(2)}, {"ganvas": '{"step": ' + "9" * 10**5 + "}"}),
+    ],
+    ids=["large", "larger", "deep", "long"],
+)
+def test_a_header_that_would_take_all_memory_is_refused_in_one_short_line(tmp_path, content):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        checkpoint.load(file, CPU)
+    assert str(error.value).startswith(str(file))
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"holdout": 10**30},
+        {"holdout": 7},
+        {"seed": -1},
+        {"images": -1},
+        {"step": -1},
+        {"step": 2**31},
+        {"step": 1.5},
+        {"step": True},
+        {"spec": {"size": 2**40, "channels": 1}},
+        {"spec": {"size": 16, "channels": 1, "classes": "x" * 10**5}},
+        {"config": {"x" * 400: 1}},
+        {"method": "x" * 10**4},
+        {"format": 10**9, "versions": []},
+        {"versions": {"ganvas": 3}},
+    ],
+    ids=str,
+)
+def test_values_that_no_manifest_holds_are_one_short_line(tmp_path, changes):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(safetensors.torch.save({"x": torch.zeros(2)}, header(**changes)))
+    with pytest.raises(ModelError) as error:
+        checkpoint.load(file, CPU)
+    assert str(error.value).startswith(str(file))
+    assert len(str(error.value)) < 300
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+def test_a_pipe_is_no_model_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="neither a run nor a model file"):
+        checkpoint.load(tmp_path / "x.safetensors", CPU)
+
+
+def test_of_many_that_begin_one_run_at_once_one_does_and_the_others_go_on_with_it_or_say_why(tmp_path):
+    manifest = manifest_of(noise_source())
+    together = threading.Barrier(16)
+
+    def enter(_):
+        together.wait()
+        try:
+            checkpoint.enter_run(tmp_path / "run", manifest)
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(16) as pool:
+        said = set(pool.map(enter, range(16)))
+    assert "" in said
+    assert said <= {"", f"`run` {tmp_path / 'run'}: another ganvas is training there; wait for it, or choose another"}
+    assert checkpoint.read_run(tmp_path / "run") == manifest
+    assert not list((tmp_path / "run").glob("*.tmp"))
+
+
+def test_a_run_whose_data_moved_goes_on_and_its_manifest_follows(tmp_path):
+    source = noise_source()
+    here = manifest_of(source, fingerprint="1f")
+    here = dataclasses.replace(here, data="/here/photos")
+    train_to(tmp_path, 1, source=source, manifest=here)
+    there = dataclasses.replace(here, data="/there/images")
+    for other in ({"fingerprint": "2e"}, {"fingerprint": ""}, {"images": 31}):
+        with pytest.raises(ModelError, match="data is /here/photos, not /there/images"):
+            checkpoint.enter_run(tmp_path, dataclasses.replace(there, **other))
+    train_to(tmp_path, 2, source=source, manifest=there)
+    assert checkpoint.read_run(tmp_path).data == "/there/images"
 
 
 def test_two_trainings_in_one_folder_are_refused(tmp_path):

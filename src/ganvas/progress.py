@@ -2,7 +2,10 @@
 
 import contextlib
 import importlib.util
+import math
+import os
 import signal
+import stat
 import time
 import types
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:  # they load torch
 
 T = TypeVar("T")
 
+FORCE_SECONDS = 10  # after a first Ctrl-C; who presses it sooner is impatient, or his keyboard bounces
 PLAIN_SECONDS = 30  # between the lines that a file gets in place of a bar
 
 err = Console(stderr=True, highlight=False)  # all that is said on the way
@@ -150,27 +154,56 @@ def follow_style(events: "Iterable[StyleProgress]", *, title: str = "") -> "Iter
 
 @dataclass
 class Stop:
-    """Set by the first Ctrl-C (or SIGTERM); true from then on."""
+    """True once a stop was asked for; the work looks at it between two steps."""
 
     signals: list[int] = field(default_factory=list)
+    since: float = math.inf
+    looked_at: bool = False
 
     def __bool__(self) -> bool:
+        self.looked_at = True
         return bool(self.signals)
 
 
 @contextlib.contextmanager
 def stopping_gently(stop: Stop | None = None) -> Iterator[Stop]:
-    """Within the block the first Ctrl-C or SIGTERM asks for a stop, the second one stops at once."""
+    """Within the block Ctrl-C, SIGTERM, a closed terminal (SIGHUP) or SIGUSR1 (SLURM's warning) ask for a stop.
+
+    What comes more than once asks for the same. Only a Ctrl-C `FORCE_SECONDS` after the first one interrupts at once,
+    and the first does, too, as long as no work has begun that looks whether to stop.
+    """
     stop = Stop() if stop is None else stop
 
     def ask(number: int, frame: types.FrameType | None) -> None:
-        if stop:
+        # and no word: whoever is being interrupted may be in the middle of a line
+        forced = number == signal.SIGINT and time.monotonic() - stop.since >= FORCE_SECONDS
+        if number == getattr(signal, "SIGHUP", None):
+            _speak_to_nobody()
+        stop.since = min(stop.since, time.monotonic())
+        stop.signals.append(number)
+        if forced or not stop.looked_at:
             raise KeyboardInterrupt
-        stop.signals.append(number)  # and no word: whoever is being interrupted may be in the middle of a line
 
-    before: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.signal(number, ask) for number in _asking()}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _asking() -> list[int]:
+    """The signals that ask for a stop: not those that are ignored, as under nohup, or that others wait for."""
+    others = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+    free = [number for number in others if signal.getsignal(number) is signal.SIG_DFL]
+    return [signal.SIGINT, signal.SIGTERM, *free]
+
+
+def _speak_to_nobody() -> None:
+    """Send what is said to a terminal nowhere: it is closed, and writing there would be an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)

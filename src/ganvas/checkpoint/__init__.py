@@ -1,9 +1,8 @@
 """Save a method to a run folder or a model file, and load it again."""
 
-from ganvas.checkpoint.manifest import Manifest, build
+from ganvas.checkpoint.manifest import HEADER, Manifest, build
 from ganvas.checkpoint.store import (
     BEST,
-    HEADER,
     KEPT,
     LOCK,
     RESUME,

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ganvas.checkpoint.store import HEADER
+from ganvas.checkpoint.manifest import HEADER
 from ganvas.errors import ModelError
 
 ADVICE = "give a file of weights, .pth, .pt or .safetensors"
@@ -57,7 +57,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         if head.startswith(beginning):
             raise ModelError(f"{file}: looks like {what}; {ADVICE}")
     if head.startswith(b"PK\x03\x04"):
-        _require_plain_zip(file, size)
+        require_plain_zip(file)
         return _weights(file, _unpickled(file, mmap=True))
     if head[5:9] == b"\0\0\0{":  # the length of a header, below 2^40, and the header
         return _from_safetensors(file)
@@ -76,8 +76,9 @@ def _from_safetensors(file: Path) -> dict[str, Tensor]:
         raise ModelError(f"{file}: begins like safetensors, but is cut short or damaged; download it again") from error
 
 
-def _require_plain_zip(file: Path, size: int) -> None:
+def require_plain_zip(file: Path) -> None:
     """Raise ModelError unless torch.save can have written this archive: then it is no larger than the file."""
+    size = file.stat().st_size
     try:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
@@ -155,7 +156,7 @@ def _weights(file: Path, content: Any) -> dict[str, Tensor]:
         raise ModelError(f"{file}: holds a {shown(type(content).__name__)} and not weights by name; {ADVICE}")
     if {"state", "param_groups"} <= content.keys():
         raise ModelError(f"{file}: looks like an optimizer state, which holds no network; {ADVICE}")
-    if {"step", "optimizers", "memory"} <= content.keys():
+    if {"step", "optimizers", "seconds"} <= content.keys():
         raise ModelError(f"{file}: ganvas's own state for resuming; the model is weights.safetensors beside it")
     weights = {str(name): weight for name, weight in content.items() if isinstance(weight, Tensor)}
     if not weights:

@@ -15,14 +15,19 @@ import ganvas
 from ganvas import methods
 from ganvas.core import settings
 from ganvas.core.device import Precision
+from ganvas.core.options import MOST_SEED
 from ganvas.data.batch import Spec
 from ganvas.errors import ModelError, SettingError
 from ganvas.methods._base import BaseConfig, Method
 
 _NETWORKS_CHANGED = "0.2"
 FORMAT = 1  # of run.json and the header of model files; files without a number are older: 0
+HEADER, DIGEST = "ganvas", "sha256"  # the keys of manifest and digest in the header of a model file
+LARGEST = 2**23  # bytes of run.json, and of that header; 20,000 classes with long names take a tenth
 
 _SINCE = {"jitter": "random_crop", "pictures": "images"}  # old names, as older files have them
+
+MOST_IMAGES = 2**53
 
 _VERSIONS = {"ganvas": ganvas.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
@@ -34,7 +39,8 @@ class Manifest:
     Attributes:
         method: its name, and `config` its settings.
         spec: the shape of the data.
-        data: the source's name; `images` is how many it held.
+        data: the source's name; `images` is how many it held, and `fingerprint` a digest of the names and sizes of its
+            files, empty where it has none.
         seed: of the initial weights and of every step.
         flip: whether half of the images are mirrored.
         task, side, target: the source of pairs: a task that makes them of single images, two images side by side in
@@ -60,6 +66,7 @@ class Manifest:
     style: tuple[str, ...] = ()
     random_crop: bool = False
     holdout: float = 0.0
+    fingerprint: str = ""
     command: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_VERSIONS))
     format: int = FORMAT
@@ -97,8 +104,10 @@ class Manifest:
                 }
             )
             settings.check(read)
+            read._check_bounds()
         except (SettingError, AttributeError, KeyError, TypeError) as error:
-            raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({error})") from error
+            why = " ".join(str(error).split())[:120]
+            raise ModelError(f"{where}: not made by this version of ganvas, or damaged ({why})") from error
         layers = getattr(config, "layers", "")
         if read.format < method.networks_since.get(layers, 0):
             raise ModelError(
@@ -108,9 +117,23 @@ class Manifest:
             )
         return read
 
+    def _check_bounds(self) -> None:
+        """Raise SettingError for numbers that no run has."""
+        for name, most in (("images", MOST_IMAGES), ("seed", MOST_SEED), ("holdout", 1)):
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise SettingError(f"`{name}` is {value}; expected 0 to {most}")
+
+    def moved(self, other: "Manifest") -> bool:
+        """Whether the other's data are the same files, as far as names and sizes tell, in another place."""
+        places = (self.data, self.target) != (other.data, other.target)
+        same = self.fingerprint == other.fingerprint and self.images == other.images
+        return places and bool(self.fingerprint) and same and bool(self.target) == bool(other.target)
+
     def differences(self, other: "Manifest") -> list[str]:
         """A line for each value that must be equal for one run to continue as the other."""
         mine, theirs = self._identity(), other._identity()
+        if self.moved(other):
+            mine |= {"data": other.data, "target": other.target}
         different = settings.differences(mine, theirs)
         return [f"{name} is {_shown(mine, name)}, not {_shown(theirs, name)}" for name in different]
 

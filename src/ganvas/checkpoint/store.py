@@ -3,6 +3,7 @@
     runs/NAME/run.json                              the manifest, which rebuilds everything; readable
     runs/NAME/step-00001000/weights.safetensors     the networks, with the manifest in its header: a model file
     runs/NAME/step-00001000/resume.pt               the state of optimisers and training; only for resuming
+    runs/NAME/step-00001000/SHA256SUMS              the digests of both, checked before the run goes on
     runs/NAME/best/weights.safetensors              the model file of the best score so far, if scores are computed
 
 No file is a pickle that could run code: weights are safetensors, and resume.pt is read with `weights_only`.
@@ -11,8 +12,10 @@ No file is a pickle that could run code: weights are safetensors, and resume.pt 
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import logging
+import math
 import re
 import shutil
 import struct
@@ -26,19 +29,20 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganvas.checkpoint.manifest import FORMAT, Manifest, outline
+from ganvas.checkpoint import digests
+from ganvas.checkpoint.foreign import require_plain_zip, shown
+from ganvas.checkpoint.manifest import DIGEST, FORMAT, HEADER, LARGEST, Manifest, outline
 from ganvas.core import distributed, schema, settings
 from ganvas.core.atomic_io import make_folder, write_folder, write_whole
-from ganvas.core.optim import take_state
-from ganvas.errors import DivergedError, ModelError
+from ganvas.core.optim import MOST_STEPS, take_state
+from ganvas.errors import DivergedError, ModelError, UsageError
 from ganvas.methods._base import Method
 
 WEIGHTS, RESUME, RUN, LOCK, BEST = "weights.safetensors", "resume.pt", "run.json", ".lock", "best"
-HEADER = "ganvas"  # the key of the manifest in a model file's header
 KEPT = 2  # checkpoints; the newest, and the one before it in case the newest is damaged
 
 _log = logging.getLogger("ganvas")
-_SAVE = re.compile(r"step-\d{8,}")
+_SAVE = re.compile(r"step-[0-9]{8,10}")
 
 
 # --- the run folder -------------------------------------------------------------------------------------------------
@@ -55,29 +59,42 @@ def read_run(run: Path) -> Manifest | None:
     if not run.is_dir():
         raise ModelError(f"{run} is a file; a run is a folder, so choose another name")
     if not (run / RUN).exists():
-        if any(path.suffix != ".tmp" for path in run.iterdir()):
+        if any(path.suffix != ".tmp" and path.name != LOCK for path in run.iterdir()):
             raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
         return None
     try:
-        manifest = schema.parse((run / RUN).read_bytes())
+        with (run / RUN).open("rb") as file:
+            content = file.read(LARGEST + 1)
+        manifest = schema.parse(content if len(content) <= LARGEST else b"")
     except (OSError, schema.Misfit) as error:
-        raise ModelError(f"{run / RUN}: cannot be read ({error}); restore it, or train into another folder") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"{run / RUN}: cannot be read ({why}); restore it, or train into another folder") from error
     return Manifest.from_json(manifest, where=run / RUN)
 
 
 def enter_run(run: Path, manifest: Manifest) -> None:
-    """Make a run folder, or check that this one is the same run.
+    """Make a run folder, or check that this one is the same run; if its data have moved, keep where they are now.
 
     Raises:
-        ModelError: if it is another run, naming what differs.
+        ModelError: if it is another run, naming what differs, or another process is about to make it.
         UsageError: if it cannot be made.
     """
     found = read_run(run)
     if found is None:
         make_folder(run)
-        write_whole(run / RUN, json.dumps(manifest.to_json(), indent=1).encode())
-    else:
-        require_same(run, found, manifest)
+        with alone_in(run):
+            found = read_run(run)  # another process may have made it meanwhile
+            if found is None:
+                _write_run(run, manifest)
+                return
+    require_same(run, found, manifest)
+    if found.moved(manifest):
+        with alone_in(run):
+            _write_run(run, dataclasses.replace(found, data=manifest.data, target=manifest.target))
+
+
+def _write_run(run: Path, manifest: Manifest) -> None:
+    write_whole(run / RUN, json.dumps(manifest.to_json(), indent=1).encode())
 
 
 def require_same(run: Path, found: Manifest, manifest: Manifest) -> None:
@@ -112,6 +129,8 @@ def alone_in(run: Path) -> Iterator[None]:
         raise ModelError(f"`run` {run}: another ganvas is training there; wait for it, or choose another") from error
     except NotImplementedError as error:
         raise ModelError(f"`run` {run}: that file system cannot lock files; choose another place") from error
+    except OSError as error:
+        raise UsageError(f"`run` {run}: cannot be locked ({error.strerror}); choose another place") from error
     try:
         for half in [*run.glob("*.tmp"), *run.glob("*/*.tmp")]:
             if half.is_dir():
@@ -141,8 +160,8 @@ def save(run: Path, method: Method, manifest: Manifest, *, step: int, seconds: f
         return folder
     if broken := _not_finite(method):
         raise diverged(run, f"{broken} is not finite after step {step}")
-    state = _state(method, step, seconds)
-    write_folder(folder, {WEIGHTS: model_file(run, method, manifest, step=step), RESUME: state})
+    files = {WEIGHTS: model_file(run, method, manifest, step=step), RESUME: _state(method, step, seconds)}
+    write_folder(folder, {**files, digests.SUMS: digests.sums(files)})
     for old in checkpoints(run)[:-keep]:
         with contextlib.suppress(OSError):  # another process is reading it: the next save tries again
             gone = old.replace(old.with_name(old.name + ".tmp"))  # so that a kill here leaves no half checkpoint
@@ -155,7 +174,7 @@ def _not_finite(method: Method) -> str:
     for name, optimizer in method.optimizers.items():
         for number, held in enumerate(optimizer.state.values()):
             for what, value in held.items():
-                if isinstance(value, Tensor) and not value.isfinite().all():
+                if isinstance(value, Tensor) and not is_finite(value):
                     return f"{what} of weight {number} of the {name}"
     return ""
 
@@ -165,14 +184,15 @@ def model_file(
 ) -> bytes:
     """The content of a model file; raises DivergedError, naming the newest checkpoint, if a weight is not finite."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
-    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    broken = [name for name, tensor in weights.items() if not is_finite(tensor)]
     if broken:
         raise diverged(run, f"{broken[0]} is not finite after step {step}")
     data, target = Path(manifest.data).name, Path(manifest.target).name  # a model file is passed on: no paths
     style = tuple(Path(name).name for name in manifest.style)
     shared = dataclasses.replace(manifest, data=data, target=target, style=style, command="")
     further = {"step": step, "score": score} if score else {"step": step}
-    return safetensors.torch.save(weights, {HEADER: json.dumps(shared.to_json() | further)})
+    header = json.dumps(shared.to_json() | further)
+    return safetensors.torch.save(weights, {HEADER: header, DIGEST: digests.of_tensors(header, weights)})
 
 
 def diverged(run: Path, what: str) -> DivergedError:
@@ -192,24 +212,35 @@ def resume(run: Path, method: Method) -> tuple[int, float]:
     Raises:
         ModelError: if every checkpoint is damaged.
     """
-    damaged: ModelError | None = None
+    damaged = dict[Path, ModelError]()
     for folder in reversed(checkpoints(run)):
         try:
-            _hold_to(folder / WEIGHTS, method)
-            method.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-            step, seconds = _load_state(method, folder / RESUME)
+            step, seconds = _resume_from(folder, method)
         except ModelError as error:
-            damaged = damaged or error
+            damaged[folder] = error
             continue
-        for later in checkpoints(run)[checkpoints(run).index(folder) + 1 :]:
-            aside = later.with_name(later.name + ".damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-            later.replace(aside)
-            _log.warning("%s; set aside, continuing from %s", damaged, folder.name)
+        for other, why in damaged.items():
+            _log.warning("%s; set aside as %s, continuing from %s", why, _set_aside(other).name, folder.name)
         return step, seconds
     if damaged:
-        raise damaged
+        first = next(iter(damaged.values()))
+        raise ModelError(f"{first}; no other checkpoint is whole: restore one, or train into another folder")
     return 0, 0.0
+
+
+def _resume_from(folder: Path, method: Method) -> tuple[int, float]:
+    digests.require_whole(folder)
+    method.load_state_dict(_read_weights(folder / WEIGHTS, method))
+    step, seconds = _load_state(method, folder / RESUME)
+    if step != int(folder.name.removeprefix("step-")):
+        raise ModelError(f"{folder / RESUME}: damaged (it is of step {step})")
+    return step, seconds
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint, so that it is passed over; returns its new place."""
+    names = (folder.with_name(f"{folder.name}.damaged{number or ''}") for number in itertools.count())
+    return folder.replace(next(name for name in names if not name.exists()))
 
 
 def resume_together(run: Path, method: Method) -> tuple[int, float]:
@@ -236,19 +267,35 @@ def _state(method: Method, step: int, seconds: float, *, weights: Mapping[str, T
 
 
 def _take_state(method: Method, content: bytes) -> tuple[int, float]:
-    """Load what `_state` returned; returns the step and the seconds."""
+    """Load what `_state` returned; returns the step and the seconds.
+
+    Raises:
+        ValueError: if it holds something else; torch's loader and the methods raise others, too.
+    """
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    step, seconds = state["step"], state["seconds"]
+    if type(step) is not int or not 0 <= step < MOST_STEPS:
+        raise ValueError("its step is not a number of steps")
+    if type(seconds) is not float or not 0 <= seconds < math.inf:
+        raise ValueError("its seconds are not a length of time")
     if "weights" in state:
         method.load_state_dict(state["weights"])
     for name, optimizer in method.optimizers.items():
         take_state(optimizer, state["optimizers"][name])
-    method.load_extra_state(state["extra"] if "extra" in state else state["memory"])  # as 0.1 called it
-    return int(state["step"]), float(state["seconds"])
+    extra = state["extra"] if "extra" in state else state["memory"]  # as 0.1 called it
+    for name, value in extra.items():
+        if not isinstance(value, Tensor) or value.layout is not torch.strided or not is_finite(value):
+            raise ValueError(f"{name} is not a tensor of finite values")
+    method.load_extra_state(extra)
+    return step, seconds
 
 
 def _load_state(method: Method, file: Path) -> tuple[int, float]:
     try:
+        require_plain_zip(file)  # which is no larger in memory than on the disk
         return _take_state(method, file.read_bytes())
+    except ModelError:
+        raise
     except Exception as error:  # torch's loaders raise about anything
         raise ModelError(f"{file}: damaged ({_first(error)})") from error
 
@@ -298,19 +345,18 @@ class Model:
 
 
 def load(path: Path, device: torch.device) -> Model:
-    """A model from a run folder (its newest checkpoint), a checkpoint folder, or a model file.
+    """A model from a run folder (its newest whole checkpoint), a checkpoint folder, or a model file.
 
     Raises:
         ModelError: if there is none, or it is damaged or something else.
     """
-    newest, *older = _weights_files(path)
-    try:
-        return _load_file(newest, device)
-    except ModelError as error:
-        if not older:
-            raise
-        _log.warning("%s; taking the checkpoint before it", error)
-        return _load_file(older[0], device)
+    *newer, oldest = _weights_files(path)
+    for file in newer:
+        try:
+            return _load_file(file, device)
+        except ModelError as error:
+            _log.warning("%s; taking the checkpoint before it", error)
+    return _load_file(oldest, device)
 
 
 def _load_file(file: Path, device: torch.device) -> Model:
@@ -318,8 +364,7 @@ def _load_file(file: Path, device: torch.device) -> Model:
     step, _ = header.pop("step"), header.pop("score", None)
     manifest = Manifest.from_json(header, where=file)
     method = outline(manifest)  # takes no memory, so a header with wrong sizes is found before anything is allocated
-    _hold_to(file, method)
-    _fill(method, safetensors.torch.load_file(file))
+    _fill(method, _read_weights(file, method))
     return Model(method.to(device).eval(), manifest, step)
 
 
@@ -340,6 +385,8 @@ def _weights_files(path: Path) -> list[Path]:
     if not path.exists():
         raise ModelError(f"{path}: no such run or model file; `ganvas train` makes one")
     if not path.is_dir():
+        if not path.is_file():
+            raise ModelError(f"{path}: neither a run nor a model file")
         return [path]
     if (path / WEIGHTS).exists():
         return [path / WEIGHTS]
@@ -350,31 +397,65 @@ def _weights_files(path: Path) -> list[Path]:
 
 
 def _read_header(file: Path) -> dict[str, Any]:
-    try:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            header = (opened.metadata() or {}).get(HEADER)
-    except (OSError, safetensors.SafetensorError, struct.error) as error:
-        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+    header = _metadata(file).get(HEADER)
     if header is None:
         raise ModelError(f"{file}: holds weights, but not of ganvas; expected a file that `ganvas train` made")
     try:
         manifest = schema.parse(header)
-        return {**manifest, "step": int(manifest["step"])}
+        step = manifest["step"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error
+    if type(step) is not int or not 0 <= step < MOST_STEPS:
+        raise ModelError(f"{file}: its header is damaged (step is {schema.shown(step)}, expected a number of steps)")
+    return dict(manifest)
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    """The metadata in the header of a model file."""
+    try:
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+        if length > LARGEST:  # before anybody reads it
+            raise ModelError(f"{file}: not a model file (its header would have {length:,} bytes)")
+        with safetensors.safe_open(file, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (OSError, safetensors.SafetensorError, struct.error) as error:
+        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+
+
+def _read_weights(file: Path, method: nn.Module) -> dict[str, Tensor]:
+    """The weights of a model file, which are those of this method, as they were written, and finite."""
+    metadata = _metadata(file)
+    _hold_to(file, method)
+    weights = safetensors.torch.load_file(file)
+    places = method.state_dict()
+    for name, tensor in weights.items():
+        if tensor.dtype != places[name].dtype:
+            raise ModelError(f"{file}: {name} is in {tensor.dtype}, expected {places[name].dtype}")
+    if metadata.get(DIGEST, (found := digests.of_tensors(metadata[HEADER], weights))) != found:
+        raise ModelError(f"{file}: damaged (its tensors are not what was written); copy it again")
+    for name, tensor in weights.items():
+        if not is_finite(tensor):
+            raise ModelError(f"{file}: {name} holds NaN or infinity, so it makes no images; take an earlier checkpoint")
+    return weights
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all values are finite; without a copy in memory."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return not tensor.is_complex()
+    return bool(torch.stack(torch.aminmax(tensor)).isfinite().all())
 
 
 def _hold_to(file: Path, method: nn.Module) -> None:
     expected = {name: list(tensor.shape) for name, tensor in method.state_dict().items()}
-    try:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            held = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{file}: not a model file, or cut short ({_first(error)})") from error
+    with safetensors.safe_open(file, framework="pt") as opened:
+        held = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     if different := settings.differences(expected, held):
         name = different[0]
-        raise ModelError(f"{file}: {name} is {held.get(name, 'missing')}, expected {expected.get(name, 'nothing')}")
+        found, wanted = held.get(name, "missing"), expected.get(name, "nothing")
+        raise ModelError(f"{file}: {shown(name)} is {found}, expected {wanted}")
 
 
 def _first(error: Exception) -> str:
-    return str(error).split("\n")[0]
+    return str(error).split("\n")[0][:100]

@@ -70,7 +70,7 @@ def take_state(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     held = state["state"]
     if held and set(held) != set(range(len(weights))):
         raise ValueError(f"holds the state of {len(held)} weights, expected {len(weights)}")
-    names = ADAM if isinstance(optimizer, torch.optim.Adam) else set[str]()
+    names = ADAM if isinstance(optimizer, torch.optim.Adam) else None
     of_weights = {number: _laid_out(held[number], weight, names) for number, weight in enumerate(weights) if held}
     optimizer.load_state_dict({"state": of_weights, "param_groups": optimizer.state_dict()["param_groups"]})
 
@@ -79,24 +79,29 @@ MOST_STEPS = 2**31
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # its state of one weight
 
 
-def _laid_out(held: Mapping[str, Any], weight: Tensor, of: set[str]) -> dict[str, Any]:
-    """The optimiser state of one weight, checked, in the memory layout of that weight."""
-    laid_out: dict[str, Any] = {}
-    if missing := of - set(held):
-        raise ValueError(f"{min(missing)} of a weight is missing")
-    for name, value in held.items():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.isfinite().all():
-            raise ValueError(f"{name} of a weight is not a tensor of finite values")
-        if name == "step":
-            if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS or value % 1:
-                raise ValueError("the step count of a weight is not a number of steps")
-            laid_out[name] = value
-        elif value.shape != weight.shape or value.dtype != weight.dtype:
-            found, expected = (f"{tuple(tensor.shape)} in {tensor.dtype}" for tensor in (value, weight))
-            raise ValueError(f"{name} of a weight is {found}, expected {expected}")
-        else:
-            laid_out[name] = torch.empty_like(weight, device=value.device).copy_(value)
-    return laid_out
+def _laid_out(held: Mapping[str, Any], weight: Tensor, names: set[str] | None) -> dict[str, Any]:
+    """The optimiser state of one weight, checked, in the memory layout of that weight; with these names, if any."""
+    if names and (different := names ^ set(held)):
+        raise ValueError(f"{min(different)} of a weight is {'missing' if different & names else 'unknown'}")
+    return {name: _one_laid_out(name, value, weight) for name, value in held.items()}
+
+
+def _one_laid_out(name: str, value: Any, weight: Tensor) -> Tensor:
+    """One tensor of it; its shape is checked before anything reads its values."""
+    if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        raise ValueError(f"{name} of a weight is not a tensor of finite values")
+    if name == "step":
+        if value.shape or not value.dtype.is_floating_point or not 0 <= value < MOST_STEPS or value % 1:
+            raise ValueError("the step count of a weight is not a number of steps")
+        return value
+    if value.shape != weight.shape or value.dtype != weight.dtype:
+        found, expected = (f"{tuple(tensor.shape)} in {tensor.dtype}" for tensor in (value, weight))
+        raise ValueError(f"{name} of a weight is {found}, expected {expected}")
+    if not value.isfinite().all():
+        raise ValueError(f"{name} of a weight is not a tensor of finite values")
+    if name.endswith("_sq") and value.min() < 0:
+        raise ValueError(f"{name} of a weight is a mean of squares below zero")
+    return torch.empty_like(weight, device=value.device).copy_(value)
 
 
 def scale_rates(optimizers: Iterable[Optimizer], factor: float) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.core import distributed
 from ganvas.core.accumulation import Share
 from ganvas.core.device import autocast, prepare_to_train
-from ganvas.core.optim import scale_rates
+from ganvas.core.interrupts import uninterrupted
+from ganvas.core.optim import MOST_STEPS, scale_rates
 from ganvas.core.options import Budget, TrainOptions
 from ganvas.core.rng import seed_weights
 from ganvas.data.batch import Batch, Source
@@ -31,6 +32,7 @@ from ganvas.training.cuda_graphs import Steps, recording
 
 REPORT_SECONDS = 0.5  # often enough to watch, seldom enough not to wait for the device
 SAVE_SECONDS = 60  # the most that a kill may lose
+MOST_SECONDS = 60 * 60 * 24 * 365 * 10  # ten years
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Limit:
         assert (self.steps is None) != (self.seconds is None)
         if not (self.steps or self.seconds or 0) > 0:
             raise SettingError("`steps`, `epochs` or `minutes`: no time to train in; give more than 0")
+        if (self.steps or 0) >= MOST_STEPS or (self.seconds or 0) > MOST_SECONDS:
+            raise SettingError(
+                f"`steps`, `epochs` or `minutes`: too long; a training has less than {MOST_STEPS:,} steps, and no more "
+                f"than {MOST_SECONDS // 60:,} minutes"
+            )
 
     def spent(self, step: int, seconds: float) -> float:
         """The fraction that is used up, 0 to 1."""
@@ -64,7 +71,8 @@ def limit_of(manifest: Manifest, budget: Budget) -> Limit:
     epochs = manifest.config.epochs if budget.epochs is None else budget.epochs
     if not math.isfinite(epochs):
         raise SettingError(f"`epochs` {epochs}: expected a number of passes over the data")
-    return Limit(steps=math.ceil(epochs * manifest.images / manifest.config.batch))
+    steps = epochs * manifest.images / manifest.config.batch
+    return Limit(steps=math.ceil(min(steps, MOST_STEPS)))
 
 
 def start(
@@ -143,6 +151,7 @@ class Progress:
         score: the newest one, if scores are computed; None before the first.
         sampled: the grid of images that was written after this step; None if there was none.
         saved: the checkpoint that was written after this step; None if there was none.
+        stopping: whether it was asked to stop and is about to save; the same step follows once more, saved.
     """
 
     step: int
@@ -154,6 +163,7 @@ class Progress:
     score: Scored | None = None
     sampled: Path | None = None
     saved: Path | None = None
+    stopping: bool = False
 
 
 class _Diary:
@@ -214,8 +224,11 @@ class _Diary:
         return Scored(step, name, value, best)
 
     def save(self, now: "Progress") -> Path:
-        """Save a checkpoint."""
-        return checkpoint.save(self.run, self.method, self.manifest, step=now.step, seconds=now.seconds, keep=self.keep)
+        """Save a checkpoint; Ctrl-C waits for it."""
+        with uninterrupted():
+            return checkpoint.save(
+                self.run, self.method, self.manifest, step=now.step, seconds=now.seconds, keep=self.keep
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,6 +316,9 @@ def train(
                 last, reported = diary.report(now, last) if diary else now, seconds
             if due:
                 if diary:
+                    with _saving_at_exit(diary, last):
+                        if stopping:
+                            yield replace(last, stopping=True)
                     last = replace(last, saved=diary.save(last))
                 saved, _ = distributed.agree(time.perf_counter() - start)
             if diary and looked_at:
@@ -312,14 +328,21 @@ def train(
                 last = replace(last, score=diary.score(step, score))
                 start += time.perf_counter() - began  # not training time
             if last.step == step:
-                try:
+                with _saving_at_exit(diary, last):
                     yield last
-                except GeneratorExit:  # the consumer left the iterator: Ctrl-C, or enough steps
-                    if diary:
-                        diary.save(last)
-                    raise
             if ends:
                 return
+
+
+@contextlib.contextmanager
+def _saving_at_exit(diary: _Diary | None, last: Progress) -> Iterator[None]:
+    """Save where the consumer leaves the iterator within the block: by Ctrl-C, or after enough steps."""
+    try:
+        yield
+    except GeneratorExit:
+        if diary:
+            diary.save(last)
+        raise
 
 
 def require_same_data(source: Source[Batch]) -> None:

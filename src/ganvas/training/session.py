@@ -102,6 +102,9 @@ def train_job(
     last: Progress | None = None
     plan = loop.Plan(manifest=manifest, device=where, limit=limit, options=options, shown=shown, score=score)
     for last in loop.train(job.run, source, learner, plan, stop=stop):
+        if last.stopping:
+            yield Note(f"stopping after step {last.step:,}: saving a checkpoint")
+            continue
         if not last.losses:
             yield _opened(job, manifest, source, learner, where, last)
         yield last
@@ -124,7 +127,7 @@ def manifest_of(job: Job, source: Source[Any], *, precision: Any) -> Manifest:
         method=job.method, config=job.config, spec=source.spec, data=source.name, images=len(source),
         seed=job.options.seed, flip=data.flip, target=str(Path(data.target).resolve()) if data.target else "",
         side=data.side or "", task=data.task or "", holdout=data.holdout, random_crop=data.random_crop,
-        style=_paths(data), precision=precision, command=job.command,
+        style=_paths(data), precision=precision, command=job.command, fingerprint=source.fingerprint,
     )  # fmt: skip
 
 
@@ -163,8 +166,16 @@ def _notes_on(source: Source[Batch], job: Job, found: Manifest | None) -> Iterat
     yield from map(Note, (*source.complaints, *source.notes))
     if job.data.flip and source.batch is PairBatch:
         yield Note("half of the pairs are mirrored left to right, source and target alike (`flip`)")
-    if found and found.images != len(source):
+    if found is None:
+        return
+    now = manifest_of(job, source, precision=found.precision)
+    if found.images != len(source):
         yield Note(f"{job.data.name} held {found.images} images when this run began and holds {len(source)} now")
+    elif found.fingerprint and now.fingerprint and found.fingerprint != now.fingerprint:
+        yield Note(f"{job.data.name}: files have other names or sizes than when this run began")
+    elif found.moved(now):
+        was, place = (f"{m.data} and {m.target}" if m.target else m.data for m in (found, now))
+        yield Note(f"the data of this run were in {was} and are in {place} now: the same names and sizes")
 
 
 def _shown_style(method: type[Method], job: Job) -> tuple[VGG19 | None, list[Tensor]]:
