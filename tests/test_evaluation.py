@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from conftest import manifest_of, noise_source, same_weights, train_to
 from opening import open_source
 from PIL import Image
 
+import ganvas
 from ganvas import checkpoint, evaluation, training
 from ganvas.checkpoint import Model
 from ganvas.checkpoint.manifest import build
@@ -17,7 +19,7 @@ from ganvas.cli import main
 from ganvas.core.options import Data, TrainOptions
 from ganvas.data.batch import ImageBatch, Spec
 from ganvas.data.builtin import open_named
-from ganvas.errors import DataError, UsageError
+from ganvas.errors import DataError, SettingError, UsageError
 from ganvas.evaluation.collectors import generated
 from ganvas.evaluation.models import Request, contender
 from ganvas.evaluation.opening import generators
@@ -337,6 +339,26 @@ def test_evaluate_replaces_nothing_unless_asked(digits_run, tmp_path, capsys):
     assert evaluate(digits_run, tmp_path) == 2
     assert "add --overwrite" in capsys.readouterr().err
     assert evaluate(digits_run, tmp_path, "--overwrite") == 0
+
+
+def test_a_report_names_its_scores_holds_their_values_and_replaces_no_other(digits_run, tmp_path):
+    found = ganvas.evaluate(digits_run, "digits", count=60, device="cpu")
+    assert found.names == [re.sub(r"\W+", "_", score.name.lower()).strip("_") for score in found]
+    assert found["fid_digits"] is found["FID (digits)"]
+    mean = found["fid_digits"].values["gan"]
+    assert mean.low < mean.value == found["fid_digits"].value < mean.high
+    with pytest.raises(SettingError, match="psnr: not among the scores"):
+        found["psnr"]
+
+    first, *rest = found.save(tmp_path / "out")
+    assert {file.name for file in (first, *rest)} >= {"index.html", "report.md", "metrics.json", "samples.png"}
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == found.to_json()
+    first.write_text("mine")
+    with pytest.raises(UsageError, match=r"metrics\.json is already there; .*`overwrite`"):
+        found.save(tmp_path / "out")
+    assert first.read_text() == "mine"
+    found.save(tmp_path / "out", overwrite=True)
+    assert first.read_text() != "mine"
 
 
 def test_a_model_file_is_not_held_against_another_set_of_the_same_name(tmp_path, photos):

@@ -17,17 +17,31 @@ from ganvas.data.progress import silently
 from ganvas.errors import SettingError, UsageError
 from ganvas.evaluation import models as evaluated
 from ganvas.evaluation.evaluate import evaluate as evaluate_request
+from ganvas.inference.places import require_free
 
 
 @dataclass(frozen=True)
 class Report:
     """What an evaluation has found; `evaluate` and `compare` return one.
 
-    A score is found by its name, in small letters with underscores: `report["psnr"]`, `report["fid_digits"]`. It has a
-    `value` (of the first model), `values` by model and baseline, each with its interval, and `differences`.
+    `names` are those of its scores, in small letters with underscores; `report["psnr"]` or `report["fid_digits"]` is a
+    score. It has a `value` (of the first model), `values` by model and baseline, each with a `value` and the ends
+    `low` and `high` of its 95 % interval, and `differences`. A report is also an iterable of its scores.
 
     Attributes:
         found: all of it.
+
+    Example:
+        >>> import ganvas
+        >>> model = ganvas.train("gan", "digits", "runs/gan", steps=2)
+        >>> report = ganvas.evaluate(model, "digits", count=60)
+        >>> report.names[:3]
+        ['fid_digits', 'kid_digits', 'swd']
+        >>> fid = report["fid_digits"].values["gan"]
+        >>> fid.low < fid.value < fid.high
+        True
+        >>> report.save("report")[0].name
+        'index.html'
     """
 
     found: evaluation.Evaluation
@@ -60,16 +74,22 @@ class Report:
         """What metrics.json holds."""
         return self.found.to_json()
 
-    def save(self, folder: File, *, standalone: bool = False) -> list[Path]:
+    def save(self, folder: File, *, standalone: bool = False, overwrite: bool = False) -> list[Path]:
         """Write the folder that `ganvas evaluate` writes: index.html, report.md, metrics.json, metrics.csv, images.
 
         Args:
-            folder: where; what an earlier evaluation left there is replaced.
+            folder: where; it is made if it is not there.
             standalone: put the images into index.html itself, so that it can be mailed alone.
+            overwrite: replace what an earlier evaluation left there.
 
         Returns:
             The files, index.html first.
+
+        Raises:
+            SaveError: if they cannot be written.
+            UsageError: if an evaluation is there already; nothing is written.
         """
+        require_free([Path(folder) / evaluation.NUMBERS], overwrite=overwrite)
         written = evaluation.write(make_folder(Path(folder)), self.found)
         return [*report.write_report(Path(folder), inside=standalone), *written.values()]
 

@@ -51,7 +51,7 @@ def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: 
     options = EvaluateOptions(features=work.features, vgg_weights=weights, device=work.device)
     found = api.compare(models, _data(**ways, root=work.root), options, progress=True)
     notes = [*([made] if made else []), *found.notes]
-    api.Report(dataclasses.replace(found.found, notes=notes)).save(one.results)
+    api.Report(dataclasses.replace(found.found, notes=notes)).save(one.results, overwrite=True)
 
 
 def _data(*, data: str, target: str = "", side: str = "", task: str = "", **others: Any) -> Data:

@@ -132,16 +132,15 @@ class Evaluation:
 
     @property
     def verdict(self) -> str:
-        """What it comes to, in one sentence: which model is better, or how one model stands."""
+        """What it comes to, in one sentence: which model is better, or how one stands beside the best baseline."""
         names = [model.name for model in self.models]
         if not self.scores:
             return f"{in_words(names)}: images alone, nothing was measured"
         if len(names) == 1:
             (name,) = names
             for score in self.scores:
-                for difference in score.differences:
-                    if difference.first == name:
-                        return score.verdict(difference)
+                if difference := score.to_baseline(name):
+                    return score.verdict(difference)
             first = next((score for score in self.scores if name in score.values), self.scores[0])
             return f"{name}: {first.name} {first.measure.written(first.value)}"
         won: dict[str, list[str]] = {}

@@ -11,6 +11,7 @@ MEAN_IMAGE = "mean image"  # the same answer for every image
 TARGET = "target"  # the wanted image
 TRAINING = "training images"  # the best that generated images can score
 PAINTING = "painting"  # the painting that gives the style
+BASELINES = (INPUT, MEAN_IMAGE)  # the answers that take no training
 OTHERS = (INPUT, MEAN_IMAGE, TARGET, TRAINING, PAINTING)  # names that no model may have
 
 
@@ -85,6 +86,11 @@ class Score:
                 return Difference(first, second, _negative(one.mean))
         raise KeyError((first, second))
 
+    def to_baseline(self, model: str) -> Difference | None:
+        """The difference of a model to the best baseline, which is the hardest to beat; None if there is none."""
+        to_each = [one for one in self.differences if one.first == model and one.second in BASELINES]
+        return max(to_each, key=lambda one: self._gain(self.values[one.second].value), default=None)
+
     def winner(self, models: Sequence[str]) -> str | None:
         """The model that is surely better than each other one; None if none is, or neither direction is better."""
         if len(models) < 2:
@@ -145,4 +151,4 @@ def _negative(mean: Mean) -> Mean:
 
 def _named(answer: str) -> str:
     """The name of an answer in a sentence."""
-    return f"the {answer}" if answer in (INPUT, MEAN_IMAGE) else answer
+    return f"the {answer}" if answer in BASELINES else answer

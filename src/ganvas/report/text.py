@@ -27,8 +27,13 @@ class Group:
 
 
 def outcomes(results: Results) -> list[Outcome]:
-    """The outcome of each score, in the order of the scores."""
-    return [Outcome(score.name, score.winner, tuple(sentences(results, score))) for score in results.scores]
+    """The outcome of each score, in the order of the scores, without the sentence that is the headline."""
+    of_each = [(score, sentences(results, score)) for score in results.scores]
+    return [
+        Outcome(score.name, score.winner, tuple(line for line in lines if line != results.verdict))
+        for score, lines in of_each
+        if lines != [results.verdict]
+    ]
 
 
 def verdicts(score: Score) -> list[str]:
