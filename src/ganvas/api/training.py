@@ -62,7 +62,7 @@ def train(
         **keywords: settings of the method, such as `batch` or `learning_rate`, and fields of `Data` and `TrainOptions`.
 
     Returns:
-        The trained model.
+        The trained `Model`, which generates or translates images.
 
     Raises:
         DataError: for data that cannot be used.
