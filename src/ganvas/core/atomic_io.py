@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ganvas.errors import GanvasError, SaveError, UsageError
-from ganvas.errors import readable as readable
 
 _LONGEST_NAME = 128  # bytes; file systems take 255, and encrypted ones 143
 _WRONG_PLACE = {  # errors that free space would not fix
