@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -401,6 +402,17 @@ def test_what_cannot_be_evaluated_is_one_line_and_status_2(more, digits_run, tmp
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_is_missing_is_said_before_training_images_are_searched(tmp_path, photos, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    monkeypatch.setattr(generators, "without_known", lambda *_, **__: pytest.fail("searched"))
+    source = noise_source(channels=3)
+    train_to(tmp_path / "run", 1, source=source, manifest=manifest_of(source))
+    words = ["--data", str(photos), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["evaluate", str(tmp_path / "run"), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--features digits" in line
 
 
 def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):

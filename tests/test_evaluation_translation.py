@@ -3,7 +3,9 @@
 import csv
 import html
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from ganvas.data import tasks
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.tasks._pairs import pairs_from
 from ganvas.errors import DataError, ModelError, SettingError
+from ganvas.evaluation.measures import GENERATED, PAIRS, SETS
 from ganvas.imaging.images import to_signed
 from ganvas.methods._base import BaseConfig, Method
 
@@ -86,6 +89,13 @@ def middling(n=12, *, size=16, channels=1):
     images = 60 + pairs_source(n=n, size=size, channels=channels).images.source // 2
     spec = Spec(size, channels, target_channels=channels)
     return Source("middling", spec, PairBatch(images, images))
+
+
+def test_every_measure_is_explained_in_the_documentation():
+    document = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| ([^|]+?) \|", document, flags=re.MULTILINE)
+    names = {name for row in explained for name in row.split(", ")}
+    assert {measure.name for measure in (*PAIRS, *SETS, *GENERATED)} <= names
 
 
 # --- the scores -----------------------------------------------------------------------------------------------------

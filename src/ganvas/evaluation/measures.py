@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ganvas import metrics
+from ganvas.metrics import distribution, image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,44 +78,44 @@ class BlockMeasure(Measure):
 PAIRS = (  # an output and its target
     ImageMeasure(
         name="MSE", better="lower", digits=".3g", meaning="mean squared error of values 0 to 1",
-        of=metrics.squared_error,
+        of=image.squared_error,
     ),
     ImageMeasure(
         name="MAE", unit="levels", better="lower", digits=".2f", meaning="mean absolute error in grey levels, 0 to 255",
-        of=metrics.absolute_error,
+        of=image.absolute_error,
     ),
     ImageMeasure(
         name="PSNR", unit="dB", better="higher", digits=".2f", meaning="peak of the signal over the error",
-        of=metrics.signal_to_noise,
+        of=image.signal_to_noise,
     ),
     ImageMeasure(
         name="SSIM", better="higher", digits=".4f", meaning="similarity of structure in small windows",
-        of=metrics.structural_similarity,
+        of=image.structural_similarity,
     ),
     ImageMeasure(
         name="MS-SSIM", better="higher", digits=".4f", meaning="the same at five scales, each half of the one before",
-        of=metrics.multi_scale_similarity, smallest=metrics.MS_SSIM_SMALLEST,
+        of=image.multi_scale_similarity, smallest=image.MS_SSIM_SMALLEST,
     ),
 )  # fmt: skip
 SETS: tuple[SetMeasure | BlockMeasure, ...] = (  # generated or translated images, and real ones
     SetMeasure(
         name="FID", better="lower", digits=".4g", meaning="distance of the images as a whole to real ones",
-        of=metrics.frechet_distance,
+        of=distribution.frechet_distance,
     ),
     BlockMeasure(
         name="KID", better="lower", digits=".4g",
         meaning="the same by kernels: unbiased, so different numbers of images can be compared",
-        of=metrics.kernel_distance, difference=metrics.kernel_difference,
+        of=distribution.kernel_distance, difference=distribution.kernel_difference,
     ),
 )  # fmt: skip
 GENERATED = (  # generated images alone, and real ones
     SetMeasure(
         name="precision", better="higher", digits=".4g",
-        meaning="fraction of generated images that lie among real ones", of=metrics.precision, interval=False,
+        meaning="fraction of generated images that lie among real ones", of=distribution.precision, interval=False,
     ),
     SetMeasure(
         name="recall", better="higher", digits=".4g",
-        meaning="fraction of real ones that lie among generated images", of=metrics.recall, interval=False,
+        meaning="fraction of real ones that lie among generated images", of=distribution.recall, interval=False,
     ),
 )  # fmt: skip
 
@@ -122,7 +123,7 @@ GENERATED = (  # generated images alone, and real ones
 
 CYCLE = ImageMeasure(
     name="cycle error", unit="levels", better="lower", digits=".2f",
-    meaning="mean absolute error in grey levels, there and back again", of=metrics.absolute_error,
+    meaning="mean absolute error in grey levels, there and back again", of=image.absolute_error,
 )  # fmt: skip
 IDENTITY = replace(CYCLE, name="identity error", meaning="how much an image changes that is of the wanted kind already")
 CHECKERBOARD = Measure(

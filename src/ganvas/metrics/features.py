@@ -159,8 +159,8 @@ def _fetch_inception(url: str) -> object:
         return _fetch(url)
     except _NotFetchedError as error:
         raise UsageError(
-            f"cannot download the Inception weights ({error}); fetch {url} by other means and name the file with "
-            "`inception_weights`, or use `features` digits for grey digits"
+            f"Inception's weights cannot be downloaded ({error}); name a file of them with `inception_weights`, from "
+            f"{url}, or for grey digits add `features` digits"
         ) from error
 
 
@@ -241,7 +241,7 @@ def _fetch(url: str) -> object:
         with contextlib.redirect_stdout(sys.stderr):  # where torch prints its progress
             return torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True, check_hash=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise _NotFetchedError(str(error)) from error
+        raise _NotFetchedError(str(getattr(error, "reason", error))) from error
 
 
 def _read(file: Path, field: str) -> object:

@@ -15,7 +15,7 @@ from ganvas.evaluation.contamination import held_out_of, without_known
 from ganvas.evaluation.models import Request
 from ganvas.evaluation.results import Evaluation
 from ganvas.metrics import features
-from ganvas.metrics.features import Name, suited
+from ganvas.metrics.features import Features, Name, suited
 
 GENERATED = 10_000  # images, by default
 
@@ -27,19 +27,11 @@ def evaluate_generators(request: Request) -> Evaluation:
         UsageError: for models of different sizes or colours, or a network that is not available.
         DataError: if an image cannot be read.
     """
-    options, models = request.options, request.models
-    spec = _one_shape(request)
+    models, spec = request.models, _one_shape(request)
     data = replace(request.data, size=spec.size, holdout=held_out_of(models, request.name))
     source: Source[ImageBatch] = open_data(data, (ImageBatch,), split="test", track=request.track)
+    network = _network(request, spec, framed=source.name == "digits")  # before the search, which may take minutes
     source, notes, _ = without_known(models, source, track=request.track)
-    name = suited(spec) if options.features == "auto" else cast(Name, options.features)
-    if options.inception_weights and name != "inception":
-        raise UsageError(
-            f"`inception_weights` {options.inception_weights}: are Inception's, and these images use the {name} "
-            "network; add `features` inception"
-        )
-    weights = Path(options.inception_weights) if options.inception_weights else None
-    network = features.open_features(name, device=request.device, weights=weights, framed=source.name == "digits")
     opened: dict[tuple[str, float], Source[ImageBatch] | None] = {}  # models often share their training data
     training: dict[str, Source[ImageBatch]] = {}
     for called, one in models.items():
@@ -50,10 +42,23 @@ def evaluate_generators(request: Request) -> Evaluation:
         if (known := opened[key]) is not None:
             training[called] = known
     found = evaluate_generated(
-        request.loaded, source, features=network, count=options.count or GENERATED, training=training,
+        request.loaded, source, features=network, count=request.options.count or GENERATED, training=training,
         track=request.track,
     )  # fmt: skip
     return replace(found, notes=[*notes, *found.notes])
+
+
+def _network(request: Request, spec: Spec, *, framed: bool) -> Features:
+    """The feature network that is asked for, or that suits the images."""
+    options = request.options
+    name = suited(spec) if options.features == "auto" else cast(Name, options.features)
+    if options.inception_weights and name != "inception":
+        raise UsageError(
+            f"`inception_weights` {options.inception_weights}: are Inception's, and these images use the {name} "
+            "network; add `features` inception"
+        )
+    weights = Path(options.inception_weights) if options.inception_weights else None
+    return features.open_features(name, device=request.device, weights=weights, framed=framed)
 
 
 def _one_shape(request: Request) -> Spec:
