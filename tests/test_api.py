@@ -558,6 +558,13 @@ def test_a_baselines_name_is_no_models(cgan):
         (lambda model: model.translate(np.zeros((0, 4, 3), np.uint8)), "noise|empty"),
         (lambda model: ganvas.train("gan", "", steps=1), "`data`"),
         (lambda model: ganvas.evaluate(model, "digits", features="none"), "`features` none"),
+        (lambda model: ganvas.train("gan", "digits", options={"seed": 1}), "`options`.*TrainOptions"),
+        (lambda model: ganvas.train("gan", "digits", run=5), "`run`.*not int"),
+        (lambda model: ganvas.load(model), "`model`.*not Model"),
+        (lambda model: ganvas.check(np.zeros((4, 16, 16), np.uint8)), "`data`.*in memory"),
+        (lambda model: ganvas.check("mnist"), "mnist: is a published"),
+        (lambda model: ganvas.stylize("nosuch.png", []), "nosuch.png: no such file"),
+        (lambda model: ganvas.stylize(np.zeros((64, 64, 3), np.uint8), []), "`style`"),
     ],
 )
 def test_a_slip_is_one_sentence(cgan, ask, words):

@@ -56,8 +56,11 @@ def check(
         raise SettingError(f"`{useless[0]}`: check looks at the files as they are; leave it out")
     settings.require_known(keywords, OF_USE, owner="check")
     asked = replace(Data.of(data), **keywords)
-    if not isinstance(asked.source, str | Path) or (asked.name in NAMES and not Path(asked.name).is_dir()):
-        raise UsageError(f"{asked.name}: is a published data set; doctor checks folders of your own images")
+    if not isinstance(asked.source, str | Path):
+        raise UsageError(f"`data`: check looks at folders of image files, not at a {asked.name} in memory")
+    if asked.name in NAMES and not Path(asked.name).is_dir():
+        why = f"{asked.name}: is a published data set; doctor checks folders of your own images"
+        raise UsageError(why, field="data")
     plan = doctor.Plan(
         Path(asked.source), target=Path(asked.target) if asked.target else None, side=asked.side, unpaired=unpaired,
         held_out=Path(held_out) if held_out else None, holdout=asked.holdout, size=asked.size,

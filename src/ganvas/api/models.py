@@ -24,6 +24,7 @@ from ganvas.core.threads import done_behind
 from ganvas.data.progress import Track, silently
 from ganvas.errors import ModelError, SettingError, UsageError
 from ganvas.imaging import images as imaging
+from ganvas.imaging.deep import Range
 from ganvas.imaging.images import DecodedImage
 from ganvas.inference.places import Format, Places, gives_a_video, plan, require_free
 from ganvas.methods._base import Encodes, Generates, Kind, Method, Restyles, Translates
@@ -514,6 +515,7 @@ class Model:
         *,
         format: Format = "keep",
         smooth: float = 0.0,
+        range: Range = None,
         overwrite: bool = False,
         **how: Any,
     ) -> inference.FileTranslation:
@@ -521,9 +523,11 @@ class Model:
 
         Args:
             files: the files and folders.
-            out: the folder for the results; sub-folders are kept.
+            out: the folder for the results; sub-folders are kept. For a single file also a file, such as `made.png`.
             format: of images: `keep` writes each as it came; or png, jpg, webp, tif, bmp, gif.
             smooth: against flicker in videos: how much of each frame is that before it, moved along; 0 to below 1.
+            range: the values that are black and white in grey images of more than 8 bits, or `auto` for the bits, or
+                values, in use; None for all bits, and for what the values of floats suggest.
             overwrite: replace what is there.
             **how: as in `translate`.
 
@@ -548,7 +552,7 @@ class Model:
         translator = self._translator(how)
         for folder in sorted({place.parent for place in places.values()}):
             make_folder(folder)
-        return inference.FileTranslation(translator, places, smooth)
+        return inference.FileTranslation(translator, places, smooth, range)
 
     def save(self, path: File) -> Path:
         """Write the model file, from which `load` makes this model again.
@@ -594,6 +598,7 @@ def load(model: File, *, device: str | torch.device = "auto") -> Model:
 
     Raises:
         ModelError: if there is none, or it is damaged or something else.
+        SettingError: for what is no path.
         UsageError: for a device that is not there.
 
     Example:
@@ -602,6 +607,8 @@ def load(model: File, *, device: str | torch.device = "auto") -> Model:
         >>> ganvas.load("runs/doctest").step
         2
     """
+    if not isinstance(model, str | Path):
+        raise SettingError(f"`model`: expected the path of a run folder or a model file, not {type(model).__name__}")
     path = Path(model)
     try:
         loaded = checkpoint.load(path, find_device(device_name(device)))

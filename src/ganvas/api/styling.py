@@ -13,7 +13,7 @@ from ganvas.api.models import ImageLike, image_of
 from ganvas.core import settings
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import File, Precision, device_name, vgg_file
-from ganvas.errors import UsageError
+from ganvas.errors import SettingError, UsageError
 from ganvas.imaging import images as imaging
 from ganvas.imaging.images import DecodedImage
 from ganvas.metrics import features
@@ -69,12 +69,14 @@ def stylize(
     config = recipe_named(preset)
     settings.require_known(keywords, settings.names_of(config), owner="stylize")
     config = replace(config, **settings.with_tuples(keywords))
+    image = image_of(content)
     styles = [image_of(one) for one in (style if isinstance(style, list | tuple) else [style])]
+    if not styles:
+        raise SettingError("`style`: is empty; give a painting, or several")
     stylizer = make_stylizer(
         config, styles, mask=mask, init_from=init_from, vgg_weights=vgg_weights, seed=seed, device=device,
         precision=precision,
     )  # fmt: skip
-    image = image_of(content)
     events = stylizer(image)
     made: Tensor | None = None
     for event in bars.follow_style(events) if progress else events:
@@ -127,7 +129,7 @@ def make_stylizer(
             f"`init_from` {init_from}: `init` noise starts from noise; leave it out, or add `init` content"
         )
     machine = find_device(device_name(device))
-    where = None if mask is None else imaging.in_channels(image_of(mask).pixels, 1)
+    where = None if mask is None else imaging.mask_of(image_of(mask))
     start = None if init_from is None else image_of(init_from).pixels
     network = features.open_vgg(vgg_file(vgg_weights), deepest=config.deepest, pooling=config.pooling).to(machine)
     chosen = choose_precision(machine, precision)

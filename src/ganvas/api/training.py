@@ -219,6 +219,10 @@ def job(
     """
     if not isinstance(method, str):
         raise SettingError(f"`method`: expected a name such as dcgan, not {type(method).__name__}")
+    if not isinstance(options, TrainOptions):
+        raise SettingError(f"`options`: expected TrainOptions, not {type(options).__name__}; settings are keywords")
+    if not isinstance(run, str | Path | None):
+        raise SettingError(f"`run`: expected the path of a folder, not {type(run).__name__}")
     config, data = methods.config(method, preset), Data.of(data)
     of_config, of_data, of_options = (settings.names_of(value) for value in (config, data, options))
     of_data = of_data - {"source"}
