@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ganvas.imaging.images import DecodedImage
 MOST_PIXELS = 2**30  # of all frames: 500 of 1920x1080, which take minutes; longer ones are videos
 
 _OPAQUE = 128  # the least alpha that a GIF shows
+_HOLE = 255  # the number of the colour that stands for holes in a GIF
 _PNG_HEADER = 33  # bytes of the signature and the first chunk
 
 
@@ -75,7 +76,7 @@ def write(place: Path, made: Iterable[Frame], *, loop: int | None, transparent: 
         place: a GIF, PNG or WebP.
         made: the frames; each is written before the next is asked for.
         loop: how many times it is shown, 0 for ever; None for once.
-        transparent: whether a PNG or WebP has an alpha channel.
+        transparent: whether the frames may be transparent.
 
     Raises:
         SaveError: if it cannot be written.
@@ -90,15 +91,15 @@ def write(place: Path, made: Iterable[Frame], *, loop: int | None, transparent: 
 
 def _write_gif(file: BinaryIO, made: Iterable[Frame], loop: int | None, transparent: bool) -> None:
     """Each frame with its own palette; it is cleared before the next, or it would show through the holes of that."""
+    hole = _HOLE if transparent else None  # in every frame: programs look at the first one
     begun = False
     for frame in made:
-        image, hole = _with_palette(frame.image)
+        image = _with_palette(frame.image, hole)
         if not begun:  # a GIF that does not say how often is shown once
-            says: dict[str, object] = {"duration": frame.milliseconds, "comment": None}
-            header, _ = GifImagePlugin.getheader(image.copy(), info=says if loop is None else {**says, "loop": loop})
-            file.writelines([header[0][:3] + b"89a" + header[0][6:], *header[1:]])
+            says: dict[str, object] = {"duration": 1} if loop is None else {"duration": 1, "loop": loop}
+            file.writelines(GifImagePlugin.getheader(image.copy(), info=says)[0])
             begun = True
-        options: dict[str, object] = {} if hole is None else {"transparency": hole}
+        options: dict[str, Any] = {} if hole is None else {"transparency": hole}
         milliseconds = min(frame.milliseconds, 655_350)
         file.writelines(
             GifImagePlugin.getdata(image, duration=milliseconds, disposal=2, include_color_table=True, **options)
@@ -106,18 +107,17 @@ def _write_gif(file: BinaryIO, made: Iterable[Frame], loop: int | None, transpar
     file.write(b";")
 
 
-def _with_palette(image: DecodedImage) -> tuple[Image.Image, int | None]:
-    """The image in 256 colours, and the number of the one that stands for its holes."""
-    hole = None if image.alpha is None or bool((image.alpha >= _OPAQUE).all()) else 255
-    plain = images.to_pillow(image.pixels).convert("RGB")
-    reduced = plain.convert("P", palette=Image.Palette.ADAPTIVE, colors=256 if hole is None else hole)
-    if hole is None or image.alpha is None:
-        return reduced, None
-    numbers = np.array(reduced)
-    numbers[image.alpha.numpy() < _OPAQUE] = hole
-    result = Image.fromarray(numbers).convert("P")
-    result.putpalette(((reduced.getpalette() or []) + [0] * 768)[:768])
-    return result, hole
+def _with_palette(image: DecodedImage, hole: int | None) -> Image.Image:
+    """The image in 256 colours, one of which may stand for its holes."""
+    colours = images.to_pillow(image.pixels).convert("RGB")
+    reduced = colours.convert("P", palette=Image.Palette.ADAPTIVE, colors=256 if hole is None else hole)
+    palette = ((reduced.getpalette() or []) + [0] * 768)[:768]
+    if hole is not None and image.alpha is not None:
+        numbers = np.array(reduced)
+        numbers[image.alpha.numpy() < _OPAQUE] = hole
+        reduced = Image.fromarray(numbers).convert("P")
+    reduced.putpalette(palette)
+    return reduced
 
 
 def _write_png(file: BinaryIO, made: Iterable[Frame], loop: int | None, transparent: bool) -> None:

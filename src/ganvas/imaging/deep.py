@@ -123,7 +123,7 @@ def require_readable(image: Image.Image, name: object) -> None:
     tags = image.tag_v2
     bits, planar = tags.get(ExifTags.Base.BitsPerSample, (1,)), tags.get(ExifTags.Base.PlanarConfiguration) == 2
     raw = tags.get(ExifTags.Base.Compression, 1) == 1
-    if planar and len(bits) > 1 and (len(bits) == 2 or image.mode == "RGBa" or (raw and max(bits) > 8)):
+    if planar and len(bits) > 1 and (image.mode in ("LA", "La", "RGBa") or (raw and max(bits) > 8)):
         raise DataError(
             f"{name}: a TIFF whose {len(bits)} channels of {max(bits)} bits are stored apart, which is not read; "
             "save it with interleaved channels"

@@ -8,6 +8,7 @@ EXIF, converted from their colour profile to sRGB, with transparency on white or
 import contextlib
 import importlib.util
 import io
+import logging
 import stat
 import struct
 import warnings
@@ -27,6 +28,7 @@ from ganvas.errors import DataError, GanvasError, UsageError
 from ganvas.imaging import deep
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `require_size` has the bound
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs about a broken file is in the error
 
 _HEIF = ".heic"
 _FORMATS = {  # Pillow's format names; some of its forty plugins start programs, or guess without a signature
@@ -45,6 +47,7 @@ ON_A_GRID = 256  # pixels a side of an image in a grid: sixteen of 1024 fit no s
 
 _RESIZED = 2**26  # values that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
 _AT_ONCE = 2**22  # pixels that are converted at once, to bound memory
+_DARK = 64  # below it the brightest value of a mask is no white
 _COPIED = frozenset({"WEBP", "AVIF", "HEIF"})  # formats whose decoders hold the image several times
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
 _REVERSED = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
@@ -257,6 +260,31 @@ def image_from(image: object) -> DecodedImage:
     )
 
 
+def mask_of(image: DecodedImage) -> Tensor:
+    """The mask, uint8 (1, H, W), that an image shows: white or, in an image of one colour, opaque where it counts.
+
+    A dark mask of two values, such as 0 and 1, as programs store it, becomes 0 and 255.
+
+    Raises:
+        DataError: for a dark mask of more, as an image of class numbers is.
+    """
+    grey, alpha = in_channels(image.pixels, 1), image.alpha
+    if alpha is not None and bool((alpha < 255).any()):
+        grey = alpha[None] if grey.min() == grey.max() else in_channels(on_black(image), 1)
+    largest = int(grey.max())
+    if not 0 < largest < _DARK:
+        return grey
+    if bool(((grey == 0) | (grey == largest)).all()):
+        return (grey > 0).to(torch.uint8) * 255
+    raise DataError(f"`mask` holds values of 0 to {largest} of 255; make it white, 255, where it counts")
+
+
+def on_black(image: DecodedImage) -> Tensor:
+    """The pixels, uint8 (1 or 3, H, W), with black where the image is transparent."""
+    inverse = DecodedImage(255 - image.pixels, image.alpha)
+    return 255 - on_white(inverse)
+
+
 def on_white(image: DecodedImage) -> Tensor:
     """The pixels, uint8 (1 or 3, H, W), with white where the image is transparent."""
     if image.alpha is None:
@@ -276,7 +304,7 @@ def opened(path: File) -> Iterator[Image.Image]:
             require_size(path, image)
             deep.require_readable(image, path)
             if image.info.get("default_image"):  # of an animated PNG, for programs that do not animate: no frame of it
-                image.seek(1)
+                _seek_first_frame(image)
             yield image
     except GanvasError:
         raise
@@ -335,6 +363,13 @@ def _identified(path: File, stream: BinaryIO) -> Image.Image:
         if holds := deep.what_tiff_holds(stream.read(8), stream):
             raise DataError(f"{path}: {holds}, which is not read; save it in grey or RGB of 8 or 16 bits") from error
         raise DataError(f"{path}: not an image, whatever its name says") from error
+
+
+def _seek_first_frame(image: Image.Image) -> None:
+    try:
+        image.seek(1)
+    except Exception:  # no frame of it is whole, and the image for other programs may be
+        image.seek(0)
 
 
 def _in_short(error: Exception) -> str:
@@ -403,22 +438,27 @@ class _Decoder:
     transparent: bool
     profile: bytes | None
     scale: deep.Scale | None
+    clear: int | None = None  # the value of transparent pixels of deep grey
 
     @classmethod
     def of(cls, image: Image.Image, span: deep.Range) -> Self:
         """For this image."""
         scale = deep.scale_of(image, span) if deep.is_deep(image) else None
-        transparent = scale is None and image.has_transparency_data
-        return cls(_is_grey(image), transparent, image.info.get("icc_profile"), scale)
+        key = image.info.get("transparency")
+        clear = key if scale and isinstance(key, int) else None
+        transparent = clear is not None if scale else image.has_transparency_data
+        return cls(_is_grey(image), transparent, image.info.get("icc_profile"), scale, clear)
 
     def __call__(self, image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         """The strip in mode L or RGB, and its alpha if it has one."""
         alpha = None
         if self.scale is not None:
+            if self.clear is not None:
+                alpha = Image.fromarray(np.where(self.scale.values(image) == self.clear, 0, 255).astype(np.uint8))
             image = self.scale(image)
         if image.mode == "La":  # which converts to nothing else
             image = image.convert("LA")
-        if self.transparent:
+        if self.transparent and alpha is None:
             image = image.convert("RGBA")
             alpha = image.getchannel("A")
         if image.mode in ("P", "PA", "RGBA"):

@@ -10,7 +10,7 @@ image are computed once and used in all tiles.
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,9 @@ LARGE_TILE = 512  # pixels a side: 0.4 GB, which leaves room for the largest ima
 PATCH = (256, 512)  # pixels a side, least and most, of the patches that statistics are taken from
 
 
-def translate_in_tiles(part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int) -> Iterator[Strip]:
+def translate_in_tiles(
+    part: Part, image: Tensor, *, network: nn.Module, tile: int, multiple: int
+) -> Generator[Strip, None, None]:
     """Apply `part` to an image (C, H, W) tile by tile; yields (C', H', W') on the CPU, as if applied to the whole.
 
     Args:

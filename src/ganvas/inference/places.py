@@ -30,7 +30,7 @@ class Places(dict[Path, Path]):
 
 
 def plan(paths: Sequence[Path], out: Path, *, format: Format) -> Places:
-    """For each file the path of its result: the same name, in the same sub-folder.
+    """For each file the path of its result: the same name, in the same sub-folder; for a single file `out` may be that.
 
     Raises:
         UsageError: if there is nothing to translate, or two results would have one path, or a result that of an input.
@@ -43,7 +43,10 @@ def plan(paths: Sequence[Path], out: Path, *, format: Format) -> Places:
             files = [(file, file.relative_to(path)) for found in searched for file in found.files if _is_read(file)]
         else:
             files = [(_given(path), Path(path.name))]
-        places.update({file: _named(out / below, format) for file, below in files})
+        if len(paths) == 1 and not path.is_dir() and _is_read(out) and not out.is_dir():
+            places[path] = _as_named(out, path, format)
+        else:
+            places.update({file: _named(out / below, format) for file, below in files})
     places.notes = tuple(note for path, found in passed.items() for note in found.notes(path, named=len(passed) > 1))
     if not places:
         raise UsageError("no images to translate; name files, or a folder that holds some")
@@ -90,6 +93,19 @@ def _is_read(file: Path) -> bool:
 def _named(place: Path, format: Format) -> Path:
     """The path with the ending of its format; videos keep theirs."""
     return place if format == "keep" or place.suffix.lower() in VIDEOS else place.with_suffix(f".{format}")
+
+
+def _as_named(out: Path, file: Path, format: Format) -> Path:
+    """`out`, the path of a single result.
+
+    Raises:
+        UsageError: if its ending is not that of the format, or stands for a video and the file does not.
+    """
+    if _named(out, format).suffix.lower() != out.suffix.lower():
+        raise UsageError(f"`format` {format}: `out` {out} has another ending; leave one of the two out")
+    if (out.suffix.lower() in VIDEOS) != (file.suffix.lower() in VIDEOS):
+        raise UsageError(f"`out` {out}: images become images, and videos videos; give it the ending of {file.name}")
+    return out
 
 
 def _given(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -242,7 +242,7 @@ class Translator:
             made = lab.with_colours_of(made, output.of(whole))
         return made, here
 
-    def _output(self, entered: Tensor) -> Iterator[Strip]:
+    def _output(self, entered: Tensor) -> Generator[Strip, None, None]:
         """The output of the network for uint8 (N, C, H, W): float (N, C', H', W') in -1..1, on the CPU."""
         height, width = entered.shape[-2:]
         if not self.method.any_size:

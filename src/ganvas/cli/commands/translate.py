@@ -1,11 +1,12 @@
 """`ganvas translate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from ganvas.cli import console
 from ganvas.cli.commands._base import Command
-from ganvas.cli.flag_types import Count, Device, Flag, Several, Share
+from ganvas.cli.flag_types import Count, Device, Flag, Several, Share, Words
 from ganvas.errors import GanvasError, Interrupted, UsageError
 
 Format = Literal["keep", "png", "jpg", "webp", "tif", "bmp", "gif"]
@@ -24,6 +25,7 @@ def translate(
     size: Count | None = None,
     tile: Count | None = None,
     smooth: Share = 0.0,
+    range: Words = (),
     overwrite: Flag = False,
     device: Device = "auto",
 ) -> None:
@@ -35,7 +37,7 @@ def translate(
     Args:
         model: a run folder, or a model file (weights.safetensors of a checkpoint)
         images: image and video files, or folders of them
-        out: a folder for the results
+        out: a folder for the results; for a single file also a file, such as made.png
         direction: ab, or ba back, for a model that learned both ways (cyclegan)
         style: a painting whose style to use, or several for their mean, for a model that takes any (adain)
             [default: the mean of the paintings in training]
@@ -47,6 +49,8 @@ def translate(
         tile: pixels a side, at most, of the tiles of an image; smaller ones take less memory
             [default: 768 if an image has more than a million pixels, fewer if memory is short]
         smooth: against flicker in videos: fraction of the previous frame, moved along, in each frame; 0 to below 1
+        range: LOW HIGH, the values that are black and white in grey TIFFs of more than 8 bits; auto takes the bits, or
+            values, in use [default: all bits; of floats what the values suggest, which is said]
         overwrite: replace existing files
         device: auto takes the best available
     """
@@ -55,13 +59,14 @@ def translate(
     with console.loading():
         from ganvas import api, inference
 
+    span = _range(range)
     # before anything is loaded
     for note in api.plan_files(images, out, format=format, smooth=smooth, overwrite=overwrite).notes:
         console.say(note)
     paintings = inference.read_styles(style)
     loaded = api.load(model, device=device)
     events = loaded.translate_files(
-        images, out, format=format, smooth=smooth, overwrite=overwrite, direction=direction,
+        images, out, format=format, smooth=smooth, range=span, overwrite=overwrite, direction=direction,
         style=paintings, strength=strength, keep_colors=keep_colors, size=size, tile=tile,
     )  # fmt: skip
     if "restyles" in loaded.abilities and not style:
@@ -84,6 +89,21 @@ def translate(
         for line in problems:
             console.say(f"left out {line}")
         raise GanvasError(f"{len(problems):,} of {len(events):,} files could not be translated; the others are done")
+
+
+def _range(words: Sequence[str]) -> Literal["auto"] | tuple[float, float] | None:
+    """The values of --range.
+
+    Raises:
+        UsageError: if they are neither two numbers nor auto.
+    """
+    if not words or list(words) == ["auto"]:
+        return "auto" if words else None
+    try:
+        low, high = map(float, words)
+    except ValueError as error:
+        raise UsageError(f"--range {' '.join(words)}: expected two numbers, black and white, or auto") from error
+    return low, high
 
 
 COMMAND = Command(
