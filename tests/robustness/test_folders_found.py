@@ -111,6 +111,10 @@ def test_names_are_only_names(images, tmp_path, name):
 
 
 def test_what_a_name_holds_is_not_for_the_terminal(images):
+    save(images.parent / "classes" / "\x1b[31m" / "x.png")
+    report = check(Plan(images.parent / "classes"))
+    assert report.tables["class"] == [("?[31m", 1)]
+    assert [finding.examples for finding in report.findings if finding.kind == "rare-classes"] == [("?[31m (1)",)]
     for name in ("\x1b[31mred.jpg", "two\nlines.jpg", "\udcff.jpg", "\u2028.jpg"):
         (images / name).write_bytes(b"no image")
     report = check(Plan(images))
@@ -159,8 +163,10 @@ def test_doctor_names_what_is_no_regular_file(images, monkeypatch):
     assert "fifo.png" in finding.examples
 
 
-@pytest.mark.parametrize("name", ["index.safetensors", "classes.json"])
+@pytest.mark.parametrize("name", ["index.safetensors", "classes.json", ".index.safetensors.lock"])
 def test_what_lies_beside_shards_is_a_regular_file_too(packed, name):
+    if name.endswith(".lock"):
+        (packed / "index.safetensors").unlink()
     (packed / name).unlink(missing_ok=True)
     os.mkfifo(packed / name)
     if name == "classes.json":

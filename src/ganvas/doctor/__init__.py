@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ganvas.core.names import as_on_disk, nfc
+from ganvas.core.names import as_on_disk, nfc, shown
 from ganvas.data import folder
 from ganvas.data.batch import check_size
 from ganvas.data.progress import Track, silently
@@ -209,5 +209,5 @@ def _tables(
     if split[1]:
         tables["part"] = [("train", len(split[0])), ("held out", len(split[1]))]
     if classes:
-        tables["class"] = list(classes.items())
+        tables["class"] = [(shown(name), n) for name, n in classes.items()]
     return tables

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ganvas.errors import readable
+
 EXAMPLES = 5  # names that a finding shows
 ROWS = 5  # rows that a table shows before "others"
 
@@ -44,7 +46,8 @@ def finding(
     """A finding about these names, or none if there are none; `count` if it is not the number of names."""
     if not names:
         return []
-    return [Finding(severity, kind, len(names) if count is None else count, sentence, advice, tuple(names[:EXAMPLES]))]
+    examples = tuple(map(readable, names[:EXAMPLES]))
+    return [Finding(severity, kind, len(names) if count is None else count, sentence, advice, examples)]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ LARGEST = 2**28  # bytes of an image's file; larger ones are left out
 BEGINNING = 2**16  # bytes that hold the header of most images
 MOST_BYTES = 2**32  # of an index: of some fifty million samples
 LABEL = 32  # bytes of the file of a label, at most
+_LONGEST_LINE = 300  # letters of a line about a sample
 
 _FORMAT, _SAID = 1, "ganvas"
 _COLUMNS = {"offset": np.int64, "size": np.int32, "label": np.int32, "grey": np.bool_, "end": np.int64}
@@ -140,7 +141,7 @@ def _label(handle: int, sample: Mapping[str, tar.Member]) -> int:
         return -1
     content = os.pread(handle, min(member.size, LABEL), member.offset)
     if not content.strip().isdigit() or int(content) >= MOST_CLASSES or member.size > LABEL:
-        raise DataError(f"{shown(member.name)}: is not the number of a class")
+        raise DataError(f"{shown(member.name)}: is not the number of a class, 0 to {MOST_CLASSES - 1:,}")
     return int(content)
 
 
@@ -199,7 +200,7 @@ class Index:
             for name, _, _, count, letters, own, left_out in said.shards:
                 part = {column: columns[column][row : row + count] for column in _COLUMNS}
                 part["letters"] = columns["letters"][letter : letter + letters]
-                tables[name] = Table(part, own, left_out)
+                tables[name] = Table(part, own, tuple(shown(line, most=_LONGEST_LINE) for line in left_out))
                 row, letter = row + count, letter + letters
             stamps = {name: Stamp(size, written) for name, size, written, *_ in said.shards}
             return cls(tables, stamps, tuple(map(nfc, said.classes)))
