@@ -384,6 +384,7 @@ def test_the_command_line_says_what_it_passes_over(images, tmp_path, capsys):
     for command in (
         ["train", "pix2pix", "--data", str(images), "--run", run, *given],
         ["translate", run, str(images), "--out", out],
+        ["shards", str(images), "--out", str(tmp_path / "shards")],
     ):
         assert main(command) == 0
         assert "1 of 13 files were passed over: 1 .txt\n" in capsys.readouterr().err

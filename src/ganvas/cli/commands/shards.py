@@ -48,6 +48,8 @@ def shards(
         raise UsageError(f"{source}: no folder of that name; give one of images, or of shards")
     packed = pack.pack_folder(Path(source), out, size=size, per_shard=per_shard, track=console.track)
     _tell_left_out(packed.left_out)
+    for note in packed.notes:
+        console.say(note)
     console.tell(f"{out}: {packed.images:,} images in {packed.shards:,} shards, and their index")
     console.tell("next:")
     console.tell(f"  ganvas train dcgan --data {out}")

@@ -51,11 +51,13 @@ class Packed:
         images: the number of images.
         shards: the number of shards.
         left_out: a line for each that could not be read.
+        notes: one line that counts what the folder holds beside images, if there is anything.
     """
 
     images: int
     shards: int
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def pack_folder(
@@ -71,7 +73,7 @@ def pack_folder(
         UsageError: if nothing can be written there.
         SaveError: if it cannot be written; nothing of it is left.
     """
-    files, classes, _ = list_images(folder)
+    files, classes, passed_over = list_images(folder)
     items = list(zip(files, _keys(files, folder), strict=True))
     random.Random(0).shuffle(items)
     left_out = list[str]()
@@ -89,7 +91,8 @@ def pack_folder(
             else:
                 yield result
 
-    return replace(pack(whole(), out, classes=classes, per_shard=per_shard), left_out=tuple(left_out))
+    packed = pack(whole(), out, classes=classes, per_shard=per_shard)
+    return replace(packed, left_out=tuple(left_out), notes=passed_over.notes(folder))
 
 
 def pack(images: Iterable[Sample], out: Path, *, classes: Sequence[str] = (), per_shard: int = PER_SHARD) -> Packed:
