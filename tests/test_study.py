@@ -217,6 +217,19 @@ def test_the_study_of_the_project_says_what_was_done_by_hand():
         ("title: two methods", "title: {", "not YAML"),
         ("title: two methods", "title: !!python/name:os.system", "not YAML"),
         ("title: two methods", "title: [a]", "title is a list, expected words"),
+        ("title: two methods", "? [a]\n: b", "a.yaml, line 2: not YAML: a key is a word, not a list"),
+        ("title: two methods", "? {a: b}\n: c", "a.yaml, line 2: not YAML: a key is a word, not a list"),
+        ("title: two methods", "title: !!bool x", "a tag (!!type) and its value do not fit"),
+        ("title: two methods", "title: !!timestamp x", "a tag (!!type) and its value do not fit"),
+        ("title: two methods", "title: !!map x", "not YAML: expected keys and values"),
+        ("title: two methods", "title: !!int x", "a.yaml: not YAML"),
+        ("title: two methods", "title: " + "9" * 9999, "a.yaml: not YAML"),
+        ("title: two methods", "t" * 999 + ": 1", "a.yaml: " + "t" * 60 + ": unknown"),
+        ("task: colorize-rgb", "task: " + "t" * 9999, "tasks.grey.task: "),
+        ("steps: 2", "steps: 4611686018427387904", "steps: is 4.61169e+18; expected no more than 1,000,000,000"),
+        ("steps: 2", "minutes: 1e18", "expected no more than 1,000,000,000"),
+        ("steps: 2", "steps: 1e308", "a.yaml: steps is a number of too many digits"),
+        ("data: photos", "data: ~nobody-there/photos", "a.yaml: ~nobody-there/photos: there is no such home"),
     ],
 )  # fmt: skip
 def test_what_a_file_may_not_say_is_one_line_that_names_the_place(old, new, words, place, capsys):
@@ -226,6 +239,8 @@ def test_what_a_file_may_not_say_is_one_line_that_names_the_place(old, new, word
     said = capsys.readouterr().err
     assert words in said
     assert len(said.splitlines()) == 1
+    assert len(said) < 300
+    assert "a.yaml" in said
     assert not Path("out").exists()
 
 
@@ -478,9 +493,9 @@ def test_targets_are_made_once_by_a_translator_that_needs_no_pairs(place, told, 
         small = whole.resize((19, 16), Image.Resampling.BICUBIC)  # 24x20, the shorter side as it is learned
     wanted = translator(images.DecodedImage(torch.from_numpy(np.array(small)).permute(2, 0, 1)))
     monkeypatch.setattr(api, "compare", lambda *_, **__: api.Report(Evaluation(kind="pairs", data="", models=[])))
-    monkeypatch.setattr(api.Report, "save", lambda report, folder: noted.extend(report.notes))
+    monkeypatch.setattr(api.Report, "save", lambda report, folder, overwrite: noted.extend(report.notes))
     noted = []
-    round_of_it = SimpleNamespace(task=task, results=Path("out/grey/seed0"))
+    round_of_it = SimpleNamespace(task=task, runs=(), results=Path("out/grey/seed0"))
     work = SimpleNamespace(out=Path("out"), root=Path(), features="auto", device="cpu", vgg_weights=None)
     compared(round_of_it, {}, ways={"data": "unseen"}, work=work)
     assert noted[0].startswith("The targets are made, not real: cyclegan learned from photos and paintings")

@@ -46,8 +46,8 @@ NO_MEMORY = "ran out of memory; give a smaller batch"
 def compare(one: Round, models: dict[str, Path], *, ways: dict[str, Any], work: "Work") -> None:
     """Compare the models of a round, and write the folder of results with its report."""
     made = studies.made_by(one.task, work.out)
-    looks = work.features == "vgg" or methods.get(one.runs[0].learner.method).deepest  # else it is for training alone
-    weights = work.vgg_weights if looks else None
+    painting = any(methods.get(run.learner.method).deepest for run in one.runs)
+    weights = work.vgg_weights if painting or work.features == "vgg" else None  # else they are for training alone
     options = EvaluateOptions(features=work.features, vgg_weights=weights, device=work.device)
     found = api.compare(models, _data(**ways, root=work.root), options, progress=True)
     notes = [*([made] if made else []), *found.notes]
@@ -177,7 +177,7 @@ class Work:
                 target=str(Path(run.target).resolve()) if run.target else "", side=run.side, task=run.task,
                 holdout=run.holdout, random_crop=run.random_crop, flip=run.flip,
                 spec=dataclasses.replace(found.spec, size=run.size or found.spec.size),
-                precision=self.precision,  # type: ignore[arg-type]  # known by now
+                fingerprint="", precision=self.precision,  # type: ignore[arg-type]  # known by now
             )  # fmt: skip
             checkpoint.require_same(run.folder, found, now)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganvas.core import settings, words
+from ganvas.core.home import expanded
 from ganvas.core.settings import options, setting
 from ganvas.errors import SettingError
 
@@ -84,7 +85,7 @@ class Data:
     @property
     def folder_of_sets(self) -> Path:
         """Where named data sets are: `root`, or GANVAS_DATA, or the cache of the user."""
-        return Path(self.root or os.environ.get("GANVAS_DATA") or CACHE).expanduser()
+        return expanded(self.root or os.environ.get("GANVAS_DATA") or CACHE)
 
     @property
     def name(self) -> str:

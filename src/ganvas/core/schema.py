@@ -15,6 +15,7 @@ import msgspec
 T = TypeVar("T")
 
 MOST_BITS = 63  # of a whole number; longer ones are mistakes, and Python takes minutes to print the longest
+_LONE = re.compile("[\ud800-\udfff]")  # a surrogate without its other half, which nothing can write
 LONGEST = 60  # letters of a value that an error repeats
 
 _WORDS = {
@@ -88,7 +89,7 @@ def _converted(values: Any, shape: type[T]) -> T:
 
 
 def _check_numbers(values: Any) -> None:
-    """Raise Misfit for a number that is not finite, or of too many digits."""
+    """Raise Misfit for a number that is not finite, or of too many digits, and for a text that is no Unicode."""
     waiting = [("", values)]
     while waiting:
         where, value = waiting.pop()
@@ -96,11 +97,14 @@ def _check_numbers(values: Any) -> None:
             raise Misfit(f"{where or 'it'} is {value}, expected a finite number")
         if isinstance(value, int) and value.bit_length() > MOST_BITS:
             raise Misfit(f"{where or 'it'} is a number of too many digits")
+        if isinstance(value, str) and _LONE.search(value):
+            raise Misfit(f"{where or 'it'} is a text with half a character")
         waiting += _inside(value, where)
 
 
 def _inside(value: Any, where: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
+        yield from ((where, key) for key in value)
         yield from ((f"{where}.{key}" if where else str(key), item) for key, item in value.items())
     elif isinstance(value, list | tuple):
         yield from ((f"{where}[{number}]", item) for number, item in enumerate(value))
@@ -164,4 +168,6 @@ def _as_text_hint(hint: Any) -> Any:
 def _as_text(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_as_text, value))
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, str | Path):
+        return str(value).encode("utf-8", "replace").decode()  # a name on the disk may hold any bytes
+    return value

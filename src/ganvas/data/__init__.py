@@ -64,7 +64,8 @@ def open_data(
             f"`target` {data.target}: goes with folders of files, not with shards; there partners lie side by side in "
             "one image (`side` ab or ba)"
         )
-    root = data.folder_of_sets
+    # where there is no home, a folder of images needs none, nor do digits, which come along
+    root = data.folder_of_sets if in_shards or (name in builtin.NAMES and name != "digits") else Path()
     if data.side and in_shards:
         return reader.open_shards(name, how, root=root, side=data.side)
     if data.target:

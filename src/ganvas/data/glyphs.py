@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganvas.core.home import expanded
 from ganvas.data.batch import RESIDENT_BYTES, Batch, ImageBatch, PairBatch, Source, Spec
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import held_out
@@ -165,7 +166,7 @@ class ReadGlyph:
 
 def _faces(name: str, field: str) -> list[Path]:
     """The files of the fonts of a `glyphs:` name."""
-    files = [Path(file).expanduser() for file in name.removeprefix(PREFIX).split(",") if file.strip()]
+    files = [expanded(file) for file in name.removeprefix(PREFIX).split(",") if file.strip()]
     if not files:
         raise DataError(f"`{field}` {name}: names no font; write {PREFIX}FONT.ttf, or several with commas between them")
     for file in files:
@@ -235,7 +236,7 @@ def _characters(files: Sequence[Path], asked: str | None) -> tuple[list[str], tu
 
 def _from_file(name: str) -> list[int]:
     """The characters of a text file, each once, in its order."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise SettingError(f"`characters` {name}: expected {', '.join(SETS)}, or a text file with the characters")
     if path.stat().st_size > 4 * MOST_CHARACTERS:

@@ -11,6 +11,7 @@ import yaml
 
 from ganvas import methods
 from ganvas.core import schema, settings
+from ganvas.core.home import expanded
 from ganvas.core.settings import nearest
 from ganvas.data import tasks
 from ganvas.data.batch import ImageBatch, PairBatch, UnpairedBatch, check_size
@@ -22,6 +23,9 @@ from ganvas.studies.design import Changes, Learner, Length, Study, Task, Teacher
 T = TypeVar("T")
 
 LARGEST = 2**18  # bytes of a file; a study takes a few thousand; a million take half a minute to read
+
+LONGEST_TRAINING = 10**9  # steps, minutes or epochs
+LONGEST_REASON = 180  # letters of an error, beside the position
 
 WAYS = ("target", "side", "task", "made_by")  # the ways to give partners
 Words = str | int | float  # a number counts as a word: `task: 3` may be a folder
@@ -105,7 +109,7 @@ class Position:
 
     def error(self, key: object, why: str) -> SettingError:
         """An error about the value of a key."""
-        return SettingError(f"{self.below(key)}: {why}")
+        return SettingError(f"{self.below(key)}: {why[:LONGEST_REASON]}")
 
     def below(self, key: object) -> "Position":
         """The position of the value of a key."""
@@ -164,9 +168,13 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.MarkedYAMLError(problem="expected keys and values", problem_mark=node.start_mark)
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is a word, not a list", problem_mark=key.start_mark)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key.value[:60]} is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -191,7 +199,10 @@ def read_file(path: Path, *, root: Path, changes: Changes) -> Study:
         found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except (yaml.MarkedYAMLError, ValueError) as error:  # such as bytes that are not text, or an impossible date
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        problem = " ".join(problem.split())[:LONGEST_REASON]
         raise UsageError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not YAML: {problem}") from error
+    except (LookupError, TypeError, AttributeError) as error:  # of PyYAML itself, such as for `!!bool x`
+        raise UsageError(f"{path}: not YAML: a tag (!!type) and its value do not fit; leave the tag out") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path}: not YAML, or nested too deeply ({type(error).__name__})") from error
     if not isinstance(found, dict):
@@ -316,7 +327,10 @@ class _Reader:
         name = _text(entry)
         if not name or name in NAMES:
             return name
-        path = Path(name).expanduser()
+        try:
+            path = expanded(name)
+        except UsageError as error:
+            raise SettingError(f"{self.at}: {str(error)[:LONGEST_REASON]}") from error
         places = [folder / path for folder in self.folders]
         return str(next((place for place in places if place.exists()), places[0]))
 
@@ -346,6 +360,8 @@ class _Reader:
         for unit, number in units.items():
             if number <= 0:
                 raise at.error(unit, f"is {number:g}; expected more than 0")
+            if number > LONGEST_TRAINING:
+                raise at.error(unit, f"is {number:g}; expected no more than {LONGEST_TRAINING:,}")
         return self.changes.length or (Length(**units) if units else None)
 
     def _size(self, given: TaskEntries, at: Position) -> int | None:

@@ -9,6 +9,7 @@ from ganvas.core import schema
 from ganvas.core.atomic_io import add_line, write_whole
 
 LOG = "log.jsonl"
+LONGEST = 2**16  # bytes of a line; what is longer was not written by a training
 SCORE = "score"  # the prefix of the name of a score in a record
 
 
@@ -30,15 +31,17 @@ def _read(run: Path) -> list[dict[str, Any]]:
     """The lines that hold a step."""
     if not (run / LOG).exists():
         return []
-    records = []
-    for line in (run / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = schema.parse(line)
-        except schema.Misfit:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int | float):
-            records.append(record)
-    return records
+    with (run / LOG).open("rb") as file:
+        return [record for line in iter(lambda: file.readline(LONGEST), b"") if (record := _record(line)) is not None]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """What a line holds; None if it is damaged."""
+    try:
+        record = schema.parse(line)
+    except schema.Misfit:
+        return None
+    return record if isinstance(record, dict) and type(record.get("step")) is int else None
 
 
 def rewind(run: Path, *, step: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ganvas.cli import console
 from ganvas.cli.commands._base import Command
 from ganvas.cli.flag_types import Count, DataRoot
+from ganvas.core.home import expanded
 from ganvas.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def shards(
     if shards.are_meant(source):
         if out or size:
             raise UsageError(f"{source}: holds shards already; leave out {'--out' if out else '--size'}")
-        found = reader.look_through(source, root=data_root.expanduser(), track=console.track, anew=True)
+        found = reader.look_through(source, root=expanded(data_root), track=console.track, anew=True)
         _tell_left_out(found.table.left_out)
         for note in found.notes:
             console.say(note)
@@ -47,9 +48,9 @@ def shards(
     if not Path(source).is_dir():
         raise UsageError(f"{source}: no folder of that name; give one of images, or of shards")
     packed = pack.pack_folder(Path(source), out, size=size, per_shard=per_shard, track=console.track)
-    _tell_left_out(packed.left_out)
     for note in packed.notes:
         console.say(note)
+    _tell_left_out(packed.left_out)
     console.tell(f"{out}: {packed.images:,} images in {packed.shards:,} shards, and their index")
     console.tell("next:")
     console.tell(f"  ganvas train dcgan --data {out}")

@@ -10,6 +10,7 @@ from ganvas.cli.commands._base import Command
 from ganvas.cli.commands._places import require_folder
 from ganvas.cli.commands._study_lines import show_plan, tell
 from ganvas.cli.flag_types import Count, DataRoot, Device, FeatureFile, Flag, Seeds, Share, Words
+from ganvas.core.home import expanded
 from ganvas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def study(
         "data": data, "held_out": held_out, "holdout": holdout, "target": target, "held_out_target": held_out_target,
         "side": side, "task": task, "flip": flip, "random_crop": random_crop,
     }  # fmt: skip
-    root = data_root.expanduser()
+    root = expanded(data_root)
     found = _read(file, methods, {key: value for key, value in of_one_task.items() if value}, root, changes)
     command = shlex.join(["ganvas", "study", *([str(file)] if file else ["--methods", *methods]), "--out", str(out)])
     work = Work(
