@@ -1,7 +1,9 @@
 """Images are read as a viewer shows them, and written whole."""
 
 import io
+import os
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,3 +290,292 @@ def test_a_profile_is_applied_beneath_transparency(tmp_path):
     image = imaging.read(save(tmp_path, clear, "x.png", icc_profile=swapped_profile()))
     assert mean(image.pixels) == pytest.approx((30, 30, 200), abs=3)
     assert image.alpha.unique().tolist() == [128]
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def promising(width, height):
+    """A PNG whose header promises that many pixels."""
+    content = bytearray(bomb())
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("width", "height", "words"),
+    [
+        (2_000_000, 8, "65,535 or fewer a side"),
+        (8, 65_536, "65,535 or fewer a side"),
+        (13_000, 13_000, "more than 104 million pixels"),
+        (65_535, 1_601, "more than 104 million pixels"),
+    ],
+)
+def test_sides_and_pixels_are_bounded_whatever_the_shape(tmp_path, width, height, words):
+    (tmp_path / "x.png").write_bytes(promising(width, height))
+    for read in (imaging.read_header, imaging.read, lambda path: imaging.read_square(path, size=16, channels=3)):
+        with pytest.raises(DataError, match=words):
+            read(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("orientation", [1, 4, 6, 7])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_strips_are_the_whole(monkeypatch, mode, orientation):
+    image = photograph(seed=6, width=37, height=29)
+    if mode in ("I;16", "F"):
+        values = np.asarray(image.convert("L")).astype(np.uint16 if mode == "I;16" else np.float32)
+        image = Image.fromarray(values * 257 if mode == "I;16" else values / 255)
+    elif mode != "P":
+        image = image.convert(mode)
+    else:
+        image = image.quantize(32)
+        image.info["transparency"] = 3
+    image.getexif()[0x0112] = orientation
+    whole = imaging.image_of(image)
+    square = imaging._upright(image, 3).tobytes()
+    monkeypatch.setattr(imaging, "_AT_ONCE", 3 * 37)
+    strips = imaging.image_of(image)
+    assert torch.equal(strips.pixels, whole.pixels)
+    assert (strips.alpha is None) == (whole.alpha is None) == (mode not in ("LA", "P", "RGBA"))
+    assert whole.alpha is None or torch.equal(strips.alpha, whole.alpha)
+    assert imaging._upright(image, 3).tobytes() == square
+    assert torch.equal(imaging.image_of(imaging.to_pillow(whole.pixels, whole.alpha)).pixels, whole.pixels)
+
+
+def test_white_and_grey_in_strips_are_those_of_the_whole(monkeypatch):
+    pixels = torch.randint(0, 256, (3, 20, 30), dtype=torch.uint8)
+    image = imaging.DecodedImage(pixels, torch.randint(0, 256, (20, 30), dtype=torch.uint8))
+    white, grey = imaging.on_white(image), imaging.in_channels(pixels, 1)
+    monkeypatch.setattr(imaging, "_AT_ONCE", 7 * 30)
+    assert torch.equal(imaging.on_white(image), white)
+    assert torch.equal(imaging.in_channels(pixels, 1), grey)
+
+
+# --- what is no file --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes")
+def test_what_is_no_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "self.png").symlink_to("self.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    for name, words in [
+        ("pipe", "a pipe or a device"), ("device", "a pipe or a device"), ("folder", "a folder"),
+        ("self", "cannot be read"), ("gone", "no such file"), ("x" * 300, "cannot be read"),
+    ]:  # fmt: skip
+        with pytest.raises(DataError, match=words):
+            imaging.read(tmp_path / f"{name}.png")
+
+
+def test_a_name_that_is_an_address_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (9, 8), 7).save("plain.png")
+    name = "pipe:sh p.sh; x.png"
+    os.rename("plain.png", name)
+    assert imaging.read(Path(name)).pixels.unique().tolist() == [7]
+
+
+@pytest.mark.parametrize("form", ["EPS", "PDF", "PPM"])
+def test_formats_without_an_ending_here_are_no_images(tmp_path, form):
+    photograph(seed=0, width=16, height=16).save(tmp_path / "x.png", form)
+    with pytest.raises(DataError, match="not an image"):
+        imaging.read_header(tmp_path / "x.png")
+
+
+# --- EXIF -------------------------------------------------------------------------------------------------------------
+
+_TURNED = b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00"  # orientation 6
+_RESOLUTION = b"II*\0\x08\0\0\0\x02\0" + _TURNED + b"\x1a\x01\x0a\0\x01\0\0\0\x26\0\0\0"  # a signed rational follows
+_BROKEN = {
+    "a rational of 0 over 0": _RESOLUTION + bytes(12),
+    "of -1 over 0": _RESOLUTION + bytes(4) + b"\xff" * 4 + bytes(4),
+    "a block that ends early": b"II*\0\x08\0\0\0\x09\0" + _TURNED,
+    "an offset beyond the end": b"II*\0\xff\xff\xff\x7f",
+    "an orientation in words": b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x02\0\0\x006\0\0\0\0\0\0\0",
+    "no block": b"junk",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Truncated|Corrupt")
+@pytest.mark.parametrize("block", _BROKEN, ids=str)
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_a_malformed_exif_block_never_refuses_an_image(tmp_path, block, ending):
+    path = save(tmp_path, photograph(seed=0, width=40, height=32), f"x.{ending}", exif=b"Exif\0\0" + _BROKEN[block])
+    header, image = imaging.read_header(path), imaging.read(path)
+    assert image.pixels.shape == (3, header.height, header.width)
+    assert imaging.read_square(path, size=16, channels=3).shape == (3, 16, 16)
+    if "rational" in block or "-1" in block:
+        assert (header.width, header.height) == (32, 40)  # the orientation can be read
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp", "avif"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+def test_the_header_tells_the_sides_as_they_are_read(tmp_path, ending, orientation):
+    if f".{ending}" not in imaging.EXTENSIONS:
+        pytest.skip("Pillow was built without it")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, photograph(seed=0, width=40, height=24), f"x.{ending}", exif=exif)
+    header, image = imaging.read_header(path), imaging.read(path)
+    assert image.pixels.shape == (3, header.height, header.width)
+    assert (header.width, header.height) == ((24, 40) if orientation > 4 else (40, 24))
+
+
+# --- more than 8 bits -------------------------------------------------------------------------------------------------
+
+SCENE = np.linspace(0.05, 0.95, 32 * 32).reshape(32, 32)
+
+
+def deep(tmp_path, values, **options):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "x.tif", values, **options)
+    return tmp_path / "x.tif"
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (SCENE.astype(np.float32), "0 is taken as black and 1 as white"),
+        ((SCENE * 2 - 1).astype(np.float32), "-1 is taken as black and 1 as white"),
+        ((SCENE * 255).astype(np.float32), "0 is taken as black and 255 as white"),
+        ((SCENE * 65535).astype(np.float32), "0 is taken as black and 65535 as white"),
+        ((SCENE * 65535).astype(np.uint16), ""),
+        ((SCENE * (2**32 - 1)).astype(np.uint32), "4294967295 as white"),
+        ((SCENE * (2**31 - 1)).astype(np.int32), "2147483647 as white"),
+        ((SCENE * 65535).astype(np.uint32), "65535 as white"),
+    ],
+    ids=["0..1", "-1..1", "0..255", "0..65535", "u16", "u32", "i32", "u16 in u32"],
+)
+def test_one_scene_in_any_depth_is_one_image(tmp_path, values, note):
+    image = imaging.read(deep(tmp_path, values))
+    assert (image.pixels[0].float() - torch.from_numpy(SCENE * 255)).abs().max() <= 1
+    assert note in " ".join(image.notes)
+    assert bool(image.notes) == bool(note)
+
+
+@pytest.mark.parametrize("largest", [1.0001, 1.02, 1.05])
+def test_a_little_overshoot_is_clipped_and_turns_nothing_black(tmp_path, largest):
+    values = SCENE.astype(np.float32)
+    values[0, 0] = largest
+    pixels = imaging.read(deep(tmp_path, values)).pixels[0].float()
+    assert (pixels - torch.from_numpy(SCENE * 255))[1:].abs().max() <= 1
+    assert pixels[0, 0] == 255
+
+
+@pytest.mark.parametrize("largest", [1.3, 7, 300, 4095, 1e6])
+def test_of_no_usual_range_the_largest_value_is_white_and_that_is_said(tmp_path, largest):
+    image = imaging.read(deep(tmp_path, (SCENE / 0.95 * largest).astype(np.float32)))
+    assert (image.pixels[0].float() - torch.from_numpy(SCENE / 0.95 * 255)).abs().max() <= 1
+    assert "no usual range" in image.notes[0]
+
+
+def test_a_range_that_is_named_is_taken(tmp_path):
+    path = deep(tmp_path, (SCENE * 300).astype(np.float32))
+    image = imaging.read(path, span=(0, 300))
+    assert (image.pixels[0].float() - torch.from_numpy(SCENE * 255)).abs().max() <= 1
+    assert image.notes == ()
+    inverse = imaging.read(path, span=(300, 0))
+    assert (inverse.pixels.int() + image.pixels.int() - 255).abs().max() <= 1
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_fewer_bits_than_the_file_has_are_said_and_taken_if_asked(tmp_path, bits):
+    path = deep(tmp_path, (SCENE * (2**bits - 1)).astype(np.uint16))
+    dark, image = imaging.read(path), imaging.read(path, span="auto")
+    assert f"holds {bits} of 16 bits" in dark.notes[0]
+    assert dark.pixels.max() < 17
+    assert (image.pixels[0].float() - torch.from_numpy(SCENE * 255)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_where_zero_is_white_it_is_shown_so(tmp_path, kind):
+    stored = ((1 - SCENE) * np.iinfo(kind).max).astype(kind)
+    image = imaging.read(deep(tmp_path, stored, photometric="miniswhite"))
+    assert (image.pixels[0].float() - torch.from_numpy(SCENE * 255)).abs().max() <= 1
+
+
+def test_an_image_of_nearly_one_value_is_said(tmp_path):
+    image = imaging.read(deep(tmp_path, np.full((32, 32), 30000, np.uint16)))
+    assert "nearly of one value" in image.notes[0]
+
+
+def test_a_transparent_value_of_16_bits_is_transparent(tmp_path):
+    values = np.full((16, 16), 40000, np.uint16)
+    values[:8] = 1234
+    path = save(tmp_path, Image.fromarray(values), "x.png", transparency=1234)
+    image = imaging.read(path)
+    assert image.alpha[:8].unique().tolist() == [0]
+    assert image.alpha[8:].unique().tolist() == [255]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "words"),
+    [
+        (SCENE.astype(np.float16), {}, "1 channel of 16-bit floating point"),
+        (SCENE.astype(np.float64), {}, "1 channel of 64-bit floating point"),
+        (SCENE[..., None].repeat(3, 2).astype(np.float32), {"photometric": "rgb"}, "3 channels of 32-bit floating"),
+        (np.zeros((32, 32, 5), np.uint8), {"photometric": 1, "planarconfig": "contig"}, "5 channels of 8-bit"),
+        (np.zeros((3, 32, 32), np.uint16), {"photometric": "rgb", "planarconfig": "separate"}, "stored apart"),
+        (np.zeros((2, 32, 32), np.uint8),
+         {"photometric": "minisblack", "planarconfig": "separate", "extrasamples": ["assocalpha"]}, "stored apart"),
+    ],
+    ids=["f16", "f64", "rgb float", "five channels", "planar 16", "planar alpha"],
+)  # fmt: skip
+def test_a_tiff_that_cannot_be_read_says_what_it_holds(tmp_path, values, options, words):
+    with pytest.raises(DataError, match=words) as error:
+        imaging.read(deep(tmp_path, values, **options))
+    assert "save it" in str(error.value)
+
+
+def test_premultiplied_alpha_beside_grey_is_read(tmp_path):
+    values = np.zeros((16, 16, 2), np.uint8)
+    values[..., 0], values[..., 1] = 50, 100  # half of grey 127
+    path = deep(tmp_path, values, photometric="minisblack", planarconfig="contig", extrasamples=["assocalpha"])
+    image = imaging.read(path)
+    assert image.alpha.unique().tolist() == [100]
+    assert abs(int(image.pixels[0, 0, 0]) - 127) <= 1
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+def halves(dark, bright, channels=1):
+    mask = torch.full((channels, 8, 10), dark, dtype=torch.uint8)
+    mask[..., 5:] = bright
+    return mask
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        imaging.DecodedImage(halves(0, 255)),
+        imaging.DecodedImage(halves(0, 1)),
+        imaging.DecodedImage(halves(0, 38, channels=3)),
+        imaging.DecodedImage(torch.full((3, 8, 10), 255, dtype=torch.uint8), halves(0, 255)[0]),
+        imaging.DecodedImage(torch.zeros((3, 8, 10), dtype=torch.uint8), halves(0, 255)[0]),
+        imaging.DecodedImage(halves(9, 255, channels=3), halves(0, 255)[0]),
+    ],
+    ids=["plain", "ids", "palette", "white in alpha", "black in alpha", "both"],
+)
+def test_a_mask_is_what_it_shows(image):
+    assert torch.equal(imaging.mask_of(image), halves(0, 255))
+
+
+def test_a_soft_mask_stays_and_class_numbers_are_refused():
+    soft = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16)
+    assert torch.equal(imaging.mask_of(imaging.DecodedImage(soft)), soft)
+    with pytest.raises(DataError, match="values of 0 to 2 of 255"):
+        imaging.mask_of(imaging.DecodedImage(torch.arange(3, dtype=torch.uint8).repeat(8, 3)[None]))
+
+
+# --- animations -------------------------------------------------------------------------------------------------------
+
+
+def test_a_hidden_first_image_is_no_frame(tmp_path):
+    hidden, *shown = (Image.new("RGB", (16, 16), (value, 0, 0)) for value in (250, 10, 20))
+    path = save(tmp_path, hidden, "x.png", save_all=True, append_images=shown, default_image=True)
+    assert imaging.read(path).pixels[0].unique().tolist() == [10]

@@ -27,7 +27,7 @@ from ganvas.core.atomic_io import new_file
 from ganvas.errors import DataError, GanvasError, UsageError
 from ganvas.imaging import deep
 
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `require_size` has the bound
+warnings.filterwarnings("ignore", module=r"PIL\.")  # sizes are bounded here, and what is broken is an error
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs about a broken file is in the error
 
 _HEIF = ".heic"
