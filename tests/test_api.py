@@ -573,6 +573,32 @@ def test_a_slip_is_one_sentence(cgan, ask, words):
     assert len(str(error.value)) < 300
 
 
+def test_trainings_in_threads_learn_what_each_learns_alone(tmp_path):
+    def learn(name, seed):
+        ganvas.train(
+            "gan",
+            "digits",
+            tmp_path / name,
+            steps=25,
+            seed=seed,
+            progress=False,
+            device="cpu",
+            batch=16,
+            precision="fp32",
+        )
+
+    for seed in (1, 2):
+        learn(f"alone-{seed}", seed)
+    threads = [threading.Thread(target=learn, args=(f"together-{seed}", seed)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in (1, 2):
+        weights = [ganvas.load(tmp_path / f"{how}-{seed}").network.state_dict() for how in ("alone", "together")]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_of_threads_that_begin_one_run_at_once_one_trains_and_the_others_hear_why_not(tmp_path, monkeypatch):
     together, enter, heard = threading.Barrier(4), checkpoint.enter_run, []
 

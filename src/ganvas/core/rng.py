@@ -1,5 +1,6 @@
 """Random numbers as functions of a seed and a step number, whatever the process and the number of processes."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,6 +12,8 @@ from torch import Tensor
 from ganvas.core import distributed
 from ganvas.core.accumulation import share
 from ganvas.core.device import sent
+
+ALONE = threading.RLock()  # torch has one state of random numbers for all threads: who seeds it, holds this until done
 
 
 @dataclass(frozen=True)

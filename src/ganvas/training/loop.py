@@ -20,7 +20,7 @@ from ganvas.core.device import autocast, prepare_to_train
 from ganvas.core.interrupts import uninterrupted
 from ganvas.core.optim import MOST_STEPS, scale_rates
 from ganvas.core.options import Budget, TrainOptions
-from ganvas.core.rng import seed_weights
+from ganvas.core.rng import ALONE, seed_weights
 from ganvas.data.batch import Batch, Source
 from ganvas.data.loader import batches
 from ganvas.errors import DataError, SettingError
@@ -94,9 +94,10 @@ def start(
         UsageError: if it cannot be made.
     """
     require_fit(source, manifest)
-    seed_weights(manifest.seed)
-    method = build(manifest)
-    method.setup(vgg=vgg, paintings=paintings)
+    with ALONE:
+        seed_weights(manifest.seed)
+        method = build(manifest)
+        method.setup(vgg=vgg, paintings=paintings)
     if distributed.rank() == 0:
         checkpoint.enter_run(run, manifest)
     return method
@@ -298,7 +299,7 @@ def train(
             share=Share(rank, count),
         ):  # fmt: skip
             scale_rates(method.optimizers.values(), manifest.config.rate_at(spent))
-            with autocast(device, manifest.precision):
+            with ALONE, autocast(device, manifest.precision):
                 for name, loss in learn(batch, step).items():
                     losses[name].append((step + 1, loss))
             step += 1

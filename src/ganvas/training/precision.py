@@ -10,7 +10,7 @@ from torch import Tensor
 from ganvas.checkpoint.manifest import Manifest, build
 from ganvas.core import distributed
 from ganvas.core.device import Precision, autocast, choose_precision
-from ganvas.core.rng import seed_step
+from ganvas.core.rng import ALONE, seed_step
 from ganvas.data.batch import Batch, Source
 from ganvas.nets.vgg import VGG19
 from ganvas.training import require_fit
@@ -43,8 +43,9 @@ def quicker_precision(
     likely = choose_precision(device)
     if likely == "fp32" or device.type != "cpu":
         return likely
-    method = build(manifest)
-    method.setup(vgg=vgg, paintings=paintings)
+    with ALONE:
+        method = build(manifest)
+        method.setup(vgg=vgg, paintings=paintings)
     method.to(device).train()
     for optimizer in method.optimizers.values():  # torch imports much with the first optimiser, which is not step time
         optimizer.zero_grad()
@@ -55,9 +56,9 @@ def quicker_precision(
         for precision in ("bf16", "fp32"):
             if time.perf_counter() - start > SECONDS:
                 break
-            seed_step(manifest.seed, step)
-            begun = time.perf_counter()
-            with autocast(device, precision):
+            with ALONE, autocast(device, precision):
+                seed_step(manifest.seed, step)
+                begun = time.perf_counter()
                 method.training_step(batch, step)
             if step:  # the first step includes setup
                 quickest[precision] = min(quickest[precision], time.perf_counter() - begun)
