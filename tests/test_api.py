@@ -645,6 +645,12 @@ def test_generated_files_replace_others_only_if_that_is_asked_for(cgan, tmp_path
     cgan.generate_files(tmp_path, [1], label=3)
 
 
+def test_every_image_has_a_file_of_its_own(cgan, tmp_path):
+    assert len({path.name for path in cgan.generate([5, 5, 7], label=3).save(tmp_path / "saved")}) == 3
+    folder = cgan.generate_files(tmp_path / "written", [5, 5, 7], label=3)
+    assert len(list(folder.rglob("*.png"))) == 3
+
+
 def test_a_model_that_is_missing_is_the_wrong_parameter(tmp_path):
     with pytest.raises(ganvas.ModelError, match="no such run") as error:
         ganvas.load(tmp_path / "missing")

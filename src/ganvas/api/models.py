@@ -327,11 +327,15 @@ class Model:
         return track(drawn, total=len(seeds) * times, description="generating")
 
     def _names_of(self, seeds: Sequence[Seed], classes: Sequence[int]) -> Iterator[str]:
-        """The names of their files, without the ending: the seed, in a folder of the class."""
+        """The names of their files, without the ending: the seed, in a folder of the class.
+
+        Where a seed repeats, or is between two, they are numbered.
+        """
+        whole = {one for one in seeds if isinstance(one, int)}
         folders = folders_of(self.info.spec.classes)
         for folder in [f"{folders[k]}/" for k in classes] or [""]:
             for number, one in enumerate(seeds):
-                yield f"{folder}{one if isinstance(one, int) else number:06d}"
+                yield f"{folder}{one if len(whole) == len(seeds) else number:06d}"
 
     def classes_of(self, label: str | int | Sequence[str | int] | None) -> list[int]:
         """The numbers of the classes of these labels.
