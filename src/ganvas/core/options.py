@@ -69,7 +69,7 @@ class Data:
     size: int | None = setting(
         None, "pixels: 16, 28, 32, 64, 128, 256, 512 or 1024 [default: as suits the data]", low=1
     )
-    holdout: float = setting(0.0, "fraction of the files kept from training, for evaluate", low=0, high=0.99)
+    holdout: float = setting(0.0, "about this fraction of the files is kept for evaluate", low=0, high=0.99)
     flip: bool = setting(False, "mirror half of the images left to right, at random; not for writing")
     random_crop: bool = setting(False, "learn from random crops of images an eighth larger")
     root: File | None = setting(
