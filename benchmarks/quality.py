@@ -191,7 +191,7 @@ def main() -> None:
         "2026-11-20.\n"
         + "".join(
             f"- {aspect}: {found.protocol[aspect]}\n"
-            for aspect in ("generated", "reference", "floor", "seen", "intervals")
+            for aspect in ("generated", "reference", "floor", "preprocessing", "intervals")
         )
         + "- *FID (digits)* is not the FID of papers, which use features of Inception: compare it only within this "
         "table. The floor is the score of as many real training images; a model need not beat it.\n"

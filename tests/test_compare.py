@@ -263,7 +263,7 @@ def test_what_is_no_number_is_counted_named_and_left_out_of_every_answer():
     assert not {2, 5} & {one.number for one in found.shown}
 
 
-def test_where_hardly_any_image_is_one_the_rest_is_judged_as_few_are():
+def test_where_hardly_any_image_is_one_the_rest_is_evaluated_as_few_are():
     source = middling(n=55)
     found = evaluation.evaluate_pairs({"a": breaking(source, range(51))}, source, features=TINY)
     assert "FID (tiny)" not in {score.name for score in found.scores}
@@ -630,7 +630,7 @@ def test_names_of_models_are_short_and_never_those_of_the_other_answers(place, t
     assert names("first.safetensors", "second\nline.safetensors") == ["first", "second?line"]
 
 
-def test_every_save_of_a_run_is_judged_in_its_order(place, tmp_path, capsys):
+def test_every_save_of_a_run_is_evaluated_in_its_order(place, tmp_path, capsys):
     for steps in (1, 2):
         run_of(tmp_path / "run", "autoencoder", place / "learned", steps=steps, task="denoise:0.1")
     words = ["--data", place / "held", "--all-checkpoints", "--out", tmp_path / "out"]
@@ -673,7 +673,7 @@ def pairs(tmp_path):
     return data, target
 
 
-def test_who_learned_without_pairs_is_judged_by_true_ones_beside_who_learned_with(place, pairs, tmp_path, capsys):
+def test_who_learned_without_pairs_is_evaluated_by_true_ones_beside_who_learned_with(place, pairs, tmp_path, capsys):
     data, target = pairs
     cyclegan = run_of(tmp_path / "cyclegan", "cyclegan", place / "learned", source=unpaired_source(n=8, channels=3))
     words = ["--data", data, "--target", target]

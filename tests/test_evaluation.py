@@ -94,15 +94,15 @@ def untrained(source):
 def of_copies(digits, training_part, test_part):
     some = dataclasses.replace(training_part, images=training_part.some(252))
     model = model_of(Repeats(some), training_part)
-    return judged(model, test_part, features=digits, count=252, training=training_part)
+    return evaluated(model, test_part, features=digits, count=252, training=training_part)
 
 
 @pytest.fixture(scope="module")
 def of_untrained(digits, training_part, test_part):
-    return judged(untrained(training_part), test_part, features=digits, count=252, training=training_part)
+    return evaluated(untrained(training_part), test_part, features=digits, count=252, training=training_part)
 
 
-def judged(model, source, *, training=None, **options):
+def evaluated(model, source, *, training=None, **options):
     """What is found of a model by itself."""
     known = {"model": training} if training else None
     return evaluation.evaluate_generated({"model": model}, source, training=known, **options)
@@ -163,13 +163,13 @@ def test_new_real_images_are_no_copies(digits, training_part, test_part):
         dataclasses.replace(test_part, images=test_part.rows(range(start, 252, 2)), part=f"half {start}")
         for start in (0, 1)
     )
-    found = judged(model_of(Repeats(new), training_part), unseen, features=digits, count=126, training=training_part)
+    found = evaluated(model_of(Repeats(new), training_part), unseen, features=digits, count=126, training=training_part)
     assert value(found, "copies") < 0.1
 
 
 def test_against_its_own_training_images_nothing_is_said_of_copies(digits, training_part):
     model = untrained(training_part)
-    found = judged(model, training_part, features=digits, count=50, training=training_part)
+    found = evaluated(model, training_part, features=digits, count=50, training=training_part)
     assert "copies" not in [score.name for score in found.scores]
     assert set(floors(found).values()) == {None}
     assert "is the training data" in found.protocol["floor"]
@@ -178,7 +178,7 @@ def test_against_its_own_training_images_nothing_is_said_of_copies(digits, train
 
 def test_drawing_what_was_asked_for_is_told_from_drawing_something_else(digits, training_part, test_part):
     right, wrong = (
-        judged(
+        evaluated(
             model_of(RepeatsByClass(training_part, beside), training_part),
             test_part,
             features=digits,
@@ -199,7 +199,7 @@ def test_a_model_that_draws_one_digit_is_found_out_by_its_classes(digits, traini
     ones = dataclasses.replace(
         training_part, images=training_part.rows((training_part.images.labels == 0).nonzero()[:, 0])
     )
-    found = judged(model_of(Repeats(ones), training_part), test_part, features=digits, count=100)
+    found = evaluated(model_of(Repeats(ones), training_part), test_part, features=digits, count=100)
     assert value(found, "commonest class") > 0.9
     assert value(found, "rarest class") == 0
     assert found.classes["model"]["0"] == round(value(found, "commonest class") * 100)
@@ -208,7 +208,7 @@ def test_a_model_that_draws_one_digit_is_found_out_by_its_classes(digits, traini
 
 
 def test_the_same_again_gives_the_same_numbers_and_they_are_json(digits, training_part, test_part, of_untrained):
-    again = judged(untrained(training_part), test_part, features=digits, count=252, training=training_part)
+    again = evaluated(untrained(training_part), test_part, features=digits, count=252, training=training_part)
     text = json.dumps(of_untrained.to_json(), allow_nan=False)
     assert json.dumps(again.to_json(), allow_nan=False) == text
     assert json.loads(text)["models"][0]["step"] == 7
@@ -224,7 +224,7 @@ def test_the_order_of_the_real_images_does_not_matter(name, digits, training_par
     labels = test_part.images.labels
     torch.manual_seed(0)
     one, other, by_class = (
-        judged(model, dataclasses.replace(test_part, images=test_part.rows(order)), features=digits, count=100)
+        evaluated(model, dataclasses.replace(test_part, images=test_part.rows(order)), features=digits, count=100)
         for order in (torch.randperm(len(labels)), torch.randperm(len(labels)), labels.argsort(stable=True))
     )
     near = interval(one, name) + interval(other, name) + 0.1 if interval(one, name) else 0.12
@@ -234,7 +234,7 @@ def test_the_order_of_the_real_images_does_not_matter(name, digits, training_par
 
 def test_a_handful_of_training_images_is_no_floor(digits, training_part, test_part):
     few = dataclasses.replace(training_part, images=training_part.some(12))
-    found = judged(untrained(training_part), test_part, features=digits, count=60, training=few)
+    found = evaluated(untrained(training_part), test_part, features=digits, count=60, training=few)
     assert set(floors(found).values()) == {None}
     assert found.protocol["floor"] == "none: the training data are 12 images"
     assert found.grids["nearest"].images.shape == (32, 1, 28, 28)
@@ -243,10 +243,10 @@ def test_a_handful_of_training_images_is_no_floor(digits, training_part, test_pa
 def test_large_images_are_kept_small_and_looked_at_whole(digits, training_part, test_part, monkeypatch):
     few = dataclasses.replace(training_part, images=training_part.some(12))
     model = untrained(training_part)
-    whole = judged(model, test_part, features=digits, count=60, training=few)
+    whole = evaluated(model, test_part, features=digits, count=60, training=few)
     monkeypatch.setattr(generated.images, "ON_A_GRID", 14)
     monkeypatch.setattr(generated, "_BYTES_AT_ONCE", 7 * 28**2)
-    found = judged(model, test_part, features=digits, count=60, training=few)
+    found = evaluated(model, test_part, features=digits, count=60, training=few)
     assert found.grids["samples"].images.shape == (60, 1, 14, 14)
     assert found.grids["nearest"].images.shape == (32, 1, 14, 14)
     for name in ("FID (digits)", "SWD"):
@@ -259,20 +259,20 @@ def test_large_images_are_kept_small_and_looked_at_whole(digits, training_part, 
 def test_too_few_images_are_refused(digits, training_part, test_part):
     model = untrained(training_part)
     with pytest.raises(DataError, match=r"49 generated images and 252 of digits.*50 or more"):
-        judged(model, test_part, features=digits, count=49)
+        evaluated(model, test_part, features=digits, count=49)
     few = dataclasses.replace(test_part, images=test_part.some(49))
     with pytest.raises(DataError, match=r"100 generated images and 49 of digits.*50 or more"):
-        judged(model, few, features=digits, count=100)
+        evaluated(model, few, features=digits, count=100)
 
 
 def test_grey_and_colour_are_not_compared(digits, test_part):
     colour, grey = noise_source(n=60, channels=3), noise_source(n=60)
     with pytest.raises(DataError, match="noise is colour and the model generates grey"):
-        judged(untrained(grey), colour, features=digits, count=60)
+        evaluated(untrained(grey), colour, features=digits, count=60)
     with pytest.raises(DataError, match="digits is grey and the model generates colour"):
-        judged(untrained(colour), test_part, features=digits, count=60)
+        evaluated(untrained(colour), test_part, features=digits, count=60)
     with pytest.raises(UsageError, match="`features` inception"):
-        judged(untrained(colour), colour, features=digits, count=60)
+        evaluated(untrained(colour), colour, features=digits, count=60)
 
 
 # --- what it writes -------------------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_what_is_written_can_be_read_back(of_untrained, tmp_path):
 
 
 def test_without_the_training_images_there_is_no_floor_and_no_nearest(digits, training_part, test_part, tmp_path):
-    found = judged(untrained(training_part), test_part, features=digits, count=60)
+    found = evaluated(untrained(training_part), test_part, features=digits, count=60)
     assert set(floors(found).values()) == {None}
     assert not evaluation.write(tmp_path, found).keys() & {"nearest"}
     assert not (tmp_path / "nearest.png").exists()
@@ -317,7 +317,7 @@ def test_evaluate_shows_its_scores_and_keeps_them(digits_run, tmp_path, capsys):
     assert str(tmp_path / "out/nearest.png") in said
 
 
-def test_evaluate_speaks_json_and_judges_a_single_file_as_its_run(digits_run, tmp_path, capsys):
+def test_evaluate_speaks_json_and_evaluates_a_single_file_as_its_run(digits_run, tmp_path, capsys):
     assert evaluate(digits_run, tmp_path / "one", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "one/metrics.json").read_text())
@@ -415,7 +415,7 @@ def test_a_network_that_is_missing_is_said_before_training_images_are_searched(t
     assert "--features digits" in line
 
 
-def test_colour_cannot_be_judged_by_the_digit_network(tmp_path, photos, capsys):
+def test_colour_cannot_be_evaluated_by_the_digit_network(tmp_path, photos, capsys):
     for path in list(photos.iterdir()):
         for i in range(5):
             (photos / f"{path.stem}-{i}{path.suffix}").write_bytes(path.read_bytes())
@@ -429,7 +429,7 @@ def test_of_a_large_reference_a_part_is_taken_evenly_and_the_protocol_says_so(
     digits, training_part, test_part, monkeypatch
 ):
     monkeypatch.setattr(generated, "MOST", 100)
-    found = judged(untrained(training_part), test_part, features=digits, count=60)
+    found = evaluated(untrained(training_part), test_part, features=digits, count=60)
     assert found.protocol["reference"].startswith("100 images of digits (test)")
     assert found["SWD"].n == 60
     assert "random ones of the larger" in found.protocol["SWD"]
@@ -443,7 +443,7 @@ def test_the_score_in_training_is_that_of_evaluate(by, digits, training_part, te
     model = untrained(training_part)
     name, told = evaluation.scorer(test_part, digits, count=252, by=by)(model.method)
     assert name == f"{by.upper()} (digits)"
-    of_evaluate = value(judged(model, test_part, features=digits, count=252), name)
+    of_evaluate = value(evaluated(model, test_part, features=digits, count=252), name)
     assert told == pytest.approx(of_evaluate, rel=1e-6)
 
 
@@ -456,7 +456,7 @@ def test_being_scored_does_not_change_what_is_learned(digits, tmp_path):
 
 
 def scores(*values):
-    """A judge who says these numbers one after the other."""
+    """A function that scores these numbers, one after the other."""
     left = iter(values)
     return lambda method: ("FID (digits)", next(left))
 

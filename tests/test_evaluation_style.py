@@ -408,7 +408,7 @@ def test_a_model_file_alone_knows_no_paintings(style_runs, tmp_path, capsys):
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
-def test_what_cannot_be_judged_is_one_line(method, more, words, style_runs, tmp_path, capsys):
+def test_what_cannot_be_evaluated_is_one_line(method, more, words, style_runs, tmp_path, capsys):
     given = [word.replace("{}", str(style_runs)) for word in more]
     assert evaluate(style_runs / method, style_runs / "photos", tmp_path / "out", *given) == 2
     captured = capsys.readouterr()
@@ -451,7 +451,7 @@ def test_a_translator_gets_further_scores_where_they_are_asked_for(
         (["--vgg-weights", "file"], "--vgg-weights file: is for models that translate or paint"),
     ],
 )
-def test_a_model_that_draws_is_not_judged_so(more, words, digits_run, tmp_path, capsys):
+def test_a_model_that_draws_does_not_translate(more, words, digits_run, tmp_path, capsys):
     assert evaluate(digits_run, "digits", tmp_path / "out", *more) == 2
     assert words in capsys.readouterr().err
 

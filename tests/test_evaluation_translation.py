@@ -265,7 +265,7 @@ def colours(photos):
     return pairs_from(open_source(str(photos), root=photos, size=32), tasks.task("colorize"))
 
 
-def test_colours_are_judged_as_a_person_sees_them_beside_the_grey_image(colours):
+def test_colours_are_compared_as_they_are_displayed_beside_the_grey_image(colours):
     rows = colours.rows(range(len(colours)))
     assert len(rows) < 16  # one part
     found = of_model(lambda images: to_signed(rows.target)[: len(images)], colours, task="colorize")
@@ -464,7 +464,7 @@ def test_evaluate_of_an_autoencoder_of_single_images_is_of_what_comes_back(tmp_p
     assert "here is the target itself" in said
 
 
-def test_a_model_that_draws_and_translates_is_judged_by_what_it_learned(tmp_path, digits_run, capsys):
+def test_a_model_that_draws_and_translates_is_evaluated_by_what_it_learned(tmp_path, digits_run, capsys):
     words = ["--hidden", "8", *SMALL]
     words[words.index("--batch") + 1] = "8"
     run = train(tmp_path, "vae", "--data", "digits", *words)
@@ -530,7 +530,7 @@ def test_evaluate_of_two_kinds_without_pairs_says_that_there_are_no_paired_score
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
-def test_what_cannot_be_judged_is_one_line_and_nothing_is_written(more, words, tmp_path, halves, capsys):
+def test_what_cannot_be_evaluated_is_one_line_and_nothing_is_written(more, words, tmp_path, halves, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "partners").mkdir()
     photograph(seed=0, width=24, height=24).save(tmp_path / "partners/0.png")

@@ -60,7 +60,7 @@ def seek(
         by model that was trained on some: by number among `held_out`, the name of the training file.
     """
     sets = {tuple(files): list(files) for files in learned.values()}  # models often share their training data
-    found = {}
+    known = {}
     ours: dict[int, Look] | None = None
     for key, files in sets.items():
         if len(files) > MOST:
@@ -71,16 +71,16 @@ def seek(
         both = [*ours.values(), *theirs.values()]
         exact, near = find_twins(both).across([True] * len(ours) + [False] * len(theirs))
         numbers = list(ours)
-        found[key] = {numbers[held]: both[twin].path.name for held, twin in (*exact, *near)}
-    return {model: twins for model, files in learned.items() if (twins := found.get(tuple(files)))}
+        known[key] = {numbers[held]: both[twin].path.name for held, twin in (*exact, *near)}
+    return {model: twins for model, files in learned.items() if (twins := known.get(tuple(files)))}
 
 
 def _looks(files: Sequence[Path], track: Track) -> Iterator[tuple[int, Look]]:
     """A look at each file that can be read, by its number."""
     names = {file: file.name for file in files}
-    for number, (seen, _) in enumerate(examine([Case((file,)) for file in files], names=names, track=track)):
-        if isinstance(seen[0], Look):
-            yield number, seen[0]
+    for number, (looks, _) in enumerate(examine([Case((file,)) for file in files], names=names, track=track)):
+        if isinstance(looks[0], Look):
+            yield number, looks[0]
 
 
 def same_folder(manifest: Manifest, data: str) -> Known:
@@ -159,9 +159,9 @@ def without_known(
             for row, twin in list(twins.items())[:5]
         )
         more = f" and {len(twins) - 5:,} more" if len(twins) > 5 else ""
-        told = "left out, for" if left else "would have to be left out, and no image would be left:"
+        action = "left out, for" if left else "would have to be left out, and no image would be left:"
         notes.append(
-            f"{len(twins):,} of {len(source):,} images {told} {in_words(names)} learned from them: {shown}{more}"
+            f"{len(twins):,} of {len(source):,} images {action} {in_words(names)} learned from them: {shown}{more}"
         )
     return source.only(left) if dropped and left else source, notes, knowing
 

@@ -44,7 +44,7 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
     url = AlexNet_Weights.DEFAULT.url
     try:
         with contextlib.redirect_stdout(sys.stderr):  # torch prints there that it downloads
-            judge = LearnedPerceptualImagePatchSimilarity(net_type="alex").to(device)
+            network = LearnedPerceptualImagePatchSimilarity(net_type="alex").to(device)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         cached = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
         raise UsageError(
@@ -52,19 +52,19 @@ def lpips_measure(device: torch.device) -> ImageMeasure:
             f"it to {cached}, or use the VGG distance (`features` vgg)"
         ) from error
 
-    def of(made: Tensor, wanted: Tensor) -> Tensor:
-        height, width = made.shape[-2:]
+    def of(images: Tensor, targets: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
         times = max(1.0, _SMALLEST / min(height, width))
         both = (
-            scaled(to_signed(images), round(height * times), round(width * times)).clamp_(-1, 1)
-            for images in (made, wanted)
+            scaled(to_signed(side), round(height * times), round(width * times)).clamp_(-1, 1)
+            for side in (images, targets)
         )
-        ours, theirs = (images.expand(-1, 3, -1, -1).to(device) for images in both)
+        ours, theirs = (side.expand(-1, 3, -1, -1).to(device) for side in both)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             rows = [
-                float(judge(a[None], b[None])) for a, b in zip(ours, theirs, strict=True)
+                float(network(a[None], b[None])) for a, b in zip(ours, theirs, strict=True)
             ]  # for several images it is the mean
-        judge.reset()
+        network.reset()
         return torch.tensor(rows, dtype=torch.float64)
 
     return ImageMeasure(

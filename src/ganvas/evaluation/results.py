@@ -193,7 +193,7 @@ class Evaluation:
         return written.getvalue()
 
 
-def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
+def write(folder: Path, evaluation: Evaluation) -> Mapping[str, Path]:
     """Write scores, table, times and images into an existing folder; returns the files by name.
 
     The results of an earlier evaluation in the folder are removed, scores first; the scores are written last, so that
@@ -202,26 +202,30 @@ def write(folder: Path, found: Evaluation) -> Mapping[str, Path]:
     for name in (NUMBERS, TABLE, TIMES):
         (folder / name).unlink(missing_ok=True)
     paths = dict[str, Path]()
-    if found.values:
+    if evaluation.values:
         paths["table"] = folder / TABLE
-        write_whole(paths["table"], found.table().encode())
-    if found.milliseconds:
+        write_whole(paths["table"], evaluation.table().encode())
+    if evaluation.milliseconds:
         paths["times"] = folder / TIMES
-        times = {"device": found.device, "threads": get_num_threads(), "milliseconds": dict(found.milliseconds)}
+        times = {
+            "device": evaluation.device,
+            "threads": get_num_threads(),
+            "milliseconds": dict(evaluation.milliseconds),
+        }
         write_whole(paths["times"], json.dumps(times, indent=1).encode())
-    grids = _grids(found.grids)
-    for name, grid in found.grids.items():
+    grids = _grids(evaluation.grids)
+    for name, grid in evaluation.grids.items():
         paths[name] = folder / grids[name]
         images.write(paths[name], grid.image())
     for old in (folder / IMAGES).glob("[0-9]*-*.png"):
         old.unlink()
-    if found.shown:
+    if evaluation.shown:
         paths["images"] = make_folder(folder / IMAGES)
-    for one in found.shown:
+    for one in evaluation.shown:
         for (_, image), file in zip(one.images.items(), _files(one).values(), strict=True):
             images.write(folder / file, image)
     paths["numbers"] = folder / NUMBERS
-    write_whole(paths["numbers"], json.dumps(found.to_json(), indent=1, allow_nan=False).encode())
+    write_whole(paths["numbers"], json.dumps(evaluation.to_json(), indent=1, allow_nan=False).encode())
     return paths
 
 

@@ -205,7 +205,7 @@ class Generated:
             "reference": f"{self.referred} images of {source.short_title}, {scaled}",
             "floor": self.floor,
             "features": features.name,
-            "seen": features.protocol,
+            "preprocessing": features.protocol,
             **formulas([SWD]),
             "intervals": "95 %, for the choice of images alone: FID and SWD by a jackknife of tenths, KID by its "
             "blocks; differences by the same tenths and blocks for both models",

@@ -48,12 +48,12 @@ class Style:
 
     def at(self, shorter: int, channels: int) -> list[Tensor]:
         """Each with that many pixels on its shorter side, or its own if it has fewer, uint8 (1, C, H, W)."""
-        made = []
+        scaled_ones = []
         for painting in self.paintings:
             share = min(1.0, shorter / min(painting.shape[-2:]))
             height, width = (round(side * share) for side in painting.shape[-2:])
-            made.append(scaled(in_channels(painting, channels).contiguous()[None], height, width))
-        return made
+            scaled_ones.append(scaled(in_channels(painting, channels).contiguous()[None], height, width))
+        return scaled_ones
 
 
 def evaluate_style(
@@ -194,8 +194,8 @@ def _square(painting: Tensor, size: int) -> Tensor:
 
 
 def _style(vgg: VGG19) -> ImageMeasure:
-    def of(made: Tensor, wanted: Tensor) -> Tensor:
-        return metrics.style_distance(vgg, made, metrics.style_of(vgg, wanted))
+    def of(images: Tensor, wanted: Tensor) -> Tensor:
+        return metrics.style_distance(vgg, images, metrics.style_of(vgg, wanted))
 
     formula = (
         f"Gram matrices F F^T / (H W) of VGG-19 (max pooling) at {', '.join(metrics.STYLE_LAYERS)}: squared "

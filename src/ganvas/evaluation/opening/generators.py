@@ -41,11 +41,11 @@ def evaluate_generators(request: Request) -> Evaluation:
             notes += [missing] if missing else []
         if (known := opened[key]) is not None:
             training[called] = known
-    found = evaluate_generated(
+    evaluation = evaluate_generated(
         request.loaded, source, features=network, count=request.options.count or GENERATED, training=training,
         track=request.track,
     )  # fmt: skip
-    return replace(found, notes=[*notes, *found.notes])
+    return replace(evaluation, notes=[*notes, *evaluation.notes])
 
 
 def _network(request: Request, spec: Spec, *, framed: bool) -> Features:

@@ -56,11 +56,11 @@ def evaluate_painters(request: Request) -> Evaluation:
     if not all(_same(styles, other) for other, _ in others):
         said = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
         raise UsageError(f"the models paint in different styles ({said}): add `style` PAINTING, one for all")
-    found = evaluate_style(
+    evaluation = evaluate_style(
         request.loaded, photographs, styles, vgg=open_vgg(request), title=title,
         learned=learned_from(models, request.name, knowing), track=request.track,
     )  # fmt: skip
-    return replace(found, notes=[*complaints, *notes, *found.notes])
+    return replace(evaluation, notes=[*complaints, *notes, *evaluation.notes])
 
 
 def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> tuple[list[Style], str]:

@@ -26,7 +26,7 @@ NOTHING = "reconstruct"  # the task that stands for no task
 
 
 @dataclass(frozen=True)
-class _Ways:
+class _Partners:
     """Where partners come from.
 
     Attributes:
@@ -44,8 +44,8 @@ class _Ways:
     @property
     def words(self) -> str:
         """The way, as an option would give it."""
-        ways = {"target": self.target, "side": self.side, "task": self.task}
-        return next((f"`{name}` {value}" for name, value in ways.items() if value), "pairs")
+        options = {"target": self.target, "side": self.side, "task": self.task}
+        return next((f"`{name}` {value}" for name, value in options.items() if value), "pairs")
 
 
 def evaluate_translators(request: Request) -> Evaluation:
@@ -56,52 +56,66 @@ def evaluate_translators(request: Request) -> Evaluation:
         DataError: for images that cannot be used.
     """
     options, models = request.options, request.models
-    ways = _ways(request)
+    partners = _partners(request)
     unpaired = any(UnpairedBatch in type(model.method).batches for model in request.loaded.values())
     if options.paired and not unpaired:
         raise UsageError("`paired`: is for models that learned without pairs, and these learned with; leave it out")
-    like = _one_shape(request)
-    if not ways.measured and ways.task == NOTHING:  # there are no targets: images of any shape
-        like = replace(like, target_channels=like.channels)
-    holdout = held_out_of(models, request.name)
-    data = replace(request.data, target=ways.target, side=ways.side, task=ways.task, holdout=holdout)
-    kinds = _batches(models, paired=options.paired or not ways.measured)
-    source: Source[Any] = open_data(data, kinds, split="test", like=like, least=1, track=request.track)
-    notes = [*([ways.note] if ways.note else []), *source.complaints, *sizes_said(models, source)]
+    source = _open(request, partners)
     vgg = open_vgg(request) if options.features == "vgg" else None
-    network = _features(request, vgg) if len(source) >= LEAST and ways.measured else None
+    network = _features(request, vgg) if len(source) >= LEAST and partners.measured else None
+    notes = [*([partners.note] if partners.note else []), *source.complaints, *sizes_said(models, source)]
     if isinstance(source.images, TwoSets):  # a method without pairs, and two folders
-        found = _without_pairs(request, source.images, network, notes)
+        evaluation = _without_pairs(request, source.images, network)
     else:
-        source, known, knowing = without_known(models, source, track=request.track)
-        notes += known
-        measures = [*PAIRS]
-        measures += [vgg_measure(vgg)] if vgg is not None else []
-        measures += [lpips_measure(request.device)] if options.lpips else []
-        found = evaluate_pairs(
-            request.loaded, source, direction=options.direction or "ab", task=ways.task or "",
-            measures=measures if ways.measured else None, features=network,
-            learned=learned_from(models, request.name, knowing), track=request.track,
-        )  # fmt: skip
-    return replace(found, notes=[*notes, *found.notes])
+        evaluation = _with_pairs(request, source, partners, vgg=vgg, network=network)
+    return replace(evaluation, notes=[*notes, *evaluation.notes])
 
 
-def _without_pairs(request: Request, sets: TwoSets, network: Features | None, notes: list[str]) -> Evaluation:
+def _open(request: Request, partners: _Partners) -> Source[Any]:
+    """The images that all models can be evaluated on, those that no model was trained on where that is known."""
+    like = _one_shape(request)
+    if not partners.measured and partners.task == NOTHING:  # there are no targets: images of any shape
+        like = replace(like, target_channels=like.channels)
+    holdout = held_out_of(request.models, request.name)
+    data = replace(request.data, target=partners.target, side=partners.side, task=partners.task, holdout=holdout)
+    kinds = _batches(request.models, paired=request.options.paired or not partners.measured)
+    source: Source[Any] = open_data(data, kinds, split="test", like=like, least=1, track=request.track)
+    return source
+
+
+def _with_pairs(
+    request: Request, source: Source[Any], partners: _Partners, *, vgg: VGG19 | None, network: Features | None
+) -> Evaluation:
+    options, models = request.options, request.models
+    source, notes, knowing = without_known(models, source, track=request.track)
+    measures = [*PAIRS]
+    measures += [vgg_measure(vgg)] if vgg is not None else []
+    measures += [lpips_measure(request.device)] if options.lpips else []
+    evaluation = evaluate_pairs(
+        request.loaded, source, direction=options.direction or "ab", task=partners.task or "",
+        measures=measures if partners.measured else None, features=network,
+        learned=learned_from(models, request.name, knowing), track=request.track,
+    )  # fmt: skip
+    return replace(evaluation, notes=[*notes, *evaluation.notes])
+
+
+def _without_pairs(request: Request, sets: TwoSets, network: Features | None) -> Evaluation:
     if request.options.direction:
         raise UsageError(f"`direction` {request.options.direction}: without pairs both are measured; leave it out")
     if request.options.lpips:
         raise UsageError("`lpips`: without pairs there are no targets to compare with; leave it out")
-    sides, all_knowing = [], set[str]()
+    sides, notes, knowing = [], list[str](), set[str]()
     for side in sets.sides:
-        kept, known, knowing = without_known(request.models, side, track=request.track)
-        all_knowing |= {*knowing}
+        kept, known, models = without_known(request.models, side, track=request.track)
         sides.append(kept)
         notes += [line for line in known if line not in notes]
-    learned = learned_from(request.models, request.name, all_knowing)
-    return evaluate_unpaired(request.loaded, *sides, features=network, learned=learned, track=request.track)
+        knowing |= {*models}
+    learned = learned_from(request.models, request.name, knowing)
+    evaluation = evaluate_unpaired(request.loaded, *sides, features=network, learned=learned, track=request.track)
+    return replace(evaluation, notes=[*notes, *evaluation.notes])
 
 
-def _ways(request: Request) -> _Ways:
+def _partners(request: Request) -> _Partners:
     """Where partners come from: as given, or as the models were trained."""
     data, options = request.data, request.options
     measuring = options.lpips or options.features not in ("auto", "none") or options.paired
@@ -109,16 +123,16 @@ def _ways(request: Request) -> _Ways:
     if options.images_only:
         if given or measuring:
             raise UsageError("`images_only`: measures nothing, so leave out the options of measures")
-        return _Ways(task=_task(request.models) or NOTHING, measured=False)
+        return _Partners(task=_task(request.models) or NOTHING, measured=False)
     if given:
         task = tasks.task(data.task).name if data.task else None
-        return _Ways(str(data.target) if data.target else None, data.side, task)
+        return _Partners(str(data.target) if data.target else None, data.side, task)
     if not isinstance(data.source, str | Path) and not _task(request.models):
-        return _Ways()  # the pairs are in the data
-    found = _ways_of_all(request.models, data.name)
-    if not found.measured and measuring:
-        raise UsageError(f"`features`, `lpips` and `paired` are for images with partners; {found.note}")
-    return found
+        return _Partners()  # the pairs are in the data
+    learned = _partners_of_all(request.models, data.name)
+    if not learned.measured and measuring:
+        raise UsageError(f"`features`, `lpips` and `paired` are for images with partners; {learned.note}")
+    return learned
 
 
 def _batches(models: Mapping[str, Contender], *, paired: bool) -> list[type[Batch]]:
@@ -169,16 +183,16 @@ def _one_shape(request: Request) -> Spec:
     return first
 
 
-def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
+def _partners_of_all(models: Mapping[str, Contender], data: str) -> _Partners:
     """Where partners come from, as all models were trained; if there are none, with a note.
 
     Raises:
-        UsageError: if the models were trained in different ways.
+        UsageError: if the models were trained in different partners.
     """
-    found = {name: _ways_of(one, data) for name, one in models.items()}
-    first, *others = found.values()
+    of_each = {name: _partners_of(one, data) for name, one in models.items()}
+    first, *others = of_each.values()
     if any(other != first for other in others):
-        said = "; ".join(f"{name} by {'a folder of targets' if w is None else w.words}" for name, w in found.items())
+        said = "; ".join(f"{name} by {'a folder of targets' if w is None else w.words}" for name, w in of_each.items())
         raise UsageError(
             f"the models learned different things ({said}): say what to evaluate them on, with `task`, `side` "
             "or `target`"
@@ -186,11 +200,11 @@ def _ways_of_all(models: Mapping[str, Contender], data: str) -> _Ways:
     if first is None:
         name = Path(next(iter(models.values())).manifest.target).name
         note = f"no scores: the models learned from two folders, the second called {name}; add `target` FOLDER"
-        return _Ways(task=NOTHING, measured=False, note=note)
+        return _Partners(task=NOTHING, measured=False, note=note)
     return first
 
 
-def _ways_of(one: Contender, data: str) -> _Ways | None:
+def _partners_of(one: Contender, data: str) -> _Partners | None:
     """Where partners come from, as the model was trained; None if they were in a folder that is not given."""
     manifest = one.manifest
     known = same_folder(manifest, data)
@@ -199,4 +213,4 @@ def _ways_of(one: Contender, data: str) -> _Ways | None:
     task = manifest.task
     if not (manifest.target or task or manifest.side or manifest.spec.target_channels):
         task = NOTHING  # it was trained on single images
-    return _Ways(manifest.target or None, manifest.side or None, task or None)
+    return _Partners(manifest.target or None, manifest.side or None, task or None)
