@@ -889,3 +889,217 @@ def test_models_without_lightness_or_colours_keep_none(model, words, folder, tra
     Image.fromarray(noise()).save(folder / "a.png")
     assert translate(folder, "--keep-colors", model=model()) == 2
     assert words in capsys.readouterr().err
+
+
+# --- bounds, names and files of every kind ----------------------------------------------------------------------------
+
+
+def test_a_name_of_254_bytes_is_translated_as_any_other(folder, tmp_path, translate):
+    names = ["a.png", "한" * 83 + ".png"]
+    for name in names:
+        Image.fromarray(noise()).save(folder / name)
+    assert translate(folder) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_a_result_whose_name_is_too_long_is_its_own_problem(folder, tmp_path, translate, capsys):
+    for name in ("a.png", "b" * 251 + ".png", "c.png"):
+        Image.fromarray(noise()).save(folder / name)
+    assert translate(folder, "--format", "webp") == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.webp", "c.webp"]
+    assert "1 of 3 files could not be translated" in capsys.readouterr().err
+
+
+def test_one_image_is_written_to_the_file_that_is_named(folder, tmp_path, translate, capsys):
+    Image.fromarray(noise()).save(folder / "a.png")
+    assert translate(folder / "a.png", out="made/b.webp") == 0
+    assert opened(tmp_path / "made/b.webp").size == (24, 20)
+    assert translate(folder / "a.png", out="made/b.webp") == 2
+    assert translate(folder / "a.png", "--overwrite", out="made/b.webp") == 0
+    (tmp_path / "folder.png").mkdir()
+    assert translate(folder / "a.png", out="folder.png") == 0
+    assert opened(tmp_path / "folder.png/a.png").size == (24, 20)
+    capsys.readouterr()
+    assert translate(folder / "a.png", "--format", "jpg", out="made/c.png") == 2
+    assert "has another ending" in capsys.readouterr().err
+    assert translate(folder / "a.png", out="made/c.mp4") == 2
+    assert "videos videos" in capsys.readouterr().err
+
+
+def test_a_range_of_values_is_taken_and_one_that_is_assumed_is_said_once(folder, tmp_path, translate, capsys):
+    ramp = np.linspace(0, 4095, 400).reshape(20, 20)
+    for name in ("a.tif", "b.tif"):
+        Image.fromarray(ramp.astype(np.float32)).save(folder / name)
+    wanted = 255 - ramp / 4095 * 255
+    for number, words in enumerate(([], ["--range", "0", "4095"], ["--range", "auto"])):
+        assert translate(folder, "--format", "png", *words, model=negative(channels=1), out=str(number)) == 0
+        assert np.abs(array(tmp_path / f"{number}/a.png") - wanted).max() <= 1
+        assert capsys.readouterr().err.count("no usual range") == (not words)
+    for words in (["0", "0"], ["0", "x"], ["1"], ["0", "inf"]):
+        assert translate(folder, "--range", *words, out="no") == 2
+        assert "expected two" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(90, 300), (300, 90)])
+def test_an_image_in_strips_is_the_image_as_a_whole(monkeypatch, shape):
+    from ganvas.imaging import strips
+
+    image = DecodedImage(
+        torch.from_numpy(noise(*shape)).permute(2, 0, 1), torch.randint(0, 256, shape, dtype=torch.uint8)
+    )
+    models = {
+        "own size": Translator(negative()),
+        "a size": Translator(negative(), size=40),
+        "one size": Translator(negative(size=16, any_size=False)),
+        "colorize": Translator(negative(size=32, channels=1, target_channels=2, task="colorize")),
+        "superres": Translator(negative(task="superres:2")),
+        "inpaint": Translator(negative(task="inpaint")),
+        "colours": Translator(negative(), keep_colors=True),
+    }
+    whole = {name: translator(image) for name, translator in models.items()}
+    monkeypatch.setattr(tiling, "WHOLE", 1000)
+    monkeypatch.setattr(tiling, "TILE", 64)
+    monkeypatch.setattr(strips, "AT_ONCE", 3000)
+    for name, translator in models.items():
+        parts = translator(image)
+        assert (parts.pixels.int() - whole[name].pixels.int()).abs().max() <= 1, name
+        assert (parts.alpha is None) == (whole[name].alpha is None), name
+        assert parts.alpha is None or torch.equal(parts.alpha, whole[name].alpha), name
+
+
+def test_what_would_become_too_large_is_said_before(monkeypatch):
+    with pytest.raises(DataError, match="would become 20000x16000"):
+        Translator(negative(task="superres:4"))(DecodedImage(torch.zeros(1, 1, 1).byte().expand(3, 4000, 5000)))
+
+
+def test_a_large_image_waits_for_its_turn_and_is_translated_as_any_other(folder, tmp_path, translate, monkeypatch):
+    from ganvas.inference import translate as module
+
+    monkeypatch.setattr(module, "_ALONE", 500)
+    for name, height in (("a.png", 20), ("b.png", 40), ("c.png", 20)):
+        Image.fromarray(noise(height)).save(folder / name)
+    (folder / "d.png").write_bytes((folder / "b.png").read_bytes()[:300])
+    assert translate(folder) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
+    assert np.array_equal(array(tmp_path / "out/b.png"), 255 - array(folder / "b.png"))
+
+
+# --- animations, frame by frame ---------------------------------------------------------------------------------------
+
+
+def alphas(path):
+    with Image.open(path) as image:
+        frames = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            frames.append(np.asarray(image.convert("RGBA"))[..., 3].copy())
+    return frames
+
+
+@pytest.mark.parametrize("form", ["keep", "gif", "webp"])
+def test_holes_of_later_frames_are_kept(folder, tmp_path, translate, form):
+    frames = [Image.new("RGBA", (24, 16), (200, 0, 0, 255)) for _ in range(3)]
+    for number, frame in enumerate(frames[1:], 1):
+        frame.paste((0, 0, 0, 0), (0, 0, 8 * number, 16))
+    frames[0].save(folder / "a.png", save_all=True, append_images=frames[1:], duration=100)
+    assert translate(folder, "--format", form) == 0
+    (made,) = (tmp_path / "out").iterdir()
+    assert [(alpha < 128).sum() / 16 for alpha in alphas(made)] == [0, 8, 16]
+
+
+@pytest.mark.parametrize("form", ["keep", "gif", "webp"])
+def test_a_hidden_first_image_is_no_frame_of_the_result(folder, tmp_path, translate, form):
+    hidden, *shown = (Image.new("RGB", (16, 16), (value, 0, 0)) for value in (250, 100, 40, 10))
+    hidden.save(folder / "a.png", save_all=True, append_images=shown, default_image=True, duration=80)
+    assert translate(folder, "--format", form) == 0
+    (made,) = (tmp_path / "out").iterdir()
+    with Image.open(made) as image:
+        assert image.n_frames == 3
+        assert np.asarray(image.convert("RGB"))[..., 0].mean() == pytest.approx(155, abs=4)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png"])
+def test_of_an_animation_that_breaks_off_what_is_whole_is_kept_and_that_is_said(
+    folder, tmp_path, translate, capsys, ending
+):
+    frames = [Image.fromarray(np.random.default_rng(k).integers(0, 256, (40, 40, 3), dtype=np.uint8)) for k in range(5)]
+    frames[0].save(folder / f"a.{ending}", save_all=True, append_images=frames[1:], duration=50)
+    content = (folder / f"a.{ending}").read_bytes()
+    (folder / f"a.{ending}").write_bytes(content[: len(content) * 7 // 10])
+    assert translate(folder) == 0
+    assert len(alphas(tmp_path / f"out/a.{ending}")) == 3
+    assert "later frames are broken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+def test_few_frames_are_held_at_once(tmp_path, ending):
+    frames = [
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (16, 16, 3), dtype=np.uint8)) for k in range(20)
+    ]
+    frames[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=frames[1:], duration=50)
+    kept, most = [], []
+
+    def change(frame):
+        kept.append(weakref.ref(frame))
+        most.append(sum(each() is not None for each in kept))
+        return DecodedImage(255 - frame.pixels, frame.alpha)
+
+    video.change_video(tmp_path / f"a.{ending}", tmp_path / f"b.{ending}", change)
+    assert len(alphas(tmp_path / f"b.{ending}")) == 20
+    assert max(most) <= 2
+
+
+def test_an_animation_of_very_many_pixels_is_told_to_become_a_video(folder, translate, capsys, monkeypatch):
+    from ganvas.imaging import animation
+
+    monkeypatch.setattr(animation, "MOST_PIXELS", 24 * 16 * 3)
+    save_video(folder / "a.gif", duration=50)
+    assert translate(folder) == 1
+    assert "4 frames of 24x16 pixels" in capsys.readouterr().err
+
+
+# --- videos that are not what they seem -------------------------------------------------------------------------------
+
+
+def test_a_video_is_opened_as_a_file_whatever_its_name_or_content_says(tmp_path, monkeypatch):
+    av = pytest.importorskip("av")
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mkv", sound=False, seconds=1)
+    os.rename("a.mkv", "concat:b.mkv")
+    video.change_video(Path("concat:b.mkv"), Path("subfile:c.mkv"), lambda frame: frame)
+    assert len(watch(Path.cwd() / "subfile:c.mkv")[0]) == 12
+    os.rename("concat:b.mkv", "b.mkv")
+    Path("list.mkv").write_text("ffconcat version 1.0\nfile b.mkv\n")
+    Path("list.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nb.mkv\n#EXT-X-ENDLIST\n")
+    for name in ("list.mkv", "list.mp4"):
+        with pytest.raises(DataError, match="broken"):
+            video.change_video(Path(name), Path("d.mkv"), lambda frame: frame)
+    assert av
+
+
+def test_the_alpha_of_a_video_is_lost_and_that_is_said(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.webm"), "w") as out:
+        stream = out.add_stream("libvpx-vp9", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 4), 90, np.uint8), format="rgba")
+            out.mux(stream.encode(frame.reformat(format="yuva420p")))
+        out.mux(stream.encode(None))
+    (note,) = video.change_video(tmp_path / "a.webm", tmp_path / "b.webm", lambda frame: frame)
+    assert "transparency of videos is left out" in note
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes")
+def test_a_pipe_is_no_video(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(DataError, match="a pipe or a device"):
+        video.change_video(tmp_path / "a.mp4", tmp_path / "b.mp4", lambda frame: frame)
+
+
+def test_frames_of_a_video_are_bounded(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", sound=False, seconds=1)
+    monkeypatch.setattr(video, "MOST_PIXELS", 48 * 32 - 1)
+    with pytest.raises(DataError, match="48x32 pixels"):
+        video.change_video(tmp_path / "a.mp4", tmp_path / "b.mp4", lambda frame: frame)

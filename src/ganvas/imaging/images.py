@@ -49,6 +49,7 @@ _RESIZED = 2**26  # values that are resized at once, to bound memory; 256 images
 _AT_ONCE = 2**22  # pixels that are converted at once, to bound memory
 _DARK = 64  # below it the brightest value of a mask is no white
 _COPIED = frozenset({"WEBP", "AVIF", "HEIF"})  # formats whose decoders hold the image several times
+_ENCODED_COPIES = {"WEBP": 2, "AVIF": 4, "HEIF": 4}  # how much less such an encoder is given
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
 _REVERSED = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}
 _TRANSPOSED = {
@@ -634,7 +635,7 @@ def encode(path: Path, image: Image.Image, **options: object) -> io.BytesIO:
 
 def _encode(path: Path, image: Image.Image, file: BinaryIO, **options: object) -> None:
     name = format_of(path)
-    if name in _COPIED and image.width * image.height > MAX_PIXELS // 2:
+    if image.width * image.height > MAX_PIXELS // _ENCODED_COPIES.get(name, 1):
         raise DataError(f"{path}: {name} cannot hold {image.width}x{image.height} pixels; write another format")
     try:
         image.save(file, name, **{**_QUALITY.get(name, {}), **options})
