@@ -35,7 +35,7 @@ from ganvas.checkpoint import Model
 from ganvas.cli import main
 from ganvas.data.batch import ImageBatch, PairBatch, Source, Spec
 from ganvas.data.progress import silently
-from ganvas.errors import ModelError
+from ganvas.errors import ModelError, UsageError
 from ganvas.evaluation import contamination
 from ganvas.evaluation import models as evaluated
 from ganvas.evaluation.collectors import by_image
@@ -628,6 +628,12 @@ def test_names_of_models_are_short_and_never_those_of_the_other_answers(place, t
     shutil.copy(where / checkpoints[0], where / "first.safetensors")
     shutil.copy(where / checkpoints[0], where / "second\nline.safetensors")
     assert names("first.safetensors", "second\nline.safetensors") == ["first", "second?line"]
+
+
+@pytest.mark.parametrize("name", ["input", "", "a\udcff", 1])
+def test_a_model_is_not_called_what_cannot_be_printed_or_is_another_thing(name):
+    with pytest.raises(UsageError, match=r"`models`: .* is not a name for a model here"):
+        evaluated.require_names(["a", name])
 
 
 def test_every_save_of_a_run_is_evaluated_in_its_order(place, tmp_path, capsys):

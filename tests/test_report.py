@@ -110,7 +110,7 @@ def page_data(folder):
 
 def test_names_that_are_no_text(tmp_path):
     metrics = made.write_pairs(tmp_path)
-    strange = "bell\x07 \udcff"  # as Python reads a file's name that is not UTF-8
+    strange = "bell\x07 \ufffd"  # the name of a file that is not UTF-8, as an evaluation writes it
     metrics["images"][0]["name"] = strange
     metrics["models"][0]["name"] = strange
     metrics["scores"] = [metrics["scores"][3]]

@@ -101,9 +101,9 @@ def by_name(models: Sequence[Contender]) -> dict[str, Contender]:
 
 
 def require_names(names: Iterable[str]) -> None:
-    """Raise UsageError for a name that something else has beside the models in a comparison."""
+    """Raise UsageError for a name that cannot be printed, or that something else has in a comparison."""
     for name in names:
-        if not isinstance(name, str) or name in OTHERS:
+        if not isinstance(name, str) or name in OTHERS or not name or name != readable(name):
             raise UsageError(f"`models`: {name!r} is not a name for a model here; choose another")
 
 
