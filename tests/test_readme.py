@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 from conftest import photograph
@@ -52,6 +53,14 @@ def folders_of_a_user(place):
             photograph(seed=100 * number + i, width=width, height=32).save(place / folder / f"{i}.jpg")
 
 
+def fonts_of_a_user(place):
+    """Fonts under the names that documents use; they have no Hangul."""
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    names = {"NanumGothic": "DejaVuSans", "NanumBrush": "DejaVuSerif", "NanumPen": "DejaVuSansMono"}
+    for name, other in names.items():
+        (place / f"{name}.ttf").write_bytes((fonts / f"{other}.ttf").read_bytes())
+
+
 def small_networks(method):
     """Words that make a translator quick; the others are quick enough."""
     size = ["--size", "32"]
@@ -77,6 +86,7 @@ def test_what_a_document_shows_runs(document, tmp_path, monkeypatch, data_root):
     monkeypatch.setattr("ganvas.metrics.features.open_vgg", tiny_vgg)
     monkeypatch.setenv("GANVAS_DATA", str(data_root))
     folders_of_a_user(tmp_path)
+    fonts_of_a_user(tmp_path)
     saved(random(TheirResNet(width=4, blocks=1)), tmp_path / "latest_net_G.pth")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
     for study in blocks(document, "yaml")[:1]:

@@ -558,6 +558,35 @@ class Model:
             make_folder(folder)
         return inference.FileTranslation(translator, places, smooth, range)
 
+    def write(self, text: str, *, font: File, characters: str | None = None) -> Image.Image:
+        """Write a text in the hand of a model that has learned to translate characters (`Data("glyphs:FONT", ...)`).
+
+        Args:
+            text: one line, or several with line breaks between them.
+            font: a font file, whose characters the model translates.
+            characters: the set that decides on their scale: `hangul`, `latin`, `digits` or a text file; that of the
+                training if not given.
+
+        Returns:
+            A PIL image, black on white, in which the lines are as high as the images that the model learned from.
+
+        Raises:
+            DataError: for a font that cannot be read, or that lacks characters, which are named.
+            ModelError: for a model that does not translate, or of colour images.
+            SettingError: for a text that is empty or too long.
+
+        Example:
+            >>> import ganvas, matplotlib
+            >>> fonts = matplotlib.get_data_path() + "/fonts/ttf/"
+            >>> data = ganvas.Data(f"glyphs:{fonts}DejaVuSans.ttf", target=f"glyphs:{fonts}DejaVuSerif.ttf", size=16)
+            >>> model = ganvas.train("pix2pix", data, "runs/doctest-hand", width=4, steps=1, progress=False)
+            >>> model.write("Hi", font=fonts + "DejaVuSans.ttf").height
+            16
+        """
+        learned = self.info.characters or None
+        made = inference.lettered(self._translator({}), text, Path(font), characters=characters or learned)
+        return imaging.to_pillow(made.pixels)
+
     def save(self, path: File) -> Path:
         """Write the model file, from which `load` makes this model again.
 

@@ -46,6 +46,7 @@ class Manifest:
         task, side, target: the source of pairs: a task that makes them of single images, two images side by side in
             one file, or the name of a second folder; empty where there are no pairs.
         style: the files of the paintings, for a method that takes them separately from its data.
+        characters: of fonts, which; empty for those that the fonts have.
         random_crop: whether it trains on random crops; `holdout` is the fraction of files kept from training.
         precision: fp32 or bf16.
         command: the command line; `versions` of the software that ran it.
@@ -64,6 +65,7 @@ class Manifest:
     side: str = ""
     target: str = ""
     style: tuple[str, ...] = ()
+    characters: str = ""
     random_crop: bool = False
     holdout: float = 0.0
     fingerprint: str = ""
@@ -150,6 +152,7 @@ class Manifest:
             "style",
             "side",
             "task",
+            "characters",
             "random_crop",
             "holdout",
             "seed",

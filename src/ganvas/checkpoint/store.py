@@ -35,6 +35,7 @@ from ganvas.checkpoint.manifest import DIGEST, FORMAT, HEADER, LARGEST, Manifest
 from ganvas.core import distributed, schema, settings
 from ganvas.core.atomic_io import make_folder, write_folder, write_whole
 from ganvas.core.optim import MOST_STEPS, take_state
+from ganvas.core.sources import are_fonts, fonts_in_short
 from ganvas.errors import DivergedError, ModelError, UsageError
 from ganvas.methods._base import Method
 
@@ -187,7 +188,7 @@ def model_file(
     broken = [name for name, tensor in weights.items() if not is_finite(tensor)]
     if broken:
         raise diverged(run, f"{broken[0]} is not finite after step {step}")
-    data, target = Path(manifest.data).name, Path(manifest.target).name  # a model file is passed on: no paths
+    data, target = _named(manifest.data), _named(manifest.target)  # a model file is passed on: no paths
     style = tuple(Path(name).name for name in manifest.style)
     shared = dataclasses.replace(manifest, data=data, target=target, style=style, command="")
     further = {"step": step, "score": score} if score else {"step": step}
@@ -202,6 +203,10 @@ def diverged(run: Path, what: str) -> DivergedError:
         f"{what}; the last whole checkpoint is {kept[-1] if kept else 'none'}. "
         "Try a smaller `learning_rate`, or `precision` fp32, in a new `run`"
     )
+
+
+def _named(source: str) -> str:
+    return fonts_in_short(source) if are_fonts(source) else Path(source).name
 
 
 def resume(run: Path, method: Method) -> tuple[int, float]:

@@ -4,12 +4,14 @@ import os
 import re
 from pathlib import Path
 
+from ganvas.core.home import expanded
 from ganvas.core.names import as_on_disk
 from ganvas.core.settings import nearest
 from ganvas.errors import DataError
 
 DATA_SETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10")
 
+GLYPHS = "glyphs:"  # and one or several font files, with commas between them
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # pipe: and glyphs: among them; C: is a disk
 
 
@@ -42,3 +44,26 @@ def require_there(name: str) -> None:
     """Raise DataError for what can only be the name of a folder, and is none; everything else is seen when opened."""
     if known_as(name) not in DATA_SETS and not is_far(name) and not name.endswith(".tar"):
         folder_of(name)
+
+
+# --- fonts ----------------------------------------------------------------------------------------------------------
+
+
+def are_fonts(name: str) -> bool:
+    """Whether a name means the characters of fonts."""
+    return name.startswith(GLYPHS)
+
+
+def fonts_of(name: str) -> list[Path]:
+    """The files in the name of fonts."""
+    return [expanded(file.strip()) for file in name.removeprefix(GLYPHS).split(",") if file.strip()]
+
+
+def fonts_in_full(name: str) -> str:
+    """The name of fonts with the full paths of their files."""
+    return GLYPHS + ",".join(str(file.resolve()) for file in fonts_of(name))
+
+
+def fonts_in_short(name: str) -> str:
+    """The name of fonts without the folders of their files."""
+    return GLYPHS + ",".join(file.name for file in fonts_of(name))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganvas.core.names import as_on_disk
 from ganvas.core.options import Data
-from ganvas.core.sources import folder_of, is_far, known_as
+from ganvas.core.sources import are_fonts, folder_of, is_far, known_as
 from ganvas.data import builtin, folder, glyphs, memory, paired, tasks
 from ganvas.data.batch import Batch, ImageBatch, PairBatch, Source, Spec, UnpairedBatch, check_size
 from ganvas.data.decode import How, headers_of
@@ -56,7 +56,7 @@ def open_data(
     name = known_as(data.name)
     if name not in builtin.NAMES and not is_far(name):
         name = str(as_on_disk(Path(name)))
-    if glyphs.are_meant(name) or glyphs.are_meant(str(data.target or "")):
+    if are_fonts(name) or are_fonts(str(data.target or "")):
         return _open_glyphs(data, how)
     in_shards = name not in builtin.NAMES and shards.are_meant(name)
     if data.target and (in_shards or shards.are_meant(str(data.target))):
@@ -141,7 +141,7 @@ def _open_memory(data: Data, batches: Sequence[type[Batch]], how: How) -> Source
 def _open_glyphs(data: Data, how: How) -> Source[Any]:
     """Open the characters of fonts, alone, as pairs with those of another font, or as pairs that a task makes."""
     target = None if data.target is None else str(data.target)
-    if not glyphs.are_meant(data.name) or (target is not None and not glyphs.are_meant(target)):
+    if not are_fonts(data.name) or (target is not None and not are_fonts(target)):
         raise DataError(f"`target` {target}: `data` and `target` go together where both are fonts, or both folders")
     if data.side:
         raise UsageError(f"`side` {data.side}: goes with folders of images; give a second font as `target`")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganvas.core.device import cores
+from ganvas.core.sources import are_fonts, fonts_in_short
 from ganvas.data.webdataset.shard_order import Shards
 from ganvas.errors import SettingError, readable
 from ganvas.imaging.images import to_signed
@@ -311,6 +312,8 @@ class Source(Generic[Kind]):
     @property
     def short_title(self) -> str:
         """The same without the path to a folder, for files that are passed on."""
+        if are_fonts(self.name):
+            return fonts_in_short(self.name) + (f" ({self.part})" if self.part else "")
         short = Path(self.name)
         name = readable("/".join(short.parts[1:][-2:]) if short.is_absolute() else self.name)
         return f"{name} ({self.part})" if self.part else name

@@ -17,12 +17,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganvas.core.home import expanded
+from ganvas.core.sources import GLYPHS, fonts_in_full, fonts_of
 from ganvas.data.batch import RESIDENT_BYTES, Batch, ImageBatch, PairBatch, Source, Spec
 from ganvas.data.decode import How, LazyRows
 from ganvas.data.folder import held_out
 from ganvas.errors import DataError, SettingError
 
-PREFIX = "glyphs:"
 SETS = {
     "hangul": range(0xAC00, 0xD7A4),  # all 11,172 syllables
     "latin": [*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1)],
@@ -37,11 +37,6 @@ _FILL = 0.9  # of the image, into which the ink of nearly all characters fits
 _NEARLY = 0.01  # of the characters, that may reach further on each side
 _MEASURED = 256  # pixels of an em at which characters are measured
 _FAINT = 0.002  # of an image that is ink, below which a character is blank
-
-
-def are_meant(name: str) -> bool:
-    """Whether the user asks for the characters of fonts."""
-    return name.startswith(PREFIX)
 
 
 def open_glyphs(name: str, how: How, *, target: str | None = None, characters: str | None = None) -> Source[Any]:
@@ -85,7 +80,7 @@ def open_glyphs(name: str, how: How, *, target: str | None = None, characters: s
             [read(item) for item in how.track(items, total=len(items), description="drawing characters")]
         )
     names = tuple(f"{text} {_title(faces[number])}" if len(faces) > 1 else text for number, text in items)
-    return Source(name, spec, rows, part=how.held_part, margin=margin, notes=notes, names=names)
+    return Source(fonts_in_full(name), spec, rows, part=how.held_part, margin=margin, notes=notes, names=names)
 
 
 @dataclass(frozen=True)
@@ -166,9 +161,9 @@ class ReadGlyph:
 
 def _faces(name: str, field: str) -> list[Path]:
     """The files of the fonts of a `glyphs:` name."""
-    files = [expanded(file) for file in name.removeprefix(PREFIX).split(",") if file.strip()]
+    files = fonts_of(name)
     if not files:
-        raise DataError(f"`{field}` {name}: names no font; write {PREFIX}FONT.ttf, or several with commas between them")
+        raise DataError(f"`{field}` {name}: names no font; write {GLYPHS}FONT.ttf, or several with commas between them")
     for file in files:
         if not file.is_file():
             raise DataError(f"`{field}` {file}: no such font file")
@@ -264,7 +259,7 @@ def placed(file: Path, size: int, *, characters: str | None = None) -> Placed:
     Raises:
         DataError: as `open_glyphs`.
     """
-    (face,) = _faces(f"{PREFIX}{file}", "font")
+    (face,) = _faces(f"{GLYPHS}{file}", "font")
     return _placed(face, _characters([face], characters)[0], size)
 
 

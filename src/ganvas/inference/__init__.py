@@ -1,6 +1,7 @@
 """Use trained models: generate and translate images."""
 
 from ganvas.inference.generate import draw, drawn_at_once, walk, walk_between, walk_over, write_each
+from ganvas.inference.lettering import lettered
 from ganvas.inference.translate import Done, FileTranslation, Translator, lacks_memory, read_styles, translate_files
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "draw",
     "drawn_at_once",
     "lacks_memory",
+    "lettered",
     "read_styles",
     "translate_files",
     "walk",

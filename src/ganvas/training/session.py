@@ -14,6 +14,7 @@ from ganvas.checkpoint.manifest import Manifest
 from ganvas.core import distributed
 from ganvas.core.device import choose_precision, find_device
 from ganvas.core.options import Budget, Data, TrainOptions, vgg_file
+from ganvas.core.sources import are_fonts, fonts_in_full
 from ganvas.data import open_data, tasks
 from ganvas.data.batch import Batch, PairBatch, Source
 from ganvas.data.progress import Track, silently
@@ -125,10 +126,19 @@ def manifest_of(job: Job, source: Source[Any], *, precision: Any) -> Manifest:
     data = job.data
     return Manifest(
         method=job.method, config=job.config, spec=source.spec, data=source.name, images=len(source),
-        seed=job.options.seed, flip=data.flip, target=str(Path(data.target).resolve()) if data.target else "",
-        side=data.side or "", task=data.task or "", holdout=data.holdout, random_crop=data.random_crop,
+        seed=job.options.seed, flip=data.flip, target=_target_of(data),
+        side=data.side or "", task=data.task or "", characters=data.characters or "",
+        holdout=data.holdout, random_crop=data.random_crop,
         style=_paths(data), precision=precision, command=job.command, fingerprint=source.fingerprint,
     )  # fmt: skip
+
+
+def _target_of(data: Data) -> str:
+    """The partners by their full path; empty if there are none."""
+    if not data.target:
+        return ""
+    name = str(data.target)
+    return fonts_in_full(name) if are_fonts(name) else str(Path(name).resolve())
 
 
 def _with_what_is_fixed(job: Job, device: torch.device) -> Job:
