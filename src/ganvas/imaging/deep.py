@@ -49,7 +49,9 @@ def require_range(span: Range) -> None:
     if span is None or span == "auto":
         return
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in span) or span[0] == span[1]:
-        raise SettingError(f"`range` {' '.join(map(str, span))}: expected two different numbers, black and white, or auto")
+        raise SettingError(
+            f"`range` {' '.join(map(str, span))}: expected two different numbers, black and white, or auto"
+        )
 
 
 def scale_of(image: Image.Image, span: Range = None) -> Scale:

@@ -46,7 +46,7 @@ MAX_PIXELS = 100 * 2**20  # 105 million: with its result, and the network at wor
 ON_A_GRID = 256  # pixels a side of an image in a grid: sixteen of 1024 fit no screen, and as a video no memory
 
 _RESIZED = 2**26  # values that are resized at once, to bound memory; 256 images of 256 pixels in colour are fewer
-_AT_ONCE = 2**22  # pixels that are converted at once, to bound memory
+_AT_ONCE = 2**21  # pixels that are converted at once, to bound memory
 _DARK = 64  # below it the brightest value of a mask is no white
 _COPIED = frozenset({"WEBP", "AVIF", "HEIF"})  # formats whose decoders hold the image several times
 _ENCODED_COPIES = {"WEBP": 2, "AVIF": 4, "HEIF": 4}  # how much less such an encoder is given

@@ -101,7 +101,7 @@ def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
         new_file(place) as half,
         path.open("rb") as stream,  # a file, never a name, which FFmpeg may take for an address
         _in_one_line(path, av),
-        av.open(stream, options=_FILES_ALONE) as source,
+        av.open(stream, options=_FILES_ALONE, metadata_errors="replace") as source,
         av.open(f"file:{half.absolute()}", "w", format=_FORMATS[ending], options=options) as target,
     ):
         if not source.streams.video:
@@ -212,8 +212,9 @@ def _frame(av: ModuleType, made: NDArray[np.uint8], seen: Any, count: int, strea
 def _in_one_line(path: Path, av: ModuleType) -> Iterator[None]:
     try:
         yield
-    except av.error.FFmpegError as error:
-        raise DataError(f"{path}: broken, or cannot be written again ({error.strerror or error})") from error
+    except (av.error.FFmpegError, UnicodeDecodeError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path}: broken, or cannot be written again ({words})") from error
 
 
 def _require_frame_size(path: Path, frame: Any) -> None:
@@ -227,8 +228,8 @@ def _require_frame_size(path: Path, frame: Any) -> None:
 
 
 def _has_alpha(stream: Any) -> bool:
-    if stream.metadata.get("alpha_mode") == "1":  # of VP8 and VP9, beside the frames
-        return True
+    if {name.lower(): value for name, value in stream.metadata.items()}.get("alpha_mode") == "1":
+        return True  # of VP8 and VP9, beside the frames
     return any(component.is_alpha for component in getattr(stream.format, "components", ()))
 
 
