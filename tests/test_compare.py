@@ -39,6 +39,7 @@ from ganvas.errors import ModelError, UsageError
 from ganvas.evaluation import contamination
 from ganvas.evaluation import models as evaluated
 from ganvas.evaluation.collectors import by_image
+from ganvas.evaluation.collectors.generated import Generated
 from ganvas.evaluation.measures import PAIRS, SETS
 from ganvas.evaluation.selection import choose
 from ganvas.metrics import features
@@ -411,6 +412,18 @@ def test_models_that_draw_are_compared_by_the_same_tenths_and_blocks():
     )
     assert found.to_json()["grids"]["samples-near"] == "samples-near.png"
     assert found.to_json()["grids"]["samples-a/b"] == "samples-a-b-2.png"
+
+
+def test_the_patches_of_one_model_at_a_time_are_kept():
+    """Those of twenty checkpoints of large images would not fit in memory."""
+    real, other = noise_source(n=60, seed=1), noise_source(n=60, seed=2)
+    models = {name: Model(Repeats(other).eval(), manifest_of(other), 7) for name in "abc"}
+    collector = Generated(models, real, TINY, count=60, training={})
+    kept = []
+    for batch in collector.batches(silently):
+        collector.add(batch)
+        kept.append(len(collector.patches))
+    assert max(kept) == 2  # the real ones, and a model's
 
 
 def test_diversity_is_of_a_class_only_where_the_classes_of_all_models_are_known():

@@ -99,7 +99,7 @@ class Generated:
         self.patches = {TARGET: Patches(self.referred, use=count)}
         if self.known:
             self.patches[TRAINING] = Patches(min(count, len(self.known)), use=self.referred)
-        self.patches |= {name: Patches(count, use=self.referred) for name in models}
+        self.slices = dict[str, Sliced]()
         self.small = {name: list[Tensor]() for name in models}
         self.milliseconds = dict[str, float]()
         self.grids, self.closeness = dict[str, Grid](), dict[str, Mean]()
@@ -112,9 +112,11 @@ class Generated:
         for name, model in self.models.items():
             doing = f"drawing: {name}" if len(self.models) > 1 else "drawing"
             drawn = iter(track(draw(model.method, range(self.count)), total=self.count, description=doing))
-            self.milliseconds[name] = 0.0
+            self.milliseconds[name], self.patches[name] = 0.0, Patches(self.count, use=self.referred)
             while part := self._timed(name, drawn):
                 yield Drawn(name, torch.stack(part))
+            mine = self.patches.pop(name)  # before the next model: those of one may take half a gigabyte
+            self.slices[name] = Sliced.between(self.patches[TARGET], mine)
 
     def _timed(self, name: str, drawn: Iterator[Tensor]) -> list[Tensor]:
         start = time.perf_counter()
@@ -134,7 +136,10 @@ class Generated:
             small.append(_small(batch.images[:left]))
 
     def finish(self, track: Track) -> None:
-        """Search the training images that are nearest to generated ones."""
+        """Compare the training images with the real ones, and search those that are nearest to generated ones."""
+        real, fewest = self.patches[TARGET], min(one.n for one in self.slices.values())
+        if self.known and min(real.n, self.patches[TRAINING].n) == fewest:  # fewer would give a larger value
+            self.slices[TRAINING] = Sliced.between(real, self.patches[TRAINING])
         for name, parts in self.small.items():
             suffix, drawn = f"-{name}" if len(self.models) > 1 else "", torch.cat(parts)
             self.grids[f"samples{suffix}"] = Grid(drawn[:SHOWN], across=10)
@@ -159,7 +164,7 @@ class Generated:
             protocol=self._protocol(),
             scores=[
                 *(set_score(measure, real, answers, names) for measure in whole),
-                *patch_scores(self._slices(), names),
+                *patch_scores(self.slices, names),
                 *(set_score(measure, real, answers, names, n=self.count) for measure in alone),
                 *self._class_scores(real, answers),
                 *copies,
@@ -168,15 +173,6 @@ class Generated:
             classes=count_classes(self.features.features, {name: answers[name] for name in names}),
             milliseconds=self.milliseconds,
         )
-
-    def _slices(self) -> dict[str, Sliced]:
-        """The patches of each answer against the real ones."""
-        real = self.patches[TARGET]
-        slices = {name: Sliced.between(real, self.patches[name]) for name in self.models}
-        fewest = min(one.n for one in slices.values())
-        if self.known and min(real.n, self.patches[TRAINING].n) == fewest:  # fewer would give a larger value
-            slices[TRAINING] = Sliced.between(real, self.patches[TRAINING])
-        return slices
 
     def _class_scores(self, real: Tensor, answers: Mapping[str, Tensor]) -> list[Score]:
         """The scores by class."""

@@ -125,6 +125,7 @@ class Pairs(ByImage[Batch]):
             self.features = self.patches = None
         if self.patches:
             self.slices = self.patches.apart_from(self.patches.of.pop(TARGET), track)
+            self.patches = None
 
     def evaluation(self, models: Sequence[ModelSummary]) -> Evaluation:
         """The scores of single images and of all, with the protocol."""
@@ -138,7 +139,7 @@ class Pairs(ByImage[Batch]):
             baselines=self._baselines(),
             protocol=protocol_of(self.source, ways, measured=len(self.measured))
             | {"colour": colours_of(self.source.spec, self.task), **(FORMULAS if self.targets else {})}
-            | formulas([*self.measures, SWD] if self.patches else self.measures)
+            | formulas([*self.measures, SWD] if self.slices else self.measures)
             | sets_of(features, "the targets"),
             sets=self.set_scores(),
         )

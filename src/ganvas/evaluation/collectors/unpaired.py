@@ -93,18 +93,18 @@ class Unpaired:
         }
 
     def batches(self, track: Track) -> Iterator[RoundTrips]:
-        """One way, then the other."""
-        for way in self.ways.values():
-            yield from way.batches(track)
+        """One way, then the other; the first is finished before, as patches of both would take twice the memory."""
+        yield from self.ways["ab"].batches(track)
+        self.ways["ab"].finish(track)
+        yield from self.ways["ba"].batches(track)
 
     def add(self, batch: RoundTrips) -> None:
         """Add to the images of its direction."""
         self.ways[batch.direction].add(batch)
 
     def finish(self, track: Track) -> None:
-        """Compare the translated images with those of the wanted kind."""
-        for way in self.ways.values():
-            way.finish(track)
+        """The second way is over."""
+        self.ways["ba"].finish(track)
 
     def evaluation(self, models: Sequence[ModelSummary]) -> Evaluation:
         """The scores of both directions, with the protocol."""
@@ -190,6 +190,7 @@ class _Way(ByImage[RoundTrips]):
                 wanted.add(part.images.expand(-1, max(self.source.spec.channels, part.images.shape[1]), -1, -1))
         if self.patches:
             self.slices = self.patches.apart_from(wanted, track)
+            self.patches = None
 
     def columns(self, number: int) -> dict[str, Tensor]:
         """An image, the output of each model, and its translation back, uint8 (C, H, W)."""
