@@ -21,13 +21,15 @@ from PIL import Image
 
 from ganvas import checkpoint, training
 from ganvas.checkpoint.manifest import build
-from ganvas.core.options import Budget, TrainOptions
+from ganvas.core.options import Budget, Data, TrainOptions
 from ganvas.data import tasks
 from ganvas.data.tasks._pairs import pairs_from
-from ganvas.errors import DataError, DivergedError, SettingError
+from ganvas.errors import DataError, DivergedError, ModelError, SettingError
 from ganvas.imaging import images as imaging
 from ganvas.inference.generate import draw
 from ganvas.training import metrics_log, samples
+from ganvas.training.events import Note
+from ganvas.training.session import Job, train_job
 
 CPU = torch.device("cpu")
 
@@ -42,6 +44,34 @@ def test_no_time_to_train_in_is_refused(unit, length):
 def test_endless_epochs_are_refused():
     with pytest.raises(SettingError, match="`epochs` is inf"):
         training.limit_of(manifest_of(noise_source()), Budget(epochs=float("inf")))
+
+
+@pytest.mark.parametrize("length", [{"epochs": 1e308}, {"epochs": 1e15}, {"steps": 2**31}, {"minutes": 1e12}], ids=str)
+def test_a_training_longer_than_any_is_refused_in_one_line(length):
+    with pytest.raises(SettingError, match="too long; a training has less than") as error:
+        training.limit_of(manifest_of(noise_source()), Budget(**length))
+    assert len(str(error.value)) < 300
+
+
+def test_it_goes_on_where_its_data_moved_and_says_so_and_says_where_files_changed(tmp_path, photos):
+    def notes(folder, steps):
+        job = Job("gan", small_config("gan", batch=4), Data(str(folder), size=16), tmp_path / "run", Budget(steps))
+        return [event.text for event in train_job(job) if isinstance(event, Note)]
+
+    assert notes(photos, 1) == notes(photos, 2) == []
+    moved = photos.rename(tmp_path / "moved")
+    assert notes(moved, 3) == [
+        f"the data of this run were in {photos} and are in {moved} now: the same names and sizes"
+    ]
+    assert notes(moved, 4) == []
+    assert checkpoint.read_run(tmp_path / "run").data == str(moved)
+    with Image.open(moved / "1.jpg") as image:
+        image.rotate(90).save(moved / "1.jpg", quality=50)
+    assert notes(moved, 5) == [f"{moved}: files have other names or sizes than when this run began"]
+    (moved / "2.jpeg").unlink()
+    assert notes(moved, 6) == [f"{moved} held 12 images when this run began and holds 11 now"]
+    with pytest.raises(ModelError, match="data is"):
+        notes(moved.rename(tmp_path / "again"), 7)
 
 
 def test_epochs_become_steps_and_the_recipe_says_how_many_where_nobody_does():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import manifest_of, noise_source, train_to
+from mutations import STUDY, flipped, other_value, other_words
 
 from ganvas import checkpoint, studies
 from ganvas.checkpoint.manifest import build
@@ -15,60 +16,6 @@ from ganvas.errors import GanvasError
 from ganvas.training import metrics_log, samples
 
 CPU = torch.device("cpu")
-VALUES = [
-    None, True, -1, 0, 1.5, 2**31, 2**63, 10**400, 1e308, float("inf"), float("nan"), "", "x" * 5000, "\x00", "../x",
-    "é\ud800", [], [[]], {}, {"": 1}, {"\ud800": 1}, [0] * 99, {"x" * 500: 1},
-]  # fmt: skip
-STUDY = """title: of two
-seeds: [0, 1]
-steps: 2
-size: 16
-methods:
-  pix2pix: {settings: {width: 4, batch: 2, learning_rate: 1e-3}}
-  plain: {method: autoencoder, preset: mnist28}
-tasks:
-  grey: {words: in colour, data: photos, held_out: unseen, task: colorize-rgb, flip: true, holdout: 0.1}
-"""
-TOKENS = [
-    "? [a]", "!!bool x", "&a ", "*a", "- ", "{", "}", "[", ": ", "|\n", "!!binary ", "!!python/name:os.system ", "~",
-    "1e999", "0x" + "f" * 99, "2001-13-45", "\t", "\x00", "\ufeff", "'", '"', "%TAG ! x\n", "---\n", "<<: ", ".nan",
-]  # fmt: skip
-
-
-def flipped(content, rng):
-    """Bytes with a few bits flipped, a stretch removed or repeated, or cut."""
-    changed = bytearray(content)
-    kind, at = rng.integers(4), int(rng.integers(len(content)))
-    if kind == 0:
-        for place in rng.integers(len(content), size=rng.integers(1, 9)):
-            changed[place] ^= 1 << int(rng.integers(8))
-    elif kind == 1:
-        del changed[at : at + int(rng.integers(1, 64))]
-    elif kind == 2:
-        changed[at:at] = changed[at : at + int(rng.integers(1, 64))]
-    else:
-        del changed[at:]
-    return bytes(changed)
-
-
-def other_value(values, rng):
-    """JSON values of which one, at any depth, is another, or is missing."""
-    if isinstance(values, dict | list) and values and rng.random() < 0.75:
-        key = list(values)[rng.integers(len(values))] if isinstance(values, dict) else int(rng.integers(len(values)))
-        copy = values.copy()
-        copy[key] = other_value(copy[key], rng)
-        if rng.random() < 0.1:
-            del copy[key]
-        return copy
-    return VALUES[rng.integers(len(VALUES))]
-
-
-def other_words(text, rng):
-    """A text into which a token of YAML is put, or from which a line is taken."""
-    at = int(rng.integers(len(text)))
-    if rng.random() < 0.2:
-        return text[:at] + text[min(len(text), at + int(rng.integers(1, 40))) :]
-    return text[:at] + TOKENS[rng.integers(len(TOKENS))] + text[at:]
 
 
 def one_line(work, file):
@@ -174,9 +121,7 @@ def test_a_study_file_that_was_changed_anywhere_is_read_or_one_line(tmp_path):
     file = tmp_path / "study.yaml"
     for seed in range(250):
         rng = np.random.default_rng(seed)
-        text = STUDY
-        for _ in range(rng.integers(1, 4)):
-            text = other_words(text, rng)
+        text = other_words(STUDY, rng)
         content = text.encode("utf-8", "surrogatepass")
         file.write_bytes(content if seed % 4 else flipped(content, rng))
         one_line(lambda: studies.read_file(file, root=tmp_path, changes=studies.Changes()), file)
