@@ -135,6 +135,8 @@ def test_options_are_shown_as_they_are_written():
     data = ganvas.Data("photos", size=64, style=["a.png"])
     assert repr(data) == "Data(source='photos', style=('a.png',), size=64)"
     assert eval(repr(data), {"Data": ganvas.Data}) == data
+    assert repr(ganvas.Data("photos", holdout=float("0.0"))) == "Data(source='photos')"
+    assert repr(ganvas.Data(np.zeros(2))) == "Data(source=array([0., 0.]))"
 
 
 # --- training -------------------------------------------------------------------------------------------------------

@@ -101,11 +101,16 @@ def options(cls: type[T]) -> type[T]:
 
     def shown(self: T) -> str:
         values = ((field, getattr(self, field.name)) for field in fields)
-        given = [f"{field.name}={value!r}" for field, value in values if value is not field.default]
+        given = [f"{field.name}={value!r}" for field, value in values if not _same(value, field.default)]
         return f"{cls.__name__}({', '.join(given)})"
 
     cls.__init__, cls.__repr__ = checked, shown  # type: ignore[assignment]
     return cls
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether a value is the default; an array, which would be compared number by number, never is."""
+    return type(value) is type(default) and bool(value == default)
 
 
 def with_tuples(given: Mapping[str, Any]) -> dict[str, Any]:
