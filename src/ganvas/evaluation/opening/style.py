@@ -49,18 +49,23 @@ def evaluate_painters(request: Request) -> Evaluation:
         models, opened(data.source, held_out_of(models, request.name)), track=request.track
     )
     notes += sizes_said(models, photographs)
-    given = [Path(file) for file in data.style]
-    notes += _other_paintings(models, given)
-    chosen = {name: _styles(one, request, opened=opened, most=len(photographs)) for name, one in models.items()}
-    (styles, title), *others = chosen.values()
-    if not all(_same(styles, other) for other, _ in others):
-        said = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
-        raise UsageError(f"the models paint in different styles ({said}): add `style` PAINTING, one for all")
+    notes += _other_paintings(models, [Path(file) for file in data.style])
+    styles, title = _styles_of_all(request, opened=opened, most=len(photographs))
     evaluation = evaluate_style(
         request.loaded, photographs, styles, vgg=open_vgg(request), title=title,
         learned=learned_from(models, request.name, knowing), track=request.track,
     )  # fmt: skip
     return replace(evaluation, notes=[*complaints, *notes, *evaluation.notes])
+
+
+def _styles_of_all(request: Request, *, opened: Opened, most: int) -> tuple[list[Style], str]:
+    """The styles for the photographs, the same for all models, and a title for them."""
+    chosen = {name: _styles(one, request, opened=opened, most=most) for name, one in request.models.items()}
+    (styles, title), *others = chosen.values()
+    if not all(_same(styles, other) for other, _ in others):
+        words = "; ".join(f"{name} in {paintings}" for name, (_, paintings) in chosen.items())
+        raise UsageError(f"the models paint in different styles ({words}): add `style` PAINTING, one for all")
+    return styles, title
 
 
 def _styles(one: Contender, request: Request, *, opened: Opened, most: int) -> tuple[list[Style], str]:
