@@ -15,7 +15,7 @@ from ganvas.data import glyphs, open_data
 from ganvas.data.batch import ImageBatch, PairBatch, Spec
 from ganvas.data.decode import How
 from ganvas.data.glyphs import open_glyphs
-from ganvas.errors import DataError, ModelError, SettingError
+from ganvas.errors import DataError, ModelError, SettingError, UsageError
 from ganvas.imaging.images import to_bytes, to_signed
 from ganvas.inference.lettering import lettered
 from ganvas.inference.translate import Translator
@@ -111,6 +111,11 @@ def test_what_cannot_be_drawn_is_one_line(name, given, words):
         opened(name, **given)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_characters_go_with_fonts_alone():
+    with pytest.raises(UsageError, match="`characters` latin"):
+        open_data(Data("digits", characters="latin"))
 
 
 def said_of(file):
