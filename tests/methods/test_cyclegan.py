@@ -163,6 +163,23 @@ def test_a_model_file_holds_no_pool(tmp_path):
     assert not checkpoint.load(tmp_path, torch.device("cpu")).method.extra_state()
 
 
+@pytest.mark.parametrize(
+    "pools",
+    [
+        {"c": torch.zeros(1, 1, 16, 16)},
+        {"a": torch.zeros(1, 3, 16, 16)},
+        {"a": torch.zeros(1, 1, 8, 8)},
+        {"a": torch.zeros(16)},
+        {"a": torch.zeros(3, 1, 16, 16)},
+        {"b": torch.zeros(1, 1, 16, 16, dtype=torch.int64)},
+    ],
+)
+def test_pools_of_other_images_are_refused(pools):
+    method = build(pool=2)
+    with pytest.raises(ValueError, match="is not a pool of up to 2 images of 16 pixels"):
+        method.load_extra_state(pools)
+
+
 # --- what it is made of ---------------------------------------------------------------------------------------------
 
 

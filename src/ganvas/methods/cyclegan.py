@@ -161,9 +161,16 @@ class Cyclegan(_base.Method):
         return {kind: pool.kept() for kind, pool in self.pools.items() if isinstance(pool, Pool)}
 
     def load_extra_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put the pools back."""
-        device = next(self.parameters()).device
+        """Put the pools back.
+
+        Raises:
+            ValueError: if they are not pools of such images.
+        """
+        device, side = next(self.parameters()).device, self.spec.size
         for kind, kept in state.items():
+            channels = {"a": self.spec.channels, "b": self.spec.outputs}.get(kind)
+            if kept.shape[1:] != (channels, side, side) or len(kept) > self.config.pool or not kept.is_floating_point():
+                raise ValueError(f"{kind} is not a pool of up to {self.config.pool} images of {side} pixels")
             self.pools[kind] = Pool(self.config.pool, kept.to(device), full_to=len(kept))
 
     def translate(self, images: Tensor, direction: str = "ab") -> Tensor:
