@@ -130,7 +130,7 @@ def _inception(device: torch.device, weights: Path | None) -> Features:
         from torch_fidelity import feature_extractor_inceptionv3 as fidelity
     except ImportError as error:
         raise UsageError(
-            "Inception needs torch-fidelity: pip install 'ganvas[inception]'; for generated digits add `features` digits"
+            "This needs torch-fidelity: pip install 'ganvas[inception]'; for generated digits add `features` digits"
         ) from error
     state = _fetch_inception(fidelity.URL_INCEPTION_V3) if weights is None else _read(weights, "inception_weights")
     again = io.BytesIO()  # torch-fidelity's way of loading may run code in a file; this copy has none
