@@ -58,8 +58,8 @@ def scaled_one_way(images: Tensor, *, axis: int, length: int) -> Tensor:
 
 def enlarged(images: Tensor, height: int, width: int) -> Iterator[Strip]:
     """Float images (N, C, H, W) at a larger size, bicubic with antialiasing, in strips."""
-    axis = -1 if width >= height else -2
-    first = _scaled(images, axis, (height, width)[axis])  # the longer axis; then strips of it along the other
+    axis = -1 if images.shape[-2] * width <= height * images.shape[-1] else -2  # the one that takes less memory first
+    first = _scaled(images, axis, (height, width)[axis])  # then strips of it along the other
     other = (height, width)[-3 - axis]
     length = max(1, AT_ONCE // (other * images.shape[0] * images.shape[1]))
     for start in range(0, first.shape[axis], length):

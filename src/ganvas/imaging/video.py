@@ -104,8 +104,8 @@ def _change_video(path: Path, place: Path, change: Change) -> tuple[str, ...]:
         av.open(stream, options=_FILES_ALONE, metadata_errors="replace") as source,
         av.open(f"file:{half.absolute()}", "w", format=_FORMATS[ending], options=options) as target,
     ):
-        if not source.streams.video:
-            raise DataError(f"{path}: holds no video stream")
+        if not source.streams.video or source.streams.video[0].codec_context is None:
+            raise DataError(f"{path}: holds no video stream that can be decoded")
         _require_frame_size(path, source.streams.video[0])
         heard = {
             audio.index: target.add_stream_from_template(audio)
