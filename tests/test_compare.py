@@ -306,7 +306,7 @@ def test_each_pair_is_read_once_for_the_mean_and_once_for_all_models_whatever_th
     monkeypatch.setattr(Source, "rows", lambda self, n: (alive.append(len(n)), rows(self, n))[1])
     found = evaluation.evaluate_pairs(models, source)
     assert max(alive) == 16
-    again = len(found.shown) + 16  # to be shown, and for the grid
+    again = len(found.shown) + 16 + 16  # to be shown, for the grid, and to see whether they are line art
     assert len(counted.asked) == 2 * 200 + again
     assert found["MAE"].values["m3"].value == pytest.approx(3)
 

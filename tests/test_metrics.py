@@ -11,6 +11,7 @@ from references import swd
 from scipy import linalg, ndimage, stats
 from scipy.spatial import distance
 from skimage import data
+from sklearn.metrics import f1_score
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional
 
@@ -624,3 +625,43 @@ def test_bootstrap_intervals_are_the_same_every_time_and_whatever_stands_beside(
     again = metrics.bootstrap(values[:, 1:])
     assert torch.equal(torch.stack([low, high])[:, 1:], torch.stack(again))
     assert bool((low < values.double().mean(0)).all() and (values.double().mean(0) < high).all())
+
+
+# --- line art -------------------------------------------------------------------------------------------------------
+
+
+def strokes(*rows, side=24):
+    """A page (1, 1, side, side) with black lines of two pixels from left to right, the upper one in each of `rows`."""
+    page = torch.full((1, 1, side, side), 255, dtype=torch.uint8)
+    for row in rows:
+        page[:, :, row : row + 2, 4:20] = 0
+    return page
+
+
+def test_ink_is_compared_as_f1_of_pixels_and_a_blank_page_scores_nothing():
+    wanted = strokes(4, 12)
+    for made, score in ((wanted, 1), (strokes(), 0), (strokes(4), 2 / 3), (strokes(5, 12), 3 / 4), (strokes(20), 0)):
+        predicted, true = (made == 0).flatten().numpy(), (wanted == 0).flatten().numpy()
+        expected = f1_score(true, predicted, zero_division=0)
+        assert metrics.ink_agreement(made, wanted).item() == pytest.approx(score) == expected
+    assert metrics.ink_agreement(strokes(), strokes()).item() == 1
+    grey = wanted.float().add(127).clamp(max=255).to(torch.uint8)  # half of the ink, all of it in place
+    assert metrics.ink_agreement(grey, wanted).item() == pytest.approx(2 / 3, abs=0.01)
+    assert metrics.absolute_error(strokes(), wanted) < metrics.absolute_error(strokes(8, 16), wanted)  # MAE likes blank
+
+
+def test_strokes_are_as_far_apart_as_the_nearest_ones():
+    wanted = strokes(4)
+    for made in (strokes(4), strokes(10), strokes(4, 18), strokes(2)):
+        ours, theirs = ((page[0, 0] == 0).nonzero().double() for page in (made, wanted))
+        apart = torch.cdist(ours, theirs)
+        expected = (apart.amin(1).mean() + apart.amin(0).mean()) / 2
+        assert metrics.stroke_distance(made, wanted).item() == pytest.approx(expected.item())
+    assert metrics.stroke_distance(strokes(), wanted).item() == pytest.approx(24 * 2**0.5)
+    assert metrics.stroke_distance(strokes(), strokes()).item() == 0
+
+
+def test_line_art_is_told_from_photographs_and_digits():
+    assert metrics.is_line_art(strokes(4, 12))
+    assert not metrics.is_line_art(255 - strokes(4, 12))
+    assert not metrics.is_line_art(torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8))

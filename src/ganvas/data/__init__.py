@@ -46,7 +46,7 @@ def open_data(
         check_size(data.size)
         like = like and replace(like, size=data.size)
     if data.characters and not are_fonts(data.name):
-        raise UsageError(f"`characters` {data.characters}: goes with the characters of fonts, glyphs:FONT; leave it out")
+        raise UsageError(f"`characters` {data.characters}: goes with glyphs:FONT, the characters of fonts")
     if isinstance(data.source, str) and not data.source:
         raise UsageError("`data`: is empty; give a data set's name, a folder, or images in memory")
     how = How(

@@ -41,10 +41,12 @@ class ImageMeasure(Measure):
     Attributes:
         of: from two sets of uint8 images (N, C, H, W) to a number for each (N,).
         smallest: pixels of the shorter side below which it cannot be computed.
+        line_art: whether it is of black lines on white alone.
     """
 
     of: Callable[[Tensor, Tensor], Tensor]
     smallest: int = 0
+    line_art: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,16 @@ PAIRS = (  # an output and its target
     ImageMeasure(
         name="MS-SSIM", better="higher", digits=".4f", meaning="the same at five scales, each half of the one before",
         of=image.multi_scale_similarity, smallest=image.MS_SSIM_SMALLEST,
+    ),
+    ImageMeasure(
+        name="ink F1", better="higher", digits=".3f",
+        meaning="how far the ink covers that of the target, where targets are line art; 0 for a blank page",
+        of=image.ink_agreement, line_art=True,
+    ),
+    ImageMeasure(
+        name="stroke distance", unit="px", better="lower", digits=".2f",
+        meaning="mean distance of strokes to the nearest of the target, both ways, where targets are line art",
+        of=image.stroke_distance, line_art=True,
     ),
 )  # fmt: skip
 SETS: tuple[SetMeasure | BlockMeasure, ...] = (  # generated or translated images, and real ones

@@ -12,6 +12,7 @@ Plane = npt.NDArray[np.float64]  # one channel of an image (H, W), 0 to 255
 
 MOST_DECIBELS = 100.0  # of PSNR, for images that are equal
 SSIM_WINDOW = 11  # pixels
+LINES_SHARE = 0.85  # the smallest fraction of nearly black or white pixels in line art
 SSIM_SIGMA = 1.5  # pixels
 LUMINANCE_FLOOR = (0.01 * 255) ** 2  # C1 and C2 of the paper, against division by zero in plain areas
 CONTRAST_FLOOR = (0.03 * 255) ** 2
@@ -40,6 +41,44 @@ def signal_to_noise(made: Tensor, wanted: Tensor) -> Tensor:
         made.float(), wanted.float(), data_range=255.0, reduction="none", dim=(1, 2, 3)
     )
     return values.double().clamp(max=MOST_DECIBELS)
+
+
+def is_line_art(images: Tensor) -> bool:
+    """Whether uint8 images (N, C, H, W) are black lines on white, as characters are: mostly white, hardly any grey."""
+    dark, bright = images < 64, images >= 192
+    return float((dark | bright).float().mean()) >= LINES_SHARE and float(bright.float().mean()) >= 0.5
+
+
+def ink_agreement(made: Tensor, wanted: Tensor) -> Tensor:
+    """How far the ink of each uint8 image (N, C, H, W) covers that of its target: (N,) float64, 0 to 1.
+
+    The F1 of ink, 2 sum(min(a, b)) / (sum(a) + sum(b)), where the ink of a pixel is 1 if it is black and 0 if it is
+    white; 1 where both are blank. A blank page scores 0, though its error per pixel is small.
+    """
+    ours, theirs = (1 - images.double().mean(1) / 255 for images in (made, wanted))  # (N, H, W)
+    common, both = torch.minimum(ours, theirs).sum((1, 2)), (ours + theirs).sum((1, 2))
+    return torch.where(both > 0, 2 * common / both, 1.0)
+
+
+def stroke_distance(made: Tensor, wanted: Tensor) -> Tensor:
+    """How far the strokes of each uint8 image (N, C, H, W) lie from those of its target, in pixels: (N,) float64.
+
+    The mean distance of the dark pixels of one image to the nearest dark pixel of the other, over both ways (the
+    symmetric chamfer distance, Barrow et al. 1977). Where only one of them is blank, it is the diagonal of the image.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    dark = [(images.float().mean(1) < 128).numpy() for images in (made, wanted)]  # (N, H, W)
+    height, width = made.shape[-2:]
+    found = []
+    for ours, theirs in zip(*dark, strict=True):
+        if not ours.any() or not theirs.any():
+            found.append(0.0 if ours.any() == theirs.any() else math.hypot(height, width))
+            continue
+        there = distance_transform_edt(~theirs)[ours].mean()
+        back = distance_transform_edt(~ours)[theirs].mean()
+        found.append((there + back) / 2)
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def structural_similarity(made: Tensor, wanted: Tensor) -> Tensor:

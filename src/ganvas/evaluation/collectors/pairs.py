@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ganvas import metrics
 from ganvas.checkpoint import Model
 from ganvas.core.options import Direction
 from ganvas.data.batch import PairBatch, Source
@@ -75,12 +76,22 @@ class Pairs(ByImage[Batch]):
         for model in models.values():
             Translator(model, direction)
             require_kind(model, source, wanted=self.targets)
-        known = [measure for measure in measures or () if source.spec.size >= measure.smallest]
-        super().__init__(models, source, known)
         self.direction, self.task = direction, task
+        lines = self.targets and metrics.is_line_art(self._some_targets(source))
+        known = [
+            measure
+            for measure in measures or ()
+            if source.spec.size >= measure.smallest and (lines or not measure.line_art)
+        ]
+        super().__init__(models, source, known)
         if self.targets and len(source) >= LEAST:
             self.features = FeatureSets(features) if features else None
             self.patches = PatchSets(len(source))
+
+    def _some_targets(self, source: Source[PairBatch]) -> Tensor:
+        """The first targets, as they are shown."""
+        shown = samples.shown(source.rows(range(min(rows_at_once(source.spec), len(source)))), self.task)
+        return shown[1 if self.direction == "ab" else 0]
 
     def answers(self, numbers: Sequence[int]) -> Batch:
         """Input, output of each model, and target, as they are shown."""
