@@ -84,7 +84,8 @@ def translate(
         if not overwrite:  # what is written while the interrupt arrives is finished, too
             finished = sum(place.exists() for place in events.places.values())
         raise Interrupted(f"interrupted; {finished:,} of {len(events):,} files are done and kept in {out}") from error
-    console.tell(f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
+    single = finished == 1 and [*events.places.values()] == [out]
+    console.tell(str(out) if single else f"{finished:,} {'file' if finished == 1 else 'files'} in {out}")
     if problems:
         for line in problems:
             console.say(f"left out {line}")
