@@ -59,8 +59,9 @@ def read_run(run: Path) -> Manifest | None:
         return None
     if not run.is_dir():
         raise ModelError(f"{run} is a file; a run is a folder, so choose another name")
-    if not (run / RUN).exists():
-        if any(path.suffix != ".tmp" and path.name != LOCK for path in run.iterdir()):
+    names = {path.name for path in run.iterdir()}  # listed once: another process may be making the run now
+    if RUN not in names:
+        if any(not name.endswith(".tmp") and name != LOCK for name in names):
             raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
         return None
     try:
