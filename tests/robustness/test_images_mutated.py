@@ -19,7 +19,7 @@ from ganvas.imaging import images, video
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
 
-TIMES = 40  # mutations of each kind
+TIMES = 150  # mutations of each kind
 STILLS = {
     "png": {}, "jpg": {}, "webp": {}, "bmp": {}, "tif": {"compression": "tiff_lzw"}, "gif": {}, "avif": {"speed": 10},
 }  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_mutated_video_is_changed_or_refused(tmp_path):
             out.mux(stream.encode(av.VideoFrame.from_image(photograph(seed=seed, width=32, height=32))))
         out.mux(stream.encode(None))
     whole = path.read_bytes()
-    for _ in range(12):
+    for _ in range(40):
         path.write_bytes(mutated(whole, rng))
         in_one_line(lambda: video.change_video(path, tmp_path / "made.mp4", lambda frame: frame))
         assert not list(tmp_path.glob("*.tmp"))
