@@ -189,8 +189,9 @@ def _of_index(folder: Path) -> tuple[Write, Read]:
 def _header(content: bytes, rng: Rng) -> bytes:
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
-    del header["__metadata__"]["sha256"]
-    header["__metadata__"]["ganvas"] = json.dumps(other_value(json.loads(header["__metadata__"]["ganvas"]), rng))
+    manifest = json.loads(header["__metadata__"]["ganvas"])
+    del manifest["sha256"]
+    header["__metadata__"]["ganvas"] = json.dumps(other_value(manifest, rng))
     text = json.dumps(header if rng.random() < 0.8 else other_value(header, rng)).encode()
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ganvas.errors import ModelError
 
 SUMS = "SHA256SUMS"  # of a checkpoint; `sha256sum -c SHA256SUMS` checks it without ganvas
+_SEAL = ', "sha256": "'
 LARGEST_SUMS = 2**16  # bytes; a checkpoint has two files
 
 
@@ -43,6 +44,17 @@ def _listed(file: Path) -> dict[str, str]:
     if any(Path(name).name != name or name in ("", "..") for name in listed):
         raise ModelError(f"{file}: damaged (it names a file elsewhere)")
     return listed
+
+
+def sealed(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """The text of a manifest, a JSON object, with the digest of text and tensors as its last entry."""
+    return f'{text[:-1]}{_SEAL}{of_tensors(text, tensors)}"}}'
+
+
+def is_broken(sealed: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the digest in a sealed text is not that of text and tensors; a text without one is older."""
+    text, found, digest = sealed.rpartition(_SEAL)
+    return bool(found) and digest != f'{of_tensors(text + "}", tensors)}"}}'
 
 
 def of_tensors(text: str, tensors: Mapping[str, Tensor]) -> str:

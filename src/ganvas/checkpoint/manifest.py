@@ -22,7 +22,7 @@ from ganvas.methods._base import BaseConfig, Method
 
 _NETWORKS_CHANGED = "0.2"
 FORMAT = 1  # of run.json and the header of model files; files without a number are older: 0
-HEADER, DIGEST = "ganvas", "sha256"  # the keys of manifest and digest in the header of a model file
+HEADER, DIGEST = "ganvas", "sha256"  # the manifest in the metadata of a model file, and the digest in that
 LARGEST = 2**23  # bytes of run.json, and of that header; 20,000 classes with long names take a tenth
 
 _SINCE = {"jitter": "random_crop", "pictures": "images"}  # old names, as older files have them

@@ -193,8 +193,10 @@ def model_file(
     style = tuple(Path(name).name for name in manifest.style)
     shared = dataclasses.replace(manifest, data=data, target=target, style=style, command="")
     further = {"step": step, "score": score} if score else {"step": step}
-    header = json.dumps(shared.to_json() | further)
-    return safetensors.torch.save(weights, {HEADER: header, DIGEST: digests.of_tensors(header, weights)})
+    header = json.dumps(shared.to_json() | further)  # one entry of metadata: several come in random order
+    return safetensors.torch.save(
+        weights, {HEADER: digests.sealed(header, weights)}
+    )
 
 
 def diverged(run: Path, what: str) -> DivergedError:
@@ -413,7 +415,7 @@ def _read_header(file: Path) -> dict[str, Any]:
         raise ModelError(f"{file}: its header is damaged ({_first(error)})") from error
     if type(step) is not int or not 0 <= step < MOST_STEPS:
         raise ModelError(f"{file}: its header is damaged (step is {schema.shown(step)}, expected a number of steps)")
-    return dict(manifest)
+    return {name: value for name, value in manifest.items() if name != DIGEST}
 
 
 def _metadata(file: Path) -> dict[str, str]:
@@ -431,14 +433,13 @@ def _metadata(file: Path) -> dict[str, str]:
 
 def _read_weights(file: Path, method: nn.Module) -> dict[str, Tensor]:
     """The weights of a model file, which are those of this method, as they were written, and finite."""
-    metadata = _metadata(file)
     _hold_to(file, method)
     weights = safetensors.torch.load_file(file)
     places = method.state_dict()
     for name, tensor in weights.items():
         if tensor.dtype != places[name].dtype:
             raise ModelError(f"{file}: {name} is in {tensor.dtype}, expected {places[name].dtype}")
-    if metadata.get(DIGEST, (found := digests.of_tensors(metadata[HEADER], weights))) != found:
+    if digests.is_broken(_metadata(file)[HEADER], weights):
         raise ModelError(f"{file}: damaged (its tensors are not what was written); copy it again")
     for name, tensor in weights.items():
         if not is_finite(tensor):
