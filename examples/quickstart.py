@@ -27,7 +27,7 @@ unet.translate(images[3]).save("clean.png")
 # a second one, without a discriminator
 autoencoder = ganvas.train("autoencoder", noisy, "runs/autoencoder", steps=20, width=8)
 
-# the same test images through both: which is better, by how much, and how surely
+# the same test images through both: which is better, by how much, and how sure that is
 report = ganvas.compare([unet, autoencoder], noisy, features="none")
 print(report["psnr"].values)
 

@@ -82,7 +82,7 @@ def drawn_levels(n, seed, scale=3.0):
     return np.abs(np.random.default_rng(seed).normal(10, scale, n)).round()
 
 
-# --- who is better, and how surely ----------------------------------------------------------------------------------
+# --- who is better, and how sure that is ----------------------------------------------------------------------------------
 
 
 def test_a_difference_is_paired_and_its_interval_that_of_scipys_paired_bootstrap():
@@ -126,7 +126,7 @@ def test_models_that_are_as_good_have_no_winner_and_the_verdict_says_so():
     mean = score.between("a", "b").mean
     assert mean.low < 0 < mean.high
     assert score.winner(["a", "b"]) is None
-    assert score.verdict(score.between("a", "b")).startswith("a is not surely better or worse than b in MAE: ")
+    assert score.verdict(score.between("a", "b")).startswith("a is not significantly better or worse than b in MAE: ")
     assert [one["winner"] for one in found.to_json()["scores"]] == [None] * len(found.scores)
 
 
@@ -149,7 +149,7 @@ def test_chance_alone_looks_sure_in_about_one_case_of_twenty_even_of_few_images(
         assert 0.02 < float(((low > 0) | (high < 0)).double().mean()) < most
 
 
-@pytest.mark.parametrize(("n", "words"), [(1, "one image cannot show how surely"), (5, "5 images cannot")])
+@pytest.mark.parametrize(("n", "words"), [(1, "one image cannot show how sure that is"), (5, "5 images cannot")])
 def test_of_a_few_images_nobody_can_say_how_surely_and_nobody_wins(n, words):
     source = middling(n=n)
     found = compared(source, {"a": [1] * n, "b": [9] * n})

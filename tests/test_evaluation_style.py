@@ -263,7 +263,7 @@ def test_who_does_nothing_keeps_the_content_and_has_no_more_style_than_the_photo
     style = found["style distance"]
     assert style.values["model"] == style.values["input"]
     assert style.verdict(style.between("model", "input")).startswith(
-        "model is not surely better or worse than the input"
+        "model is not significantly better or worse than the input"
     )
     for one in found.shown:
         assert list(one.images) == ["input", "model", "painting"]

@@ -147,7 +147,7 @@ def test_a_model_that_does_nothing_is_not_surely_better_or_worse_than_nothing():
     found = of_model(lambda images: images, pairs_source())
     for score in each(found):
         assert score.values["model"] == score.values["input"]
-        assert told(score).startswith(f"model is not surely better or worse than the input in {score.name}: ")
+        assert told(score).startswith(f"model is not significantly better or worse than the input in {score.name}: ")
     assert told(found["PSNR"]).endswith("0.00 dB (95 %: 0.00 to 0.00), n = 32")
 
 
@@ -222,7 +222,7 @@ def test_of_one_image_there_is_no_interval_and_the_verdict_says_so():
     source = pairs_source(n=1)
     found = of_model(lambda images: -images, source)
     assert found["PSNR"].values["model"].low is None
-    assert "one image cannot show how surely" in told(found["PSNR"])
+    assert "one image cannot show how sure that is" in told(found["PSNR"])
     assert found.protocol["intervals"].startswith("none")
     assert json.dumps(found.to_json(), allow_nan=False)
 

@@ -153,3 +153,23 @@ def test_what_a_data_set_raises_is_one_sentence_wherever_it_is_first_read():
     for read in (opened, lambda source: name_of(Data(source))):
         with pytest.raises(DataError, match="the disk is gone"):
             read(Raising([1, 2, 3]))
+
+
+# --- two arrays -----------------------------------------------------------------------------------------------------
+
+
+def test_an_array_of_images_beside_its_labels_is_a_labelled_set():
+    images = np.random.default_rng(0).integers(0, 256, (12, 20, 20), dtype=np.uint8)
+    for labels in (np.arange(12) % 3, torch.arange(12) % 3, [n % 3 for n in range(12)]):
+        source = open_data(Data((images, labels)))
+        assert source.spec.classes == ("0", "1", "2")
+        assert source.images.labels.tolist() == [n % 3 for n in range(12)]
+    assert source.spec.size == 28  # the next size of small squares
+    assert open_data(Data(images[:, :8, :8])).spec.size == 16
+
+
+def test_two_arrays_of_images_are_pairs():
+    sources, targets = (noise_images(6, size=16, channels=3, seed=seed).numpy() for seed in (0, 1))
+    source = open_data(Data((sources, targets)), (PairBatch,))
+    assert source.batch is PairBatch
+    assert torch.equal(source.images.target, torch.from_numpy(targets))

@@ -195,7 +195,7 @@ def test_without_targets_intervals_or_differences(kind, tmp_path):
     (tmp_path / "timing.json").unlink()
     write_report(tmp_path)
     page = Page(tmp_path / "index.html")
-    assert "surely better" not in page.words
+    assert "significantly better" not in page.words
     assert "None" not in page.words + (tmp_path / "report.md").read_text()
     assert f"{metrics['scores'][1]['values']['pix2pix']['value']:.2f}" in page.words
     assert len(page.all("svg")) == 3
@@ -276,7 +276,7 @@ def test_many_verdicts_are_folded_away(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     write_report(tmp_path)
     words = Page(tmp_path / "index.html").words
-    assert "pix2pix is surely the best of 2 models" in words
+    assert "pix2pix is significantly the best of 2 models" in words
     assert words.index("verdict 3") > words.index("Score by score")
 
 

@@ -556,7 +556,7 @@ def test_means_and_intervals_are_those_of_student(place, told):
 
 def test_two_seeds_are_seldom_enough_and_one_says_so(place, told):
     assert go() == 0
-    assert "not surely better or worse" in record()["tasks"][0]["verdicts"][0]
+    assert "not significantly better or worse" in record()["tasks"][0]["verdicts"][0]
     assert record()["tasks"][0]["winners"] == {}
     assert go("--seeds", 0) == 0
     (task,) = record()["tasks"]

@@ -145,7 +145,7 @@ def compare(
     progress: bool = False,
     **keywords: Any,
 ) -> Report:
-    """Score several models on the same images, and say which is better, by how much, and how surely.
+    """Score several models on the same images, and say which is better, by how much, and how sure that is.
 
     Args:
         models: two or more, of any methods that do the same; or a mapping of names to them.

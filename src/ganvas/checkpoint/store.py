@@ -194,9 +194,7 @@ def model_file(
     shared = dataclasses.replace(manifest, data=data, target=target, style=style, command="")
     further = {"step": step, "score": score} if score else {"step": step}
     header = json.dumps(shared.to_json() | further)  # one entry of metadata: several come in random order
-    return safetensors.torch.save(
-        weights, {HEADER: digests.sealed(header, weights)}
-    )
+    return safetensors.torch.save(weights, {HEADER: digests.sealed(header, weights)})
 
 
 def diverged(run: Path, what: str) -> DivergedError:

@@ -65,7 +65,7 @@ class Data:
         "docs/tasks.md has all",
     )
     style: tuple[File, ...] = setting((), "paintings, for fast_style: one or several")
-    characters: str | None = setting(None, "of glyphs:FONT: hangul, latin, digits, or a text file [default: all]")
+    characters: str | None = setting(None, "of glyphs:FONT: hangul, latin, digits, or a text file")
     size: int | None = setting(
         None, "pixels: 16, 28, 32, 64, 128, 256, 512 or 1024 [default: as suits the data]", low=1
     )

@@ -30,10 +30,10 @@ def open_memory(
 ) -> Source[Any]:
     """Open an indexable set of images: a torch `Dataset`, a list, an array or a tensor.
 
-    An item is an image, or a pair of an image and its label, or of an image and its target. An
-    image is a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) or (H, W); uint8 in 0..255, or float in
-    0..1, or in -1..1 where some are negative. The largest centred square of each is taken. Each item is read once and
-    kept, where all fit into memory.
+    An item is an image, or a pair of an image and its label, or of an image and its target; two arrays, of all images
+    and of all labels, or of all sources and all targets, are that, too. An image is a PIL image, an array (H, W) or
+    (H, W, C), or a tensor (C, H, W) or (H, W); uint8 in 0..255, or float in 0..1, or in -1..1 where some are negative.
+    The largest centred square of each is taken. Each item is read once and kept, where all fit into memory.
 
     Raises:
         DataError: if it holds something else.
@@ -177,8 +177,34 @@ def _items(source: Any) -> Sequence[Any]:
             f"`data`: {type(source).__name__} is no data; expected a name, a folder, or an indexable set of "
             "images: a torch Dataset, a list, an array or a tensor"
         )
+    if _are_columns(source):
+        source = Columns(*source)
     items: Sequence[Any] = source
     return items
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Images, and beside them their labels or targets, as a set of items."""
+
+    images: Any
+    others: Any
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> tuple[Any, Any]:
+        return self.images[number], self.others[number]
+
+
+def _are_columns(source: Any) -> bool:
+    """Whether it is a tuple of all images (N, ...) and all labels (N,), or of all sources and all targets (N, ...)."""
+    if not isinstance(source, tuple) or len(source) != 2 or not isinstance(source[0], np.ndarray | Tensor):
+        return False
+    images, others = source
+    if images.ndim not in (3, 4) or not hasattr(others, "__len__") or len(images) != len(others):
+        return False
+    return (not _is_image(others) and not _is_image(others[0])) or (images.ndim == 4 and np.ndim(others) == 4)
 
 
 def _item(items: Sequence[Any], number: int) -> tuple[Any, ...]:
@@ -260,10 +286,12 @@ def _classes(source: Any, items: Sequence[Any], first: Sequence[tuple[Any, ...]]
 
 
 def _own_size(shown: Sequence[Tensor], usual: int) -> int:
-    """The size of images that are all squares of one size that a network can make, else the usual one."""
+    """The size of images that are all squares of one size, or if they are small the next larger; else the usual one."""
     sizes = {tuple(pixels.shape[-2:]) for pixels in shown}
     height, width = next(iter(sizes))
-    return width if len(sizes) == 1 and height == width and width in SIZES else usual
+    if len(sizes) > 1 or height != width or (width > DEFAULT_SIZE and width not in SIZES):
+        return usual
+    return next(size for size in SIZES if size >= width)
 
 
 def _grey(shown: Sequence[Tensor]) -> bool:

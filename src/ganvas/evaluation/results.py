@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor, get_num_threads
 
 from ganvas.core.atomic_io import make_folder, write_whole
-from ganvas.evaluation.statistics import Score
+from ganvas.evaluation.statistics import TRAINING, Score
 from ganvas.imaging import images
 
 NUMBERS, TABLE, TIMES, IMAGES = "metrics.json", "metrics.csv", "timing.json", "images"
@@ -142,17 +142,21 @@ class Evaluation:
                 if difference := score.to_baseline(name):
                     return score.verdict(difference)
             first = next((score for score in self.scores if name in score.values), self.scores[0])
-            return f"{name}: {first.name} {first.measure.written(first.value)}"
+            there = first.values.get(TRAINING)
+            floor = f", where training images reach {first.measure.written(there.value)}" if there else ""
+            return f"{name}: {first.name} {first.measure.written(first.value)}{floor}"
         won: dict[str, list[str]] = {}
         for score in self.scores:
             if winner := score.winner(names):
                 won.setdefault(winner, []).append(score.name)
         if not won:
-            return f"no model is surely better than every other in any of {len(self.scores)} scores"
+            return f"no model is significantly better than every other in any of {len(self.scores)} scores"
         best = max(won, key=lambda winner: len(won[winner]))
         others = [f"{winner} in {in_words(scores)}" for winner, scores in won.items() if winner != best]
         more = f"; {'; '.join(others)}" if others else ""
-        return f"{best} is surely the best in {in_words(won[best])}{more}"
+        behind = [score.name for score in self.scores if score.name in won[best] and not score.beats_baselines(best)]
+        but = f"; but no better than the input or the mean image in {in_words(behind)}" if behind else ""
+        return f"{best} is significantly better than the others in {in_words(won[best])}{more}{but}"
 
     def __getitem__(self, name: str) -> Score:
         return next(score for score in self.scores if score.name == name)

@@ -1,4 +1,4 @@
-"""Scores of models side by side, and their statistics: which model is better, by how much, and how surely."""
+"""Scores of models side by side, and their statistics: which model is better, by how much, and how sure that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -91,8 +91,13 @@ class Score:
         to_each = [one for one in self.differences if one.first == model and one.second in BASELINES]
         return max(to_each, key=lambda one: self._gain(self.values[one.second].value), default=None)
 
+    def beats_baselines(self, model: str) -> bool:
+        """Whether a model is significantly better than every baseline; true where there is none."""
+        against = [one for one in self.differences if one.first == model and one.second in BASELINES]
+        return all(self._beats(model, one.second) for one in against)
+
     def winner(self, models: Sequence[str]) -> str | None:
-        """The model that is surely better than each other one; None if none is, or neither direction is better."""
+        """The model that is significantly better than each other one; None if none is, or no direction is better."""
         if len(models) < 2:
             return None
         return next((one for one in models if all(self._beats(one, other) for other in models if other != one)), None)
@@ -109,14 +114,14 @@ class Score:
         return difference if self.measure.better == "higher" else -difference
 
     def verdict(self, difference: Difference) -> str:
-        """Whether the first is better than the second, by how much and how surely, in words."""
+        """Whether the first is better than the second, by how much and how sure that is, in words."""
         measure, mean, n = self.measure, difference.mean, f"n = {self.n:,}"
         first, second = difference.first, _named(difference.second)
         gain = self._gain(mean.value)
         word, by = "better" if gain > 0 else "worse", measure.written(abs(gain))
         if mean.low is None or mean.high is None:
             few = "one image" if self.n == 1 else f"{self.n} images"
-            sure = f"{few} cannot show how surely, {n}"
+            sure = f"{few} cannot show how sure that is, {n}"
             return f"{first} is {word} than {second} in {self.name} by {by}; {sure}"
         low, high = sorted((self._gain(mean.low), self._gain(mean.high)))
         if mean.sure:
@@ -124,7 +129,7 @@ class Score:
         interval = f"(95 %: {low:{measure.digits}} to {high:{measure.digits}}), {n}"
         if mean.sure:
             return f"{first} is {word} than {second} in {self.name} by {by} {interval}"
-        unsure = f"{first} is not surely better or worse than {second} in {self.name}"
+        unsure = f"{first} is not significantly better or worse than {second} in {self.name}"
         return f"{unsure}: {measure.written(gain)} {interval}"
 
     def to_json(self, models: Sequence[str]) -> dict[str, Any]:

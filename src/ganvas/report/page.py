@@ -117,7 +117,7 @@ def _cards(results: Results, named: Mapping[str, str]) -> list[Card]:
 def _drawings(results: Results, score: Score, named: Mapping[str, str], *, number: int) -> list[tuple[str, str]]:
     """The figures of a score with captions: over training steps, over images, or the values alone."""
     if results.along:
-        text = "Each checkpoint, with its interval where known. The star marks the best value, not surely the best."
+        text = "Each checkpoint, with its interval where known. The star marks the best value."
         return [(figures.curve(score, results.models, named, name=f"curve-{number}"), text)]
     each = {answer: list(results.each.get((answer, score.name), {}).values()) for answer in results.answers}
     many = max(map(len, each.values()), default=0)
@@ -133,7 +133,7 @@ def _drawings(results: Results, score: Score, named: Mapping[str, str], *, numbe
         drawn = [(figures.intervals(score, named, name=f"value-{number}"), text)]
     if any({difference.first, difference.second} <= near.keys() for difference in score.differences):
         side = {"higher": " Right of zero the first is better.", "lower": " Left of zero the first is better."}
-        text = f"Differences.{side.get(score.better, '')} Grey: neither is surely better."
+        text = f"Differences.{side.get(score.better, '')} Grey: neither is significantly better."
         drawn.append((figures.differences(score, near, name=f"difference-{number}"), text))
     return drawn
 

@@ -89,7 +89,7 @@ def score_cell(score: Score, value: Value, answer: str) -> Cell:
 
 
 def glance(study: Study) -> Table:
-    """A row for each task: for each score, the method that is surely the best."""
+    """A row for each task: for each score, the method that is significantly the best."""
     heads = tuple(Head(column.name, "", column.better, column.meaning) for column in study.scores)
     rows = []
     for task in study.tasks:

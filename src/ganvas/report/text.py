@@ -10,7 +10,7 @@ FEW = 3  # verdicts shown at the top; if there are more, only the winner is name
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one score: the model that is surely the best, if any, and sentences."""
+    """The outcome of one score: the model that is significantly the best, if any, and sentences."""
 
     score: str
     winner: str | None
@@ -53,9 +53,9 @@ def sentences(results: Results, score: Score) -> list[str]:
         if 0 < len(between + more) <= FEW:
             return between + more
     if score.winner is not None:
-        return [f"{score.winner} is surely the best of {len(names)} models"]
+        return [f"{score.winner} is significantly better than the others"]
     if len(names) > 1 and score.better in ("higher", "lower"):
-        return ["no model is surely the best"]
+        return ["no model is significantly the best"]
     return [line for answer in results.answers if (line := _value(score, answer))]
 
 

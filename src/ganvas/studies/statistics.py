@@ -1,4 +1,4 @@
-"""Statistics over seeds: means, the spread of trainings, and which method is surely better."""
+"""Statistics over seeds: means, the spread of trainings, and which method is significantly better."""
 
 import itertools
 import math
@@ -81,7 +81,7 @@ class Verdict:
     Attributes:
         first, second: the methods.
         sentence: in words.
-        better: the one that is surely better; empty if neither is.
+        better: the one that is significantly better; empty if neither is.
     """
 
     first: str
@@ -111,7 +111,7 @@ def verdicts(results: Results, answers: Sequence[str], score: Mapping[str, Any])
 
 
 def winner(answers: Sequence[str], told: Sequence[Verdict]) -> str:
-    """The answer that is surely better than every other; empty if there is none."""
+    """The answer that is significantly better than every other; empty if there is none."""
     for answer in answers:
         others = [verdict for verdict in told if answer in (verdict.first, verdict.second)]
         if len(others) == len(answers) - 1 > 0 and all(verdict.better == answer for verdict in others):
@@ -131,7 +131,10 @@ def _verdict(first: str, second: str, score: Mapping[str, Any], gap: float, low:
     if low <= 0 <= high:
         ends = f"95 % of their difference: {written(low)} to {written(high)}"
         return Verdict(
-            first, second, f"{first} is not surely better or worse than {second} in {name} ({ends}), {n} seeds", ""
+            first,
+            second,
+            f"{first} is not significantly better or worse than {second} in {name} ({ends}), {n} seeds",
+            "",
         )
     if gap < 0:
         gap, low, high = -gap, -high, -low

@@ -111,8 +111,8 @@ def require_fit(source: Source[Batch], manifest: Manifest) -> None:
         )
     if methods.get(manifest.method).by_class and not source.spec.classes:
         raise DataError(
-            f"{manifest.method} learns by class and {source.name} has none; give a folder with one folder per class, "
-            "or another method"
+            f"{manifest.method} learns by class, and these data have none; give a folder with one folder per class, "
+            "an array of images with its labels, (images, labels), or another method"
         )
     if manifest.config.batch > len(source):
         raise DataError(
