@@ -689,3 +689,38 @@ def test_what_would_change_nothing_is_refused(cgan, ask, field):
 def test_slices_and_numpy_numbers_are_understood(cgan):
     images = cgan.generate(np.int64(3), label=np.int64(2))
     assert np.array_equal(np.asarray(images[::-1][0]), np.asarray(images[2]))
+
+
+# --- what breakers met ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b", "surr\udc80", "a/" * 3000])
+def test_paths_that_no_system_holds_are_named_before_any_work(path, tmp_path):
+    with pytest.raises(ganvas.GanvasError, match="`run`"):
+        ganvas.train("gan", "digits", f"{tmp_path}/{path}", steps=1, progress=False)
+    with pytest.raises(ganvas.GanvasError, match="`model`"):
+        ganvas.load(path)
+
+
+@pytest.mark.parametrize("given", [{"seed": 10**5000}, {"epochs": 10**5000}, {"learning_rate": 10**400}])
+def test_numbers_of_many_digits_are_one_line(given, tmp_path):
+    with pytest.raises(ganvas.GanvasError) as caught:
+        ganvas.train("gan", "digits", tmp_path / "run", progress=False, **given)
+    assert len(str(caught.value)) < 300
+
+
+def test_an_image_of_no_size_and_an_endless_count_are_one_line(cgan):
+    with pytest.raises(ganvas.GanvasError, match="0x5 pixels"):
+        ganvas.stylize(Image.new("RGB", (0, 5)), Image.new("RGB", (8, 8)))
+    with pytest.raises(ganvas.GanvasError, match="`count`"):
+        cgan.generate(10**12)
+    with pytest.raises(ganvas.GanvasError, match="which is empty"):
+        ganvas.train("gan", [np.zeros((0, 5), np.uint8)] * 8, batch=4, steps=1, progress=False)
+
+
+def test_tensors_of_any_precision_and_arrays_of_any_byte_order_are_data(tmp_path):
+    images = np.random.default_rng(0).random((8, 16, 16))
+    for number, data in enumerate((
+        torch.tensor(images).bfloat16(), torch.tensor(images).requires_grad_(), images.astype(">f4"),
+    )):  # fmt: skip
+        assert ganvas.train("gan", data, tmp_path / str(number), batch=4, steps=1, progress=False).step == 1

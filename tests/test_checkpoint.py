@@ -20,6 +20,7 @@ import torch
 from conftest import manifest_of, noise_source, pairs_source, same_weights, small_config, train_to
 
 from ganvas import checkpoint, training
+from ganvas.checkpoint import digests
 from ganvas.checkpoint.manifest import build
 from ganvas.errors import DivergedError, ModelError, SaveError
 from ganvas.training import metrics_log, samples
@@ -560,3 +561,20 @@ def test_a_damaged_log_or_grid_costs_lines_and_frames_but_no_run(tmp_path):
     assert steps == sorted(set(steps))
     assert {10, 20, 30, 40} <= set(steps)  # a slow machine reports in between, too
     assert len(samples.show_all(tmp_path)) == 3
+
+
+def test_pipes_in_place_of_files_are_never_opened(digits_run, tmp_path):
+    os.mkfifo(tmp_path / checkpoint.WEIGHTS)
+    with pytest.raises(ModelError, match="regular file"):
+        checkpoint.load(tmp_path, CPU)
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / checkpoint.RUN)
+    with pytest.raises(ModelError, match="regular file"):
+        checkpoint.read_run(tmp_path / "run")
+
+
+def test_digests_that_leave_out_a_file_are_damage(digits_run):
+    (folder,) = digits_run.glob("step-*")
+    (folder / "SHA256SUMS").write_text("")
+    with pytest.raises(ModelError, match="holds no digest of"):
+        digests.require_whole(folder)

@@ -560,6 +560,7 @@ def test_a_model_files_classes_cannot_lead_out_of_the_folder(by_class, tmp_path)
     with safetensors.safe_open(next(by_class.glob("step-*/weights.safetensors")), framework="pt") as opened:
         header = opened.metadata()
     manifest = json.loads(header["ganvas"])
+    del manifest["sha256"]
     manifest["spec"]["classes"] = [
         "../../a",
         "/b",
@@ -722,3 +723,14 @@ def test_describe_shows_a_translators_networks(method, capsys):
     generators = [layers for name, layers in shown.items() if name.startswith("generator")]
     assert len(generators) == (2 if method == "cyclegan" else 1)
     assert all(layers[-1]["output"] == [3, 64, 64] for layers in generators)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp949", "latin-1"])
+def test_output_that_cannot_hold_a_sign_does_not_end_the_work(ganvas, encoding, tmp_path):
+    for number in range(9):
+        (tmp_path / "caf\u00e9-\uac00").mkdir(exist_ok=True)
+        photograph(seed=number, width=40, height=32).save(tmp_path / "caf\u00e9-\uac00" / f"{number}.png")
+    for words in (["methods", "--help"], ["doctor", "."]):
+        done = ganvas(*words, cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": encoding}, encoding=encoding)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr

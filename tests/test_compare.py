@@ -82,7 +82,7 @@ def drawn_levels(n, seed, scale=3.0):
     return np.abs(np.random.default_rng(seed).normal(10, scale, n)).round()
 
 
-# --- who is better, and how sure that is ----------------------------------------------------------------------------------
+# --- who is better, and how sure that is ----------------------------------------------------------------------------
 
 
 def test_a_difference_is_paired_and_its_interval_that_of_scipys_paired_bootstrap():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import photograph
+from conftest import noise_images, photograph
 from PIL import Image
 from torch.utils.data import Dataset, TensorDataset
 

@@ -148,7 +148,7 @@ def compare(
     """Score several models on the same images, and say which is better, by how much, and how sure that is.
 
     Args:
-        models: two or more, of any methods that do the same; or a mapping of names to them.
+        models: two or more, of any methods that do the same; or a mapping of names to them, which may be one.
         data: as in `evaluate`.
         options: as in `evaluate`.
         progress: whether to show a progress bar.
@@ -171,7 +171,7 @@ def compare(
         if twice := next((key for key in known if known.count(key) > 1), None):
             raise UsageError(f"{twice[0]}: is given twice; give each model once")
         found = evaluated.by_name(each)
-    if len(found) < 2:
+    if len(found) < (1 if isinstance(models, Mapping) else 2):
         raise UsageError("`models`: give two or more")
     return _report(found, data, options, progress)
 

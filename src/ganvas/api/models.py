@@ -17,7 +17,7 @@ from ganvas import checkpoint, inference
 from ganvas.core import settings
 from ganvas.core.atomic_io import make_folder, write_whole
 from ganvas.core.device import cores, find_device
-from ganvas.core.names import nfc
+from ganvas.core.names import nfc, require_name
 from ganvas.core.options import MOST_SEED, Direction, File, device_name
 from ganvas.core.rng import Between, Seed
 from ganvas.core.threads import done_behind
@@ -115,6 +115,7 @@ class Images(Sequence[Image.Image]):
             >>> [file.name for file in images.save("black")]
             ['000000.png', '000001.png']
         """
+        require_name(path, "path")
         path = Path(path)
         is_file = path.suffix.lower() in imaging.EXTENSIONS
         is_gif = path.suffix.lower() == ".gif"
@@ -159,6 +160,9 @@ def image_of(image: ImageLike) -> DecodedImage:
     if isinstance(image, DecodedImage):
         return image
     return imaging.image_from(image)
+
+
+MOST_AT_ONCE = 1_000_000  # images of one call
 
 
 @dataclass(frozen=True)
@@ -606,6 +610,7 @@ class Model:
             >>> ganvas.load(model.save("digits.safetensors"))
             Model(gan of digits, 16 pixels, after 2 steps)
         """
+        require_name(path, "path")
         path = Path(path)
         if path.suffix != ".safetensors":
             raise SettingError(f"{path}: a model file is a .safetensors; name it so")
@@ -642,6 +647,7 @@ def load(model: File, *, device: str | torch.device = "auto") -> Model:
     """
     if not isinstance(model, str | Path):
         raise SettingError(f"`model`: expected the path of a run folder or a model file, not {type(model).__name__}")
+    require_name(model, "model")
     path = Path(model)
     try:
         loaded = checkpoint.load(path, find_device(device_name(device)))
@@ -666,6 +672,8 @@ def _seeds(count: Any, first: int) -> list[Seed]:
         raise SettingError(f"`count` {count!r}: expected a number of images, or a list of seeds") from error
     if number < 1:
         raise SettingError(f"`count` {number}: nothing to generate; give 1 or more")
+    if number > MOST_AT_ONCE:
+        raise SettingError(f"`count`: more than {MOST_AT_ONCE:,} images; generate them in parts, by `seed`")
     first = _seed(first)
     return list(range(first, first + number))
 
@@ -676,7 +684,7 @@ def _seed(given: Any) -> int:
     except TypeError as error:
         raise SettingError(f"`seed` {given!r}: expected a whole number") from error
     if not 0 <= seed <= MOST_SEED:
-        raise SettingError(f"`seed` {seed}: expected 0 to {MOST_SEED}")
+        raise SettingError(f"`seed` {seed if seed.bit_length() <= 64 else 'of many digits'}: expected 0 to {MOST_SEED}")
     return seed
 
 

@@ -16,6 +16,7 @@ from ganvas import progress as bars
 from ganvas.api.models import Model, load
 from ganvas.core import distributed, settings
 from ganvas.core.device import find_device
+from ganvas.core.names import require_name
 from ganvas.core.options import Budget, Data, File, TrainOptions
 from ganvas.data.batch import Source
 from ganvas.data.progress import Track, silently
@@ -223,6 +224,8 @@ def job(
         raise SettingError(f"`options`: expected TrainOptions, not {type(options).__name__}; settings are keywords")
     if not isinstance(run, str | Path | None):
         raise SettingError(f"`run`: expected the path of a folder, not {type(run).__name__}")
+    if run is not None:
+        require_name(run, "run")
     config, data = methods.config(method, preset), Data.of(data)
     of_config, of_data, of_options = (settings.names_of(value) for value in (config, data, options))
     of_data = of_data - {"source"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ganvas.core.atomic_io import regular
 from ganvas.errors import ModelError
 
 SUMS = "SHA256SUMS"  # of a checkpoint; `sha256sum -c SHA256SUMS` checks it without ganvas
@@ -23,9 +24,12 @@ def require_whole(folder: Path) -> None:
     """Raise ModelError unless the files of a checkpoint are those that were written; one without digests is older."""
     if not (folder / SUMS).exists():
         return
-    for name, digest in _listed(folder / SUMS).items():
+    listed = _listed(folder / SUMS)
+    if without := sorted(path.name for path in folder.iterdir() if path.name not in {*listed, SUMS}):
+        raise ModelError(f"{folder / SUMS}: damaged (it holds no digest of {without[0]})")
+    for name, digest in listed.items():
         try:
-            with (folder / name).open("rb") as file:
+            with regular(folder / name).open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise ModelError(f"{folder / name}: cannot be read ({error.strerror})") from error
@@ -36,7 +40,7 @@ def require_whole(folder: Path) -> None:
 def _listed(file: Path) -> dict[str, str]:
     """The digests that a file of sums holds, by the name of a file beside it."""
     try:
-        with file.open("rb") as opened:
+        with regular(file).open("rb") as opened:
             lines = [line.split("  ") for line in opened.read(LARGEST_SUMS).decode().splitlines()]
         listed = {name: digest for digest, name in lines}
     except (OSError, ValueError) as error:

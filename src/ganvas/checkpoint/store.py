@@ -33,7 +33,7 @@ from ganvas.checkpoint import digests
 from ganvas.checkpoint.foreign import require_plain_zip, shown
 from ganvas.checkpoint.manifest import DIGEST, FORMAT, HEADER, LARGEST, Manifest, outline
 from ganvas.core import distributed, schema, settings
-from ganvas.core.atomic_io import make_folder, write_folder, write_whole
+from ganvas.core.atomic_io import make_folder, regular, write_folder, write_whole
 from ganvas.core.optim import MOST_STEPS, take_state
 from ganvas.core.sources import are_fonts, fonts_in_short
 from ganvas.errors import DivergedError, ModelError, UsageError
@@ -65,7 +65,7 @@ def read_run(run: Path) -> Manifest | None:
             raise ModelError(f"{run} holds other things and no {RUN}, so it is not a run; choose another folder")
         return None
     try:
-        with (run / RUN).open("rb") as file:
+        with regular(run / RUN).open("rb") as file:
             content = file.read(LARGEST + 1)
         manifest = schema.parse(content if len(content) <= LARGEST else b"")
     except (OSError, schema.Misfit) as error:
@@ -298,7 +298,7 @@ def _take_state(method: Method, content: bytes) -> tuple[int, float]:
 
 def _load_state(method: Method, file: Path) -> tuple[int, float]:
     try:
-        require_plain_zip(file)  # which is no larger in memory than on the disk
+        require_plain_zip(regular(file))  # which is no larger in memory than on the disk
         return _take_state(method, file.read_bytes())
     except ModelError:
         raise
@@ -419,7 +419,7 @@ def _read_header(file: Path) -> dict[str, Any]:
 def _metadata(file: Path) -> dict[str, str]:
     """The metadata in the header of a model file."""
     try:
-        with file.open("rb") as opened:
+        with regular(file).open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
         if length > LARGEST:  # before anybody reads it
             raise ModelError(f"{file}: not a model file (its header would have {length:,} bytes)")

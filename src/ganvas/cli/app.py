@@ -1,5 +1,6 @@
 """The commands, and what becomes of an error: one line and an exit status."""
 
+import io
 import os
 import sys
 import warnings
@@ -58,6 +59,9 @@ def _with_flags(
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status: 0 done, 1 failed, 2 wrong use or input, 130 interrupted."""
     tokens = sys.argv[1:] if tokens is None else tokens
+    for stream in (sys.stdout, sys.stderr):  # a name must not end the work because a terminal or a file cannot hold it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         _speak_for_all(tokens)
         with warnings.catch_warnings(), speaking(with_flags):

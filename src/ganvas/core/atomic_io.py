@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -157,3 +158,14 @@ def _explained(path: Path, error: OSError) -> GanvasError:
     if error.errno in _WRONG_PLACE:
         return UsageError(f"cannot write {path} ({error.strerror}); choose another place")
     return SaveError(f"cannot write {path} ({error.strerror or error}); free some space and give the command again")
+
+
+def regular(path: Path) -> Path:
+    """The path, if it is that of a regular file: to open a pipe would wait for ever.
+
+    Raises:
+        OSError: if it is something else, or not there.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return path

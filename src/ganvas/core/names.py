@@ -4,7 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from ganvas.errors import readable
+from ganvas.errors import UsageError, readable
 
 SHOWN = 80  # letters of a name in a message
 
@@ -28,3 +28,12 @@ def as_on_disk(path: Path) -> Path:
         return next((parent / name for name in os.listdir(parent) if nfc(name) == nfc(path.name)), path)
     except OSError:
         return path
+
+
+def require_name(path: object, field: str) -> None:
+    """Raise UsageError for a path that no system can hold, or whose name is no text."""
+    text = str(path)
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise UsageError(f"`{field}`: a path with a character that is no text; give another name")
+    if any(len(part.encode()) > 255 for part in text.split("/")) or len(text.encode()) > 4000:
+        raise UsageError(f"`{field}` {text[:40]}...: a path that is too long; give a shorter name")

@@ -56,13 +56,21 @@ def check(settings: Any) -> None:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if not schema.fits(value, hints[field.name]):
-            raise SettingError(f"`{field.name}` is {value!r}; expected {_words(hints[field.name])}")
+            raise SettingError(f"`{field.name}` is {_short(value)}; expected {_words(hints[field.name])}")
         low, high = field.metadata.get("low"), field.metadata.get("high")
         for number in value if isinstance(value, tuple) else () if value is None else (value,):
             if low is not None and number < low:
                 raise SettingError(f"`{field.name}` is {value}; the smallest is {low}")
             if high is not None and number > high:
                 raise SettingError(f"`{field.name}` is {value}; the largest is {high}")
+
+
+def _short(value: Any) -> str:
+    """A value as an error shows it."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of many digits"
+    words = repr(value)
+    return words if len(words) <= schema.LONGEST else f"{words[: schema.LONGEST]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -79,6 +79,8 @@ def _digest(source: Any) -> str:
 
 
 def _bytes_of(value: Any) -> bytes:
+    if isinstance(value, Tensor):
+        value = value.detach().float() if value.dtype == torch.bfloat16 else value.detach()
     array = np.ascontiguousarray(np.asarray(value))
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] not in (1, 3):
         array = np.ascontiguousarray(array.transpose(1, 2, 0))  # as (H, W, C)
@@ -213,7 +215,8 @@ def _item(items: Sequence[Any], number: int) -> tuple[Any, ...]:
     if isinstance(item, Mapping):
         found = [next((item[name] for name in names if name in item), None) for names in _NAMES.values()]
         return tuple(value for value in found if value is not None)
-    return tuple(item) if isinstance(item, tuple | list) else (item,)
+    values = tuple(item) if isinstance(item, tuple | list) else (item,)
+    return tuple(value.detach() if isinstance(value, Tensor) else value for value in values)
 
 
 def _is_image(value: Any) -> bool:
@@ -233,14 +236,18 @@ def _pixels(value: Any, signed: bool, *, where: str) -> Tensor:
             f"{where}: {type(value).__name__} is no image; expected a PIL image, an array (H, W, C) or a tensor "
             "(C, H, W), alone or with its label"
         )
-    pixels = (
-        torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
-    )  # the user's may be read-only
+    if isinstance(value, np.ndarray):  # a copy, for the user's may be read-only; in the byte order of this machine
+        pixels = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
+    else:
+        pixels = value.detach()
+        pixels = pixels.float() if pixels.dtype == torch.bfloat16 else pixels
     if pixels.ndim == 2:
         pixels = pixels[None]
     elif pixels.ndim == 3 and (isinstance(value, np.ndarray) or pixels.shape[0] not in (1, 3)):
         last_first = pixels.permute(2, 0, 1)  # (H, W, C), as arrays are
         pixels = last_first if last_first.shape[0] in (1, 3) else pixels
+    if 0 in pixels.shape:
+        raise DataError(f"{where}: of shape {tuple(value.shape)}, which is empty")
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
         raise DataError(f"{where}: of shape {tuple(value.shape)}; expected 1 (grey) or 3 (colour) channels")
     if pixels.dtype == torch.uint8:

@@ -209,6 +209,8 @@ def image_of(image: Image.Image, *, span: deep.Range = None) -> DecodedImage:
         image: of any mode.
         span: for grey of more than 8 bits the values that are black and white.
     """
+    if not image.width or not image.height:
+        raise DataError(f"an image of {image.width}x{image.height} pixels; expected 1 or more on each side")
     image.load()
     decode, turned = _Decoder.of(image, span), _orientation(image)
     height, width = (image.width, image.height) if turned in _SIDEWAYS else (image.height, image.width)

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,15 @@ ONE_SEED = (
     "One seed only: intervals are for the choice of images, and do not show how much another training would "
     "differ; add a second seed (seeds: [0, 1])"
 )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison must hold to be counted."""
+
+    scores: tuple[Mapping[str, Any], ...]
+    baselines: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
 def write_record(study: Study, out: Path, states: Mapping[Path, State]) -> None:
@@ -73,6 +83,7 @@ def _results(rounds: Sequence[Round]) -> dict[int, dict[str, Any]]:
         file = one.results / NUMBERS
         try:
             found[one.seed] = schema.parse(file.read_bytes())
+            schema.fit(found[one.seed], Compared)
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:

@@ -22,8 +22,8 @@ def compare(
     """Score several models on the same images, and say which is better, by how much, and how sure that is.
 
     A model wins a score only if it is significantly better than each other one: the difference is taken image by image,
-    with a 95 % interval. The report also has speed and size, the best and the worst images of each model, and those on which
-    they differ most. Images that one of the models was trained on are named and left out.
+    with a 95 % interval. The report also has speed and size, the best and the worst images of each model, and those on
+    which they differ most. Images that one of the models was trained on are named and left out.
 
     Args:
         models: two or more, of any methods that do the same: generate, translate the same pairs, or paint in a style
