@@ -104,6 +104,11 @@ FAULTS = {
 }
 
 
+def test_a_file_that_is_too_long_is_not_called_too_small(clean):
+    Image.new("1", (70_000, 8)).save(clean / "07.png")
+    assert only("too-large", clean).examples[0].startswith("07.png")
+
+
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_file_that_cannot_be_used_is_named(kind, clean):
     FAULTS[kind](clean / "07.png")

@@ -8,7 +8,7 @@ from ganvas.data.loader import MAX_BROKEN
 from ganvas.doctor.file_lists import Listing
 from ganvas.doctor.report import Finding, Severity, finding
 from ganvas.doctor.scan import Broken, Look, Seen
-from ganvas.imaging.images import MAX_PIXELS, MIN_SIDE
+from ganvas.imaging.images import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
 ERROR, WARNING, NOTE = Severity
 
@@ -22,7 +22,7 @@ _BROKEN = {
     "no-image": ("not images, despite their names", "remove them, or save them as PNG or JPEG"),
     "broken": ("broken or cut short", "copy them again from the original, or remove them"),
     "too-small": (f"less than {MIN_SIDE} pixels wide or high", "remove them"),
-    "too-large": (f"more than {MAX_PIXELS // 10**6} million pixels", "make them smaller first"),
+    "too-large": (f"more than {MAX_PIXELS // 10**6} million pixels, or {MAX_SIDE:,} a side", "make them smaller first"),
 }
 
 

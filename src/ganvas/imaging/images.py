@@ -338,14 +338,15 @@ def require_file(path: Path) -> None:
 
 
 def require_size(path: File, image: Image.Image) -> None:
-    """Raise DataError if an image, or a frame, has too many or too few pixels."""
+    """Raise DataError if an image, or a frame, has too few pixels, or, as Pillow's own bound does, too many."""
+    bomb = Image.DecompressionBombError()
     most = MAX_PIXELS // 2 if image.format in _COPIED else MAX_PIXELS
     if min(image.size) < MIN_SIDE:
         raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MIN_SIDE} or more a side")
     if image.width * image.height > most:
-        raise DataError(f"{path}: more than {most // 10**6} million pixels; make it smaller first")
+        raise DataError(f"{path}: more than {most // 10**6} million pixels; make it smaller first") from bomb
     if max(image.size) > MAX_SIDE:
-        raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MAX_SIDE:,} or fewer a side")
+        raise DataError(f"{path}: {image.width}x{image.height} pixels; expected {MAX_SIDE:,} or fewer a side") from bomb
 
 
 def _stream(path: File) -> BinaryIO:
