@@ -1,11 +1,10 @@
 """The registry of methods: each file in this folder is a method, named after the file."""
 
 import ast
-import importlib
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganvas.core.modules import class_in
 from ganvas.core.settings import nearest
 from ganvas.errors import SettingError
 
@@ -42,16 +41,10 @@ def get(name: str) -> "type[Method]":
     Raises:
         SettingError: if there is no such method.
     """
-    module = importlib.import_module(f"{__name__}.{file(name).stem}")
+    module = f"{__name__}.{file(name).stem}"
     from ganvas.methods._base import Method
 
-    own = [
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Method) and cls.__module__ == module.__name__
-    ]
-    assert len(own) == 1, f"{module.__name__} must hold one Method, not {own}"
-    return own[0]
+    return class_in(module, Method)
 
 
 def of_no_use(name: str, config: "BaseConfig") -> set[str]:

@@ -1,10 +1,9 @@
 """The registry of tasks, which make pairs of single images: each file in this folder is one, named after it."""
 
-import importlib
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganvas.core.modules import class_in
 from ganvas.core.settings import nearest
 from ganvas.errors import SettingError
 
@@ -23,10 +22,12 @@ def task(name: str) -> "Task":
     Raises:
         SettingError: for a task that does not exist, or an amount that it cannot have.
     """
+    from ganvas.data.tasks._base import Task
+
     word, colon, text = name.partition(":")
     if word not in names():
         raise SettingError(f"`task` {name}: no task of that name; {nearest(word, names())}")
-    kind = _class_of(word)
+    kind = class_in(f"{__name__}.{word.replace('-', '_')}", Task)
     if not kind.parameter:
         if colon:
             raise SettingError(f"`task` {name}: {word} takes no parameter; write `task` {word}")
@@ -36,16 +37,3 @@ def task(name: str) -> "Task":
         expected = f"{word}:{kind.parameter}, {kind.meaning}, {kind.amounts()}"
         raise SettingError(f"`task` {name}: expected {expected}, or {word} alone for {kind.default:g}")
     return kind(f"{word}:{amount:g}", amount)
-
-
-def _class_of(name: str) -> "type[Task]":
-    from ganvas.data.tasks._base import Task
-
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    own = [
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Task) and cls.__module__ == module.__name__
-    ]
-    assert len(own) == 1, f"{module.__name__} must hold one Task, not {own}"
-    return own[0]
